@@ -1,0 +1,122 @@
+"""What is trained and how: the model's shape, the optimizer's settings, and the reference's two published revisions."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+ACTIVATIONS = ("relu", "relu2")
+
+
+def _check_int(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+
+
+def _check_float(name, value, least=0.0, below=math.inf, above=-math.inf):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    if not (least <= value < below and value > above):
+        bounds = f"more than {above:g}" if above > -math.inf else f"at least {least:g}"
+        bounds += f" and less than {below:g}" if below < math.inf else " and finite"
+        raise ValueError(f"{name} must be {bounds}, not {value!r}")
+
+
+def _check_bool(name, value):
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The shape of a model. Checked when made: `ValueError` or `TypeError` names the field and its bounds."""
+
+    n_layer: int = 1  # transformer blocks
+    n_embd: int = 16  # width of the residual stream
+    n_head: int = 4  # attention heads; each is n_embd // n_head wide
+    block_size: int = 16  # longest context, in tokens
+    activation: str = "relu"  # of the MLP: "relu", or "relu2" for relu squared
+    init_std: float = 0.08  # standard deviation of the initial weights
+    zero_init_out: bool = False  # start attn_wo and mlp_fc2 at zero
+    bos_first: bool = False  # BOS is token 0 and characters start at 1; else BOS comes after the characters
+
+    def __post_init__(self):
+        for name in ("n_layer", "n_embd", "n_head", "block_size"):
+            _check_int(name, getattr(self, name), 1)
+        if self.n_embd % self.n_head:
+            raise ValueError(
+                f"n_embd {self.n_embd} is not divisible by n_head {self.n_head}: every head needs the same width; "
+                f"choose n_head from {', '.join(map(str, _divisors(self.n_embd)))}"
+            )
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation!r}")
+        _check_float("init_std", self.init_std)
+        _check_bool("zero_init_out", self.zero_init_out)
+        _check_bool("bos_first", self.bos_first)
+
+    @property
+    def head_dim(self) -> int:
+        return self.n_embd // self.n_head
+
+    def shapes(self, vocab_size: int) -> dict[str, tuple[int, int]]:
+        """Name and (rows, columns) of every parameter matrix, in parameter order."""
+        n = self.n_embd
+        shapes = {"wte": (vocab_size, n), "wpe": (self.block_size, n), "lm_head": (vocab_size, n)}
+        for i in range(self.n_layer):
+            for name in ("attn_wq", "attn_wk", "attn_wv", "attn_wo"):
+                shapes[f"layer{i}.{name}"] = (n, n)
+            shapes[f"layer{i}.mlp_fc1"] = (4 * n, n)
+            shapes[f"layer{i}.mlp_fc2"] = (n, 4 * n)
+        return shapes
+
+    def num_params(self, vocab_size: int) -> int:
+        return sum(rows * columns for rows, columns in self.shapes(vocab_size).values())
+
+    def std(self, name: str) -> float:
+        """Standard deviation of the initial entries of the matrix `name`."""
+        return 0.0 if self.zero_init_out and name.endswith((".attn_wo", ".mlp_fc2")) else self.init_std
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train: the number of steps (a document each) and Adam's settings. Checked when made."""
+
+    num_steps: int = 1000
+    learning_rate: float = 0.01  # at the first step; falls linearly to 0
+    beta1: float = 0.85  # decay of Adam's first moment, the mean of the gradients
+    beta2: float = 0.99  # decay of Adam's second moment, the mean of their squares
+    eps: float = 1e-8  # keeps Adam's division finite
+
+    def __post_init__(self):
+        _check_int("num_steps", self.num_steps, 0)
+        _check_float("learning_rate", self.learning_rate)
+        _check_float("beta1", self.beta1, below=1.0)
+        _check_float("beta2", self.beta2, below=1.0)
+        _check_float("eps", self.eps, above=0.0)
+
+    def lr(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        return self.learning_rate * (1 - step / self.num_steps)
+
+
+class Preset(NamedTuple):
+    """A published revision of the reference: what it trains, how, and the temperature it samples at."""
+
+    config: GPTConfig
+    training: TrainConfig
+    temperature: float
+
+
+PRESETS = {
+    "current": Preset(GPTConfig(), TrainConfig(), 0.5),
+    "first": Preset(
+        GPTConfig(block_size=8, activation="relu2", init_std=0.02, zero_init_out=True, bos_first=True),
+        TrainConfig(num_steps=500, beta1=0.9, beta2=0.95),
+        0.6,
+    ),
+}
+
+
+def _divisors(n):
+    return [d for d in range(1, n + 1) if n % d == 0]

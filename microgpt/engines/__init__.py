@@ -1,0 +1,71 @@
+"""The engines: what computes. All offer the interface below, and nothing above them knows which one runs.
+
+    python   microgpt.reference: the scalar graph in plain Python
+    graph    the scalar graph on compiled Values
+    exact    float64 in C without a graph: the same bits, some thousand times faster
+"""
+
+import importlib
+import math
+from abc import ABC, abstractmethod
+
+from microgpt import sampling
+
+ENGINES = ("python", "graph", "exact")
+DEFAULT = "exact"
+
+
+class Engine(ABC):
+    """One model's forward pass, backward pass and update. It holds Adam's moments; the parameters are the model's own.
+
+    config: GPTConfig; vocab_size: int; params: memoryview of doubles, all matrices one after the other in parameter order
+    (row-major). `train` leaves the trained values there.
+    """
+
+    name: str
+
+    def __init__(self, config, vocab_size, params):
+        self.config, self.vocab_size, self.params = config, vocab_size, params
+
+    @abstractmethod
+    def train(self, corpus, steps, training, losses):
+        """Train for `steps` (a range of step numbers, from 0) and append each step's loss to the list `losses`.
+
+        corpus: microgpt.tokenizer.Corpus; step s takes document s % len(corpus). training: TrainConfig. The steps of a run
+        come in order, in portions of any size. Where the reference would fail (ValueError, OverflowError, ZeroDivisionError)
+        the same error is raised, and FloatingPointError where a loss is not finite; `losses` then has the steps before.
+        """
+
+    @abstractmethod
+    def decoder(self):
+        """A function of one token id that returns the logits of the next one (list of vocab_size floats).
+
+        It remembers the tokens it was given (the KV cache) and takes at most block_size of them.
+        """
+
+    def loss(self, tokens):
+        """Mean cross-entropy of a document's token ids [BOS, ..., BOS], cut at block_size."""
+        decode = self.decoder()
+        n = min(self.config.block_size, len(tokens) - 1)
+        total = 0.0
+        for token, target in zip(tokens[:n], tokens[1:]):
+            total += sampling.cross_entropy(decode(token), target)
+        return total * (1 / n)
+
+    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None):
+        """Token ids of one document that starts with `prompt`; see microgpt.sampling.generate."""
+        return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k)
+
+
+def check_finite(loss):
+    """FloatingPointError for a loss that training cannot go on from."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss}")
+
+
+def create(name, config, vocab_size, params):
+    """The engine called `name`, working on the flat parameter buffer `params`."""
+    if name not in ENGINES:
+        raise ValueError(f"there is no engine {name!r}; choose from {', '.join(ENGINES)}")
+    module = importlib.import_module(f"microgpt.engines.{name}")
+    return module.ENGINE(config, vocab_size, params)

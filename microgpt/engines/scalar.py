@@ -1,0 +1,58 @@
+"""What the two engines that build a scalar graph share: the parameters as Values, kept equal to the model's flat buffer."""
+
+from microgpt.engines import Engine, check_finite
+
+
+class ScalarEngine(Engine):
+    """An engine made of `ops`, a module with Value, Adam, gpt and document_loss as microgpt.reference has them."""
+
+    ops = None
+
+    def __init__(self, config, vocab_size, params):
+        super().__init__(config, vocab_size, params)
+        self.values = [self.ops.Value(data) for data in params]
+        unplaced = iter(self.values)
+        self.matrices = {
+            name: [[next(unplaced) for _ in range(columns)] for _ in range(rows)]
+            for name, (rows, columns) in config.shapes(vocab_size).items()
+        }
+        self.optimizer = None
+        self._loaded = bytes(params)
+
+    def train(self, corpus, steps, training, losses):
+        self._load()
+        if self.optimizer is None:
+            self.optimizer = self.ops.Adam(
+                self.values, training.learning_rate, training.beta1, training.beta2, training.eps
+            )
+        try:
+            for step in steps:
+                loss = self.ops.document_loss(corpus[step % len(corpus)], self.matrices, self.config)
+                check_finite(loss.data)
+                loss.backward()
+                self.optimizer.step(training.lr(step))
+                losses.append(loss.data)
+        finally:
+            self._store()
+
+    def decoder(self):
+        self._load()
+        keys, values = [[] for _ in range(self.config.n_layer)], [[] for _ in range(self.config.n_layer)]
+
+        def decode(token):
+            position = len(keys[0])
+            return [logit.data for logit in self.ops.gpt(token, position, keys, values, self.matrices, self.config)]
+
+        return decode
+
+    def _load(self):
+        """Take over what somebody else wrote into the model's buffer."""
+        if self._loaded != self.params:
+            for value, data in zip(self.values, self.params):
+                value.data = data
+            self._loaded = bytes(self.params)
+
+    def _store(self):
+        for i, value in enumerate(self.values):
+            self.params[i] = value.data
+        self._loaded = bytes(self.params)

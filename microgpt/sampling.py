@@ -1,0 +1,70 @@
+"""From logits to the next token, in floats: the same operations in the same order as the reference does on Values."""
+
+import math
+
+
+def softmax(logits):
+    """Probabilities of logits, both lists of floats; the reference's `e / total` is `e * total**-1`."""
+    largest = max(logits)
+    exps = [math.exp(logit + -largest) for logit in logits]
+    total = 0.0
+    for e in exps:  # not sum(): from Python 3.12 on it rounds differently
+        total += e
+    scale = total**-1
+    return [e * scale for e in exps]
+
+
+def cross_entropy(logits, target):
+    """-log of the probability of token id `target`."""
+    return math.log(softmax(logits)[target]) * -1
+
+
+def probabilities(logits, temperature=1.0, top_k=None):
+    """Probabilities of the next token: logits divided by `temperature`, then only the `top_k` likeliest where given.
+
+    Equally likely tokens at the edge of the top k are taken in order of their ids. Temperature 0 is greedy: all of the
+    probability goes to the likeliest token.
+    """
+    if temperature == 0:
+        logits, top_k, temperature = list(logits), 1, 1.0
+    scale = temperature**-1
+    logits = [logit * scale for logit in logits]
+    if top_k is not None and top_k < len(logits):
+        kept = set(sorted(range(len(logits)), key=lambda i: -logits[i])[:top_k])
+        logits = [logit if i in kept else -math.inf for i, logit in enumerate(logits)]
+    return softmax(logits)
+
+
+def generate(decode, rng, bos, block_size, prompt=(), temperature=1.0, top_k=None):
+    """Token ids of one document: the `prompt` and what the model writes after it, until BOS or `block_size` tokens.
+
+    decode: see Engine.decoder; rng: random.Random, from which one number is drawn for each token, by rng.choices.
+    """
+    tokens = list(prompt)
+    logits = decode(bos)
+    for token in tokens:
+        logits = decode(token)
+    while True:
+        weights = probabilities(logits, temperature, top_k)
+        token = rng.choices(range(len(weights)), weights=weights)[0]
+        if token == bos:
+            return tokens
+        tokens.append(token)
+        if len(tokens) == block_size:
+            return tokens
+        logits = decode(token)
+
+
+def check_options(temperature, top_k):
+    """ValueError or TypeError unless `probabilities` can work with these."""
+    if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
+        raise TypeError(f"temperature must be a number, not {temperature!r}")
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature must be 0 (greedy) or more, and finite, not {temperature!r}")
+    if 0 < temperature < 1e-300:
+        raise ValueError(f"temperature {temperature!r} is too small to divide by; use 0 for the likeliest character")
+    if top_k is not None:
+        if isinstance(top_k, bool) or not isinstance(top_k, int):
+            raise TypeError(f"top_k must be a whole number or None, not {top_k!r}")
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, not {top_k}")

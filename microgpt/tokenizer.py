@@ -1,0 +1,88 @@
+"""Characters to token ids and back."""
+
+import sys
+from array import array
+from itertools import accumulate
+
+
+class Tokenizer:
+    """One token for each character, in code point order, and one (BOS) that begins and ends every document.
+
+    chars: the distinct characters, sorted; bos_first: BOS is id 0 and characters start at 1, else BOS is the last id.
+    """
+
+    def __init__(self, chars, bos_first=False):
+        self.chars = "".join(chars)
+        if list(self.chars) != sorted(set(self.chars)):
+            raise ValueError("a tokenizer's characters must be distinct and sorted; make one with Tokenizer.from_docs(docs)")
+        self.bos_first = bos_first
+        self.vocab_size = len(self.chars) + 1
+        self.bos = 0 if bos_first else len(self.chars)
+        self._ids = {char: i for i, char in enumerate(self.chars, int(bos_first))}
+
+    @classmethod
+    def from_docs(cls, docs, bos_first=False):
+        """The tokenizer of all characters in `docs`, a list of strings."""
+        return cls(sorted(set("".join(docs))), bos_first)
+
+    def encode(self, text):
+        """Token ids of `text`, without BOS. ValueError names a character that is not in the vocabulary."""
+        try:
+            return [self._ids[char] for char in text]
+        except KeyError as error:
+            raise ValueError(self._unknown(error.args[0])) from None
+
+    def decode(self, tokens):
+        """The text of token ids; BOS has none. ValueError names an id that is out of range."""
+        offset = int(self.bos_first)
+        text = []
+        for token in tokens:
+            if not 0 <= token < self.vocab_size:
+                raise ValueError(f"token id {token} is out of range: this vocabulary has {self.vocab_size} tokens")
+            if token != self.bos:
+                text.append(self.chars[token - offset])
+        return "".join(text)
+
+    def document(self, text):
+        """Token ids of a whole document: [BOS] + ids + [BOS]."""
+        return [self.bos, *self.encode(text), self.bos]
+
+    def _unknown(self, char):
+        shown = self.chars if len(self.chars) <= 60 else self.chars[:60] + "..."
+        return f"the character {char!r} (U+{ord(char):04X}) is not in the model's vocabulary; it knows {shown!r}"
+
+    def __eq__(self, other):
+        if not isinstance(other, Tokenizer):
+            return NotImplemented
+        return (self.chars, self.bos_first) == (other.chars, other.bos_first)
+
+    def __hash__(self):
+        return hash((self.chars, self.bos_first))
+
+    def __repr__(self):
+        return f"Tokenizer(chars={self.chars!r}, bos_first={self.bos_first})"
+
+
+class Corpus:
+    """Documents as token ids in one flat buffer, which a compiled engine reads in place.
+
+    tokens: array of unsigned 32-bit ids, `BOS d0 BOS d1 BOS ...`; document i is tokens[starts[i] : starts[i + 1] + 1], both
+    BOS included. `corpus[i]` is that document as a list.
+    """
+
+    def __init__(self, docs, tokenizer):
+        separator = next(char for char in map(chr, range(0x110000)) if char not in tokenizer._ids)
+        # str.translate maps every character at C speed, so the ids travel as code points; those of surrogates must "pass"
+        table = {ord(char): i for char, i in tokenizer._ids.items()} | {ord(separator): tokenizer.bos}
+        text = separator.join(["", *docs, ""])
+        unknown = set(text) - tokenizer._ids.keys() - {separator}
+        if unknown:
+            raise ValueError(tokenizer._unknown(min(unknown)))
+        self.tokens = array("I", text.translate(table).encode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass"))
+        self.starts = array("Q", accumulate((len(doc) + 1 for doc in docs), initial=0))
+
+    def __len__(self):
+        return len(self.starts) - 1
+
+    def __getitem__(self, i):
+        return self.tokens[self.starts[i] : self.starts[i + 1] + 1].tolist()
