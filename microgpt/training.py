@@ -22,10 +22,40 @@ class Step(NamedTuple):
 
 
 class Run:
-    """A training run. losses: list of floats, one a step; model: GPT; rng: random.Random, where training left it."""
+    """A training run, made by `start` and done by its `train`.
 
-    def __init__(self, model, losses, rng):
-        self.model, self.losses, self.rng = model, losses, rng
+    model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which sampling
+    goes on with; losses: list of floats, one for each step done.
+    """
+
+    def __init__(self, model, corpus, training, rng):
+        self.model, self.corpus, self.training, self.rng = model, corpus, training, rng
+        self.losses = []
+
+    def train(self, callback=None, progress=None):
+        """Do the steps that are left. callback: as for the function `train`, called after every step.
+
+        progress: called without arguments some dozen times a second, after one step or many; it finds them in `losses`.
+        """
+        losses, training = self.losses, self.training
+        portion = 1
+        while len(losses) < training.num_steps:
+            first = len(losses)
+            started = time.perf_counter()
+            try:
+                self.model.engine.train(
+                    self.corpus, range(first, min(first + portion, training.num_steps)), training, losses
+                )
+            except (ArithmeticError, ValueError) as error:
+                raise DivergenceError(len(losses) + 1, training, losses, error) from error
+            if callback is None and time.perf_counter() - started < PORTION_SECONDS:
+                portion *= 2
+            if progress is not None:
+                progress()
+            if callback is not None and callback(
+                Step(len(losses), training.num_steps, losses[-1], training.lr(len(losses) - 1))
+            ):
+                return
 
     def generate(self, n=1, temperature=0.5, *, prompt="", top_k=None):
         """n new documents, drawn from the run's own random generator: after training, those the reference prints."""
@@ -46,20 +76,25 @@ class DivergenceError(ValueError):
         )
 
 
+def start(docs, config=GPTConfig(), training=TrainConfig(), *, seed=42, engine=engines.DEFAULT):
+    """A Run that is ready to train: documents shuffled, a new model drawn, no step done yet. Arguments as for `train`."""
+    docs = _checked(docs)
+    rng = random.Random(seed)
+    rng.shuffle(docs)
+    tokenizer = Tokenizer.from_docs(docs, config.bos_first)
+    model = GPT.init(config, tokenizer, rng, engine)
+    return Run(model, Corpus(docs, tokenizer), training, rng)
+
+
 def train(docs, config=GPTConfig(), training=TrainConfig(), *, seed=42, engine=engines.DEFAULT, callback=None):
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
 
     engine: "python", "graph" or "exact", all with the same result. callback: called with a Step after each step; a true
     return value ends the run there. DivergenceError when a loss or a gradient grows out of range.
     """
-    docs = _checked(docs)
-    rng = random.Random(seed)
-    rng.shuffle(docs)
-    tokenizer = Tokenizer.from_docs(docs, config.bos_first)
-    model = GPT.init(config, tokenizer, rng, engine)
-    losses = []
-    _run_steps(model.engine, Corpus(docs, tokenizer), training, losses, callback)
-    return Run(model, losses, rng)
+    run = start(docs, config, training, seed=seed, engine=engine)
+    run.train(callback)
+    return run
 
 
 def _checked(docs):
@@ -72,19 +107,3 @@ def _checked(docs):
     if not any(docs):
         raise ValueError("there is nothing to train on: give at least one document that is not empty")
     return docs
-
-
-def _run_steps(engine, corpus, training, losses, callback):
-    portion = 1
-    while len(losses) < training.num_steps:
-        first = len(losses)
-        started = time.perf_counter()
-        try:
-            engine.train(corpus, range(first, min(first + portion, training.num_steps)), training, losses)
-        except (ArithmeticError, ValueError) as error:
-            raise DivergenceError(len(losses) + 1, training, losses, error) from error
-        if callback is None:
-            if time.perf_counter() - started < PORTION_SECONDS:
-                portion *= 2
-        elif callback(Step(len(losses), training.num_steps, losses[-1], training.lr(len(losses) - 1))):
-            return
