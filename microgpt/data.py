@@ -86,10 +86,12 @@ def _refuse_nul(data, path):
 
 def _not_utf8(data, path, error):
     problem = f"{_called(path)} is not UTF-8: byte 0x{data[error.start]:02x} at {_place(data, error.start)}"
-    if error.end == len(data) and error.reason == "unexpected end of data":
-        return f"{problem} begins a character that the end cuts off; the text is incomplete, get it again"
     text = data.decode("utf-8", "replace")
-    if sum(char > "\x7f" for char in text) > 2 * text.count("\ufffd"):
+    bad = text.count("\ufffd")
+    good = len(text) - len(text.encode("ascii", "ignore")) - bad  # characters of several bytes, which only UTF-8 has
+    if good and error.reason == "unexpected end of data":
+        return f"{problem} begins a character that the end cuts off; the text is incomplete, get it again"
+    if good > bad:
         return f"{problem}, although most of the rest is; it is damaged or mixes encodings: correct that place"
     encoding = _likely_encoding(data)
     if encoding is None:

@@ -1,0 +1,559 @@
+"""The command line end to end, in processes of its own: what it prints and where, and how it ends."""
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import microgpt
+from microgpt import GPTConfig, TrainConfig, cli, engines, progress
+from microgpt.data import DataWarning
+
+TINY = ["--engine", "python", "--n-embd", "4", "--n-head", "2", "--block-size", "4"]
+NAMES = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
+posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "docs.txt"
+    path.write_text("\n".join(NAMES), encoding="utf-8")
+    return str(path)
+
+
+def environment(**changes):
+    """This process's environment without what changes the output; None takes a variable out."""
+    changes = {"MICROGPT_NAMES": None, "COLUMNS": None, "NO_COLOR": None, "TERM": "xterm", **changes}
+    inherited = {name: value for name, value in os.environ.items() if name not in changes}
+    return inherited | {name: value for name, value in changes.items() if value is not None}
+
+
+def microgpt_command(*arguments, **options):
+    """Run `microgpt ARGUMENTS`; stdout and stderr of the result are text. A warning in it is an error."""
+    options = {"env": environment(), "stdin": subprocess.DEVNULL, "timeout": 120} | options
+    if "input" in options:
+        del options["stdin"]
+    command = [sys.executable, "-Werror", "-m", "microgpt", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", **options)
+
+
+def driver(code, *arguments):
+    """A command that runs `code`, then the command line with `arguments`."""
+    code = f"import sys\n{code}\nfrom microgpt.cli import main\nsys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-Werror", "-c", code, *map(str, arguments)]
+
+
+def printed(docs, preset="current", steps=6, samples=3, seed=42, **model):
+    """What the reference prints for a tiny model, made from the library's results."""
+    config, training, temperature = microgpt.PRESETS[preset]
+    config = GPTConfig(**{**vars(config), "n_embd": 4, "n_head": 2, "block_size": 4, **model})
+    training = TrainConfig(**{**vars(training), "num_steps": steps})
+    run = microgpt.train(docs, config, training, seed=seed, engine="python")
+    lines = [f"num docs: {len(docs)}", f"vocab size: {len(set(''.join(docs))) + 1}", f"num params: {run.model.num_params}"]
+    lines += ["step %4d / %4d | loss %.4f" % (i, steps, loss) for i, loss in enumerate(run.losses, 1)]
+    if preset == "current":
+        lines += ["", "--- inference (new, hallucinated names) ---"]
+        lines += ["sample %2d: %s" % (i, text) for i, text in enumerate(run.generate(samples, temperature), 1)]
+    else:
+        lines += ["", "--- inference ---"]
+        lines += ["sample %d: %s" % (i, text) for i, text in enumerate(run.generate(samples, temperature), 1)]
+    return "\n".join(lines) + "\n"
+
+
+# ---- Output to a pipe ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("preset", ["current", "first"])
+def test_output_is_the_reference_s(data, preset):
+    done = microgpt_command("train", data, "--preset", preset, "--steps", 6, "--samples", 3, *TINY)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == printed(NAMES, preset)
+
+
+@pytest.mark.skipif(not os.environ.get("MICROGPT_NAMES"), reason="MICROGPT_NAMES does not name a copy of names.txt")
+@pytest.mark.parametrize(
+    "preset, digest",
+    [
+        ("current", "afba81c45f1b2d6e4debeba6d37e27fa94484042b8d06a0abf7af224d2f6dd3f"),
+        ("first", "b052697278b89c82bc3ddb08fef9bb1a0fc9dea98d7a92ef97ba809a734fd95e"),
+    ],
+)
+def test_the_whole_golden_run(preset, digest, tmp_path):
+    done = microgpt_command(
+        "train", "--preset", preset, "--engine", "graph", cwd=tmp_path,
+        env=environment(MICROGPT_NAMES=os.environ["MICROGPT_NAMES"]),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert hashlib.sha256(done.stdout.encode()).hexdigest() == digest, done.stdout
+
+
+def test_standard_input_and_crlf():
+    done = microgpt_command("train", "-", "--steps", 6, "--samples", 3, *TINY, input="\r\n".join(NAMES))
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", printed(NAMES))
+
+
+def test_input_txt_in_the_current_folder(tmp_path):
+    (tmp_path / "input.txt").write_text("\n".join(NAMES), encoding="utf-8")
+    done = microgpt_command("train", "--steps", 6, "--samples", 3, *TINY, cwd=tmp_path)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", printed(NAMES))
+
+
+def test_no_steps_and_no_samples(data):
+    done = microgpt_command("train", data, "--steps", 0, "--samples", 0, *TINY)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["num docs: 6", "vocab size: 12", "num params: 304"]
+
+
+@posix
+def test_other_alphabets_on_a_machine_without_utf8(tmp_path):
+    docs = ["ज़ोया", "आरव", "김민준", "zoë", "😀"]
+    path = tmp_path / "नाम.txt"
+    path.write_text("\n".join(docs), encoding="utf-8")
+    plain = environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING=None)
+    done = microgpt_command("train", path, "--steps", 6, "--samples", 3, *TINY, env=plain)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", printed(docs))
+    missing = microgpt_command("train", tmp_path / "नहीं.txt", env=plain)
+    assert missing.returncode == 1 and missing.stderr.startswith("microgpt: error: there is no file ")
+
+
+def test_start_up_imports_no_more_than_it_needs(data):
+    code = (
+        "import atexit\n"
+        "unwanted = 'rich', 'platformdirs', 'urllib.request', 'importlib.resources', 'tempfile', 'threading', 'asyncio'\n"
+        "atexit.register(lambda: print([name for name in unwanted if name in sys.modules], file=sys.stderr))"
+    )
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys, random; print(*sys.modules)"], capture_output=True, encoding="utf-8", check=True
+    ).stdout.split()  # a site-packages hook may import some of them before us
+    done = subprocess.run(
+        driver(code, "train", data, "--steps", 2, *TINY), capture_output=True, encoding="utf-8", env=environment()
+    )
+    unwanted = [name for name in eval(done.stderr) if name not in bare]
+    assert (done.returncode, unwanted) == (0, [])
+
+
+class Counting:
+    """A stream that counts flushes."""
+
+    def __init__(self):
+        self.text, self.flushes = "", 0
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        self.flushes += 1
+
+
+class Steps:
+    """A run for the displays: losses come as the test says."""
+
+    def __init__(self, num_steps):
+        self.training, self.losses = TrainConfig(num_steps=num_steps), []
+
+
+def test_steps_are_written_as_they_happen_but_not_one_by_one():
+    run, out = Steps(1000), Counting()
+    with progress.Lines(run, out) as lines:
+        run.losses.append(3.0)
+        lines.update()
+        assert out.text == "step    1 / 1000 | loss 3.0000\n" and out.flushes == 1
+        run.losses.extend([2.0] * 500)
+        lines.update()
+        assert out.text.count("\n") == 501 and out.flushes == 2
+        run.losses.append(1.25)  # a step before training was interrupted
+    assert out.text.endswith("step  501 / 1000 | loss 2.0000\nstep  502 / 1000 | loss 1.2500\n")
+
+
+# ---- Options ------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def settings(monkeypatch, data):
+    """A function of options: the GPTConfig, TrainConfig, seed and engine that they train with."""
+
+    class Started(Exception):
+        pass
+
+    def start(docs, config, training, *, seed, engine):
+        raise Started(config, training, seed, engine)
+
+    def settings(*options):
+        monkeypatch.setattr(cli, "start", start)
+        with pytest.raises(Started) as caught:
+            cli.main(["train", data, *options])
+        return caught.value.args
+
+    return settings
+
+
+def test_the_defaults_are_the_preset_s(settings):
+    assert settings() == (*microgpt.PRESETS["current"][:2], 42, engines.DEFAULT)
+    assert settings("--preset", "first") == (*microgpt.PRESETS["first"][:2], 42, engines.DEFAULT)
+
+
+@pytest.mark.parametrize("preset", ["current", "first"])
+@pytest.mark.parametrize(
+    "options, fields",
+    [
+        (["--n-layer", "2"], {"n_layer": 2}),
+        (["--n-embd", "32", "--n-head", "8"], {"n_embd": 32, "n_head": 8}),
+        (["--block-size", "5"], {"block_size": 5}),
+        (["--activation", "relu"], {"activation": "relu"}),
+        (["--activation", "relu2"], {"activation": "relu2"}),
+        (["--init-std", "0"], {"init_std": 0.0}),
+        (["--zero-init-out"], {"zero_init_out": True}),
+        (["--no-zero-init-out"], {"zero_init_out": False}),
+        (["--bos-first"], {"bos_first": True}),
+        (["--no-bos-first"], {"bos_first": False}),
+        (["--steps", "7"], {"num_steps": 7}),
+        (["--learning-rate", "1e-3"], {"learning_rate": 1e-3}),
+        (["--beta1", "0"], {"beta1": 0.0}),
+        (["--beta2", "0.5"], {"beta2": 0.5}),
+        (["--eps", "1e-5"], {"eps": 1e-5}),
+    ],
+)
+def test_an_option_replaces_one_field_of_the_preset(settings, preset, options, fields):
+    config, training, _ = microgpt.PRESETS[preset]
+    expected = [
+        type(part)(**{name: fields.get(name, value) for name, value in vars(part).items()}) for part in (config, training)
+    ]
+    assert list(settings("--preset", preset, *options)[:2]) == expected
+
+
+def test_every_field_has_an_option():
+    config, training, _ = microgpt.PRESETS["current"]
+    assert set(cli.OPTIONS) == {*vars(config), *vars(training), "temperature"}
+
+
+def test_seed_engine_and_temperature(settings, data):
+    assert settings("--seed", "7", "--engine", "python")[2:] == (7, "python")
+    done = microgpt_command("train", data, "--seed", 7, "--steps", 6, "--samples", 3, *TINY)
+    assert done.stdout == printed(NAMES, seed=7)
+    greedy = microgpt_command("train", data, "--steps", 6, "--samples", 3, "--temperature", 0, *TINY)
+    assert len({line.split(": ")[1] for line in greedy.stdout.splitlines()[-3:]}) == 1
+
+
+def test_help_names_every_option_and_its_default(capsys):
+    assert cli.main(["train", "--help"]) == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for option in [*cli.OPTIONS.values(), "--preset", "--seed", "--engine", "--samples"]:
+        assert option in text
+    assert "(default: 16 in current, 8 in first)" in text
+    assert text.count("(default: ") == len(cli.OPTIONS) + 5  # and DATA, --preset, --seed, --engine, --samples
+    assert cli.main(["--help"]) == 0
+    assert "train" in capsys.readouterr().out
+
+
+def test_version_and_info():
+    done = microgpt_command("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"microgpt {microgpt.__version__}\n", "")
+    done = microgpt_command("info")
+    assert (done.returncode, done.stderr) == (0, "")
+    facts = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert facts["microgpt"] == microgpt.__version__
+    assert facts["python"].startswith("{}.{}.{}".format(*sys.version_info))
+    assert "python" in facts["engines"].split(", ")
+
+
+# ---- Errors -------------------------------------------------------------------------------------------------------------
+
+def assert_fails(done, code, message):
+    """One line on standard error, which is `message` (a pattern), and exit code `code`."""
+    assert done.returncode == code, done
+    assert re.fullmatch(f"microgpt: error: {message}\n", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], r"the following arguments are required: COMMAND \(see microgpt --help\)"),
+        (["fly"], r".*invalid choice: 'fly'.*\(see microgpt --help\)"),
+        (["--fly"], r".*\(see microgpt --help\)"),
+        (["train", "--fly"], r"unrecognized arguments: --fly \(see microgpt train --help\)"),
+        (["train", "--step", "3"], r"unrecognized arguments: --step .*"),  # no abbreviations: a later option would break them
+        (["info", "x"], r"unrecognized arguments: x \(see microgpt info --help\)"),
+        (["train", "--steps"], r"--steps: expected one argument .*"),
+        (["train", "--steps", "1.5"], r"--steps: must be a whole number, not '1.5' \(see microgpt train --help\)"),
+        (["train", "--eps", "x"], r"--eps: must be a number, not 'x' .*"),
+        (["train", "--seed", ""], r"--seed: must be a whole number, not '' .*"),
+        (["train", "--samples", "-1"], r"--samples: must be at least 0, not -1 .*"),
+        (["train", "--engine", "warp"], r"--engine: invalid choice: 'warp' .*"),
+        (["train", "--steps", "-3"], r"--steps must be at least 0, not -3"),
+        (["train", "--n-head", "3"], r"--n-embd 16 is not divisible by --n-head 3: .*; choose --n-head from 1, 2, 4, 8, 16"),
+        (["train", "--n-layer", "0"], r"--n-layer must be at least 1, not 0"),
+        (["train", "--block-size", "0"], r"--block-size must be at least 1, not 0"),
+        (["train", "--init-std", "nan"], r"--init-std must be .*, not nan"),
+        (["train", "--learning-rate", "-1"], r"--learning-rate must be at least 0 and finite, not -1.0"),
+        (["train", "--beta1", "1"], r"--beta1 must be .* less than 1, not 1.0"),
+        (["train", "--eps", "0"], r"--eps must be more than 0 .*"),
+        (["train", "--temperature", "-1"], r"--temperature must be 0 \(greedy\) or more.*"),
+        (["train", "--temperature", "inf"], r"--temperature must be .*"),
+    ],
+)
+def test_wrong_usage(arguments, message, capsys):
+    code = cli.main(arguments)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert_fails(subprocess.CompletedProcess(arguments, code, captured.out, captured.err), 2, message)
+
+
+def test_a_wrong_configuration_ends_the_process_with_2(data):
+    done = microgpt_command("train", data, "--n-head", 3)
+    assert done.stdout == ""
+    assert_fails(done, 2, "--n-embd 16 is not divisible .*")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, r"there is no file '.*docs\.txt'; check the path"),
+        (b"", r"'.*docs\.txt' is empty; give a text file, one document a line"),
+        (b"\n \n", r"'.*docs\.txt' holds only blank lines; .*"),
+        ("zoé\nnoël".encode("latin-1"), r"'.*docs\.txt' is not UTF-8: byte 0xe9 .* likely latin-1: .*iconv .*"),
+        ("emma".encode("utf-16"), r"'.*docs\.txt' is not UTF-8 but UTF-16; .*"),
+        (b"\x00\x01\x02", r"'.*docs\.txt' is not a text file: .*"),
+    ],
+)
+def test_data_that_cannot_be_trained_on(tmp_path, content, message):
+    path = tmp_path / "docs.txt"
+    if content is not None:
+        path.write_bytes(content)
+    done = microgpt_command("train", path, *TINY)
+    assert done.stdout == ""
+    assert_fails(done, 1, message)
+
+
+def test_a_folder_and_a_wrong_microgpt_names(tmp_path):
+    assert_fails(microgpt_command("train", tmp_path), 1, r"'.*' is a folder; .*")
+    done = microgpt_command("train", "names", env=environment(MICROGPT_NAMES=str(tmp_path / "nemo")))
+    assert_fails(done, 1, r"there is no file '.*nemo' \(named by the environment variable MICROGPT_NAMES\); .*")
+
+
+def test_notes_go_to_standard_error(tmp_path):
+    path = tmp_path / "docs.txt"
+    path.write_text("\n".join(NAMES), encoding="utf-8-sig")
+    done = microgpt_command("train", path, "--steps", 6, "--samples", 3, *TINY)
+    assert (done.returncode, done.stdout) == (0, printed(NAMES))
+    assert re.fullmatch(r"microgpt: '.*docs\.txt' begins with a byte order mark .*\n", done.stderr)
+
+
+def test_without_a_network_the_built_in_names_are_used(tmp_path):
+    offline = environment(
+        https_proxy="http://127.0.0.1:9", no_proxy=None, NO_PROXY=None,  # a port where nobody listens
+        XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path), LOCALAPPDATA=str(tmp_path), WIN_PD_OVERRIDE_LOCAL_APPDATA=str(tmp_path),
+    )
+    done = microgpt_command("train", "--steps", 1, "--samples", 1, *TINY, env=offline, cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.fullmatch(r"microgpt: names.txt could not be downloaded \(.*\): .*built-in list of names .*\n", done.stderr)
+    assert done.stdout.startswith("num docs: ") and "sample  1: " in done.stdout
+
+
+def test_divergence_says_which_step_and_why(data):
+    done = microgpt_command("train", data, "--learning-rate", "1e200", *TINY)
+    assert_fails(done, 1, r"training diverged at step (\d+) of 1000: .*; try a learning rate below 1e\+200")
+    steps = re.findall(r"^step +(\d+) / 1000 \| loss", done.stdout, re.MULTILINE)
+    diverged = int(re.search(r"at step (\d+)", done.stderr)[1])
+    assert list(map(int, steps)) == list(range(1, diverged))  # every step before is there
+
+
+def test_samples_that_cannot_be_drawn(data):
+    done = microgpt_command("train", data, "--steps", 1, "--learning-rate", "1e308", *TINY)
+    assert_fails(done, 1, r"no sample can be drawn: .*; try a lower --learning-rate or a higher --temperature")
+
+
+def test_a_graph_too_deep_for_python(data):
+    done = microgpt_command("train", data, "--n-layer", "20", *TINY)
+    assert_fails(done, 1, ".*too deep for Python's recursion limit; choose another --engine")
+
+
+def test_no_memory(data, monkeypatch, capsys):
+    def start(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "start", start)
+    assert cli.main(["train", data]) == 1
+    assert "there is not enough memory; choose a smaller --n-embd" in capsys.readouterr().err
+
+
+def test_an_error_of_our_own_shows_its_traceback(data, monkeypatch):
+    monkeypatch.setattr(cli, "start", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["train", data])
+
+
+# ---- Ends ---------------------------------------------------------------------------------------------------------------
+
+def open_training(data, *options, code="", **pipes):
+    """A long training as a child process that hears Ctrl-C even where this one was started to ignore it."""
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
+    command = driver(code, "train", data, "--steps", 1_000_000, *TINY, *options)
+    return subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, **pipes)
+
+
+@posix
+def test_ctrl_c(data):
+    child = open_training(data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+    with child:
+        for line in child.stdout:  # which are seen while training goes on
+            if line.startswith("step    3 /"):
+                break
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert re.fullmatch(r"microgpt: interrupted after step \d+ of 1000000\n", err)
+    last = re.findall(r"^step +(\d+) /", out, re.MULTILINE)[-1:]
+    assert last == [] or f"after step {last[0]} of" in err
+    assert "inference" not in out
+
+
+@posix
+def test_a_reader_that_has_seen_enough(data):
+    child = open_training(data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+    with child:
+        assert child.stdout.readline() == "num docs: 6\n"
+        child.stdout.close()
+        child.stdout = None
+        _, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (1, "")
+
+
+@posix
+def test_output_that_cannot_be_written(data):
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "microgpt", "train", data, "--steps", "2", *TINY],
+                stdout=full, stderr=subprocess.PIPE, encoding="utf-8", env=environment(),
+            )
+        assert_fails(done, 1, "the output cannot be written: No space left on device")
+    closed = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "microgpt", "train", data, "--steps", "2", *TINY],
+        stderr=subprocess.PIPE, encoding="utf-8", env=environment(),
+    )
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+# ---- On a terminal ------------------------------------------------------------------------------------------------------
+
+EAGER = "from microgpt import progress\nprogress.BEGIN_SECONDS = progress.REMAINING_SECONDS = progress.REFRESH_SECONDS = 0"
+
+
+def on_terminal(command, columns=100, when=None, **variables):
+    """Run `command` with a terminal as its standard output; (exit code, what the terminal got, standard error).
+
+    when: a pattern; Ctrl-C is sent as soon as the terminal shows it.
+    """
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(
+        command, stdout=slave, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment(**variables)
+    ) as child:
+        os.close(slave)
+        shown = b""
+        while True:
+            try:
+                part = os.read(master, 65536)
+            except OSError:  # Linux's way to say that the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+            if when and re.search(when, shown.decode("utf-8", "replace")):
+                child.send_signal(signal.SIGINT)
+                when = None
+        os.close(master)
+        err = child.stderr.read().decode()
+    return child.returncode, shown.decode().replace("\r\n", "\n"), err
+
+
+FINAL = r"step {0}/{0} \| loss \d+\.\d{{4}} \| smoothed \d+\.\d{{4}} \| [\d.,]+k? steps/s \| [\d.]+ s"
+
+
+def frames(shown):
+    """The states of the live line: what stands between carriage returns, without escape sequences."""
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
+    return [frame for frame in re.split(r"[\r\n]", text) if frame.startswith("step ")]
+
+
+@posix
+def test_a_live_line(data):
+    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 40, "--samples", 2, *TINY))
+    assert (code, err) == (0, "")
+    assert shown.startswith("num docs: 6\nvocab size: 12\nnum params: 304\n")
+    assert " / " not in shown  # none of the reference's lines for a step
+    *live, last = frames(shown)
+    assert len(live) > 3
+    for frame in live:
+        assert re.fullmatch(r"step +\d+/40 \| loss .* \| smoothed .* \| .* steps/s \| .* left", frame)
+    assert re.fullmatch(FINAL.format(40), last)
+    after = shown[shown.rindex("step 40/40") :].split("\n")
+    assert after[1:3] == ["", "--- inference (new, hallucinated names) ---"]
+    assert after[3].startswith("sample  1: ") and after[4].startswith("sample  2: ")
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
+
+
+@posix
+def test_a_narrow_terminal(data):
+    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), columns=25)
+    assert (code, err) == (0, "")
+    live = frames(shown)[:-1]
+    assert live and all(len(frame) <= 25 and frame.startswith("step ") for frame in live)
+
+
+@posix
+def test_a_short_run_on_a_terminal_does_not_wait_for_rich(data):
+    code = "import atexit; atexit.register(lambda: print('rich' in sys.modules, file=sys.stderr))"
+    code, shown, err = on_terminal(driver(code, "train", data, "--steps", 3, "--samples", 0, *TINY))
+    assert (code, err) == (0, "False\n")
+    assert len(frames(shown)) == 1 and re.fullmatch(FINAL.format(3), frames(shown)[0])
+
+
+@posix
+@pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"TERM": "dumb", "NO_COLOR": "1"}])
+def test_a_dumb_terminal_gets_the_reference_s_lines(data, variables):
+    code, shown, err = on_terminal(
+        driver(EAGER, "train", data, "--steps", 6, "--samples", 3, *TINY), **variables
+    )
+    assert (code, err, shown) == (0, "", printed(NAMES))
+
+
+@posix
+def test_no_color(data):
+    code, shown, _ = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), NO_COLOR="1")
+    assert code == 0 and len(frames(shown)) > 2
+    assert not re.search(r"\x1b\[[\d;]*m", shown)
+
+
+@posix
+def test_ctrl_c_on_a_terminal(data):
+    command = driver(
+        f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{EAGER}",
+        "train", data, "--steps", 1_000_000, *TINY,
+    )
+    code, shown, err = on_terminal(command, when=r"step +1\d/1000000")
+    assert code == 130
+    step = re.fullmatch(r"microgpt: interrupted after step (\d+) of 1000000\n", err)[1]
+    assert re.match(rf"step +{step}/1000000 \| .* steps/s \| [\d.]+ s$", frames(shown)[-1])
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
+def test_smoothed_loss_rate_and_time():
+    run, out = Steps(1000), Counting()
+    line = progress.LiveLine(run, out)
+    run.losses.extend([5.0] * 400 + [1.0] * 50 + [2.0] * 50)
+    assert line._figures(2.0) == "step  500/1000 | loss 2.0000 | smoothed 1.5000 | 250 steps/s"
+    assert line._figures(0.01).endswith(" | 50k steps/s")
+    assert line._figures(1000).endswith(" | 0.5 steps/s")
+    assert [progress._clock(seconds) for seconds in (4.24, 185, 3723)] == ["4.2 s", "3:05", "1:02:03"]
+
+
+def test_data_warnings_are_user_warnings():
+    assert issubclass(DataWarning, UserWarning)
