@@ -1,7 +1,7 @@
 """The command line: `microgpt train` and `microgpt info`.
 
-Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C. Only an error of microgpt's own
-shows a traceback. Modules that only some commands need are imported where they are used: start-up counts.
+Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C. Only an error of microgpt's
+own shows a traceback. Modules that only some commands need are imported where they are used: start-up counts.
 """
 
 import argparse
@@ -51,18 +51,19 @@ def main(argv=None):
     except (Failure, DataError, DivergenceError) as error:
         return _fail(error, 1)
     except OSError as error:
-        # load_docs' own errors are sentences without an errno; one without a file is standard output's, as on a full disk
+        # load_docs' own errors are sentences without an errno; one without a file is standard output's (a full disk)
         where = error.filename or "the output cannot be written"
         return _fail(error if error.errno is None else f"{where}: {error.strerror}", 1)
     except MemoryError:
-        return _fail("there is not enough memory; choose a smaller --n-embd, --n-layer or --block-size, or less data", 1)
+        return _fail("there is not enough memory; choose a smaller --n-embd or --n-layer, or less data", 1)
     except RecursionError:
         return _fail("this model's graph is too deep for Python's recursion limit; choose another --engine", 1)
     except KeyboardInterrupt as error:
         return _fail(error.args[0] if error.args else "interrupted", 130, kind="")
 
 
-# ---- microgpt train -----------------------------------------------------------------------------------------------------
+# ---- microgpt train ---------------------------------------------------------------------------------------------
+
 
 def _train(arguments):
     config, training, temperature = _settings(arguments)
@@ -108,14 +109,15 @@ def _print_samples(run, n, temperature, heading, line):
         started = time.perf_counter()
         try:
             [text] = run.generate(1, temperature)
-        except (ArithmeticError, ValueError) as error:  # weights out of range after the last step, or nearly 0 to divide by
+        except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
             raise Failure(
                 f"no sample can be drawn: {error}; try a lower --learning-rate or a higher --temperature"
             ) from None
         print(line.format(i, text), flush=time.perf_counter() - started > 0.02)  # a slow one is seen when it is there
 
 
-# ---- microgpt info ------------------------------------------------------------------------------------------------------
+# ---- microgpt info ----------------------------------------------------------------------------------------------
+
 
 def _info(arguments):
     import importlib
@@ -145,7 +147,8 @@ def _info(arguments):
         print(f"{name:{width}}  {fact}")
 
 
-# ---- Options ------------------------------------------------------------------------------------------------------------
+# ---- Options ----------------------------------------------------------------------------------------------------
+
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one sentence."""
@@ -202,7 +205,7 @@ OPTIMIZER = [
     ("--eps", dict(type=_number, metavar="X"), "keeps Adam's division finite"),
 ]
 SAMPLING = [
-    ("--temperature", dict(type=_number, metavar="X"), "below 1: likelier characters; above: more surprising ones; 0: greedy"),
+    ("--temperature", dict(type=_number, metavar="X"), "below 1 likelier characters, above 1 rarer ones; 0: greedy"),
 ]
 OPTIONS = {  # field -> option
     more.get("dest", option[2:].replace("-", "_")): option for option, more, _ in MODEL + OPTIMIZER + SAMPLING
@@ -211,25 +214,34 @@ OPTIONS = {  # field -> option
 
 def _parser():
     parser = Parser(prog="microgpt", description="Karpathy's microgpt, compiled: the same numbers to the last bit.")
-    parser.add_argument("--version", action="version", version=f"microgpt {__version__}", help="print the version and exit")
+    version = f"microgpt {__version__}"
+    parser.add_argument("--version", action="version", version=version, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     text = "Train a new model on a text file, one document a line, and print documents that it makes up."
     train = commands.add_parser("train", help="train a model and print samples of it", description=text)
     train.set_defaults(command=_train, parser=train)
     train.add_argument(
-        "data", metavar="DATA", nargs="?",
+        "data",
+        metavar="DATA",
+        nargs="?",
         help="a text file (UTF-8), '-' for standard input, or 'names' for the reference's list of names "
         "(default: input.txt in the current folder where there is one, else names)",
     )
     run = train.add_argument_group("the run")
     run.add_argument(
-        "--preset", choices=PRESETS, default="current",
+        "--preset",
+        choices=PRESETS,
+        default="current",
         help="the reference's revision that sets the defaults below (default: %(default)s)",
     )
-    run.add_argument("--seed", type=_whole, metavar="S", default=42, help="of all random numbers (default: %(default)s)")
     run.add_argument(
-        "--engine", choices=engines.ENGINES, default=engines.DEFAULT,
+        "--seed", type=_whole, metavar="S", default=42, help="of all random numbers (default: %(default)s)"
+    )
+    run.add_argument(
+        "--engine",
+        choices=engines.ENGINES,
+        default=engines.DEFAULT,
         help="what computes; the results are the same (default: %(default)s)",
     )
     _add(train.add_argument_group("the model"), MODEL)
@@ -264,10 +276,11 @@ def _show(value):
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
 
 
-# ---- Streams ------------------------------------------------------------------------------------------------------------
+# ---- Streams ----------------------------------------------------------------------------------------------------
+
 
 def _prepare_streams():
-    """UTF-8 whatever the locale says, and lines that end as the reference's do. A closed stream swallows what it is given."""
+    """UTF-8 whatever the locale says, and lines that end as the reference's do. A closed stream takes and drops all."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
     if sys.stderr is None:

@@ -1,7 +1,7 @@
 """Reading documents: from a file, from standard input, or the reference's list of names.
 
-Documents are never repaired in silence: a file that is not what it should be is an error that names the remedy, and what was
-done without asking (a byte order mark dropped, a list of names replaced) is a `DataWarning`.
+Documents are never repaired in silence: a file that is not what it should be is an error that names the remedy, and
+what was done without asking (a byte order mark dropped, a list of names replaced) is a `DataWarning`.
 """
 
 import codecs
@@ -15,6 +15,14 @@ NAMES_SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d
 DOWNLOAD_SECONDS = 5  # for the whole download: a machine without a network must not wait long for its training
 
 
+MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    ("utf-32", codecs.BOM_UTF32_LE),
+    ("utf-32", codecs.BOM_UTF32_BE),
+    ("utf-16", codecs.BOM_UTF16_LE),
+    ("utf-16", codecs.BOM_UTF16_BE),
+)
+
+
 class DataError(ValueError):
     """The data cannot be trained on; the message says why and what to do."""
 
@@ -24,13 +32,13 @@ class DataWarning(UserWarning):
 
 
 def load_docs(source=None):
-    """The documents of a text file (UTF-8), a list of strings in file order: its lines, stripped, without the empty ones.
+    """The documents of a text file (UTF-8), a list of strings in file order: its lines, stripped, without empty ones.
 
     source: a path; "-" for standard input; "names" for the reference's list of names; None for input.txt in the current
     folder where there is one, else "names". (A file called "names" is "./names".) DataError or OSError says what to do.
 
-    "names" is the file that the environment variable MICROGPT_NAMES names, else names.txt as downloaded once into the user's
-    cache folder. Without a network it is a shorter list that comes with the package, and a DataWarning says so.
+    "names" is the file that the environment variable MICROGPT_NAMES names, else names.txt as downloaded once into the
+    user's cache folder. Without a network it is a shorter list that comes with the package, and a DataWarning says so.
     """
     notes = []
     try:
@@ -46,7 +54,8 @@ def load_docs(source=None):
             warnings.warn(note, DataWarning, stacklevel=2)
 
 
-# ---- From bytes to documents --------------------------------------------------------------------------------------------
+# ---- From bytes to documents ------------------------------------------------------------------------------------
+
 
 def _parse(data, path, notes):
     """The documents in `data`, the bytes of the file `path`; None is standard input."""
@@ -62,25 +71,26 @@ def _parse(data, path, notes):
     text = text.replace("\r\n", "\n").replace("\r", "\n")  # as open() does
     docs = [doc for line in text.split("\n") if (doc := line.strip())]
     if not docs:
-        raise DataError(f"{what} {'holds only blank lines' if data else 'is empty'}; give a text file, one document a line")
+        problem = "holds only blank lines" if data else "is empty"
+        raise DataError(f"{what} {problem}; give a text file, one document a line")
     return docs
 
 
 def _refuse_nul(data, path):
     """DataError for bytes that no text in UTF-8 has: those of UTF-16 and UTF-32, and binary data."""
-    for encoding, mark in (("utf-32", codecs.BOM_UTF32_LE), ("utf-32", codecs.BOM_UTF32_BE),
-                           ("utf-16", codecs.BOM_UTF16_LE), ("utf-16", codecs.BOM_UTF16_BE)):
+    what = _called(path)
+    for encoding, mark in MARKS:
         if data.startswith(mark):
-            raise DataError(f"{_called(path)} is not UTF-8 but {encoding.upper()}; {_convert(encoding, path)}")
+            raise DataError(f"{what} is not UTF-8 but {encoding.upper()}; {_convert(encoding, path)}")
     at = data.find(0)
     if at < 0:
         return
     head = data[:2000]
     for encoding, zeros, others in (("utf-16le", head[1::2], head[::2]), ("utf-16be", head[::2], head[1::2])):
         if zeros.count(0) > len(zeros) / 2 and others.count(0) == 0:  # ASCII letters have a zero byte beside them
-            raise DataError(f"{_called(path)} is not UTF-8 but looks like {encoding.upper()}; {_convert(encoding, path)}")
+            raise DataError(f"{what} is not UTF-8 but looks like {encoding.upper()}; {_convert(encoding, path)}")
     raise DataError(
-        f"{_called(path)} is not a text file: it has a NUL byte at {_place(data, at)}; give a UTF-8 text, one document a line"
+        f"{what} is not a text file: it has a NUL byte at {_place(data, at)}; give a UTF-8 text, one document a line"
     )
 
 
@@ -132,7 +142,8 @@ def _called(path):
     return "standard input" if path is None else repr(os.fsdecode(path))
 
 
-# ---- Where the bytes come from ------------------------------------------------------------------------------------------
+# ---- Where the bytes come from ----------------------------------------------------------------------------------
+
 
 def _read_file(path, remedy="check the path", said=""):
     """The bytes of a file. Each OSError becomes one sentence: `said` tells who named the path, `remedy` what to do."""
@@ -145,7 +156,7 @@ def _read_file(path, remedy="check the path", said=""):
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {what}; {remedy}") from None
     except PermissionError:
-        raise PermissionError(f"{what} may not be read by this user; change its permissions (chmod +r) or copy it") from None
+        raise PermissionError(f"{what} may not be read by this user; change its permissions (chmod +r)") from None
     except OSError as error:
         raise OSError(f"{what} cannot be read: {error.strerror}; {remedy}") from error
 
@@ -161,7 +172,8 @@ def _read_stdin():
         raise OSError(f"standard input cannot be read: {error.strerror or error}; give a file") from error
 
 
-# ---- The reference's list of names --------------------------------------------------------------------------------------
+# ---- The reference's list of names ------------------------------------------------------------------------------
+
 
 def _names(notes):
     """Bytes and path of the list of names; the first that is there of: MICROGPT_NAMES, cached, downloaded, built in."""
@@ -189,8 +201,8 @@ def _names(notes):
         import importlib.resources
 
         notes.append(
-            f"names.txt could not be downloaded ({failure}): the package's built-in list of names is used instead, so the "
-            "numbers differ from the reference's; MICROGPT_NAMES can name a copy of the file"
+            f"names.txt could not be downloaded ({failure}): the package's built-in list of names is used instead, so "
+            "the numbers differ from the reference's; MICROGPT_NAMES can name a copy of the file"
         )
         builtin = importlib.resources.files("microgpt").joinpath("names.txt")
         return builtin.read_bytes(), str(builtin)
@@ -208,7 +220,7 @@ def _is_genuine(data):
 
 
 def _download():
-    """(bytes, None), or (None, why not). In a thread, because neither a name server nor a trickle of bytes obeys a timeout."""
+    """(bytes, None), or (None, why not). In a thread: neither a name server nor a trickle of bytes obeys a timeout."""
     import threading
     import urllib.request
 

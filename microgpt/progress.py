@@ -13,7 +13,7 @@ SMOOTHED_STEPS = 100
 
 
 def display(run, out):
-    """The context manager that shows the training of `run` on the stream `out`; its `update` is Run.train's `progress`."""
+    """The context manager that shows the training of `run` on the stream `out`; `update` is Run.train's `progress`."""
     terminal = out.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
     return (LiveLine if terminal else Lines)(run, out)
 
