@@ -295,7 +295,7 @@ def assert_fails(done, code, message):
         (["train", "--samples", "-1"], r"--samples: must be at least 0, not -1 .*"),
         (["train", "--engine", "warp"], r"--engine: invalid choice: 'warp' .*"),
         (["train", "--steps", "-3"], r"--steps must be at least 0, not -3"),
-        (["train", "--n-head", "3"], r"--n-embd 16 is not divisible by --n-head 3: .*; from 1, 2, 4, 8, 16"),
+        (["train", "--n-head", "3"], r"--n-embd 16 is not divisible by --n-head 3: .* from 1, 2, 4, 8, 16"),
         (["train", "--n-layer", "0"], r"--n-layer must be at least 1, not 0"),
         (["train", "--block-size", "0"], r"--block-size must be at least 1, not 0"),
         (["train", "--init-std", "nan"], r"--init-std must be .*, not nan"),
