@@ -89,11 +89,22 @@ static inline int accumulate(Node *child, const Node *node, int local_slot)
 
 static inline int accumulate_float(Node *child, double local, double grad)
 {
-    if (child->f.flags & IS_OBJECT(GRAD))
-        return accumulate_objects(child, PyFloat_FromDouble(local), PyFloat_FromDouble(grad));
+    if (child->f.flags & KIND(GRAD)) {
+        if (child->f.flags & IS_OBJECT(GRAD))
+            return accumulate_objects(child, PyFloat_FromDouble(local), PyFloat_FromDouble(grad));
+        child->f.flags &= ~IS_INT(GRAD);
+    }
     child->f.slot[GRAD].number += local * grad;
-    child->f.flags &= ~IS_INT(GRAD);
     return 0;
+}
+
+/* One product where the gradient is an int and the data may be: the reference's types, by Python's arithmetic. */
+static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, const Node *dot)
+{
+    PyObject *x_data = x->is_int[k] ? PyLong_FromLongLong((long long)x->data[k]) : PyFloat_FromDouble(x->data[k]);
+    if (accumulate_objects(w->nodes[k], x_data, slot_get(dot, LOCAL0)) < 0)
+        return -1;
+    return accumulate_objects(x->nodes[k], PyFloat_FromDouble(w->data[k]), slot_get(dot, LOCAL0));
 }
 
 /* The products first ... end - 1 of a DOT node, the last one first. */
@@ -113,6 +124,11 @@ static int propagate_dot(Node *dot, uint32_t first, uint32_t end)
     }
     dot->f.flags |= PROPAGATED;
     int status = 0;
+    if (x->has_ints && dot->f.flags & KIND(GRAD)) {
+        for (uint32_t k = end; k-- > first && status == 0;)
+            status = accumulate_product(w, x, k, dot);
+        return status;
+    }
     for (uint32_t k = end; k-- > first;) {
         status |= accumulate_float(w->nodes[k], x->data[k], grad);
         status |= accumulate_float(x->nodes[k], w->data[k], grad);
@@ -124,7 +140,10 @@ static int propagate_dot(Node *dot, uint32_t first, uint32_t end)
 
 typedef struct {
     Stack tape, stack;
+    uint64_t number;
 } Walk;
+
+static uint64_t num_walks;
 
 enum { FAILED = -1, DONE = 0, ODD = 1 }; /* ODD: the graph holds something only Python can follow */
 
@@ -142,6 +161,12 @@ static inline int enter(Walk *walk, Node *node)
     return DONE;
 }
 
+/* Whether nothing new can be reached through these operands, without looking at each. */
+static inline int is_done(const Operands *operands, const Walk *walk)
+{
+    return operands->walk == walk->number || (operands->all_leaves && operands->change == num_changes);
+}
+
 /* Puts every node with children that can be reached from `root` on the tape, children before parents. Leaves pass nothing
  * on, so they are left out. In a stack entry `end` counts the operands seen; in one of a DOT, `first` is where its run begins. */
 static int build_tape(Walk *walk, Node *root)
@@ -157,7 +182,9 @@ static int build_tape(Walk *walk, Node *root)
         uint32_t seen = top->end, all, first = top->first, end = 0;
         if (node->f.flags & DOT) {
             Operands *const *operands = node->f.operands;
-            all = 2 * (uint32_t)operands[0]->size;
+            all = 2 * operands[0]->size;
+            if (is_done(operands[0], walk) && is_done(operands[1], walk))
+                seen = all;
             for (; seen < all; seen++) {
                 child = operands[seen & 1]->nodes[seen >> 1];
                 odd |= child->f.flags;
@@ -165,6 +192,8 @@ static int build_tape(Walk *walk, Node *root)
                     break;
             }
             end = seen >> 1;
+            if (seen == all)
+                operands[0]->walk = operands[1]->walk = walk->number;
         } else {
             all = node->f.flags & TWO_CHILDREN ? 2 : 1;
             for (; seen < all; seen++) {
@@ -220,7 +249,7 @@ static int propagate(Walk *walk)
 /* root.backward() on a graph of floats and ints. DONE, FAILED with an exception, or ODD with nothing changed. */
 static int node_backward(Node *root)
 {
-    Walk walk = {spare_tape, spare_stack};
+    Walk walk = {spare_tape, spare_stack, ++num_walks};
     spare_tape = spare_stack = (Stack){0};
     int status = build_tape(&walk, root);
     if (status == DONE) {

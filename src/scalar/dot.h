@@ -17,38 +17,47 @@
 
 #include "operators.h"
 
+enum { FLOATS, FLOATS_AND_INTS };
+
 /* The nodes at items[0], ..., items[size - 1] and their data. NULL without an exception if one of them is not a Value with
- * float data (the caller then takes the long way); NULL with MemoryError. */
-static Operands *operands_new(PyObject *const *items, Py_ssize_t size)
+ * data as `allowed` (the caller then takes the long way); NULL with MemoryError. */
+static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allowed)
 {
     if (size < 1 || size > INT32_MAX)
         return NULL;
-    Operands *operands = PyMem_Malloc(sizeof(Operands) + (size_t)size * (sizeof(double) + sizeof(Node *)));
+    size_t bytes = sizeof(Operands) + (size_t)size * (sizeof(double) + sizeof(Node *) + (allowed == FLOATS_AND_INTS));
+    Operands *operands = PyMem_Malloc(bytes);
     if (!operands) {
         PyErr_NoMemory();
         return NULL;
     }
-    operands->references = 1;
-    operands->size = size;
+    *operands = (Operands){.references = 1, .size = (uint32_t)size, .all_leaves = 1, .change = num_changes};
     operands->nodes = (Node **)(operands->data + size);
+    operands->is_int = (uint8_t *)(operands->nodes + size);
     for (Py_ssize_t i = 0; i < size; i++) {
         Node *node = (Node *)items[i];
-        if (!is_exact(items[i]) || node->f.flags & KIND(DATA)) {
-            operands->size = i;
+        unsigned flags = node->f.flags;
+        if (!is_exact(items[i]) || flags & IS_OBJECT(DATA) || (flags & IS_INT(DATA) && allowed == FLOATS)) {
+            operands->size = (uint32_t)i;
             node_free_all(operands_let_go(operands, NULL));
             return NULL;
         }
         operands->nodes[i] = take(node);
         operands->data[i] = node->f.slot[DATA].number;
+        operands->all_leaves &= !(flags & (EDGES | ANY_OBJECT));
+        if (allowed == FLOATS_AND_INTS) {
+            operands->is_int[i] = flags & IS_INT(DATA);
+            operands->has_ints |= operands->is_int[i];
+        }
     }
     return operands;
 }
 
-/* The dot product of two vectors of equal size, at least 1. */
+/* The dot product of two vectors of equal size; w is all floats, so the result is one. */
 static Node *dot_new(Operands *w, Operands *x)
 {
     double sum = 0.0; /* the reference's int 0: 0 + -0.0 is 0.0 */
-    for (Py_ssize_t k = 0; k < w->size; k++)
+    for (uint32_t k = 0; k < w->size; k++)
         sum += w->data[k] * x->data[k];
     Node *node = node_new(sum);
     if (node) {
@@ -75,12 +84,13 @@ static int set_passed_gradient(Node *inner, const Node *dot)
 }
 
 /* The nodes of one more term: partial + product, or for the first one product + partial. NULL with an exception. */
-static Node *expanded_term(const Node *dot, Py_ssize_t k, Node *partial, Node **product)
+static Node *expanded_term(const Node *dot, uint32_t k, Node *partial, Node **product)
 {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     *product = node_binary(w->data[k] * x->data[k], w->nodes[k], x->nodes[k], x->data[k], w->data[k]);
     if (!*product || set_passed_gradient(*product, dot) < 0)
         return NULL;
+    (*product)->f.flags |= x->has_ints && x->is_int[k] ? IS_INT(LOCAL0) : 0;
     return k == 0 ? node_add(*product, partial) : node_add(partial, *product);
 }
 
@@ -88,7 +98,7 @@ static Node *expanded_term(const Node *dot, Py_ssize_t k, Node *partial, Node **
 static int dot_expand(Node *dot)
 {
     Node *partial = node_wrap(zero);
-    for (Py_ssize_t k = 0, n = dot->f.operands[0]->size; partial && k < n; k++) {
+    for (uint32_t k = 0, n = dot->f.operands[0]->size; partial && k < n; k++) {
         Node *product = NULL, *next = NULL;
         if (set_passed_gradient(partial, dot) == 0)
             next = expanded_term(dot, k, partial, &product);

@@ -42,13 +42,13 @@ static Node *const *plain_items(PyObject *vector, Py_ssize_t *size)
     return *size > 0 ? (Node *const *)items : NULL;
 }
 
-static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size)
+static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size, int allowed)
 {
     if (!PyList_CheckExact(vector) && !PyTuple_CheckExact(vector))
         return NULL;
     if (start < 0 || size > PySequence_Fast_GET_SIZE(vector) - start)
         return NULL;
-    return operands_new(PySequence_Fast_ITEMS(vector) + start, size);
+    return operands_new(PySequence_Fast_ITEMS(vector) + start, size, allowed);
 }
 
 static inline void operands_drop(Operands *operands)
@@ -75,12 +75,12 @@ static PyObject *linear_nodes(PyObject *x, PyObject *w)
         PyErr_Clear();
         return or_none(NULL);
     }
-    Operands *xs = operands_of(x, 0, n_in);
+    Operands *xs = operands_of(x, 0, n_in, FLOATS_AND_INTS);
     PyObject *out = xs ? PyList_New(n_out) : NULL;
     for (Py_ssize_t i = 0; out && i < n_out; i++) {
         PyObject *row = PySequence_Fast_ITEMS(w)[i];
         int fits = (PyList_CheckExact(row) || PyTuple_CheckExact(row)) && PySequence_Fast_GET_SIZE(row) == n_in;
-        Node *y = fits ? dot_drop(operands_of(row, 0, n_in), xs) : NULL;
+        Node *y = fits ? dot_drop(operands_of(row, 0, n_in, FLOATS), xs) : NULL;
         if (y)
             PyList_SET_ITEM(out, i, (PyObject *)y);
         else
@@ -99,7 +99,7 @@ static PyObject *rmsnorm_nodes(PyObject *x)
     double inverse;
     if (!items || !float_pow((double)n, -1.0, &inverse))
         return or_none(NULL);
-    Operands *xs = operands_of(x, 0, n);
+    Operands *xs = operands_of(x, 0, n, FLOATS);
     Node *ms = with_constant(node_mul, xs ? dot_new(xs, xs) : NULL, node_new(inverse));
     Node *mean = with_constant(node_add, ms, node_new(1e-5));
     Node *scale = mean ? node_pow(mean, minus_half) : NULL;
@@ -223,20 +223,20 @@ static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyO
                           Py_ssize_t start, Py_ssize_t head_dim, Node **scratch)
 {
     Node **logits = scratch, **weights = scratch + positions;
-    Operands *q_head = operands_of(q, start, head_dim), *mixed = NULL;
+    Operands *q_head = operands_of(q, start, head_dim, FLOATS), *mixed = NULL;
     Py_ssize_t t = 0;
     double root, inverse;
     int done = 0;
     if (q_head && float_pow((double)head_dim, 0.5, &root) && float_pow(root, -1.0, &inverse))
         for (; t < positions; t++) {
-            Operands *k_head = operands_of(keys[t], start, head_dim);
+            Operands *k_head = operands_of(keys[t], start, head_dim, FLOATS);
             Node *dot = k_head ? dot_new(q_head, k_head) : NULL;
             operands_drop(k_head);
             if (!(logits[t] = with_constant(node_mul, dot, node_new(inverse))))
                 break;
         }
     if (t == positions && softmax_into(logits, positions, weights) == 0) {
-        mixed = operands_new((PyObject *const *)weights, positions);
+        mixed = operands_new((PyObject *const *)weights, positions, FLOATS);
         for (Py_ssize_t i = 0; i < positions; i++)
             drop(weights[i]);
     }
@@ -246,7 +246,7 @@ static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyO
     for (; mixed && done < head_dim; done++) {
         for (t = 0; t < positions; t++)
             column[t] = PySequence_Fast_ITEMS(values[t])[start + done];
-        Operands *v = operands_new(column, positions);
+        Operands *v = operands_new(column, positions, FLOATS);
         Node *y = v ? dot_new(mixed, v) : NULL;
         operands_drop(v);
         if (!y)

@@ -79,9 +79,14 @@ static PyObject *value_alloc(PyTypeObject *type, Py_ssize_t num_items)
 
 struct Operands {
     size_t references;
-    Py_ssize_t size;
-    Node **nodes;   /* counted references */
-    double data[];  /* of the nodes, when the dot product was taken; `nodes` follows in the same allocation */
+    uint32_t size;
+    uint8_t all_leaves; /* they were, at `change` */
+    uint8_t has_ints;
+    uint64_t change;    /* num_changes when it was made */
+    uint64_t walk;      /* the last backward pass that has seen all of it */
+    Node **nodes;       /* counted references */
+    uint8_t *is_int;    /* which of the data are ints, where has_ints */
+    double data[];      /* of the nodes, when the vector was taken; nodes and is_int follow in the same allocation */
 };
 
 /* A dead node needs its type no more; the list of the dead is linked through that field. */
@@ -101,7 +106,7 @@ static inline Node *let_go(Node *node, Node *dead)
 static Node *operands_let_go(Operands *operands, Node *dead)
 {
     if (--operands->references == 0) {
-        for (Py_ssize_t i = operands->size; i-- > 0;)
+        for (uint32_t i = operands->size; i-- > 0;)
             dead = let_go(operands->nodes[i], dead);
         PyMem_Free(operands);
     }
@@ -226,6 +231,7 @@ static int node_set_edges(Node *node, PyObject *children, PyObject *local_grads)
             slot_set(node, LOCAL0 + i, PyTuple_GET_ITEM(local_grads, i));
         }
     node->f.flags |= edges;
+    num_changes++;
     node_free_all(node_clear(&old, NULL));
     return 0;
 }

@@ -31,14 +31,14 @@ typedef struct Node Node;
 typedef struct Operands Operands; /* of a fused dot product, see dot.h */
 
 typedef struct {
-    Slot slot[NUM_SLOTS];
-    union {
-        Node *child[2];       /* counted references; how many is in flags */
-        PyObject *wide[2];    /* WIDE: the `_children` and `_local_grads` the user gave, kept as they are */
-        Operands *operands[2]; /* DOT: the two vectors */
-    };
     uint16_t flags;
     uint16_t index; /* place in its slab, see slab.h */
+    Slot slot[NUM_SLOTS];
+    union {
+        Node *child[2];        /* counted references; how many is in flags */
+        PyObject *wide[2];     /* WIDE: the `_children` and `_local_grads` the user gave, kept as they are */
+        Operands *operands[2]; /* DOT: the two vectors */
+    };
 } NodeFields;
 
 struct Node {
@@ -57,6 +57,10 @@ struct Node {
 #define EDGES (ONE_CHILD | TWO_CHILDREN | WIDE | DOT) /* none of them: a leaf */
 #define VISITED 0x1000u   /* on the tape of the backward pass that is running */
 #define PROPAGATED 0x2000u /* a DOT that a backward pass has been through; its gradient then is in slot LOCAL0 */
+
+/* Counts the times a node that exists was given edges or an object for a number: a vector that was all ordinary leaves when it
+ * was taken still is while this stands still. */
+static uint64_t num_changes;
 
 #define LARGEST_INT 9007199254740992.0 /* 2**53: up to here a double holds every int, and sums and products show it */
 
@@ -106,6 +110,7 @@ static int slot_set(Node *node, int i, PyObject *value)
     if (kind < 0) {
         node->f.slot[i].object = Py_NewRef(value);
         node->f.flags |= IS_OBJECT(i);
+        num_changes++;
     } else {
         node->f.slot[i].number = d;
         node->f.flags |= kind ? IS_INT(i) : 0;
