@@ -8,6 +8,7 @@ Environment switches, each off unless set to 1:
 
 import os
 import sys
+from glob import glob
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -41,23 +42,23 @@ DIRECTIVES = {
     "binding": True,
     "embedsignature": True,
     "boundscheck": DEBUG,
-    "wraparound": False,
     "initializedcheck": DEBUG,
     "cdivision": True,
 }
 
 
-def extension(name, sources, depends):
+def extension(name, depends, **options):
     return Extension(
-        f"microgpt.{name}", sources, depends=depends, include_dirs=["src"],
-        extra_compile_args=COMPILE, extra_link_args=LINK,
+        f"microgpt.{name}", [f"src/{name}.pyx"], depends=depends, include_dirs=["src"],
+        extra_compile_args=COMPILE, extra_link_args=LINK, **options,
     )
 
 
 setup(
     ext_modules=cythonize(
         [
-            extension("scalar", ["src/scalar.pyx"], ["src/scalar/node.h"]),
+            # heap types, so that Value has a __module__ of its own and users can give it more methods
+            extension("scalar", glob("src/scalar/*"), define_macros=[("CYTHON_USE_TYPE_SPECS", "1")]),
         ],
         build_dir="build/cython",
         compiler_directives=DIRECTIVES,

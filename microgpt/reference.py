@@ -50,10 +50,10 @@ class Value:
     def __neg__(self): return self * -1
     def __radd__(self, other): return self + other
     def __sub__(self, other): return self + (-other)
-    def __rsub__(self, other): return (-self) + other
+    def __rsub__(self, other): return other + (-self)
     def __rmul__(self, other): return self * other
     def __truediv__(self, other): return self * other**-1
-    def __rtruediv__(self, other): return self**-1 * other
+    def __rtruediv__(self, other): return other * self**-1
     def __repr__(self): return f"Value(data={self.data}, grad={self.grad})"
 
     def backward(self):

@@ -47,7 +47,7 @@ class ScalarEngine(Engine):
 
     def _load(self):
         """Take over what somebody else wrote into the model's buffer."""
-        if self._loaded != self.params:
+        if self._loaded != bytes(self.params):
             for value, data in zip(self.values, self.params):
                 value.data = data
             self._loaded = bytes(self.params)

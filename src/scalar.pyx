@@ -1,0 +1,226 @@
+"""The scalar layer, compiled: microgpt.reference's Value, functions and Adam, with the same results to the last bit.
+
+The graph itself is C, in src/scalar/: node.h (what a Value is in memory), slab.h (where it lives), graph.h (birth, death,
+edges), operators.h, dot.h (a dot product as one node), backward.h and functions.h. This file is what Python sees of it.
+"""
+
+cimport cython
+from cpython.object cimport PyObject, PyTypeObject
+
+import random
+
+__all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
+
+
+cdef extern from "scalar/functions.h":
+    ctypedef struct NodeFields:
+        pass
+    ctypedef struct Node:
+        pass
+    enum:
+        DATA, GRAD, ODD
+    int value_type_ready(PyTypeObject *type) except -1
+    object slot_get(const Node *node, int slot)
+    int slot_set(Node *node, int slot, object value) except -1
+    object node_children(Node *node)
+    object node_local_grads(Node *node)
+    int node_set_edges(Node *node, object children, object local_grads) except -1
+    object value_log(object self)
+    object value_exp(object self)
+    object value_relu(object self)
+    int node_backward(Node *root) except -1
+    object value_add(object left, object right)
+    object value_mul(object left, object right)
+    object value_sub(object left, object right)
+    object value_truediv(object left, object right)
+    object value_pow(object left, object right, object modulus)
+    object value_neg(object self)
+    object linear_nodes(object x, object w)
+    object softmax_nodes(object logits)
+    object rmsnorm_nodes(object x)
+    object attention_nodes(object q, object keys, object values, Py_ssize_t n_head)
+    object cross_entropy_nodes(object logits, Py_ssize_t target)
+
+
+@cython.c_api_binop_methods(True)
+cdef class Value:
+    """Value(data, children=(), local_grads=()): a scalar in a computation graph.
+
+    data: the number; grad: the derivative of the last backward()'s root by this scalar. Numbers keep their Python type: a float
+    is a float and an int an int, as long as the reference keeps it one. After `loss.backward()`, `grad` of every Value that
+    `loss` was computed from has had d loss / d value added to it.
+    """
+
+    cdef NodeFields f
+
+    def __init__(self, data, children=(), local_grads=()):
+        slot_set(<Node *> self, DATA, data)
+        slot_set(<Node *> self, GRAD, 0)
+        node_set_edges(<Node *> self, children, local_grads)
+
+    @property
+    def data(self):
+        """The scalar itself."""
+        return slot_get(<Node *> self, DATA)
+
+    @data.setter
+    def data(self, value):
+        slot_set(<Node *> self, DATA, value)
+
+    @property
+    def grad(self):
+        """The derivative of the root by this scalar, summed over all paths and all calls of backward(); 0 at first."""
+        return slot_get(<Node *> self, GRAD)
+
+    @grad.setter
+    def grad(self, value):
+        slot_set(<Node *> self, GRAD, value)
+
+    @property
+    def _children(self):
+        """The operands, a tuple of Values."""
+        return node_children(<Node *> self)
+
+    @_children.setter
+    def _children(self, children):
+        node_set_edges(<Node *> self, children, node_local_grads(<Node *> self))
+
+    @property
+    def _local_grads(self):
+        """The derivative of this scalar by each of its operands."""
+        return node_local_grads(<Node *> self)
+
+    @_local_grads.setter
+    def _local_grads(self, local_grads):
+        node_set_edges(<Node *> self, node_children(<Node *> self), local_grads)
+
+    def __add__(left, right):
+        return value_add(left, right)
+
+    def __mul__(left, right):
+        return value_mul(left, right)
+
+    def __sub__(left, right):
+        return value_sub(left, right)
+
+    def __truediv__(left, right):
+        return value_truediv(left, right)
+
+    def __pow__(left, right, modulus):
+        return value_pow(left, right, modulus)
+
+    def __neg__(self):
+        return value_neg(self)
+
+    def log(self):
+        """The natural logarithm; ValueError where math.log raises it."""
+        return value_log(self)
+
+    def exp(self):
+        """e to the power of this scalar; OverflowError where math.exp raises it."""
+        return value_exp(self)
+
+    def relu(self):
+        """This scalar where it is positive, else the int 0."""
+        return value_relu(self)
+
+    def backward(self):
+        """Add d self / d node to the `grad` of every node below: the chain rule, from this node down to the leaves.
+
+        As in the reference, this node's own gradient is set to 1, and those of the others accumulate from call to call.
+        """
+        if node_backward(<Node *> self) == ODD:
+            backward_by_python(self)
+
+    def __repr__(self):
+        return f"{type(self).__name__}(data={self.data}, grad={self.grad})"
+
+    def __reduce__(self):
+        state = {"grad": self.grad}
+        return type(self), (self.data, self._children, self._local_grads), (getattr(self, "__dict__", None), state)
+
+
+value_type_ready(<PyTypeObject *> Value)
+Value.__module__ = "microgpt"
+
+
+cdef backward_by_python(root):
+    """The reference's backward pass by Python's own means, for graphs that hold other things than floats and ints."""
+    topo, visited = [], {root}
+    stack = [(root, iter(root._children))]
+    while stack:
+        node, children = stack[-1]
+        for child in children:
+            if child not in visited:
+                visited.add(child)
+                stack.append((child, iter(child._children)))
+                break
+        else:
+            topo.append(node)
+            stack.pop()
+    root.grad = 1
+    for node in reversed(topo):
+        for child, local_grad in zip(node._children, node._local_grads):
+            child.grad += local_grad * node.grad
+
+
+# ---- Functions of vectors. Each tries to make the nodes in C, and otherwise does what the reference does ------------------
+
+def linear(x, w):
+    """Matrix times vector. x: (n_in,), w: (n_out, n_in) -> (n_out,)"""
+    y = linear_nodes(x, w)
+    if y is None:
+        y = [sum([wi * xi for wi, xi in zip(row, x)]) for row in w]
+    return y
+
+
+def softmax(logits):
+    """Probabilities of the scores `logits`. (n,) -> (n,)"""
+    probs = softmax_nodes(logits)
+    if probs is None:
+        logits = list(logits)
+        largest = max([logit.data for logit in logits])
+        exps = [(logit - largest).exp() for logit in logits]
+        total = sum(exps)
+        probs = [e / total for e in exps]
+    return probs
+
+
+def rmsnorm(x):
+    """Scale a vector to root mean square 1 (Zhang and Sennrich, 2019). (n,) -> (n,)"""
+    y = rmsnorm_nodes(x)
+    if y is None:
+        ms = sum([xi * xi for xi in x]) / len(x)
+        scale = (ms + 1e-5) ** -0.5
+        y = [xi * scale for xi in x]
+    return y
+
+
+def attention(q, keys, values, n_head):
+    """Each head mixes the values seen so far, weighted by how well their keys match the query.
+
+    q: (n_embd,), keys and values: (positions, n_embd) -> (n_embd,)
+    """
+    x = attention_nodes(q, keys, values, n_head)
+    if x is None:
+        x = []
+        head_dim = len(q) // n_head
+        for start in range(0, n_head * head_dim, head_dim):
+            head = range(start, start + head_dim)
+            weights = softmax([sum([q[j] * k[j] for j in head]) / head_dim**0.5 for k in keys])
+            x.extend([sum([weight * v[j] for weight, v in zip(weights, values)]) for j in head])
+    return x
+
+
+def cross_entropy(logits, target):
+    """-log of the probability that `logits` give to the token id `target`."""
+    loss = cross_entropy_nodes(logits, target)
+    return -softmax(logits)[target].log() if loss is None else loss
+
+
+def matrix(nout, nin, std=0.08, rng=random):
+    """Random weights: (nout, nin) Values from a Gaussian of mean 0, drawn row by row from rng."""
+    return [[Value(rng.gauss(0, std)) for _ in range(nin)] for _ in range(nout)]
+
+
+include "scalar/adam.pxi"

@@ -1,0 +1,281 @@
+/* The model's functions on vectors of Values, making the nodes the reference's loops would make (and a DOT for a dot product).
+ *
+ * Each works on plain lists of Values with float data. For anything else it returns None, and its caller in scalar.pyx does what
+ * the reference does, with whatever operators the objects have. Inside, that is NULL without an exception.
+ */
+#ifndef MICROGPT_FUNCTIONS_H
+#define MICROGPT_FUNCTIONS_H
+
+#include "backward.h"
+
+static PyObject *or_none(PyObject *result) { return result || PyErr_Occurred() ? result : Py_NewRef(Py_None); }
+
+static inline void drop(Node *node) { Py_XDECREF((PyObject *)node); }
+
+/* What is `operation(node, constant)` with a new leaf for the constant; takes over the reference to node, which may be NULL. */
+static Node *with_constant(Node *(*operation)(Node *, Node *), Node *node, Node *constant)
+{
+    Node *result = node && constant ? operation(node, constant) : NULL;
+    drop(node);
+    drop(constant);
+    return result;
+}
+
+static Node *int_leaf(int n)
+{
+    Node *leaf = node_new(n);
+    if (leaf)
+        leaf->f.flags |= IS_INT(DATA);
+    return leaf;
+}
+
+/* The items of a list or tuple of plain Values with float data, all of which stay alive with it; NULL if it is anything else. */
+static Node *const *plain_items(PyObject *vector, Py_ssize_t *size)
+{
+    if (!PyList_CheckExact(vector) && !PyTuple_CheckExact(vector))
+        return NULL;
+    PyObject **items = PySequence_Fast_ITEMS(vector);
+    *size = PySequence_Fast_GET_SIZE(vector);
+    for (Py_ssize_t i = 0; i < *size; i++)
+        if (!is_exact(items[i]) || ((Node *)items[i])->f.flags & KIND(DATA))
+            return NULL;
+    return *size > 0 ? (Node *const *)items : NULL;
+}
+
+static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size, int allowed)
+{
+    if (!PyList_CheckExact(vector) && !PyTuple_CheckExact(vector))
+        return NULL;
+    if (start < 0 || size > PySequence_Fast_GET_SIZE(vector) - start)
+        return NULL;
+    return operands_new(PySequence_Fast_ITEMS(vector) + start, size, allowed);
+}
+
+static inline void operands_drop(Operands *operands)
+{
+    if (operands)
+        node_free_all(operands_let_go(operands, NULL));
+}
+
+static Node *dot_drop(Operands *w, Operands *x) /* the dot product; takes over the reference to w, which may be NULL */
+{
+    Node *node = w && x ? dot_new(w, x) : NULL;
+    operands_drop(w);
+    return node;
+}
+
+/* ---- linear: x (n_in,), w (n_out, n_in) -> (n_out,) ------------------------------------------------------------------------- */
+
+static PyObject *linear_nodes(PyObject *x, PyObject *w)
+{
+    if (!PyList_CheckExact(w) && !PyTuple_CheckExact(w))
+        return or_none(NULL);
+    Py_ssize_t n_in = PyObject_Size(x), n_out = PySequence_Fast_GET_SIZE(w);
+    if (n_in < 0) {
+        PyErr_Clear();
+        return or_none(NULL);
+    }
+    Operands *xs = operands_of(x, 0, n_in, FLOATS_AND_INTS);
+    PyObject *out = xs ? PyList_New(n_out) : NULL;
+    for (Py_ssize_t i = 0; out && i < n_out; i++) {
+        PyObject *row = PySequence_Fast_ITEMS(w)[i];
+        int fits = (PyList_CheckExact(row) || PyTuple_CheckExact(row)) && PySequence_Fast_GET_SIZE(row) == n_in;
+        Node *y = fits ? dot_drop(operands_of(row, 0, n_in, FLOATS), xs) : NULL;
+        if (y)
+            PyList_SET_ITEM(out, i, (PyObject *)y);
+        else
+            Py_CLEAR(out);
+    }
+    operands_drop(xs);
+    return or_none(out);
+}
+
+/* ---- rmsnorm: (n,) -> (n,) --------------------------------------------------------------------------------------------------- */
+
+static PyObject *rmsnorm_nodes(PyObject *x)
+{
+    Py_ssize_t n;
+    Node *const *items = plain_items(x, &n);
+    double inverse;
+    if (!items || !float_pow((double)n, -1.0, &inverse))
+        return or_none(NULL);
+    Operands *xs = operands_of(x, 0, n, FLOATS);
+    Node *ms = with_constant(node_mul, xs ? dot_new(xs, xs) : NULL, node_new(inverse));
+    Node *mean = with_constant(node_add, ms, node_new(1e-5));
+    Node *scale = mean ? node_pow(mean, minus_half) : NULL;
+    PyObject *out = scale ? PyList_New(n) : NULL;
+    for (Py_ssize_t i = 0; out && i < n; i++) {
+        Node *y = node_mul(items[i], scale);
+        if (y)
+            PyList_SET_ITEM(out, i, (PyObject *)y);
+        else
+            Py_CLEAR(out);
+    }
+    drop(mean);
+    drop(scale);
+    operands_drop(xs);
+    return or_none(out);
+}
+
+/* ---- softmax: (n,) -> (n,) --------------------------------------------------------------------------------------------------- */
+
+/* exps[i] = exp(logits[i] - max); returns their sum, or NULL with an exception (then exps holds no references). */
+static Node *exps_and_total(Node *const *logits, Py_ssize_t n, Node **exps)
+{
+    double largest = logits[0]->f.slot[DATA].number;
+    for (Py_ssize_t i = 1; i < n; i++)
+        if (logits[i]->f.slot[DATA].number > largest) /* as max(), also where there are NaNs */
+            largest = logits[i]->f.slot[DATA].number;
+    Node *total = int_leaf(0);
+    Py_ssize_t i = 0;
+    for (; total && i < n; i++) {
+        Node *shifted = with_constant(node_add, take(logits[i]), node_new(-largest));
+        exps[i] = shifted ? node_exp(shifted) : NULL;
+        drop(shifted);
+        Node *sum = !exps[i] ? NULL : i == 0 ? node_add(exps[i], total) : node_add(total, exps[i]);
+        drop(total);
+        total = sum;
+    }
+    if (!total)
+        while (i-- > 0)
+            drop(exps[i]);
+    return total;
+}
+
+/* e / total: each quotient has a power node of its own */
+static Node *quotient(Node *e, Node *total)
+{
+    Node *inverse = node_pow(total, minus_one), *result = inverse ? node_mul(e, inverse) : NULL;
+    drop(inverse);
+    return result;
+}
+
+/* probs[i] for n logits; -1 with an exception (then probs holds no references). `probs` serves as the memory for exps. */
+static int softmax_into(Node *const *logits, Py_ssize_t n, Node **probs)
+{
+    Node *total = exps_and_total(logits, n, probs);
+    if (!total)
+        return -1;
+    int status = 0;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        Node *prob = status == 0 ? quotient(probs[i], total) : NULL;
+        drop(probs[i]);
+        probs[i] = prob;
+        if (!prob)
+            status = -1;
+    }
+    if (status < 0)
+        for (Py_ssize_t i = 0; i < n; i++)
+            drop(probs[i]);
+    drop(total);
+    return status;
+}
+
+static PyObject *softmax_nodes(PyObject *logits)
+{
+    Py_ssize_t n;
+    Node *const *items = plain_items(logits, &n);
+    Node **probs = items ? PyMem_New(Node *, n) : NULL;
+    if (!probs)
+        return or_none(items ? PyErr_NoMemory() : NULL);
+    PyObject *out = NULL;
+    if (softmax_into(items, n, probs) == 0) {
+        out = PyList_New(n);
+        for (Py_ssize_t i = 0; i < n; i++) {
+            if (out)
+                PyList_SET_ITEM(out, i, (PyObject *)probs[i]);
+            else
+                drop(probs[i]);
+        }
+    }
+    PyMem_Free(probs);
+    return or_none(out);
+}
+
+/* -softmax(logits)[target].log(), without the nodes of the other probabilities, which nothing could reach */
+static PyObject *cross_entropy_nodes(PyObject *logits, Py_ssize_t target)
+{
+    Py_ssize_t n;
+    Node *const *items = plain_items(logits, &n);
+    if (!items || target < 0 || target >= n)
+        return or_none(NULL);
+    Node **exps = PyMem_New(Node *, n);
+    if (!exps)
+        return PyErr_NoMemory();
+    Node *total = exps_and_total(items, n, exps), *prob = NULL, *log = NULL;
+    if (total) {
+        prob = quotient(exps[target], total);
+        for (Py_ssize_t i = 0; i < n; i++)
+            drop(exps[i]);
+    }
+    log = prob ? node_log(prob) : NULL;
+    drop(total);
+    drop(prob);
+    PyMem_Free(exps);
+    return or_none((PyObject *)with_constant(node_mul, log, int_leaf(-1)));
+}
+
+/* ---- attention: q (n_embd,), keys and values (positions, n_embd) -> (n_embd,) ------------------------------------------------- */
+
+/* One head, the head_dim elements from `start` on; its output goes to `out`, a list, from there on too. `scratch` has room for
+ * twice as many pointers as there are positions. */
+static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyObject *const *values, Py_ssize_t positions,
+                          Py_ssize_t start, Py_ssize_t head_dim, Node **scratch)
+{
+    Node **logits = scratch, **weights = scratch + positions;
+    Operands *q_head = operands_of(q, start, head_dim, FLOATS), *mixed = NULL;
+    Py_ssize_t t = 0;
+    double root, inverse;
+    int done = 0;
+    if (q_head && float_pow((double)head_dim, 0.5, &root) && float_pow(root, -1.0, &inverse))
+        for (; t < positions; t++) {
+            Operands *k_head = operands_of(keys[t], start, head_dim, FLOATS);
+            Node *dot = k_head ? dot_new(q_head, k_head) : NULL;
+            operands_drop(k_head);
+            if (!(logits[t] = with_constant(node_mul, dot, node_new(inverse))))
+                break;
+        }
+    if (t == positions && softmax_into(logits, positions, weights) == 0) {
+        mixed = operands_new((PyObject *const *)weights, positions, FLOATS);
+        for (Py_ssize_t i = 0; i < positions; i++)
+            drop(weights[i]);
+    }
+    while (t-- > 0)
+        drop(logits[t]);
+    PyObject **column = (PyObject **)scratch;
+    for (; mixed && done < head_dim; done++) {
+        for (t = 0; t < positions; t++)
+            column[t] = PySequence_Fast_ITEMS(values[t])[start + done];
+        Operands *v = operands_new(column, positions, FLOATS);
+        Node *y = v ? dot_new(mixed, v) : NULL;
+        operands_drop(v);
+        if (!y)
+            break;
+        PyList_SET_ITEM(out, start + done, (PyObject *)y);
+    }
+    operands_drop(mixed);
+    operands_drop(q_head);
+    return done == head_dim ? 0 : -1;
+}
+
+static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, Py_ssize_t n_head)
+{
+    if (!PyList_CheckExact(q) || !PyList_CheckExact(keys) || !PyList_CheckExact(values) || n_head < 1)
+        return or_none(NULL);
+    Py_ssize_t head_dim = PyList_GET_SIZE(q) / n_head, positions = PyList_GET_SIZE(keys), width = n_head * head_dim;
+    if (head_dim < 1 || positions < 1 || positions != PyList_GET_SIZE(values))
+        return or_none(NULL);
+    PyObject **v = PySequence_Fast_ITEMS(values);
+    for (Py_ssize_t t = 0; t < positions; t++)
+        if (!PyList_CheckExact(v[t]) || PyList_GET_SIZE(v[t]) < width)
+            return or_none(NULL);
+    Node **scratch = PyMem_New(Node *, 2 * positions);
+    PyObject *out = scratch ? PyList_New(width) : PyErr_NoMemory();
+    for (Py_ssize_t start = 0; out && start < width; start += head_dim)
+        if (attention_head(out, q, PySequence_Fast_ITEMS(keys), v, positions, start, head_dim, scratch) < 0)
+            Py_CLEAR(out);
+    PyMem_Free(scratch);
+    return or_none(out);
+}
+
+#endif
