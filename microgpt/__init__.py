@@ -5,7 +5,17 @@
     print(run.generate(20))
 """
 
+import sys
+
 __version__ = "0.1.0"
+
+try:
+    import microgpt.scalar
+except ImportError as error:
+    _unbuilt = f"the compiled core is not there ({error}); build it, in the checkout's folder, with: pip install -e ."
+    if sys.argv[:1] == ["-m"]:  # `python -m microgpt` imports the package before any code of __main__ could catch this
+        sys.exit(f"microgpt: error: {_unbuilt}")
+    raise ImportError(_unbuilt) from error
 
 from microgpt.config import PRESETS, GPTConfig, TrainConfig
 from microgpt.data import load_docs

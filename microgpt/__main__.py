@@ -2,10 +2,7 @@
 
 import sys
 
-try:
-    from microgpt.cli import main
-except ImportError as error:  # in a checkout that has not been built, where the message says what to do
-    sys.exit(f"microgpt: error: {error}")
+from microgpt.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

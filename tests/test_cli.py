@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -399,6 +400,17 @@ def test_an_error_of_our_own_shows_its_traceback(data, monkeypatch):
     monkeypatch.setattr(cli, "start", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["train", data])
+
+
+def test_a_checkout_that_is_not_built(tmp_path):
+    package = os.path.dirname(microgpt.__file__)
+    shutil.copytree(package, tmp_path / "microgpt", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    done = microgpt_command("--version", cwd=tmp_path)
+    assert_fails(done, 1, r"the compiled core is not there \(.*microgpt\.scalar.*\); build it, .*: pip install -e \.")
+    done = subprocess.run(
+        [sys.executable, "-c", "import microgpt"], cwd=tmp_path, capture_output=True, encoding="utf-8", env=environment()
+    )
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("ImportError: the compiled core is not there")
 
 
 # ---- Ends -------------------------------------------------------------------------------------------------------
