@@ -405,11 +405,11 @@ def test_an_error_of_our_own_shows_its_traceback(data, monkeypatch):
 def test_a_checkout_that_is_not_built(tmp_path):
     package = os.path.dirname(microgpt.__file__)
     shutil.copytree(package, tmp_path / "microgpt", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
-    done = microgpt_command("--version", cwd=tmp_path)
+    options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}
+    bare = [sys.executable, "-S"]  # without site-packages, where the built one may be
+    done = subprocess.run([*bare, "-m", "microgpt", "--version"], **options)
     assert_fails(done, 1, r"the compiled core is not there \(.*microgpt\.scalar.*\); build it, .*: pip install -e \.")
-    done = subprocess.run(
-        [sys.executable, "-c", "import microgpt"], cwd=tmp_path, capture_output=True, encoding="utf-8", env=environment()
-    )
+    done = subprocess.run([*bare, "-c", "import microgpt"], **options)
     assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("ImportError: the compiled core is not there")
 
 
