@@ -34,15 +34,9 @@ def main(argv=None):
     """Run the command line `argv` (a list of strings; None: this process's own). Returns the exit code."""
     _prepare_streams()
     try:
-        arguments, unknown = _parser().parse_known_args(argv)
-        if unknown:
-            arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-        arguments.command(arguments)
+        _run(argv)
         sys.stdout.flush()
         return 0
-    except SystemExit as end:  # argparse's --help and --version
-        _settle_output()
-        return end.code or 0
     except Usage as error:
         return _fail(error, 2)
     except BrokenPipeError:  # the reader has seen enough, as in `microgpt train | head`
@@ -60,6 +54,16 @@ def main(argv=None):
         return _fail("this model's graph is too deep for Python's recursion limit; choose another --engine", 1)
     except KeyboardInterrupt as error:
         return _fail(error.args[0] if error.args else "interrupted", 130, kind="")
+
+
+def _run(argv):
+    try:
+        arguments, unknown = _parser().parse_known_args(argv)
+    except SystemExit:  # --help and --version have printed all there is to say
+        return
+    if unknown:
+        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    arguments.command(arguments)
 
 
 # ---- microgpt train ---------------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ def data(tmp_path):
 
 def environment(**changes):
     """This process's environment without what changes the output; None takes a variable out."""
-    changes = {"MICROGPT_NAMES": None, "COLUMNS": None, "NO_COLOR": None, "TERM": "xterm", **changes}
+    usual = {"MICROGPT_NAMES": None, "COLUMNS": None, "NO_COLOR": None, "TERM": "xterm", "PYTHONUNBUFFERED": None}
+    changes = usual | changes
     inherited = {name: value for name, value in os.environ.items() if name not in changes}
     return inherited | {name: value for name, value in changes.items() if value is not None}
 
@@ -410,7 +411,9 @@ def test_a_checkout_that_is_not_built(tmp_path):
     done = subprocess.run([*bare, "-m", "microgpt", "--version"], **options)
     assert_fails(done, 1, r"the compiled core is not there \(.*microgpt\.scalar.*\); build it, .*: pip install -e \.")
     done = subprocess.run([*bare, "-c", "import microgpt"], **options)
-    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("ImportError: the compiled core is not there")
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(
+        "ImportError: the compiled core is not there"
+    )
 
 
 # ---- Ends -------------------------------------------------------------------------------------------------------
@@ -453,15 +456,16 @@ def test_a_reader_that_has_seen_enough(data):
 @posix
 def test_output_that_cannot_be_written(data):
     if os.path.exists("/dev/full"):
-        with open("/dev/full", "w") as full:
-            done = subprocess.run(
-                [sys.executable, "-m", "microgpt", "train", data, "--steps", "2", *TINY],
-                stdout=full,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                env=environment(),
-            )
-        assert_fails(done, 1, "the output cannot be written: No space left on device")
+        for arguments in (["train", data, "--steps", "2", *TINY], ["train", "--help"], ["info"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run(
+                    [sys.executable, "-m", "microgpt", *arguments],
+                    stdout=full,
+                    stderr=subprocess.PIPE,
+                    encoding="utf-8",
+                    env=environment(),
+                )
+            assert_fails(done, 1, "the output cannot be written: No space left on device")
     closed = subprocess.run(
         ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "microgpt", "train", data, "--steps", "2", *TINY],
         stderr=subprocess.PIPE,
@@ -532,6 +536,7 @@ def test_a_live_line(data):
     for frame in live:
         assert re.fullmatch(r"step +\d+/40 \| loss .* \| smoothed .* \| .* steps/s \| .* left", frame)
     assert re.fullmatch(FINAL.format(40), last)
+    assert "\x1b[1A\x1b[2K" in shown[shown.rindex(" left") :]  # the live line is wiped before the last one
     after = shown[shown.rindex("step 40/40") :].split("\n")
     assert after[1:3] == ["", "--- inference (new, hallucinated names) ---"]
     assert after[3].startswith("sample  1: ") and after[4].startswith("sample  2: ")
@@ -543,15 +548,19 @@ def test_a_narrow_terminal(data):
     code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), columns=25)
     assert (code, err) == (0, "")
     live = frames(shown)[:-1]
-    assert live and all(len(frame) <= 25 and frame.startswith("step ") for frame in live)
+    assert live and all(len(frame) <= 25 for frame in live)
+    assert shown.count("steps/s") == 1  # cut off, not wrapped; only the last line is whole
 
 
 @posix
 def test_a_short_run_on_a_terminal_does_not_wait_for_rich(data):
-    code = "import atexit; atexit.register(lambda: print('rich' in sys.modules, file=sys.stderr))"
-    code, shown, err = on_terminal(driver(code, "train", data, "--steps", 3, "--samples", 0, *TINY))
+    code = (
+        "import atexit; atexit.register(lambda: print('rich' in sys.modules, file=sys.stderr))\n"
+        "from microgpt import progress; progress.BEGIN_SECONDS = 0"
+    )
+    code, shown, err = on_terminal(driver(code, "train", data, "--steps", 40, "--samples", 0, *TINY))
     assert (code, err) == (0, "False\n")
-    assert len(frames(shown)) == 1 and re.fullmatch(FINAL.format(3), frames(shown)[0])
+    assert len(frames(shown)) == 1 and re.fullmatch(FINAL.format(40), frames(shown)[0])
 
 
 @posix
