@@ -5,7 +5,6 @@ reuse nodes, mixes operators and functions, ints and floats, changes data, gradi
 them twice, looks inside. Its outcome is everything a user could see of it, as text.
 """
 
-import math
 import random
 
 
@@ -140,7 +139,7 @@ class Program:
         self.seen.append([exact(local) for local in value._local_grads])
 
     def adam(self):
-        params = list(dict.fromkeys(v for v in self.vector(4) if type(v.data) is float and abs(v.data) < 1e100))
+        params = [v for v in dict.fromkeys(self.vector(4)) if not any(type(x) is complex for x in (v.data, v.grad))]
         optimizer = self.layer.Adam(params, learning_rate=self.random.random())
         for _ in range(2):
             optimizer.step()
@@ -186,8 +185,3 @@ class Program:
 def outcome(layer, seed, wild=False, num_steps=40):
     """What happens when the program of `seed` runs on `layer`, as a list of strings and lists."""
     return Program(layer, seed, wild).run(num_steps)
-
-
-def is_interesting(lines):
-    """Whether a program did more than fail: used to make sure the tests test something."""
-    return len(lines) > 30 and not all(math.isnan(x) for x in (1.0,))

@@ -1,9 +1,6 @@
 # Adam on Values; included by scalar.pyx.
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-
-
-
 from libc.math cimport pow
 
 
