@@ -130,7 +130,7 @@ cdef class Value:
         As in the reference, this node's own gradient is set to 1, and those of the others accumulate from call to call.
         """
         if node_backward(<Node *> self) == ODD:
-            backward_by_python(self)
+            fallback().backward(self)
 
     def __repr__(self):
         return f"{type(self).__name__}(data={self.data}, grad={self.grad})"
@@ -144,56 +144,30 @@ value_type_ready(<PyTypeObject *> Value)
 Value.__module__ = "microgpt"
 
 
-cdef backward_by_python(root):
-    """The reference's backward pass by Python's own means, for graphs that hold other things than floats and ints."""
-    topo, visited = [], {root}
-    stack = [(root, iter(root._children))]
-    while stack:
-        node, children = stack[-1]
-        for child in children:
-            if child not in visited:
-                visited.add(child)
-                stack.append((child, iter(child._children)))
-                break
-        else:
-            topo.append(node)
-            stack.pop()
-    root.grad = 1
-    for node in reversed(topo):
-        for child, local_grad in zip(node._children, node._local_grads):
-            child.grad += local_grad * node.grad
+# ---- Functions of vectors: each makes its nodes in C where it can ------------------------------------------------------
 
+cdef fallback():
+    """The module with the long ways, imported when one is first needed."""
+    from microgpt import fallback
+    return fallback
 
-# ---- Functions of vectors. Each tries to make the nodes in C, and otherwise does what the reference does ------------------
 
 def linear(x, w):
     """Matrix times vector. x: (n_in,), w: (n_out, n_in) -> (n_out,)"""
     y = linear_nodes(x, w)
-    if y is None:
-        y = [sum([wi * xi for wi, xi in zip(row, x)]) for row in w]
-    return y
+    return fallback().linear(x, w) if y is None else y
 
 
 def softmax(logits):
     """Probabilities of the scores `logits`. (n,) -> (n,)"""
     probs = softmax_nodes(logits)
-    if probs is None:
-        logits = list(logits)
-        largest = max([logit.data for logit in logits])
-        exps = [(logit - largest).exp() for logit in logits]
-        total = sum(exps)
-        probs = [e / total for e in exps]
-    return probs
+    return fallback().softmax(logits) if probs is None else probs
 
 
 def rmsnorm(x):
     """Scale a vector to root mean square 1 (Zhang and Sennrich, 2019). (n,) -> (n,)"""
     y = rmsnorm_nodes(x)
-    if y is None:
-        ms = sum([xi * xi for xi in x]) / len(x)
-        scale = (ms + 1e-5) ** -0.5
-        y = [xi * scale for xi in x]
-    return y
+    return fallback().rmsnorm(x) if y is None else y
 
 
 def attention(q, keys, values, n_head):
@@ -202,20 +176,13 @@ def attention(q, keys, values, n_head):
     q: (n_embd,), keys and values: (positions, n_embd) -> (n_embd,)
     """
     x = attention_nodes(q, keys, values, n_head)
-    if x is None:
-        x = []
-        head_dim = len(q) // n_head
-        for start in range(0, n_head * head_dim, head_dim):
-            head = range(start, start + head_dim)
-            weights = softmax([sum([q[j] * k[j] for j in head]) / head_dim**0.5 for k in keys])
-            x.extend([sum([weight * v[j] for weight, v in zip(weights, values)]) for j in head])
-    return x
+    return fallback().attention(q, keys, values, n_head) if x is None else x
 
 
 def cross_entropy(logits, target):
     """-log of the probability that `logits` give to the token id `target`."""
     loss = cross_entropy_nodes(logits, target)
-    return -softmax(logits)[target].log() if loss is None else loss
+    return fallback().cross_entropy(logits, target) if loss is None else loss
 
 
 def matrix(nout, nin, std=0.08, rng=random):

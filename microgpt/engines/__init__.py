@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 
 from microgpt import sampling
 
-ENGINES = ("python", "graph", "exact")
-DEFAULT = "exact"
+ENGINES = ("python", "graph")
+DEFAULT = "graph"
 
 
 class Engine(ABC):

@@ -1,7 +1,7 @@
 # Adam on Values; included by scalar.pyx.
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-
+from libc.math cimport pow
 
 
 cdef extern from "scalar/adam.h":
@@ -72,21 +72,14 @@ cdef class Adam:
         """
         cdef double lr = self.learning_rate if learning_rate is None else learning_rate
         cdef double beta1 = self.beta1, beta2 = self.beta2
-        cdef double c1 = 1 - (<object> beta1) ** (self.num_steps + 1)
-        cdef double c2 = 1 - (<object> beta2) ** (self.num_steps + 1)
+        cdef double c1 = 1 - pow(beta1, self.num_steps + 1)
+        cdef double c2 = 1 - pow(beta2, self.num_steps + 1)
         cdef Py_ssize_t i
         cdef object p
         for i in range(len(self.params)):
             p = self.params[i]
             if not adam_update(<Node *> p, &self.m_[i], &self.v_[i], lr, beta1, beta2, self.eps, c1, c2):
-                self._step_by_python(p, i, lr, c1, c2)
+                self.m_[i], self.v_[i] = fallback().adam_update(
+                    p, self.m_[i], self.v_[i], lr, beta1, beta2, self.eps, c1, c2
+                )
         self.num_steps += 1
-
-    cdef _step_by_python(self, p, Py_ssize_t i, lr, c1, c2):
-        """The update of one parameter where a number is not an ordinary float: Python does it, and raises what it raises."""
-        self.m_[i] = self.beta1 * self.m_[i] + (1 - self.beta1) * p.grad
-        self.v_[i] = self.beta2 * self.v_[i] + (1 - self.beta2) * p.grad**2
-        m_hat = (<object> self.m_[i]) / c1
-        v_hat = (<object> self.v_[i]) / c2
-        p.data -= lr * m_hat / (v_hat**0.5 + self.eps)
-        p.grad = 0

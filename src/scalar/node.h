@@ -62,7 +62,7 @@ struct Node {
  * was taken still is while this stands still. */
 static uint64_t num_changes;
 
-#define LARGEST_INT 9007199254740992.0 /* 2**53: up to here a double holds every int, and sums and products show it */
+#define LARGEST_INT 9007199254740992.0 /* 2**53: below it a sum or product of ints is exact, beyond it no longer shows it */
 
 static PyTypeObject *value_type; /* set when the module is loaded */
 

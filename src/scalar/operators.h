@@ -76,7 +76,7 @@ static inline Node *node_add(Node *a, Node *b)
     if (kinds & IS_OBJECT(DATA))
         return add_objects(a, b);
     unsigned is_int = a->f.flags & b->f.flags & IS_INT(DATA);
-    if (is_int && fabs(data) > LARGEST_INT)
+    if (is_int && fabs(data) >= LARGEST_INT)
         return add_objects(a, b);
     Node *node = node_binary(data, a, b, 1.0, 1.0);
     if (node)
@@ -99,7 +99,7 @@ static inline Node *node_mul(Node *a, Node *b)
     unsigned kinds = a->f.flags | b->f.flags;
     if (kinds & (IS_OBJECT(DATA) | IS_INT(DATA))) {
         unsigned a_int = a->f.flags & IS_INT(DATA), b_int = b->f.flags & IS_INT(DATA);
-        if (kinds & IS_OBJECT(DATA) || (a_int && b_int && fabs(data) > LARGEST_INT))
+        if (kinds & IS_OBJECT(DATA) || (a_int && b_int && fabs(data) >= LARGEST_INT))
             return mul_objects(a, b);
         Node *node = node_binary(a_int && b_int ? data + 0.0 : data, a, b, y, x); /* an int has no -0.0 */
         if (node)
@@ -133,7 +133,7 @@ static int int_pow(double base, double exponent, double *result)
     double power = 1.0;
     for (int i = 0; i < (int)exponent; i++) {
         power *= base;
-        if (fabs(power) > LARGEST_INT)
+        if (fabs(power) >= LARGEST_INT)
             return 0;
     }
     *result = power + 0.0; /* an int has no -0.0 */
@@ -162,7 +162,7 @@ static Node *node_pow(Node *a, PyObject *exponent)
     if (kind < 0 || a->f.flags & IS_OBJECT(DATA))
         return pow_objects(a, exponent);
     if (kind && a->f.flags & IS_INT(DATA)) {
-        if (!int_pow(base, k, &data) || !int_pow(base, k - 1, &power) || fabs(k * power) > LARGEST_INT)
+        if (!int_pow(base, k, &data) || !int_pow(base, k - 1, &power) || fabs(k * power) >= LARGEST_INT)
             return pow_objects(a, exponent);
         Node *node = node_unary(data, a, k * power + 0.0);
         if (node)

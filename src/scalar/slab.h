@@ -1,17 +1,17 @@
-/* Where nodes live: slabs of 64 KiB in which nodes follow one another, so that a graph lies in memory in the order it was
+/* Where nodes live: slabs of 256 KiB in which nodes follow one another, so that a graph lies in memory in the order it was
  * made and a backward pass walks it almost sequentially.
  *
  * A slab whose nodes are all gone starts again from its beginning; one that is a quarter free is used again for new nodes, so
- * a single node that lives on does not keep a whole slab to itself. Empty slabs beyond MAX_EMPTY go back to the system.
- * All of this is guarded by the GIL.
+ * a single node that lives on does not keep a whole slab to itself. Empty slabs beyond MAX_EMPTY go back to the system, which
+ * is why they come from Python's arena allocator (mmap or the like) and not from malloc. All of this is guarded by the GIL.
  */
 #ifndef MICROGPT_SLAB_H
 #define MICROGPT_SLAB_H
 
 #include "node.h"
 
-#define SLAB_BYTES (64 * 1024)
-#define MAX_EMPTY 256
+#define SLAB_BYTES (256 * 1024)
+#define MAX_EMPTY 64
 
 typedef struct Slab {
     struct Slab *next, *previous; /* in the list of empty slabs (next only) or of partly free ones */
@@ -25,6 +25,7 @@ typedef struct Slab {
 #define PARTLY_FREE (SLAB_NODES - SLAB_NODES / 4) /* live nodes at which a slab is worth using again */
 
 static struct {
+    PyObjectArenaAllocator system;
     Slab *current; /* new nodes come from here; NULL at first */
     Slab *empty, *partial;
     size_t num_empty;
@@ -46,7 +47,9 @@ static int slab_next(void)
         if (slab->next)
             slab->next->previous = NULL;
     } else {
-        slab = PyMem_RawMalloc(SLAB_BYTES);
+        if (!slabs.system.alloc)
+            PyObject_GetArenaAllocator(&slabs.system);
+        slab = slabs.system.alloc(slabs.system.ctx, SLAB_BYTES);
         if (!slab)
             return -1;
         slab->free = NULL;
@@ -93,7 +96,7 @@ static void slab_emptied(Slab *slab)
     if (slab->next)
         slab->next->previous = slab->previous;
     if (slabs.num_empty >= MAX_EMPTY) {
-        PyMem_RawFree(slab);
+        slabs.system.free(slabs.system.ctx, slab, SLAB_BYTES);
         return;
     }
     slab->next = slabs.empty;

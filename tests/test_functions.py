@@ -1,0 +1,173 @@
+"""linear, softmax, rmsnorm, attention, cross_entropy, matrix and Adam on vectors the model never makes."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microgpt import reference, scalar
+from programs import exact
+
+numbers = st.one_of(st.floats(-1e3, 1e3), st.floats(allow_nan=False), st.integers(-3, 3))
+
+
+def results(function):
+    """What `function` returns or raises for each layer, as text."""
+    for layer in (reference, scalar):
+        try:
+            yield function(layer)
+        except (ArithmeticError, ValueError, TypeError) as error:
+            yield f"{type(error).__name__}: {error}"
+
+
+def same(function):
+    pure, compiled = results(function)
+    assert compiled == pure
+
+
+def after_backward(outputs, inputs):
+    """Runs backward from every output and shows all data and gradients."""
+    for output in outputs:
+        output.backward()
+    return [(exact(v.data), exact(v.grad)) for v in (*outputs, *inputs)]
+
+
+@given(st.lists(numbers, min_size=1, max_size=8))
+@settings(max_examples=300, deadline=None)
+def test_vector_functions(data):
+    for name in ("softmax", "rmsnorm"):
+        def run(layer):
+            x = [layer.Value(number) for number in data]
+            return after_backward(getattr(layer, name)(x), x)
+        same(run)
+
+
+@given(st.lists(numbers, min_size=1, max_size=8), st.data())
+@settings(max_examples=200, deadline=None)
+def test_cross_entropy(data, draw):
+    target = draw.draw(st.integers(-len(data), len(data) - 1))
+    def run(layer):
+        x = [layer.Value(number) for number in data]
+        return after_backward([layer.cross_entropy(x, target)], x)
+    same(run)
+
+
+@given(st.integers(0, 6), st.integers(0, 4), st.data())
+@settings(max_examples=200, deadline=None)
+def test_linear(n_in, n_out, draw):
+    xs = draw.draw(st.lists(numbers, min_size=n_in, max_size=n_in))
+    rows = draw.draw(st.lists(st.lists(numbers, min_size=0, max_size=7), min_size=n_out, max_size=n_out))
+    def run(layer):
+        x = [layer.Value(number) for number in xs]
+        w = [[layer.Value(number) for number in row] for row in rows]
+        y = layer.linear(x, w)
+        if any(not isinstance(v, layer.Value) for v in y):
+            return [exact(v) if not isinstance(v, layer.Value) else exact(v.data) for v in y]
+        return after_backward(y, [*x, *sum(w, [])])
+    same(run)
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**32))
+@settings(max_examples=100, deadline=None)
+def test_attention(n_head, head_dim, positions, seed):
+    def run(layer):
+        rng = random.Random(seed)
+        q, *rest = ([layer.Value(rng.gauss(0, 2)) for _ in range(n_head * head_dim)] for _ in range(2 * positions + 1))
+        return after_backward(layer.attention(q, rest[:positions], rest[positions:], n_head), [*q, *sum(rest, [])])
+    same(run)
+
+
+def test_shared_nodes_inside_a_dot_product():
+    """w[k] depends on x[j] and the other way round, so that contributions interleave with those of whole subgraphs."""
+    def run(layer):
+        a, b, c = (layer.Value(x) for x in (0.3, -1.7, 2.9))
+        d = a * b
+        y = layer.linear([a, d, a, d * c], [[b, d.exp(), d, a * c]])[0]
+        return after_backward([y * y + d], [a, b, c, d, y])
+    same(run)
+
+
+def test_second_backward_through_a_dot_product():
+    def run(layer):
+        x, w = ([layer.Value(0.1 * i + start) for i in range(4)] for start in (1.0, -0.3))
+        hidden = layer.linear(x, [w, w[::-1]])
+        y = layer.linear(hidden, [w[:2]])[0]
+        y.backward()
+        y.grad = 0.7
+        (y * 3).backward()
+        inner = [(exact(v.data), exact(v.grad)) for v in (*y._children, *y._children[0]._children)]
+        return after_backward([y], [*x, *w, *hidden]) + inner
+    same(run)
+
+
+def test_data_changed_after_the_forward_pass(layer):
+    w, x = [layer.Value(2.0), layer.Value(3.0)], [layer.Value(5.0), layer.Value(7.0)]
+    y = layer.linear(x, [w])[0]
+    w[0].data = 100.0
+    y.backward()
+    assert (y.data, x[0].grad) == (31.0, 2.0)
+
+
+def test_a_dot_product_shows_the_reference_s_nodes(layer):
+    w, x = [layer.Value(2.0), layer.Value(3.0)], [layer.Value(5.0), layer.Value(7.0)]
+    y = layer.linear(x, [w])[0]
+    partial, product = y._children
+    assert (partial.data, product.data, y._local_grads) == (10.0, 21.0, (1, 1))
+    assert product._children == (w[1], x[1]) and product._local_grads == (7.0, 3.0)
+    assert [exact(v.data) for v in partial._children] == [exact(10.0), "int 0"]
+
+
+def test_a_gradient_of_another_kind_on_a_leaf_of_a_dot_product(layer):
+    from fractions import Fraction
+
+    w, x = [layer.Value(2.0)], [layer.Value(5.0)]
+    y = layer.linear(x, [w])[0]
+    w[0].grad = Fraction(1, 2)
+    y.backward()
+    assert w[0].grad == 5.5
+    w[0].grad = None
+    with pytest.raises(TypeError):
+        layer.linear(x, [w])[0].backward()
+    w[0].grad = 0
+    layer.linear(x, [w])[0].backward()  # nothing of the failed pass is left behind
+    assert w[0].grad == 5
+
+
+def test_matrix_draws_row_by_row(layer):
+    rng = random.Random(7)
+    rows = layer.matrix(2, 3, 0.5, rng)
+    again = random.Random(7)
+    assert [[v.data for v in row] for row in rows] == [[again.gauss(0, 0.5) for _ in range(3)] for _ in range(2)]
+
+
+gradients = st.one_of(st.floats(-1e3, 1e3), st.sampled_from([0, 0.0, -0.0, 1, -5, 1e-200, 1e150, 1e154, -1e155, float("inf")]))
+
+
+@given(st.lists(st.tuples(numbers, st.lists(gradients, min_size=4, max_size=4)), min_size=1, max_size=5), st.floats(0, 10))
+@settings(max_examples=300, deadline=None)
+def test_adam(parameters, learning_rate):
+    def run(layer):
+        values = [layer.Value(data) for data, _ in parameters]
+        optimizer = layer.Adam(values, learning_rate=learning_rate)
+        lines = []
+        for step in range(4):
+            for value, (_, grads) in zip(values, parameters):
+                value.grad = grads[step]
+            optimizer.step(learning_rate * (1 - step / 4))
+            lines += [(exact(float(v.data)), exact(v.grad)) for v in values]
+        return lines + [exact(float(x)) for x in (*optimizer.m, *optimizer.v)]
+    same(run)
+
+
+def test_adam_takes_values_only():
+    with pytest.raises(TypeError, match="Values, not float"):
+        scalar.Adam([1.0])
+
+
+def test_adam_s_moments_can_be_set():
+    optimizer = scalar.Adam([scalar.Value(1.0), scalar.Value(2.0)])
+    optimizer.m, optimizer.v, optimizer.num_steps = [0.5, 1.5], [2.5, 3.5], 9
+    assert (optimizer.m, optimizer.v, optimizer.num_steps) == ([0.5, 1.5], [2.5, 3.5], 9)
+    with pytest.raises(ValueError, match="2 parameters"):
+        optimizer.m = [1.0]
