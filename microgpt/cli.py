@@ -51,7 +51,7 @@ def main(argv=None):
     except MemoryError:
         return _fail("there is not enough memory; choose a smaller --n-embd or --n-layer, or less data", 1)
     except RecursionError:
-        return _fail("this model's graph is too deep for Python's recursion limit; choose another --engine", 1)
+        return _fail("this model's graph is too deep for Python's recursion; use --engine graph, with the same results", 1)
     except KeyboardInterrupt as error:
         return _fail(error.args[0] if error.args else "interrupted", 130, kind="")
 

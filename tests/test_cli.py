@@ -383,18 +383,21 @@ def test_samples_that_cannot_be_drawn(data):
     assert_fails(done, 1, r"no sample can be drawn: .*; try a lower --learning-rate or a higher --temperature")
 
 
-def test_a_graph_too_deep_for_python(data):
-    done = microgpt_command("train", data, "--n-layer", "20", *TINY)
-    assert_fails(done, 1, ".*too deep for Python's recursion limit; choose another --engine")
-
-
-def test_no_memory(data, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (RecursionError, "this model's graph is too deep for Python's recursion; use --engine graph, .*"),
+        (MemoryError, "there is not enough memory; choose a smaller --n-embd .*"),
+    ],
+)
+def test_models_too_large_for_this_machine(data, monkeypatch, capsys, error, message):
     def start(*_, **__):
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(cli, "start", start)
-    assert cli.main(["train", data]) == 1
-    assert "there is not enough memory; choose a smaller --n-embd" in capsys.readouterr().err
+    code = cli.main(["train", data])
+    captured = capsys.readouterr()
+    assert_fails(subprocess.CompletedProcess(data, code, captured.out, captured.err), 1, message)
 
 
 def test_an_error_of_our_own_shows_its_traceback(data, monkeypatch):

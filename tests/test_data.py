@@ -106,7 +106,7 @@ def test_without_a_source_input_txt_comes_before_names(write, monkeypatch, tmp_p
         (b"\n \r\n\t\n", "holds only blank lines; give a text file"),
         (
             "emma\nzoé\nnoël".encode("latin-1"),
-            r"is not UTF-8: byte 0xe9 at offset 7, line 2; .* likely latin-1: .*iconv -f latin1 -t utf-8 \S*docs.txt > ",
+            r"is not UTF-8: byte 0xe9 at offset 7, line 2; .* likely latin-1: .*iconv -f latin1 -t utf-8 \S*docs.txt",
         ),
         (
             "emma\r\nava’s zoé".encode("cp1252"),
