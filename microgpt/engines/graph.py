@@ -1,19 +1,23 @@
-"""The graph engine: the reference's own model code, running on compiled Values and functions."""
+"""The graph engine: the reference's own code, with what is compiled in place of what it defines."""
 
-from types import FunctionType, SimpleNamespace
+import importlib.util
 
-from microgpt import reference, scalar
+from microgpt import scalar
 from microgpt.engines.scalar import ScalarEngine
 
-# The reference's names, those that are compiled bound to the compiled ones: what its functions find when they run.
-_names = {**vars(reference), **{name: getattr(scalar, name) for name in scalar.__all__}}
-for _function in (reference.gpt, reference.document_loss):
-    _names[_function.__name__] = FunctionType(_function.__code__, _names, _function.__name__, _function.__defaults__)
+
+def reference_with(names):
+    """A copy of the module microgpt.reference in which `names`, a dict, replace its own: its functions then use those."""
+    spec = importlib.util.find_spec("microgpt.reference")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    vars(module).update(names)
+    return module
 
 
 class GraphEngine(ScalarEngine):
     name = "graph"
-    ops = SimpleNamespace(**_names)
+    ops = reference_with({name: getattr(scalar, name) for name in scalar.__all__})
 
 
 ENGINE = GraphEngine

@@ -8,8 +8,9 @@ class ScalarEngine(Engine):
 
     ops = None
 
-    def __init__(self, config, vocab_size, params):
+    def __init__(self, config, vocab_size, params, ops=None):
         super().__init__(config, vocab_size, params)
+        self.ops = ops or self.ops
         self.values = [self.ops.Value(data) for data in params]
         unplaced = iter(self.values)
         self.matrices = {

@@ -1,0 +1,14 @@
+import pytest
+
+from microgpt import load_docs, reference, scalar
+
+
+@pytest.fixture(params=[reference, scalar], ids=["python", "compiled"])
+def layer(request):
+    """The pure and the compiled scalar layer in turn; a benchmark's group shows them together."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def docs():
+    return load_docs("names")
