@@ -45,13 +45,13 @@ def main(argv=None):
     except (Failure, DataError, DivergenceError) as error:
         return _fail(error, 1)
     except OSError as error:
-        # load_docs' own errors are sentences without an errno; one without a file is standard output's (a full disk)
+        # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)
         where = error.filename or "the output cannot be written"
         return _fail(error if error.errno is None else f"{where}: {error.strerror}", 1)
     except MemoryError:
         return _fail("there is not enough memory; choose a smaller --n-embd or --n-layer, or less data", 1)
     except RecursionError:
-        return _fail("this model's graph is too deep for Python's recursion; use --engine graph, with the same results", 1)
+        return _fail("this model's graph is too deep for Python's recursion; use --engine graph, which has none", 1)
     except KeyboardInterrupt as error:
         return _fail(error.args[0] if error.args else "interrupted", 130, kind="")
 

@@ -232,7 +232,9 @@ def _download():
                 data = response.read(NAMES_SIZE + 1)
             outcome[0] = (data, None) if _is_genuine(data) else (None, "what came has a wrong checksum")
         except Exception as error:  # a broken proxy or server can raise nearly anything; all mean: no download
-            outcome[0] = None, " ".join(str(getattr(error, "reason", None) or error or type(error).__name__).split())
+            reason = getattr(error, "reason", error)  # what urllib's own errors wrap
+            reason = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
+            outcome[0] = None, " ".join(reason.split())
 
     thread = threading.Thread(target=fetch, daemon=True)
     thread.start()
