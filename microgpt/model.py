@@ -52,7 +52,10 @@ class GPT:
         return [decode(token) for token in (self.tokenizer.bos, *tokens)]
 
     def loss(self, text):
-        """Mean cross-entropy, in nats a token, of the document `text` with its end; cut at block_size as in training."""
+        """Mean cross-entropy, in nats a token, of the document `text` with its end; cut at block_size as in training.
+
+        Infinite where the model gives a character a probability too small for a float.
+        """
         return self.engine.loss(self.tokenizer.document(text))
 
     def generate(self, n=1, temperature=0.5, *, prompt="", seed=None, top_k=None):

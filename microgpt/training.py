@@ -72,7 +72,7 @@ class DivergenceError(ValueError):
         self.step, self.losses = step, losses
         super().__init__(
             f"training diverged at step {step} of {training.num_steps}: {cause}; "
-            f"try a learning rate below {training.learning_rate:g}"
+            f"try a learning rate below {training.learning_rate:g} or smaller initial weights"
         )
 
 

@@ -41,16 +41,23 @@ def cases(draw):
 @example(case=(["a"], GPTConfig(n_embd=1, n_head=1, block_size=1), TrainConfig(num_steps=3), 0))
 @settings(max_examples=60, deadline=None)
 def test_whole_runs_equal_the_reference(name, case):
-    docs, config, training, seed = case
-    runs = [train(docs, config, training, seed=seed, engine=engine) for engine in ("python", name)]
-    pure, other = runs
-    assert [loss.hex() for loss in other.losses] == [loss.hex() for loss in pure.losses]
-    assert bytes(other.model.params) == bytes(pure.model.params)
-    assert other.generate(3, temperature=0.8) == pure.generate(3, temperature=0.8)
-    assert other.model.loss(docs[0]) == pure.model.loss(docs[0])
+    assert outcome(name, *case) == outcome("python", *case)
+
+
+def outcome(engine, docs, config, training, seed):
+    """All that a run shows, as texts."""
+    try:
+        run = train(docs, config, training, seed=seed, engine=engine)
+    except DivergenceError as error:
+        return [str(error), [loss.hex() for loss in error.losses]]
     text = docs[0][: config.block_size - 1]
-    assert other.model.logits(text) == pure.model.logits(text)
-    assert other.rng.getstate() == pure.rng.getstate()
+    shown = [[loss.hex() for loss in run.losses], params_hash(run.model), run.model.loss(docs[0]).hex()]
+    shown += [[logit.hex() for logit in logits] for logits in run.model.logits(text)]
+    try:
+        shown += run.generate(3, temperature=0.8)
+    except (ValueError, ArithmeticError) as error:  # the last update left weights that overflow
+        shown.append(f"{type(error).__name__}: {error}")
+    return [*shown, run.rng.getstate()]
 
 
 def test_the_reference_s_own_loop_and_sampling(engine):
