@@ -124,14 +124,10 @@ def measure(case, source):
         started = time.perf_counter()
         engine.train(corpus, steps, TRAINING, done)
         seconds += time.perf_counter() - started
-        tokens += sum(_tokens(docs_tokens, config) for docs_tokens in map(corpus.__getitem__, steps))
+        tokens += sum(min(config.block_size, len(corpus[step % len(corpus)]) - 1) for step in steps)
         portion = min(2 * portion, max(1, int(portion * budget / 4 / seconds)))
     mean = sum(min(config.block_size, len(doc) + 1) for doc in docs) / len(docs)
     return Timing(1e6 * seconds / tokens, mean, done[:CHECKED_STEPS], _peak_memory())
-
-
-def _tokens(document, config):
-    return min(config.block_size, len(document) - 1)
 
 
 def _peak_memory():
@@ -165,7 +161,7 @@ def _processor():
 
 
 def table(rows):
-    """Rows as text, one line each."""
+    """Rows as text: medians over the rounds with (least .. most), and how many times faster than the reference."""
     lines = [f"{'engine':8} {'n_embd':>6} {'collector':>9} {'us a step':>10} {'from .. to':>17} {'times':>9} {'from .. to':>17} {'peak':>7}"]
     for row in rows:
         name = f"{row.case.engine:8} {row.case.n_embd:6d} {'on' if row.case.collector else 'off':>9}"

@@ -10,40 +10,44 @@ from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """losses, params, samples: SHA-256 (see the functions below); steps: four hexadecimal digits for each step's loss."""
+    """A run's results. losses, params, samples: SHA-256, see `describe`; steps: four hexadecimal digits for each loss."""
 
     losses: str
     params: str
     samples: str
     steps: str
 
+    def step_digests(self):
+        """The four digits of each step, a list: enough to name the first step that differs."""
+        return [self.steps[i : i + 4] for i in range(0, len(self.steps), 4)]
 
-def hash_losses(losses):
-    """SHA-256 of losses as little-endian doubles."""
-    return hashlib.sha256(struct.pack(f"<{len(losses)}d", *losses)).hexdigest()
+    @property
+    def hash(self):
+        """One hash of it all."""
+        return hash_text([self.losses, self.params, self.samples])
 
 
-def hash_params(params):
-    """SHA-256 of the parameters, a buffer of doubles in parameter order, as little-endian doubles."""
-    return hash_losses(params.tolist())
+def describe(losses, params, samples):
+    """The Published of a run: losses, a list of floats; params, a buffer of doubles in parameter order; samples, texts."""
+    return Published(hash_doubles(losses), hash_doubles(params.tolist()), hash_text(samples), step_digests(losses))
 
 
-def hash_samples(samples):
-    """SHA-256 of texts, one a line, in UTF-8."""
-    return hashlib.sha256("\n".join(samples).encode()).hexdigest()
+def hash_doubles(numbers):
+    """SHA-256 of numbers as little-endian doubles."""
+    return hashlib.sha256(struct.pack(f"<{len(numbers)}d", *numbers)).hexdigest()
+
+
+def hash_text(lines):
+    """SHA-256 of texts, one a line, in UTF-8: of samples, or of documents in file order."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def step_digests(losses):
-    """The first four digits of each loss's own SHA-256, in one string: enough to name the first step that differs."""
-    return "".join(hash_losses([loss])[:4] for loss in losses)
+    """The first four digits of each loss's own SHA-256, in one string."""
+    return "".join(hash_doubles([loss])[:4] for loss in losses)
 
 
-def hash_docs(docs):
-    """SHA-256 of documents in file order, one a line, in UTF-8."""
-    return hash_samples(docs)
-
-
-NAMES = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"  # hash_docs of names.txt
+NAMES = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"  # hash_text of names.txt's documents
 
 RUNS = {
     "current": Published(

@@ -1,64 +1,70 @@
-"""Proof on this machine: every exact engine against the published runs of the reference, and against pure Python here."""
+"""Proof on this machine: the exact engines against the published runs of the reference, and against pure Python here."""
 
 import time
 from typing import NamedTuple
 
 from microgpt import engines, published
 from microgpt.config import PRESETS
+from microgpt.published import Published
 from microgpt.training import train
+
+NUM_SAMPLES = 20
+PARTS = ("losses", "parameters", "samples")
 
 
 class Outcome(NamedTuple):
-    """What one engine computed: the run's losses, and hashes as in microgpt.published."""
+    """What an engine computed, in the form of the published results, and how long it took."""
 
     engine: str
-    losses: list
-    params: str
-    samples: str
+    result: Published
     seconds: float
 
-    @property
-    def hash(self):
-        """One hash of it all."""
-        return published.hash_samples([published.hash_losses(self.losses), self.params, self.samples])
 
+class Difference(NamedTuple):
+    """Where two results part: the first of PARTS that differs, and the step where that is a loss and can be named."""
 
-def compute(engine, docs, preset, num_samples=20, callback=None):
-    """Train and sample with `engine` as the reference's revision `preset` does; returns its Outcome."""
-    config, training, temperature = PRESETS[preset]
-    started = time.perf_counter()
-    run = train(docs, config, training, engine=engine, callback=callback)
-    samples = run.generate(num_samples, temperature=temperature)
-    seconds = time.perf_counter() - started
-    return Outcome(
-        engine, run.losses, published.hash_params(run.model.params), published.hash_samples(samples), seconds
-    )
+    part: str
+    step: int | None
 
-
-def first_losses(docs, preset, num_steps):
-    """The pure reference's losses of the first steps."""
-    config, training, _ = PRESETS[preset]
-    return train(docs, config, training, engine="python", callback=lambda step: step.step == num_steps).losses
-
-
-def difference(outcome, expected):
-    """How an Outcome differs from the published run, or from another Outcome: None, or (text, step or None)."""
-    if isinstance(expected, Outcome):
-        digests = published.step_digests(expected.losses)
-        losses, params, samples = published.hash_losses(expected.losses), expected.params, expected.samples
-    else:
-        digests, losses, params, samples = expected.steps, expected.losses, expected.params, expected.samples
-    if published.hash_losses(outcome.losses) != losses:
-        own = published.step_digests(outcome.losses)
-        step = next((i // 4 + 1 for i in range(0, len(own), 4) if own[i : i + 4] != digests[i : i + 4]), None)
-        return f"the loss of step {step} differs" if step else "the losses differ", step
-    if outcome.params != params:
-        return "the losses are equal, but the final parameters differ", None
-    if outcome.samples != samples:
-        return "losses and parameters are equal, but the samples differ", None
-    return None
+    def __str__(self):
+        return f"step {self.step} differs" if self.step else "differ"
 
 
 def exact_engines():
     """The engines that promise the reference's bits, the pure one aside."""
-    return [name for name in engines.ENGINES if name not in ("python", "fast")]
+    return [name for name in engines.ENGINES if engines.is_exact(name) and name != "python"]
+
+
+def compute(engine, docs, preset, callback=None):
+    """Train and sample on `docs` as the reference's revision `preset` does; callback: as for `train`. Returns an Outcome."""
+    config, training, temperature = PRESETS[preset]
+    started = time.perf_counter()
+    run = train(docs, config, training, engine=engine, callback=callback)
+    samples = run.generate(NUM_SAMPLES, temperature=temperature)
+    seconds = time.perf_counter() - started
+    return Outcome(engine, published.describe(run.losses, run.model.params, samples), seconds)
+
+
+def difference(result, expected):
+    """The first Difference between two Published, or None."""
+    if result.losses != expected.losses:
+        own, other = result.step_digests(), expected.step_digests()
+        step = next((i for i, (a, b) in enumerate(zip(own, other), 1) if a != b), None)
+        return Difference("losses", step)
+    for part, own, other in (("parameters", result.params, expected.params), ("samples", result.samples, expected.samples)):
+        if own != other:
+            return Difference(part, None)
+    return None
+
+
+def equals_python(outcome, docs, preset, num_steps, callback=None):
+    """Whether the pure engine, here and now, has the same losses in the first num_steps steps as an Outcome."""
+    config, training, _ = PRESETS[preset]
+
+    def stop(step):
+        if callback:
+            callback(step)
+        return step.step == num_steps
+
+    losses = train(docs, config, training, engine="python", callback=stop).losses
+    return outcome.result.steps.startswith(published.step_digests(losses))

@@ -12,6 +12,7 @@ import pytest
 
 import microgpt
 from microgpt import GPTConfig, TrainConfig, cli, engines, progress
+from microgpt.commands import train as train_command
 from microgpt.data import DataWarning
 
 TINY = ["--engine", "python", "--n-embd", "4", "--n-head", "2", "--block-size", "4"]
@@ -194,7 +195,7 @@ def settings(monkeypatch, data):
         raise Started(config, training, seed, engine)
 
     def settings(*options):
-        monkeypatch.setattr(cli, "start", start)
+        monkeypatch.setattr(train_command, "start", start)
         with pytest.raises(Started) as caught:
             cli.main(["train", data, *options])
         return caught.value.args
@@ -239,7 +240,7 @@ def test_an_option_replaces_one_field_of_the_preset(settings, preset, options, f
 
 def test_every_field_has_an_option():
     config, training, _ = microgpt.PRESETS["current"]
-    assert set(cli.OPTIONS) == {*vars(config), *vars(training), "temperature"}
+    assert set(train_command.OPTIONS) == {*vars(config), *vars(training), "temperature"}
 
 
 def test_seed_engine_and_temperature(settings, data):
@@ -253,10 +254,10 @@ def test_seed_engine_and_temperature(settings, data):
 def test_help_names_every_option_and_its_default(capsys):
     assert cli.main(["train", "--help"]) == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
-    for option in [*cli.OPTIONS.values(), "--preset", "--seed", "--engine", "--samples"]:
+    for option in [*train_command.OPTIONS.values(), "--preset", "--seed", "--engine", "--samples"]:
         assert option in text
     assert "(default: 16 in current, 8 in first)" in text
-    assert text.count("(default: ") == len(cli.OPTIONS) + 5  # and DATA, --preset, --seed, --engine, --samples
+    assert text.count("(default: ") == len(train_command.OPTIONS) + 5  # and DATA, --preset, --seed, --engine, --samples
     assert cli.main(["--help"]) == 0
     assert "train" in capsys.readouterr().out
 
@@ -372,7 +373,7 @@ def test_without_a_network_the_built_in_names_are_used(tmp_path):
 
 def test_divergence_says_which_step_and_why(data):
     done = microgpt_command("train", data, "--learning-rate", "1e200", *TINY)
-    assert_fails(done, 1, r"training diverged at step (\d+) of 1000: .*; try a learning rate below 1e\+200")
+    assert_fails(done, 1, r"training diverged at step (\d+) of 1000: .*; try a learning rate below 1e\+200 or .*")
     steps = re.findall(r"^step +(\d+) / 1000 \| loss", done.stdout, re.MULTILINE)
     diverged = int(re.search(r"at step (\d+)", done.stderr)[1])
     assert list(map(int, steps)) == list(range(1, diverged))  # every step before is there
@@ -394,14 +395,14 @@ def test_models_too_large_for_this_machine(data, monkeypatch, capsys, error, mes
     def start(*_, **__):
         raise error
 
-    monkeypatch.setattr(cli, "start", start)
+    monkeypatch.setattr(train_command, "start", start)
     code = cli.main(["train", data])
     captured = capsys.readouterr()
     assert_fails(subprocess.CompletedProcess(data, code, captured.out, captured.err), 1, message)
 
 
 def test_an_error_of_our_own_shows_its_traceback(data, monkeypatch):
-    monkeypatch.setattr(cli, "start", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(train_command, "start", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["train", data])
 

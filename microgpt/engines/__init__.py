@@ -57,6 +57,11 @@ class Engine(ABC):
         return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k)
 
 
+def is_exact(name):
+    """Whether the engine called `name` promises the reference's results to the last bit."""
+    return name in ENGINES
+
+
 def check_finite(loss):
     """FloatingPointError for a loss that training cannot go on from."""
     if not math.isfinite(loss):

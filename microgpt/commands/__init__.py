@@ -1,0 +1,62 @@
+"""The commands of `microgpt`, a module each, with `configure(parser)` and `run(arguments)`; and what they share.
+
+A command's module is imported only when that command runs, since start-up counts.
+"""
+
+import argparse
+import sys
+import warnings
+
+COMMANDS = {  # in the order in which `microgpt --help` shows them
+    "train": "train a model and print samples of it",
+    "verify": "prove that this installation reproduces the reference",
+    "bench": "time the engines against the pure reference",
+    "info": "version, platform, engines and build",
+}
+
+
+class Failure(Exception):
+    """A failure that its message explains; exit code 1."""
+
+
+class Usage(Exception):
+    """The command was called wrongly; the message says how to call it. Exit code 2."""
+
+
+def load(source):
+    """load_docs for a command: its notes go to standard error."""
+    from microgpt.data import DataWarning, load_docs
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = lambda message, *_: print(f"microgpt: {message}", file=sys.stderr)
+        return load_docs(source)
+
+
+def note(text):
+    """A passing line on standard error that the next one replaces; nothing where that is no terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+# ---- Types of options -------------------------------------------------------------------------------------------------------
+
+def whole(text):
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+
+
+def count(text):
+    n = whole(text)
+    if n < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {n}")
+    return n
+
+
+def number(text):
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
