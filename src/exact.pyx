@@ -19,6 +19,7 @@ cdef extern from "exact/model.h" nogil:
     ctypedef struct Shape:
         size_t n_layer, n_embd, n_head, head_dim, block_size, vocab, n_params
         int relu2, vector_libm
+        double inverse_n_embd, inverse_root
 
     ctypedef struct Document:
         pass
@@ -30,7 +31,7 @@ cdef extern from "exact/model.h" nogil:
         double *gradients
         double *m
         double *v
-        double beta1, beta2, eps
+        double beta1, beta2, eps, c1, c2
         uint64_t num_steps
 
     ctypedef struct Kernels:
@@ -156,6 +157,8 @@ cdef class Network:
         s.head_dim = s.n_embd // s.n_head
         s.block_size, s.vocab, s.n_params = config.block_size, vocab_size, expected
         s.relu2 = config.activation == "relu2"
+        s.inverse_n_embd = config.n_embd**-1
+        s.inverse_root = (config.head_dim**0.5) ** -1
         self.trainer.kernels = kernels_named(os.environ.get("MICROGPT_ISA", ""))
         s.vector_libm = vectors_for(self.trainer.kernels, os.environ.get("MICROGPT_LIBM", ""))
         self.isa = self.trainer.kernels.isa.decode()
@@ -282,6 +285,7 @@ cdef class Network:
     @num_steps.setter
     def num_steps(self, value):
         self.trainer.adam.num_steps = value
+        self.trainer.adam.c1 = self.trainer.adam.c2 = 0.0
 
     cdef view(self, double *data):
         if data == NULL:

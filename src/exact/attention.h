@@ -50,7 +50,7 @@ INLINE void mix_tile(double *out, const double *exps, vd inverse_total, const do
 /* heads: (n_embd) from q, k, v: (n_embd); keeps exps, total, inverse_total for the backward pass */
 static void attention_forward(const Shape *s, Layer *a, double *tile, size_t n, size_t stride) {
     size_t hd = s->head_dim;
-    const vd inverse_root = vset1(pow(pow((double)hd, 0.5), -1.0));
+    const vd inverse_root = vset1(s->inverse_root);
     for (size_t h = 0; h < s->n_head; h++) {
         size_t at = h * hd * stride;
         double *head_exps = a->exps + h * triangle(stride), *total = a->total + h * stride;
@@ -139,7 +139,7 @@ INLINE void cached_backward_tile(double *out, const double *x, const double *fac
 /* d_q, d_k, d_v: (n_embd) from d_heads: (n_embd) */
 static void attention_backward(const Shape *s, const Layer *a, Document *d) {
     size_t hd = s->head_dim, n = d->n, stride = d->stride;
-    const vd inverse_root = vset1(pow(pow((double)hd, 0.5), -1.0));
+    const vd inverse_root = vset1(s->inverse_root);
     pow_array(INVERSE_SQUARE, d->row1, a->total, s->n_head * stride, s->vector_libm);
     for (size_t h = 0; h < s->n_head; h++) {
         size_t at = h * hd * stride;

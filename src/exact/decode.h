@@ -28,7 +28,6 @@ static void softmax_row(const Shape *s, double *x, double *work, size_t n) {
  * values: [capacity][n_embd]. */
 static void attention_decode(const Shape *s, const Layer *a, Cache *cache, double *keys, double *values) {
     size_t e = s->n_embd, hd = s->head_dim, last = cache->length, n = last + 1;
-    double inverse_root = pow(pow((double)hd, 0.5), -1.0);
     for (size_t j = 0; j < e; j++) {
         keys[j * cache->capacity + last] = a->k[j * W];
         values[last * e + j] = a->v[j * W];
@@ -38,7 +37,7 @@ static void attention_decode(const Shape *s, const Layer *a, Cache *cache, doubl
             vd sum = vset1(0.0);
             for (size_t j = h * hd; j < (h + 1) * hd; j++)
                 sum = sum + vload(a->q + j * W) * vload(keys + j * cache->capacity + t);
-            vstore(cache->scores + t, sum * vset1(inverse_root));
+            vstore(cache->scores + t, sum * vset1(s->inverse_root));
         }
         softmax_row(s, cache->scores, cache->exps, n);
         for (size_t j = 0; j < hd; j += W) {

@@ -20,15 +20,14 @@
 #define RARELY(x) (x)
 #endif
 
-#define MARGIN 0.015 /* in units in the last place */
+#define MARGIN 0.015 /* in units in the last place; enough for powers from 1e-35 to 1e35 */
 
 /* Round hi + lo (|lo| << |hi|, hi > 0). True in the lanes whose rounding is in doubt. */
 INLINE vm round_sum(vd hi, vd lo, double margin, vd *rounded) {
     vd sum = hi + lo;
     vd rest = lo - (sum - hi);
-    vd limit = vpower_below(sum) * vset1(0x1p-52 * (0.5 - margin));
     *rounded = sum;
-    return vnot(vlt(vabs(rest), limit)); /* "not less", so that NaN is in doubt too */
+    return vnot(vlt(vabs(rest), vspacing(sum, 2 - 4 * margin))); /* "not less", so that NaN is in doubt too */
 }
 
 /* ---- x ** k for the exponents of softmax, rmsnorm and relu2; x 0 or from 1e-20 to 1e20, the rest is in doubt ----------------------- */
@@ -119,12 +118,26 @@ INLINE vm exp_vector(vd x, double margin, vd *y) {
     vd s_lo = (p - s) + rest;
     vd sum = table + s;
     vd lo = (s - (sum - table)) + s_lo;
-    vm doubt = vnot(vlt(vabs(lo), vpower_below(sum) * vset1(0x1p-52 * (0.5 - margin))));
+    vm doubt = vnot(vlt(vabs(lo), vspacing(sum, 2 - 4 * margin)));
     *y = vscale16(sum, k_bits);
     return vor(doubt, vnot(vlt(vabs(x), vset1(32.0))));
 }
 
 /* ---- arrays ----------------------------------------------------------------------------------------------------------- */
+
+/* For each bit of `bits`, lowest first: i is where it is, counted from `start`. */
+#if defined(__GNUC__)
+#define LOWEST_BIT(bits) ((size_t)__builtin_ctzll(bits))
+#else
+INLINE size_t LOWEST_BIT(uint64_t bits) {
+    size_t i = 0;
+    for (; !(bits & 1); bits >>= 1)
+        i++;
+    return i;
+}
+#endif
+#define FOR_EACH_BIT(i, start, bits)                                                                                           \
+    for (size_t i; RARELY(bits) && (i = (start) + LOWEST_BIT(bits), 1); bits &= bits - 1)
 
 /* Apply `vector` to x[0..n), n a multiple of W, and `libm` to the lanes in doubt; x and y are not the same array. The calls
  * wait until a few vectors are done: a branch a vector would be mispredicted every third time. */
@@ -137,14 +150,8 @@ INLINE vm exp_vector(vd x, double margin, vd *y) {
             doubts |= (uint64_t)vbits(vector(vload(x + i), &result)) << (i - start);                                           \
             vstore(y + i, result);                                                                                             \
         }                                                                                                                      \
-        for (size_t i = start; RARELY(doubts); i++, doubts >>= 1) {                                                            \
-            while (!(doubts & 255)) {                                                                                          \
-                doubts >>= 8;                                                                                                  \
-                i += 8;                                                                                                        \
-            }                                                                                                                  \
-            if (doubts & 1)                                                                                                    \
-                y[i] = libm;                                                                                                   \
-        }                                                                                                                      \
+        FOR_EACH_BIT(i, start, doubts)                                                                                         \
+            y[i] = libm;                                                                                                       \
     }
 
 static void exp_array(double *y, const double *x, size_t n, int vectors) {

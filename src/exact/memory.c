@@ -177,12 +177,13 @@ int adam_reserve(Adam *a, const Shape *s) {
         return 0;
     if (s->n_params > SIZE_MAX / 4)
         return -1;
-    double *block = allocate_doubles(3 * s->n_params);
+    size_t aligned = (s->n_params + 7) / 8 * 8;
+    double *block = allocate_doubles(3 * aligned);
     if (!block)
         return -1;
     a->gradients = block;
-    a->m = block + s->n_params;
-    a->v = block + 2 * s->n_params;
+    a->m = block + aligned;
+    a->v = block + 2 * aligned;
     return 0;
 }
 

@@ -10,6 +10,7 @@ typedef struct {
     int relu2;        /* square the MLP's activation */
     int vector_libm;  /* pow and exp by libm.h's vectors, else the C library for each */
     size_t n_params;
+    double inverse_n_embd, inverse_root; /* n_embd**-1 and (head_dim**0.5)**-1, by the C library's pow */
 } Shape;
 
 /* Where each matrix starts in the flat parameter buffer, and in the gradient buffer: row-major, the reference's order. */
@@ -78,6 +79,7 @@ typedef struct {
 typedef struct {
     double *gradients, *m, *v;
     double beta1, beta2, eps;
+    double c1, c2; /* 1 - beta**num_steps of the last step */
     uint64_t num_steps;
 } Adam;
 

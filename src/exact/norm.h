@@ -8,7 +8,7 @@
 /* y: (n_embd), me, scale: (1), x: (n_embd)
  * me = mean of squares + 1e-5; scale = me ** -0.5; y = x * scale */
 static void rmsnorm_forward(const Shape *s, double *y, double *me, double *scale, const double *x, size_t stride) {
-    const vd inverse_n = vset1(pow((double)s->n_embd, -1.0));
+    const vd inverse_n = vset1(s->inverse_n_embd);
     for (size_t p = 0; p < stride; p += W) {
         vd sum = vset1(0.0);
         for (size_t j = 0; j < s->n_embd; j++) {
@@ -29,7 +29,7 @@ static void rmsnorm_forward(const Shape *s, double *y, double *me, double *scale
  * The scale's share is added twice, a half each for the two factors of x * x. dx may be dy or residual. */
 static void rmsnorm_backward(const Shape *s, double *dx, const double *dy, const double *residual, const double *x,
                              const double *me, const double *scale, double *work, size_t stride) {
-    const vd inverse_n = vset1(pow((double)s->n_embd, -1.0));
+    const vd inverse_n = vset1(s->inverse_n_embd);
     pow_array(INVERSE_ROOT_CUBED, work, me, stride, s->vector_libm);
     for (size_t p = 0; p < stride; p += W) {
         vd d_scale = vset1(0.0);

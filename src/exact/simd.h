@@ -41,9 +41,6 @@ INLINE vd vabs(vd a) { return _mm512_abs_pd(a); }
 INLINE vd vsqrt(vd a) { return _mm512_sqrt_pd(a); }
 INLINE vd vfma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); } /* a * b + c, rounded once */
 INLINE vd vfms(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); } /* a * b - c, rounded once */
-INLINE vd vfnma(vd a, vd b, vd c) { return _mm512_fnmadd_pd(a, b, c); } /* c - a * b, rounded once */
-#define HAVE_RSQRT 1
-INLINE vd vrsqrt14(vd a) { return _mm512_rsqrt14_pd(a); } /* 1 / sqrt(a) to 14 bits */
 INLINE vm vgt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 INLINE vm vlt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 INLINE vm vneq(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ); } /* true for NaN */
@@ -54,9 +51,13 @@ INLINE vd vselect(vm m, vd a, vd b) { return _mm512_mask_blend_pd(m, b, a); } /*
 INLINE unsigned vbits(vm m) { return m; }
 INLINE vm lanes_from(size_t k) { return (vm)(0xffu << k); } /* lanes k, k + 1, ... */
 
-INLINE vd vpower_below(vd a) {
-    __m512i bits = _mm512_sub_epi64(_mm512_castpd_si512(a), _mm512_set1_epi64(1));
-    return _mm512_castsi512_pd(_mm512_and_si512(bits, _mm512_set1_epi64(0x7ff0000000000000)));
+INLINE vd vbits_and_or(vd a, vd b, vd c) { /* (a & b) | c */
+    return _mm512_castsi512_pd(
+        _mm512_ternarylogic_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b), _mm512_castpd_si512(c), 0xea));
+}
+INLINE vd vbits_or(vd a, vd b) { return _mm512_or_pd(a, b); }
+INLINE vd vbits_subtract(vd a, uint64_t b) {
+    return _mm512_castsi512_pd(_mm512_sub_epi64(_mm512_castpd_si512(a), _mm512_set1_epi64((int64_t)b)));
 }
 INLINE vd vtable16(const double *table, vd k) {
     __m512d low = _mm512_loadu_pd(table), high = _mm512_loadu_pd(table + 8);
@@ -95,9 +96,10 @@ INLINE vm lanes_from(size_t k) {
     return _mm256_castsi256_pd(_mm256_loadu_si256((const __m256i *)(ramp + 4 - k)));
 }
 
-INLINE vd vpower_below(vd a) {
-    __m256i bits = _mm256_sub_epi64(_mm256_castpd_si256(a), _mm256_set1_epi64x(1));
-    return _mm256_castsi256_pd(_mm256_and_si256(bits, _mm256_set1_epi64x(0x7ff0000000000000)));
+INLINE vd vbits_and_or(vd a, vd b, vd c) { return _mm256_or_pd(_mm256_and_pd(a, b), c); }
+INLINE vd vbits_or(vd a, vd b) { return _mm256_or_pd(a, b); }
+INLINE vd vbits_subtract(vd a, uint64_t b) {
+    return _mm256_castsi256_pd(_mm256_sub_epi64(_mm256_castpd_si256(a), _mm256_set1_epi64x((int64_t)b)));
 }
 INLINE vd vtable16(const double *table, vd k) {
     __m256i index = _mm256_and_si256(_mm256_castpd_si256(k), _mm256_set1_epi64x(15));
@@ -134,9 +136,10 @@ INLINE vm lanes_from(size_t k) {
     return _mm_castsi128_pd(_mm_loadu_si128((const __m128i *)(ramp + 2 - k)));
 }
 
-INLINE vd vpower_below(vd a) {
-    __m128i bits = _mm_sub_epi64(_mm_castpd_si128(a), _mm_set1_epi64x(1));
-    return _mm_castsi128_pd(_mm_and_si128(bits, _mm_set1_epi64x(0x7ff0000000000000)));
+INLINE vd vbits_and_or(vd a, vd b, vd c) { return _mm_or_pd(_mm_and_pd(a, b), c); }
+INLINE vd vbits_or(vd a, vd b) { return _mm_or_pd(a, b); }
+INLINE vd vbits_subtract(vd a, uint64_t b) {
+    return _mm_castsi128_pd(_mm_sub_epi64(_mm_castpd_si128(a), _mm_set1_epi64x((int64_t)b)));
 }
 INLINE vd vtable16(const double *table, vd k) {
     int64_t lanes[2];
@@ -177,9 +180,14 @@ INLINE vm lanes_from(size_t k) {
     return vld1q_u64(ramp + 2 - k);
 }
 
-INLINE vd vpower_below(vd a) {
-    uint64x2_t bits = vsubq_u64(vreinterpretq_u64_f64(a), vdupq_n_u64(1));
-    return vreinterpretq_f64_u64(vandq_u64(bits, vdupq_n_u64(0x7ff0000000000000)));
+INLINE vd vbits_or(vd a, vd b) {
+    return vreinterpretq_f64_u64(vorrq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)));
+}
+INLINE vd vbits_and_or(vd a, vd b, vd c) {
+    return vbits_or(vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b))), c);
+}
+INLINE vd vbits_subtract(vd a, uint64_t b) {
+    return vreinterpretq_f64_u64(vsubq_u64(vreinterpretq_u64_f64(a), vdupq_n_u64(b)));
 }
 INLINE vd vtable16(const double *table, vd k) {
     uint64x2_t bits = vreinterpretq_u64_f64(k);
@@ -197,8 +205,16 @@ INLINE vd vscale16(vd a, vd k) {
 typedef double vd;
 typedef int vm;
 
-INLINE uint64_t as_bits(double x) { uint64_t bits; memcpy(&bits, &x, 8); return bits; }
-INLINE double from_bits(uint64_t bits) { double x; memcpy(&x, &bits, 8); return x; }
+INLINE uint64_t as_bits(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, 8);
+    return bits;
+}
+INLINE double from_bits(uint64_t bits) {
+    double x;
+    memcpy(&x, &bits, 8);
+    return x;
+}
 INLINE vd vload(const double *p) { return *p; }
 INLINE void vstore(double *p, vd a) { *p = a; }
 INLINE vd vset1(double x) { return x; }
@@ -214,15 +230,33 @@ INLINE vm vnot(vm a) { return !a; }
 INLINE vd vselect(vm m, vd a, vd b) { return m ? a : b; }
 INLINE unsigned vbits(vm m) { return (unsigned)m; }
 INLINE vm lanes_from(size_t k) { return k == 0; }
-INLINE vd vpower_below(vd a) { return from_bits((as_bits(a) - 1) & 0x7ff0000000000000u); }
+INLINE vd vbits_or(vd a, vd b) { return from_bits(as_bits(a) | as_bits(b)); }
+INLINE vd vbits_and_or(vd a, vd b, vd c) { return from_bits((as_bits(a) & as_bits(b)) | as_bits(c)); }
+INLINE vd vbits_subtract(vd a, uint64_t b) { return from_bits(as_bits(a) - b); }
 INLINE vd vtable16(const double *table, vd k) { return table[as_bits(k) & 15]; }
 INLINE vd vscale16(vd a, vd k) { return from_bits(as_bits(a) + ((as_bits(k) & ~(uint64_t)15) << 48)); }
 
 #endif
 
-/* vpower_below(a): the power of two in whose binade the double below a lies; a > 0, normal. 2**-52 of it is the finer of the
- * two spacings next to a.
- * vtable16(t, k), vscale16(a, k): for k = 1.5 * 2**52 + i, an integer i kept in the low bits: t[i % 16], and a * 2**(i // 16). */
+/* vtable16(t, k), vscale16(a, k): for k = 1.5 * 2**52 + i, an integer i kept in the low bits: t[i % 16], and a * 2**(i // 16). */
+
+INLINE double double_of(uint64_t bits) {
+    double x;
+    memcpy(&x, &bits, 8);
+    return x;
+}
+
+/* k/4 times the spacing of the doubles just below a, for 1 <= k < 2 and a > 1e-290: the power of two below a, by its exponent
+ * bits, with k's fraction. Large when a is 0. */
+INLINE vd vspacing(vd a, double k) {
+    vd exponent = vbits_subtract(a, ((uint64_t)54 << 52) + 1);
+    uint64_t fraction;
+    memcpy(&fraction, &k, 8);
+    return vbits_and_or(exponent, vset1(double_of(0x7ff0000000000000u)), vset1(double_of(fraction & 0xfffffffffffffu)));
+}
+
+/* size with the sign of a; size >= 0 */
+INLINE vd vcopysign(double size, vd a) { return vbits_and_or(a, vset1(-0.0), vset1(size)); }
 
 /* a * b = product + the returned error, exactly, if nothing over- or underflows. */
 INLINE vd product_error(vd a, vd b, vd product) {
@@ -234,6 +268,16 @@ INLINE vd product_error(vd a, vd b, vd product) {
     vd a1 = ca - (ca - a), b1 = cb - (cb - b);
     vd a2 = a - a1, b2 = b - b1;
     return ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2;
+#endif
+}
+
+/* The same for a * a. */
+INLINE vd square_error(vd a, vd square) {
+#ifdef HAVE_FMA
+    return vfms(a, a, square);
+#else
+    vd ca = a * vset1(134217729.0), a1 = ca - (ca - a), a2 = a - a1, cross = a1 * a2;
+    return ((a1 * a1 - square) + (cross + cross)) + a2 * a2;
 #endif
 }
 
