@@ -6,7 +6,7 @@ import struct
 from array import array
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from microgpt import _exact, engines, reference
@@ -105,7 +105,10 @@ few = settings(max_examples=100, deadline=None, suppress_health_check=[HealthChe
 @few
 @given(models(), documents, st.integers(0, 2**32))
 def test_every_gradient(on_path, config, docs, seed):
-    loss, gradients = reference_gradients(config, docs, seed)
+    try:
+        loss, gradients = reference_gradients(config, docs, seed)
+    except (ArithmeticError, ValueError):
+        reject()
     for path in PATHS:
         on_path(*path)
         got, got_gradients = exact_gradients(config, docs, seed)
