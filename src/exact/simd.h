@@ -43,6 +43,7 @@ INLINE vd vfma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); } /* a * b +
 INLINE vd vfms(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); } /* a * b - c, rounded once */
 INLINE vm vgt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 INLINE vm vlt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+INLINE vm vnlt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NLT_UQ); } /* not a < b: true for NaN */
 INLINE vm vneq(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ); } /* true for NaN */
 INLINE vm vand(vm a, vm b) { return a & b; }
 INLINE vm vor(vm a, vm b) { return a | b; }
@@ -85,6 +86,7 @@ INLINE vd vfma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vd vfms(vd a, vd b, vd c) { return _mm256_fmsub_pd(a, b, c); }
 INLINE vm vgt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_GT_OQ); }
 INLINE vm vlt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
+INLINE vm vnlt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_NLT_UQ); }
 INLINE vm vneq(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }
 INLINE vm vand(vm a, vm b) { return _mm256_and_pd(a, b); }
 INLINE vm vor(vm a, vm b) { return _mm256_or_pd(a, b); }
@@ -125,6 +127,7 @@ INLINE vd vabs(vd a) { return _mm_andnot_pd(_mm_set1_pd(-0.0), a); }
 INLINE vd vsqrt(vd a) { return _mm_sqrt_pd(a); }
 INLINE vm vgt(vd a, vd b) { return _mm_cmpgt_pd(a, b); }
 INLINE vm vlt(vd a, vd b) { return _mm_cmplt_pd(a, b); }
+INLINE vm vnlt(vd a, vd b) { return _mm_cmpnlt_pd(a, b); }
 INLINE vm vneq(vd a, vd b) { return _mm_cmpneq_pd(a, b); }
 INLINE vm vand(vm a, vm b) { return _mm_and_pd(a, b); }
 INLINE vm vor(vm a, vm b) { return _mm_or_pd(a, b); }
@@ -172,6 +175,7 @@ INLINE vm vlt(vd a, vd b) { return vcltq_f64(a, b); }
 INLINE vm vand(vm a, vm b) { return vandq_u64(a, b); }
 INLINE vm vor(vm a, vm b) { return vorrq_u64(a, b); }
 INLINE vm vnot(vm a) { return veorq_u64(a, vdupq_n_u64(~(uint64_t)0)); }
+INLINE vm vnlt(vd a, vd b) { return vnot(vcltq_f64(a, b)); }
 INLINE vm vneq(vd a, vd b) { return vnot(vceqq_f64(a, b)); }
 INLINE vd vselect(vm m, vd a, vd b) { return vbslq_f64(m, a, b); }
 INLINE unsigned vbits(vm m) { return (unsigned)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2)); }
@@ -223,6 +227,7 @@ INLINE vd vabs(vd a) { return fabs(a); }
 INLINE vd vsqrt(vd a) { return sqrt(a); }
 INLINE vm vgt(vd a, vd b) { return a > b; }
 INLINE vm vlt(vd a, vd b) { return a < b; }
+INLINE vm vnlt(vd a, vd b) { return !(a < b); }
 INLINE vm vneq(vd a, vd b) { return !(a == b); }
 INLINE vm vand(vm a, vm b) { return a & b; }
 INLINE vm vor(vm a, vm b) { return a | b; }
