@@ -69,6 +69,24 @@ INLINE vd vscale16(vd a, vd k) {
     return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a), _mm512_slli_epi64(bits, 48)));
 }
 
+#define HAVE_TRANSPOSE 1
+INLINE void vtranspose(vd *r) { /* r[i][j] <-> r[j][i]: swap halves of pairs, of quarters, of halves */
+    vd a[8], b[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
+        a[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int k = 0; k < 2; k++) {
+            b[i + k] = _mm512_shuffle_f64x2(a[i + k], a[i + 2 + k], 0x88);
+            b[i + 2 + k] = _mm512_shuffle_f64x2(a[i + k], a[i + 2 + k], 0xdd);
+        }
+    for (int k = 0; k < 4; k++) {
+        r[k] = _mm512_shuffle_f64x2(b[k], b[k + 4], 0x88);
+        r[k + 4] = _mm512_shuffle_f64x2(b[k], b[k + 4], 0xdd);
+    }
+}
+
 #elif defined(ISA_AVX2) /* ------------------------------------------------------------------------------- 4 doubles */
 
 #define W 4
@@ -110,6 +128,16 @@ INLINE vd vtable16(const double *table, vd k) {
 INLINE vd vscale16(vd a, vd k) {
     __m256i bits = _mm256_andnot_si256(_mm256_set1_epi64x(15), _mm256_castpd_si256(k));
     return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(a), _mm256_slli_epi64(bits, 48)));
+}
+
+#define HAVE_TRANSPOSE 1
+INLINE void vtranspose(vd *r) {
+    vd a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
+    vd c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
+    r[0] = _mm256_permute2f128_pd(a, c, 0x20);
+    r[1] = _mm256_permute2f128_pd(b, d, 0x20);
+    r[2] = _mm256_permute2f128_pd(a, c, 0x31);
+    r[3] = _mm256_permute2f128_pd(b, d, 0x31);
 }
 
 #elif defined(__GNUC__) && defined(__SSE2__) /* ---------------------------------------------------------- 2 doubles */
@@ -285,6 +313,20 @@ INLINE vd square_error(vd a, vd square) {
     return ((a1 * a1 - square) + (cross + cross)) + a2 * a2;
 #endif
 }
+
+#ifndef HAVE_TRANSPOSE /* r[i][j] <-> r[j][i], W vectors */
+INLINE void vtranspose(vd *r) {
+    double a[W * W];
+    for (int i = 0; i < W; i++)
+        vstore(a + i * W, r[i]);
+    for (int i = 0; i < W; i++) {
+        double row[W];
+        for (int j = 0; j < W; j++)
+            row[j] = a[j * W + i];
+        r[i] = vload(row);
+    }
+}
+#endif
 
 /* Store the first `count` lanes. */
 INLINE void vstore_some(double *p, vd a, size_t count) {
