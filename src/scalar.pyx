@@ -147,8 +147,8 @@ cdef class Value:
         return copyreg.__newobj__, (type(self),), (getattr(self, "__dict__", None), slots)
 
 
-value_type_ready(<PyTypeObject *> Value)
 Value.__module__ = "microgpt"
+value_type_ready(<PyTypeObject *> Value)
 
 
 # ---- Functions of vectors: each makes its nodes in C where it can ------------------------------------------------------
