@@ -47,11 +47,12 @@ static size_t adam_plain(const AdamStep *a, double *p, double *m, double *v, con
 /* True where pow(x, 2) might be the neighbour of `square`, x * x rounded, on the side of *error's sign. */
 INLINE vm square_in_doubt(vd x, vd square, vd *error) {
     *error = square_error(x, square);
-    vm near = vnot(vlt(vabs(*error), vspacing(square, 2 - 4 * MARGIN)));
+    vm near = vnlt(vabs(*error), vspacing(square, 2 - 4 * MARGIN));
     return vor(near, vand(vlt(square, vset1(1e-35)), vneq(x, vset1(0.0))));
 }
 
-/* True where pow(x, 0.5) might be the neighbour of `root`, sqrt(x) rounded, on the side of *error's sign. */
+/* True where pow(x, 0.5) might be the neighbour of `root`, sqrt(x) rounded, on the side of *error's sign; x from 1e-70 to 1e70,
+ * or 0. */
 INLINE vm root_in_doubt(vd x, vd root, double margin, vd *error) {
 #ifdef HAVE_FMA
     *error = vset1(0.0) - vfms(root, root, x);
@@ -59,9 +60,7 @@ INLINE vm root_in_doubt(vd x, vd root, double margin, vd *error) {
     vd square = root * root;
     *error = (x - square) - square_error(root, square);
 #endif
-    vm near = vgt(vabs(*error), vset1(2.0) * root * vspacing(root, 2 - 4 * margin)); /* the true one is root + error / 2 root */
-    vm outside = vor(vand(vlt(root, vset1(1e-35)), vneq(x, vset1(0.0))), vgt(root, vset1(1e35)));
-    return vor(near, outside);
+    return vgt(vabs(*error), vset1(2.0) * root * vspacing(root, 2 - 4 * margin)); /* the true one is root + error / 2 root */
 }
 
 /* a * b + c with or without a rounding in between, just to see if it differs. */
@@ -73,7 +72,8 @@ INLINE vd bound(vd a, vd b, vd c) {
 #endif
 }
 
-/* W parameters, with gradients below 1e17. Returns the lanes that are not settled: their p and v are left as they were, m is
+/* W parameters, with gradients below 1e17 and v below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all there is of
+ * the sum. Returns the lanes that are not settled: their p and v are left as they were, m is
  * new. The corrections c1 and c2 become exactly 1 after some hundred or thousand steps, and then their divisions are left out. */
 INLINE unsigned adam_vector(const AdamStep *a, double *p, double *m, double *v, const double *g, const int correct1,
                             const int correct2) {
@@ -85,8 +85,14 @@ INLINE unsigned adam_vector(const AdamStep *a, double *p, double *m, double *v, 
     vstore(m, mi);
 
     vd square = gi * gi, decayed = vset1(a->beta2) * vi, share = vset1(a->rest2) * square, v_new = decayed + share;
+#ifdef HAVE_FMA
     vm open = square_in_doubt(gi, square, &error);
     open = vand(open, vneq(v_new, bound(share, one + vcopysign(change, error), decayed + hair)));
+#else /* the doubt is dear without it, and seldom matters: look on both sides first */
+    vm open = vneq(decayed - hair + share * vset1(1 - change), decayed + hair + share * vset1(1 + change));
+    if (RARELY(vbits(open)))
+        open = vand(open, square_in_doubt(gi, square, &error));
+#endif
 
     vd v_hat = v_new, m_hat = mi;
     if (correct1)
@@ -121,13 +127,14 @@ INLINE int all_below(const double *g, size_t n, double limit) {
     return 1;
 }
 
-INLINE size_t adam_vectors(const AdamStep *a, double *p, double *m, double *v, const double *g, size_t n, const int correct1,
-                           const int correct2) {
+INLINE size_t adam_vectors(const AdamStep *a, double *p, double *m, double *v, const double *g, size_t n, int *large,
+                           const int correct1, const int correct2) {
     uint64_t open[BLOCK / GROUP];
     size_t whole = n - n % W;
     for (size_t start = 0; start < whole; start += BLOCK) {
         size_t end = whole - start < BLOCK ? whole : start + BLOCK;
         if (RARELY(!all_below(g + start, end - start, 1e17))) {
+            *large = 1;
             size_t done = adam_plain(a, p, m, v, g, start, end);
             if (done < end)
                 return done;
@@ -158,14 +165,14 @@ static size_t adam_update(const Shape *s, double *params, Adam *adam, double lr)
         adam->c2 = 1 - pow(adam->beta2, t);
     AdamStep a = {adam->beta1, 1 - adam->beta1, adam->beta2, 1 - adam->beta2, adam->c1, adam->c2, lr, adam->eps};
     size_t n = s->n_params, done;
-    if (!s->vector_libm)
+    if (!s->vector_libm || adam->large || adam->eps < 1e-15)
         done = adam_plain(&a, params, adam->m, adam->v, adam->gradients, 0, n);
     else if (a.c1 != 1)
-        done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, 1, 1);
+        done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 1, 1);
     else if (a.c2 != 1)
-        done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, 0, 1);
+        done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 0, 1);
     else
-        done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, 0, 0);
+        done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 0, 0);
     if (done == n)
         adam->num_steps++;
     return done;

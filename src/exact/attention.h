@@ -157,17 +157,19 @@ static void attention_backward(const Shape *s, const Layer *a, Document *d) {
                 vd share = slope * (vload(exps + t * W) * vload(tile + t * W));
                 d_total = vselect(sees(p0, t), d_total + share, d_total);
             }
-            for (size_t t = 0; t < n_keys; t++) {
-                vd e = vload(exps + t * W);
-                vd d_score = inverse_root * (e * (inverse_total * vload(tile + t * W) + d_total));
-                vd weight = e * inverse_total;
-                vstore(tile + t * W, d_score);
-                double by_query[2][W];
-                vstore(by_query[0], d_score);
-                vstore(by_query[1], weight);
-                for (size_t lane = 0; lane < W; lane++) {
-                    d->grad_scores[(p0 + lane) * stride + t] = by_query[0][lane];
-                    d->weights[(p0 + lane) * stride + t] = by_query[1][lane];
+            for (size_t t = 0; t < n_keys; t += W) { /* by query too, for what the keys and values collect */
+                vd d_scores[W], weights[W];
+                UNROLL for (size_t k = 0; k < W; k++) {
+                    vd e = vload(exps + (t + k) * W);
+                    d_scores[k] = inverse_root * (e * (inverse_total * vload(tile + (t + k) * W) + d_total));
+                    weights[k] = e * inverse_total;
+                    vstore(tile + (t + k) * W, d_scores[k]);
+                }
+                vtranspose(d_scores);
+                vtranspose(weights);
+                UNROLL for (size_t k = 0; k < W; k++) {
+                    vstore(d->grad_scores + (p0 + k) * stride + t, d_scores[k]);
+                    vstore(d->weights + (p0 + k) * stride + t, weights[k]);
                 }
             }
 #define TILE(j, rows, vecs)                                                                                                    \

@@ -13,7 +13,7 @@
 static void lm_head_backward(const Shape *s, double *dx, double *dw, const double *w, Document *d) {
     size_t e = s->n_embd, stride = d->stride;
     double *d_target = d->row1;
-    transpose(d->transposed, d->out, e, d->n, stride);
+    transpose(d->transposed, d->out, e, stride);
     linear_backward_w(dw, d->transposed, d->d_logits, s->vocab, e, d->n, stride);
     for (size_t p = 0; p < d->n; p++) {
         double *target = d->d_logits + d->tokens[p + 1] * stride + p;
@@ -43,11 +43,11 @@ static void mlp_backward(const Shape *s, const double *params, double *gradients
                          Document *d) {
     size_t e = s->n_embd, stride = d->stride;
     Segment fc2 = {params + w.fc2, d->d_x, e}, fc1 = {params + w.fc1, d->d_act, 4 * e};
-    transpose(d->transposed, a->act, 4 * e, d->n, stride);
+    transpose(d->transposed, a->act, 4 * e, stride);
     linear_backward_w(gradients + w.fc2, d->transposed, d->d_x, e, 4 * e, d->n, stride);
     linear_backward_x(d->d_act, &fc2, 1, 4 * e, stride);
     activation_backward(s, d->d_act, a->pre, 4 * e * stride);
-    transpose(d->transposed, a->norm2, e, d->n, stride);
+    transpose(d->transposed, a->norm2, e, stride);
     linear_backward_w(gradients + w.fc1, d->transposed, d->d_act, 4 * e, e, d->n, stride);
     linear_backward_x(d->d_norm, &fc1, 1, e, stride);
     rmsnorm_backward(s, d->d_mid, d->d_norm, d->d_x, a->mid, a->me2, a->scale2, d->row1, stride);
@@ -70,11 +70,11 @@ static void block_backward(const Shape *s, const double *params, double *gradien
                            Document *d) {
     size_t e = s->n_embd, stride = d->stride;
     Segment wo = {params + w.wo, d->d_mid, e};
-    transpose(d->transposed, a->heads, e, d->n, stride);
+    transpose(d->transposed, a->heads, e, stride);
     linear_backward_w(gradients + w.wo, d->transposed, d->d_mid, e, e, d->n, stride);
     linear_backward_x(d->d_heads, &wo, 1, e, stride);
     attention_backward(s, a, d);
-    transpose(d->transposed, a->norm1, e, d->n, stride);
+    transpose(d->transposed, a->norm1, e, stride);
     linear_backward_w(gradients + w.wq, d->transposed, d->d_q, e, e, d->n, stride);
     linear_backward_w(gradients + w.wk, d->transposed, d->d_k, e, e, d->n, stride);
     linear_backward_w(gradients + w.wv, d->transposed, d->d_v, e, e, d->n, stride);

@@ -27,7 +27,7 @@ INLINE vm round_sum(vd hi, vd lo, double margin, vd *rounded) {
     vd sum = hi + lo;
     vd rest = lo - (sum - hi);
     *rounded = sum;
-    return vnot(vlt(vabs(rest), vspacing(sum, 2 - 4 * margin))); /* "not less", so that NaN is in doubt too */
+    return vnlt(vabs(rest), vspacing(sum, 2 - 4 * margin)); /* "not less", so that NaN is in doubt too */
 }
 
 /* ---- x ** k for the exponents of softmax, rmsnorm and relu2; x 0 or from 1e-20 to 1e20, the rest is in doubt ----------------------- */
@@ -118,9 +118,9 @@ INLINE vm exp_vector(vd x, double margin, vd *y) {
     vd s_lo = (p - s) + rest;
     vd sum = table + s;
     vd lo = (s - (sum - table)) + s_lo;
-    vm doubt = vnot(vlt(vabs(lo), vspacing(sum, 2 - 4 * margin)));
+    vm doubt = vnlt(vabs(lo), vspacing(sum, 2 - 4 * margin));
     *y = vscale16(sum, k_bits);
-    return vor(doubt, vnot(vlt(vabs(x), vset1(32.0))));
+    return vor(doubt, vnlt(vabs(x), vset1(32.0)));
 }
 
 /* ---- arrays ----------------------------------------------------------------------------------------------------------- */

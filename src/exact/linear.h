@@ -124,15 +124,19 @@ static void linear_backward_w(double *dw, const double *xt, const double *dy, si
 #undef TILE
 }
 
-/* xt: [position][feature, padded] of x: [feature][position], both rounded up to whole vectors; x is written zero past `rows` */
-static void transpose(double *xt, const double *x, size_t rows, size_t n, size_t stride) {
+/* xt: [position][feature, padded] of x: [feature][position]; in blocks of W x W, zero past the last feature. xt has room for
+ * `stride` positions. */
+static void transpose(double *xt, const double *x, size_t rows, size_t stride) {
     size_t padded = padded_to_vector(rows);
-    for (size_t p = 0; p < n; p++) {
-        for (size_t j = 0; j < rows; j++)
-            xt[p * padded + j] = x[j * stride + p];
-        for (size_t j = rows; j < padded; j++)
-            xt[p * padded + j] = 0.0;
-    }
+    for (size_t j = 0; j < padded; j += W)
+        for (size_t p = 0; p < stride; p += W) {
+            vd block[W];
+            UNROLL for (size_t k = 0; k < W; k++)
+                block[k] = j + k < rows ? vload(x + (j + k) * stride + p) : vset1(0.0);
+            vtranspose(block);
+            UNROLL for (size_t k = 0; k < W; k++)
+                vstore(xt + (p + k) * padded + j, block[k]);
+        }
 }
 
 #endif

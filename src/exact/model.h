@@ -81,6 +81,7 @@ typedef struct {
     double beta1, beta2, eps;
     double c1, c2; /* 1 - beta**num_steps of the last step */
     uint64_t num_steps;
+    int large; /* some v may be too large for the vectors */
 } Adam;
 
 /* The kernels of one instruction set. */

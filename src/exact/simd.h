@@ -43,6 +43,7 @@ INLINE vd vfma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); } /* a * b +
 INLINE vd vfms(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); } /* a * b - c, rounded once */
 INLINE vm vgt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 INLINE vm vlt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+INLINE vm vnlt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NLT_UQ); } /* not a < b: true for NaN */
 INLINE vm vneq(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ); } /* true for NaN */
 INLINE vm vand(vm a, vm b) { return a & b; }
 INLINE vm vor(vm a, vm b) { return a | b; }
@@ -68,6 +69,24 @@ INLINE vd vscale16(vd a, vd k) {
     return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a), _mm512_slli_epi64(bits, 48)));
 }
 
+#define HAVE_TRANSPOSE 1
+INLINE void vtranspose(vd *r) { /* r[i][j] <-> r[j][i]: swap halves of pairs, of quarters, of halves */
+    vd a[8], b[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
+        a[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int k = 0; k < 2; k++) {
+            b[i + k] = _mm512_shuffle_f64x2(a[i + k], a[i + 2 + k], 0x88);
+            b[i + 2 + k] = _mm512_shuffle_f64x2(a[i + k], a[i + 2 + k], 0xdd);
+        }
+    for (int k = 0; k < 4; k++) {
+        r[k] = _mm512_shuffle_f64x2(b[k], b[k + 4], 0x88);
+        r[k + 4] = _mm512_shuffle_f64x2(b[k], b[k + 4], 0xdd);
+    }
+}
+
 #elif defined(ISA_AVX2) /* ------------------------------------------------------------------------------- 4 doubles */
 
 #define W 4
@@ -85,6 +104,7 @@ INLINE vd vfma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vd vfms(vd a, vd b, vd c) { return _mm256_fmsub_pd(a, b, c); }
 INLINE vm vgt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_GT_OQ); }
 INLINE vm vlt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
+INLINE vm vnlt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_NLT_UQ); }
 INLINE vm vneq(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }
 INLINE vm vand(vm a, vm b) { return _mm256_and_pd(a, b); }
 INLINE vm vor(vm a, vm b) { return _mm256_or_pd(a, b); }
@@ -110,6 +130,16 @@ INLINE vd vscale16(vd a, vd k) {
     return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(a), _mm256_slli_epi64(bits, 48)));
 }
 
+#define HAVE_TRANSPOSE 1
+INLINE void vtranspose(vd *r) {
+    vd a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
+    vd c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
+    r[0] = _mm256_permute2f128_pd(a, c, 0x20);
+    r[1] = _mm256_permute2f128_pd(b, d, 0x20);
+    r[2] = _mm256_permute2f128_pd(a, c, 0x31);
+    r[3] = _mm256_permute2f128_pd(b, d, 0x31);
+}
+
 #elif defined(__GNUC__) && defined(__SSE2__) /* ---------------------------------------------------------- 2 doubles */
 
 #include <emmintrin.h>
@@ -125,6 +155,7 @@ INLINE vd vabs(vd a) { return _mm_andnot_pd(_mm_set1_pd(-0.0), a); }
 INLINE vd vsqrt(vd a) { return _mm_sqrt_pd(a); }
 INLINE vm vgt(vd a, vd b) { return _mm_cmpgt_pd(a, b); }
 INLINE vm vlt(vd a, vd b) { return _mm_cmplt_pd(a, b); }
+INLINE vm vnlt(vd a, vd b) { return _mm_cmpnlt_pd(a, b); }
 INLINE vm vneq(vd a, vd b) { return _mm_cmpneq_pd(a, b); }
 INLINE vm vand(vm a, vm b) { return _mm_and_pd(a, b); }
 INLINE vm vor(vm a, vm b) { return _mm_or_pd(a, b); }
@@ -172,6 +203,7 @@ INLINE vm vlt(vd a, vd b) { return vcltq_f64(a, b); }
 INLINE vm vand(vm a, vm b) { return vandq_u64(a, b); }
 INLINE vm vor(vm a, vm b) { return vorrq_u64(a, b); }
 INLINE vm vnot(vm a) { return veorq_u64(a, vdupq_n_u64(~(uint64_t)0)); }
+INLINE vm vnlt(vd a, vd b) { return vnot(vcltq_f64(a, b)); }
 INLINE vm vneq(vd a, vd b) { return vnot(vceqq_f64(a, b)); }
 INLINE vd vselect(vm m, vd a, vd b) { return vbslq_f64(m, a, b); }
 INLINE unsigned vbits(vm m) { return (unsigned)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2)); }
@@ -223,6 +255,7 @@ INLINE vd vabs(vd a) { return fabs(a); }
 INLINE vd vsqrt(vd a) { return sqrt(a); }
 INLINE vm vgt(vd a, vd b) { return a > b; }
 INLINE vm vlt(vd a, vd b) { return a < b; }
+INLINE vm vnlt(vd a, vd b) { return !(a < b); }
 INLINE vm vneq(vd a, vd b) { return !(a == b); }
 INLINE vm vand(vm a, vm b) { return a & b; }
 INLINE vm vor(vm a, vm b) { return a | b; }
@@ -280,6 +313,20 @@ INLINE vd square_error(vd a, vd square) {
     return ((a1 * a1 - square) + (cross + cross)) + a2 * a2;
 #endif
 }
+
+#ifndef HAVE_TRANSPOSE /* r[i][j] <-> r[j][i], W vectors */
+INLINE void vtranspose(vd *r) {
+    double a[W * W];
+    for (int i = 0; i < W; i++)
+        vstore(a + i * W, r[i]);
+    for (int i = 0; i < W; i++) {
+        double row[W];
+        for (int j = 0; j < W; j++)
+            row[j] = a[j * W + i];
+        r[i] = vload(row);
+    }
+}
+#endif
 
 /* Store the first `count` lanes. */
 INLINE void vstore_some(double *p, vd a, size_t count) {

@@ -22,6 +22,8 @@ enum outcome document_loss(Trainer *t, const uint32_t *tokens, size_t length, do
 
 enum outcome train(Trainer *t, const Documents *docs, uint64_t first, size_t n_steps, const double *lr, double *losses,
                    size_t *n_losses, double *culprit) {
+    for (size_t i = 0; i < t->shape.n_params; i++) /* Python may have written there */
+        t->adam.large |= !(t->adam.v[i] < 1e50);
     for (size_t i = 0; i < n_steps; i++) {
         size_t doc = (size_t)((first + i) % docs->n_docs);
         uint64_t start = docs->starts[doc], end = docs->starts[doc + 1];
