@@ -123,6 +123,23 @@ class TrainConfig:
         return [(step * self.batch_size + j) % n_docs for j in range(self.batch_size)]
 
 
+@dataclass(frozen=True)
+class EvalConfig:
+    """How to measure a run on documents it does not train on. Its steps are the same with and without. Checked when made."""
+
+    val_fraction: float = 0.0  # share of the documents that is held out, after they were shuffled
+    eval_every: int = 100  # steps between two evaluations; there is one after the last step too
+    patience: int | None = None  # evaluations in a row without a new best, after which training stops
+
+    def __post_init__(self):
+        _check_float("val_fraction", self.val_fraction, below=1.0)
+        _check_int("eval_every", self.eval_every, 1)
+        if self.patience is not None:
+            _check_int("patience", self.patience, 1)
+            if not self.val_fraction:
+                raise ValueError("patience needs documents to measure on; give a val_fraction too, such as 0.1")
+
+
 class Preset(NamedTuple):
     """A published revision of the reference: what it trains, how, and the temperature it samples at."""
 

@@ -64,9 +64,9 @@ class Engine(ABC):
             total += sampling.cross_entropy(decode(token), target)
         return total * (1 / n)
 
-    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None):
+    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
         """Token ids of one document that starts with `prompt`; see microgpt.sampling.generate."""
-        return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k)
+        return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k, top_p)
 
 
 def is_exact(name):

@@ -55,7 +55,9 @@ class ExactEngine(Engine):
         loss = self.network.loss(tokens)
         return loss if math.isfinite(loss) else super().loss(tokens)
 
-    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None):
+    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
+        if top_p is not None:  # not compiled
+            return super().generate(rng, bos, prompt, temperature, top_k, top_p)
         if self._writer is None:
             self._writer = Decoder(self.network)
         return self._writer.generate(rng, bos, prompt, temperature, top_k)
