@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 
 from microgpt import sampling
 
-ENGINES = ("python", "graph")
-DEFAULT = "graph"
+ENGINES = ("python", "graph", "exact")
+DEFAULT = "exact"
 
 
 class Engine(ABC):
