@@ -1,5 +1,6 @@
 """The exact engine against the pure Python one, bit by bit, on each instruction set and with each way to exp and pow."""
 
+import math
 import os
 import random
 import struct
@@ -114,6 +115,39 @@ def test_every_gradient(on_path, config, docs, seed):
         got, got_gradients = exact_gradients(config, docs, seed)
         assert bits([got]) == bits([loss]), path
         assert bits(got_gradients) == bits(gradients), path
+
+
+def test_gradients_of_huge_weights(on_path):
+    """Here infinities and NaN come up on the way to a finite loss: relu stops them, and no position sees those after it."""
+    docs, vocab_size, seen = ["abca"], 4, 0
+    for seed in range(400):
+        rng = random.Random(seed)
+        config = GPTConfig(n_embd=4, n_head=rng.choice([1, 2, 4]), block_size=5, activation=rng.choice(["relu", "relu2"]))
+        params = fresh(config, vocab_size, seed)
+        starts, at = {}, 0
+        for name, (rows, columns) in config.shapes(vocab_size).items():
+            starts[name] = at, at + rows * columns
+            at += rows * columns
+        for _ in range(rng.randint(1, 4)):
+            name = rng.choice(["layer0.attn_wk", "layer0.attn_wq", "layer0.attn_wv", "layer0.mlp_fc1", "layer0.mlp_fc1", "wte"])
+            params[rng.randrange(*starts[name])] = rng.choice([-1, 1]) * rng.choice([1e100, 1e154, 1e300, 1.7e308])
+        engine = engines.create("python", config, vocab_size, memoryview(params))
+        document = Corpus(docs, Tokenizer.from_docs(docs))[0]
+        try:
+            loss = reference.document_loss(document, engine.matrices, config)
+        except (ArithmeticError, ValueError):
+            continue
+        if not math.isfinite(loss.data):
+            continue
+        loss.backward()
+        gradients = [str(float(value.grad)) for value in engine.values]  # NaN has no sign here
+        seen += "nan" in gradients
+        for path in PATHS:
+            on_path(*path)
+            network = _exact.Network(config, vocab_size, params)
+            assert network.backward(document, TrainConfig()) == loss.data, (seed, path)
+            assert list(map(str, network.gradients)) == gradients, (seed, path)
+    assert seen > 3
 
 
 @few
