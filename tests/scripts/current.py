@@ -1,4 +1,4 @@
-"""The current revision, told in this project's own words. Arguments: the number of steps (default 3)."""
+"""The current revision, told in this project's own words. Arguments: the number of steps, of samples."""
 
 import math
 import os
@@ -6,7 +6,8 @@ import random
 import sys
 
 random.seed(42)
-num_steps = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+num_steps = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+num_samples = int(sys.argv[2]) if len(sys.argv) > 2 else 2
 
 # the names to learn from: input.txt, or a few that are always there
 if os.path.exists("input.txt"):
@@ -166,7 +167,7 @@ for step in range(num_steps):
 
 temperature = 0.5
 print("\n--- inference (new, hallucinated names) ---")
-for sample_idx in range(20):
+for sample_idx in range(num_samples):
     keys, values = [[] for _ in range(n_layer)], [[] for _ in range(n_layer)]
     token_id, sample = BOS, []
     for pos_id in range(block_size):
@@ -177,4 +178,3 @@ for sample_idx in range(20):
             break
         sample.append(letters[token_id])
     print(f"sample {sample_idx + 1:2d}: {''.join(sample)}")
-print(m_hat, v_hat, i, p.data, m[:3], v[-3:])  # what the loops leave behind
