@@ -146,10 +146,15 @@ Value.__module__ = "microgpt"
 
 # ---- Functions of vectors: each makes its nodes in C where it can ------------------------------------------------------
 
+cdef object kept_fallback = None
+
+
 cdef fallback():
     """The module with the long ways, imported when one is first needed."""
-    from microgpt import fallback
-    return fallback
+    global kept_fallback
+    if kept_fallback is None:
+        from microgpt import fallback as kept_fallback
+    return kept_fallback
 
 
 def linear(x, w):

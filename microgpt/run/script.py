@@ -6,11 +6,17 @@ import builtins
 import importlib.machinery
 import os
 import signal
+import subprocess
 import sys
 import types
 
 from microgpt.run import runtime
 from microgpt.run.rewrite import rewrite
+
+
+GIVEN_UP = {}  # modules of this package, kept alive
+OWN_FILES = {__file__, runtime.__file__}
+COMPILED_FILES = {"scalar.pyx", "script.pxi", "adam.pxi"}  # as tracebacks name them, with a path of where they were built
 
 
 class Unreadable(Exception):
@@ -25,11 +31,11 @@ def run_script(path, arguments=(), *, explain=False, quiet=False):
     """
     source = read(path)
     name = os.path.abspath(path)
-    main = take_over(path, name, arguments)
     try:
         code, report = compiled(source, name)
-    except (SyntaxError, ValueError):
-        return show_error(frames=None)
+    except (SyntaxError, ValueError):  # nobody shows it as Python does but Python
+        return subprocess.call([sys.executable, path, *arguments])
+    main = take_over(path, name, arguments)
     if not quiet:
         print(report.explanation() if explain else report.summary(), file=sys.stderr, flush=True)
     runtime.install()
@@ -38,8 +44,8 @@ def run_script(path, arguments=(), *, explain=False, quiet=False):
         exec(code, main.__dict__)
     except SystemExit:
         raise
-    except BaseException:
-        return show_error(frames=1)
+    except BaseException as error:
+        return show(error)
     return 0
 
 
@@ -54,7 +60,7 @@ def read(path):
 
 
 def compiled(source, name):
-    """The code of a script and the Report about it. Errors are those of Python's own compiler on the script."""
+    """The code of a script and the Report about it; raises SyntaxError or ValueError if it is not Python."""
     plain = compile(source, name, "exec", dont_inherit=True)
     tree, report = rewrite(ast.parse(source, name), name)
     if not report.replaced():
@@ -69,29 +75,51 @@ def take_over(path, name, arguments):
         __file__=name, __builtins__=builtins, __cached__=None, __annotations__={},
         __loader__=importlib.machinery.SourceFileLoader("__main__", name),
     )
-    take_over.former = sys.modules["__main__"]  # kept: a module that goes takes its globals with it
     sys.modules["__main__"] = main
     sys.argv[:] = [path, *arguments]
+    folder = os.path.dirname(os.path.realpath(path))
     if not getattr(sys.flags, "safe_path", False):
-        sys.path[0] = os.path.dirname(os.path.realpath(path))
+        sys.path[0] = folder
+        if any(os.path.exists(os.path.join(folder, mine)) for mine in ("microgpt.py", "microgpt/__init__.py")):
+            give_up_name()
     return main
 
 
-def show_error(frames):
-    """Shows the exception being handled as Python does for a script: without this module's frames. Returns the exit code.
+def give_up_name():
+    """Lets `import microgpt` find the script's own module of that name, as it does under Python."""
+    from microgpt import fallback, scalar
 
-    frames: how many of them the traceback starts with; None for all.
-    """
-    kind, error, trace = sys.exc_info()
-    for _ in range(frames or 0):
-        trace = trace.tb_next if trace is not None else None
-    error = error.with_traceback(trace if frames else None)
-    sys.excepthook(kind, error, error.__traceback__)
+    scalar.keep_fallback(fallback)  # which the compiled code would import when it first needs it
+    for name in [name for name in sys.modules if name.split(".")[0] == "microgpt"]:
+        GIVEN_UP[name] = sys.modules.pop(name)
+
+
+def show(error):
+    """Shows an exception that left the script as Python does, with the script's frames alone. Returns the exit code."""
+    keep_script_frames(error)
+    sys.excepthook(type(error), error, error.__traceback__)
     if not isinstance(error, KeyboardInterrupt):
         return 1
     if os.name == "posix":
         at_exit.signal = signal.SIGINT
     return 130
+
+
+def keep_script_frames(error):
+    """Takes this package's frames out of the traceback of an exception, and of those it came from."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        frames, trace = [], error.__traceback__
+        while trace is not None:
+            name = trace.tb_frame.f_code.co_filename
+            if name not in OWN_FILES and os.path.basename(name) not in COMPILED_FILES:
+                frames.append(trace)
+            trace = trace.tb_next
+        for frame, following in zip(frames, [*frames[1:], None]):
+            frame.tb_next = following
+        error.__traceback__ = frames[0] if frames else None
+        error = error.__cause__ or error.__context__
 
 
 def at_exit():
