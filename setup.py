@@ -41,15 +41,16 @@ DIRECTIVES = {
     "language_level": 3,
     "binding": True,
     "embedsignature": True,
+    "embedsignature.format": "clinic",
     "boundscheck": DEBUG,
     "initializedcheck": DEBUG,
     "cdivision": True,
 }
 
 
-def extension(name, depends, **options):
+def extension(name, depends, source=None, c_files=(), **options):
     return Extension(
-        f"microgpt.{name}", [f"src/{name}.pyx"], depends=depends, include_dirs=["src"],
+        f"microgpt.{name}", [f"src/{source or name}.pyx", *c_files], depends=depends, include_dirs=["src"],
         extra_compile_args=COMPILE, extra_link_args=LINK, **options,
     )
 
@@ -59,6 +60,8 @@ setup(
         [
             # heap types, so that Value has a __module__ of its own and users can give it more methods
             extension("scalar", glob("src/scalar/*"), define_macros=[("CYTHON_USE_TYPE_SPECS", "1")]),
+            # the kernels name their instruction sets themselves, see src/exact/target.h
+            extension("_exact", glob("src/exact/*"), "exact", sorted(glob("src/exact/*.c"))),
         ],
         build_dir="build/cython",
         compiler_directives=DIRECTIVES,

@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 
 from microgpt import sampling
 
-ENGINES = ("python", "graph")
-DEFAULT = "graph"
+ENGINES = ("python", "graph", "exact")
+DEFAULT = "exact"
 
 
 class Engine(ABC):
@@ -44,7 +44,10 @@ class Engine(ABC):
         """
 
     def loss(self, tokens):
-        """Mean cross-entropy of a document's token ids [BOS, ..., BOS], cut at block_size."""
+        """Mean cross-entropy of a document's token ids [BOS, ..., BOS], cut at block_size.
+
+        ValueError, as in the reference, where a token's probability has underflowed to 0.
+        """
         decode = self.decoder()
         n = min(self.config.block_size, len(tokens) - 1)
         total = 0.0

@@ -1,0 +1,46 @@
+/* What exact.pyx calls: choosing kernels, memory, and training step after step. */
+#ifndef MICROGPT_ENGINE_H
+#define MICROGPT_ENGINE_H
+
+#include "model.h"
+
+/* ---- dispatch.c: the instruction sets ---- */
+const Kernels *kernels_at(int i);           /* this build's, best first; NULL after the last */
+int kernels_supported(const Kernels *k);    /* by this processor and its operating system */
+const char *compiler_name(void);
+
+/* ---- memory.c: everything a run allocates; each returns 0, or -1 when there is no memory (or no number for its size) ---- */
+int document_reserve(Document *d, const Shape *s, size_t positions); /* room for that many; grows, never shrinks */
+void document_free(Document *d);
+int cache_reserve(Cache *c, const Shape *s, size_t positions); /* keeps what is in it */
+void cache_free(Cache *c);
+int adam_reserve(Adam *a, const Shape *s);
+void adam_free(Adam *a);
+double *allocate_doubles(size_t n); /* zeros; NULL when there is no memory */
+
+/* ---- train.c ---- */
+enum outcome { DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW };
+
+typedef struct {
+    const uint32_t *tokens; /* n_tokens: BOS d0 BOS d1 BOS ... */
+    const uint64_t *starts; /* n_docs + 1 */
+    size_t n_tokens, n_docs;
+} Documents;
+
+typedef struct {
+    Shape shape;
+    const Kernels *kernels;
+    double *params;
+    Document document;
+    Adam adam;
+} Trainer;
+
+/* The document's mean loss, forward only. tokens: length of them, both BOS included. */
+enum outcome document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss);
+
+/* n_steps steps, from number `first`, with their learning rates; writes the losses and how many there are. When a gradient's
+ * square overflows, *culprit is that gradient. */
+enum outcome train(Trainer *t, const Documents *docs, uint64_t first, size_t n_steps, const double *lr, double *losses,
+                   size_t *n_losses, double *culprit);
+
+#endif

@@ -1,0 +1,12 @@
+/* All kernels for the instruction set that the including file has switched on, as one table. Included once for each. */
+#include "adam.h"
+#include "backward.h"
+#include "decode.h"
+#include "forward.h"
+#include "loss.h"
+#include "selftest.h"
+
+#define KERNELS(name)                                                                                                          \
+    const Kernels kernels_##name = {                                                                                           \
+        #name, W, forward, loss_forward, backward, adam_update, decode, softmax_row, libm_agrees,                              \
+    }

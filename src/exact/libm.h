@@ -1,0 +1,189 @@
+/* exp and pow as this machine's C library gives them, to the bit, at vector speed.
+ *
+ * CPython computes x**k and math.exp(x) with the C library, and the bits of a run are the C library's. A good one (glibc) errs
+ * by at most 0.511 units in the last place for exp and hardly more for pow: its result is the correctly rounded one unless
+ * the true value lies within about 0.011 units of the midpoint of two doubles. So compute in vectors, as an unevaluated sum
+ * hi + lo good to about 2**-64; round it; and where that came within MARGIN of a midpoint, which is rare, ask the C library.
+ *
+ * Whether this machine's C library is as good as that is for libm_agrees() to find out. Where it is not, every value is asked for.
+ */
+#ifndef MICROGPT_LIBM_H
+#define MICROGPT_LIBM_H
+
+#include <float.h>
+
+#include "simd.h"
+
+#if defined(__GNUC__)
+#define RARELY(x) __builtin_expect(!!(x), 0)
+#else
+#define RARELY(x) (x)
+#endif
+
+#define MARGIN 0.015 /* in units in the last place; enough for powers from 1e-35 to 1e35 */
+
+/* Round hi + lo (|lo| << |hi|, hi > 0). True in the lanes whose rounding is in doubt. */
+INLINE vm round_sum(vd hi, vd lo, double margin, vd *rounded) {
+    vd sum = hi + lo;
+    vd rest = lo - (sum - hi);
+    *rounded = sum;
+    return vnlt(vabs(rest), vspacing(sum, 2 - 4 * margin)); /* "not less", so that NaN is in doubt too */
+}
+
+/* ---- x ** k for the exponents of softmax, rmsnorm and relu2; x 0 or from 1e-20 to 1e20, the rest is in doubt ----------------------- */
+
+enum power { SQUARE, INVERSE, INVERSE_SQUARE, INVERSE_ROOT, INVERSE_ROOT_CUBED, N_POWERS };
+static const double EXPONENT[N_POWERS] = {2.0, -1.0, -2.0, -0.5, -1.5};
+
+INLINE void inverse_dd(vd x, vd *hi, vd *lo) {
+    vd q = vset1(1.0) / x;
+    vd p = q * x;
+    vd e = product_error(q, x, p);
+    *hi = q;
+    *lo = q * ((vset1(1.0) - p) - e);
+}
+
+INLINE void inverse_root_dd(vd x, vd *hi, vd *lo) { /* a Newton step from y: y + y/2 * (1 - y*y*x) */
+    vd y = vset1(1.0) / vsqrt(x);
+    vd yy = y * y;
+    vd yy_lo = product_error(y, y, yy);
+    vd p = yy * x;
+    vd e = product_error(yy, x, p);
+    *hi = y;
+    *lo = (vset1(0.5) * y) * (((vset1(1.0) - p) - e) - yy_lo * x);
+}
+
+INLINE void multiply_dd(vd *hi, vd *lo, vd by, vd by_lo) {
+    vd p = *hi * by;
+    *lo = product_error(*hi, by, p) + (*hi * by_lo + *lo * by);
+    *hi = p;
+}
+
+INLINE vm pow_vector(enum power which, vd x, double margin, vd *y) {
+    vd hi, lo, q, q_lo;
+    if (which == SQUARE) {
+        hi = x * x;
+        lo = product_error(x, x, hi);
+    } else if (which == INVERSE || which == INVERSE_SQUARE)
+        inverse_dd(x, &hi, &lo);
+    else
+        inverse_root_dd(x, &hi, &lo);
+    if (which == INVERSE_SQUARE)
+        multiply_dd(&hi, &lo, hi, lo);
+    if (which == INVERSE_ROOT_CUBED) {
+        inverse_dd(x, &q, &q_lo);
+        multiply_dd(&hi, &lo, q, q_lo);
+    }
+    vm inside = vand(vgt(x, vset1(1e-20)), vlt(x, vset1(1e20)));
+    if (which == SQUARE)
+        inside = vor(inside, vnot(vneq(x, vset1(0.0))));
+    return vor(round_sum(hi, lo, margin, y), vnot(inside));
+}
+
+/* ---- exp(x) for |x| < 32, the rest is in doubt ------------------------------------------------------------------------ */
+
+static const double EXP2_16[16] = { /* 2**(i/16) */
+    0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
+    0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0,
+    0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
+    0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0};
+static const double EXP2_16_LO[16] = { /* and what is missing */
+    0x0.0p+0, 0x1.8a62e4adc610bp-54, -0x1.19041b9d78a76p-55, 0x1.9b07eb6c70573p-54,
+    0x1.6f46ad23182e4p-55, 0x1.ada0911f09ebcp-55, 0x1.d4397afec42e2p-56, 0x1.6324c054647adp-54,
+    -0x1.bdd3413b26456p-54, -0x1.41577ee04992fp-55, 0x1.6e9f156864b27p-54, 0x1.c7c46b071f2bep-56,
+    0x1.7a1cd345dcc81p-54, 0x1.11065895048ddp-55, 0x1.2ed02d75b3707p-55, -0x1.e9c23179c2893p-54};
+
+INLINE vm exp_vector(vd x, double margin, vd *y) {
+    /* x = k * ln2/16 + r + r_lo, |r| < 0.022; k * ln2/16's first part has 42 bits, so that the products with k are exact */
+    const vd magic = vset1(0x1.8p52);
+    vd k_bits = x * vset1(0x1.71547652b82fep+4) + magic;
+    vd k = k_bits - magic;
+    vd r1 = x - k * vset1(0x1.62e42fefa3800p-5);
+    vd t = vset1(0.0) - k * vset1(0x1.ef35793c76730p-49);
+    vd r = r1 + t;
+    vd r_lo = (r1 - r) + t;
+    /* exp(r) - 1 = r + q */
+    vd q = vset1(1.0 / 5040) + r * vset1(1.0 / 40320);
+    q = vset1(1.0 / 720) + r * q;
+    q = vset1(1.0 / 120) + r * q;
+    q = vset1(1.0 / 24) + r * q;
+    q = vset1(1.0 / 6) + r * q;
+    q = vset1(0.5) + r * q;
+    q = r_lo + (r * r) * q;
+    /* 2**(k/16) * (1 + r + q), the leading products without rounding */
+    vd table = vtable16(EXP2_16, k_bits), table_lo = vtable16(EXP2_16_LO, k_bits);
+    vd p = table * r;
+    vd rest = product_error(table, r, p) + (table_lo + (table * q + table_lo * r));
+    vd s = p + rest;
+    vd s_lo = (p - s) + rest;
+    vd sum = table + s;
+    vd lo = (s - (sum - table)) + s_lo;
+    vm doubt = vnlt(vabs(lo), vspacing(sum, 2 - 4 * margin));
+    *y = vscale16(sum, k_bits);
+    return vor(doubt, vnlt(vabs(x), vset1(32.0)));
+}
+
+/* ---- arrays ----------------------------------------------------------------------------------------------------------- */
+
+/* For each bit of `bits`, lowest first: i is where it is, counted from `start`. */
+#if defined(__GNUC__)
+#define LOWEST_BIT(bits) ((size_t)__builtin_ctzll(bits))
+#else
+INLINE size_t LOWEST_BIT(uint64_t bits) {
+    size_t i = 0;
+    for (; !(bits & 1); bits >>= 1)
+        i++;
+    return i;
+}
+#endif
+#define FOR_EACH_BIT(i, start, bits)                                                                                           \
+    for (size_t i; RARELY(bits) && (i = (start) + LOWEST_BIT(bits), 1); bits &= bits - 1)
+
+/* Apply `vector` to x[0..n), n a multiple of W, and `libm` to the lanes in doubt; x and y are not the same array. The calls
+ * wait until a few vectors are done: a branch a vector would be mispredicted every third time. */
+#define FOR_EACH_VECTOR(y, x, n, vector, libm)                                                                                 \
+    for (size_t start = 0; start < n; start += 8 * W) {                                                                        \
+        size_t end = n - start < 8 * W ? n : start + 8 * W;                                                                    \
+        uint64_t doubts = 0;                                                                                                   \
+        for (size_t i = start; i < end; i += W) {                                                                              \
+            vd result;                                                                                                         \
+            doubts |= (uint64_t)vbits(vector(vload(x + i), &result)) << (i - start);                                           \
+            vstore(y + i, result);                                                                                             \
+        }                                                                                                                      \
+        FOR_EACH_BIT(i, start, doubts)                                                                                         \
+            y[i] = libm;                                                                                                       \
+    }
+
+static void exp_array(double *y, const double *x, size_t n, int vectors) {
+    if (!vectors) {
+        for (size_t i = 0; i < n; i++)
+            y[i] = exp(x[i]);
+        return;
+    }
+#define EXP_VECTOR(a, result) exp_vector(a, MARGIN, result)
+    FOR_EACH_VECTOR(y, x, n, EXP_VECTOR, exp(x[i]))
+#undef EXP_VECTOR
+}
+
+INLINE void pow_array_of(enum power which, double *y, const double *x, size_t n) {
+#define POW_VECTOR(a, result) pow_vector(which, a, MARGIN, result)
+    FOR_EACH_VECTOR(y, x, n, POW_VECTOR, pow(x[i], EXPONENT[which]))
+#undef POW_VECTOR
+}
+
+static void pow_array(enum power which, double *y, const double *x, size_t n, int vectors) {
+    if (!vectors) {
+        for (size_t i = 0; i < n; i++)
+            y[i] = pow(x[i], EXPONENT[which]);
+        return;
+    }
+    switch (which) {
+        case SQUARE: pow_array_of(SQUARE, y, x, n); break;
+        case INVERSE: pow_array_of(INVERSE, y, x, n); break;
+        case INVERSE_SQUARE: pow_array_of(INVERSE_SQUARE, y, x, n); break;
+        case INVERSE_ROOT: pow_array_of(INVERSE_ROOT, y, x, n); break;
+        default: pow_array_of(INVERSE_ROOT_CUBED, y, x, n); break;
+    }
+}
+
+#endif

@@ -1,0 +1,106 @@
+/* What the kernels work on: a model's shape, one document's activations, and Adam's state. No Python, no instruction set. */
+#ifndef MICROGPT_MODEL_H
+#define MICROGPT_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    size_t n_layer, n_embd, n_head, head_dim, block_size, vocab;
+    int relu2;        /* square the MLP's activation */
+    int vector_libm;  /* pow and exp by libm.h's vectors, else the C library for each */
+    size_t n_params;
+    double inverse_n_embd, inverse_root; /* n_embd**-1 and (head_dim**0.5)**-1, by the C library's pow */
+} Shape;
+
+/* Where each matrix starts in the flat parameter buffer, and in the gradient buffer: row-major, the reference's order. */
+typedef struct { size_t wq, wk, wv, wo, fc1, fc2; } LayerOffsets;
+
+static inline size_t wte_offset(void) { return 0; }
+static inline size_t wpe_offset(const Shape *s) { return s->vocab * s->n_embd; }
+static inline size_t lm_head_offset(const Shape *s) { return wpe_offset(s) + s->block_size * s->n_embd; }
+static inline LayerOffsets layer_offsets(const Shape *s, size_t layer) {
+    size_t square = s->n_embd * s->n_embd;
+    size_t at = lm_head_offset(s) + s->vocab * s->n_embd + layer * 12 * square;
+    LayerOffsets offsets = {at, at + square, at + 2 * square, at + 3 * square, at + 4 * square, at + 8 * square};
+    return offsets;
+}
+
+/* Some rows of a matrix, and the derivatives of the loss by what they gave; see linear.h. */
+typedef struct {
+    const double *w, *dy; /* (rows, n_in), (rows) */
+    size_t rows;
+} Segment;
+
+/* Activations are [feature][position]: neighbouring positions fill a vector, so every sum over features is a sum a lane, in the
+ * reference's order by construction. A row has `stride` positions, a multiple of 8; those from n on hold harmless numbers. */
+typedef struct {
+    double *x;                              /* (n_embd) the residual stream as it enters the layer */
+    double *me1, *scale1, *norm1;           /* (1) mean square + 1e-5, (1) its -1/2th power, (n_embd) */
+    double *q, *k, *v;                      /* (n_embd) */
+    double *exps, *total, *inverse_total;   /* per head: (triangle, see attention.h), (1), (1) */
+    double *heads;                          /* (n_embd) what the heads found */
+    double *mid;                            /* (n_embd) the residual stream between attention and MLP */
+    double *me2, *scale2, *norm2;           /* (1), (1), (n_embd) */
+    double *pre, *act;                      /* (4 n_embd) before and after the activation */
+} Layer;
+
+typedef struct {
+    size_t n, stride;        /* positions of this document; the row length for it */
+    size_t capacity;         /* positions there is memory for */
+    const uint32_t *tokens;  /* n + 1 of them: inputs, and targets one later */
+    double *arena;           /* the memory of all below */
+
+    double *embedding, *me0, *scale0;      /* (n_embd), (1), (1) */
+    Layer *layers;
+    double *out;                           /* (n_embd) the last layer's output */
+    double *logits, *exps;                 /* (vocab) exps: e**(logit - largest) */
+    double *total, *inverse_total, *p;     /* (1) p: the target's probability */
+
+    /* backward; d_x is the derivative of the loss by x */
+    double *d_logits;                      /* (vocab) */
+    double *d_x, *d_mid, *d_norm, *d_heads, *d_q, *d_k, *d_v; /* (n_embd) */
+    double *d_act;                         /* (4 n_embd) */
+    double *row1, *row2, *row3;            /* (1) */
+    double *tile;                          /* [position][8] one head's scores for 8 queries */
+    double *grad_scores, *weights;         /* [query][key] one head's */
+    Segment *segments;                     /* (3 n_head) */
+    double *transposed;                    /* [position][feature] (up to 4 n_embd, a multiple of 8) */
+} Document;
+
+/* Keys and values of the positions so far, for writing one token at a time. */
+typedef struct {
+    size_t length, capacity; /* positions held; positions there is memory for, a multiple of 8 */
+    double *keys;            /* [layer][n_embd][capacity] */
+    double *values;          /* [layer][capacity][n_embd], with room to read 8 past the end */
+    double *scores, *exps;   /* [capacity] one head's */
+} Cache;
+
+typedef struct {
+    double *gradients, *m, *v;
+    double beta1, beta2, eps;
+    double c1, c2; /* 1 - beta**num_steps of the last step */
+    uint64_t num_steps;
+    int large; /* some v may be too large for the vectors */
+} Adam;
+
+/* The kernels of one instruction set. */
+typedef struct {
+    const char *isa;
+    size_t width; /* doubles in a vector */
+    void (*forward)(const Shape *, const double *params, Document *);
+    double (*loss)(const Shape *, Document *);
+    void (*backward)(const Shape *, const double *params, Document *, double *gradients);
+    /* Returns n_params, or the index of the parameter whose squared gradient overflows; those before it are updated. */
+    size_t (*adam)(const Shape *, double *params, Adam *, double lr);
+    /* One token through the model, after those in the cache. Returns 0, or 1 when the square of *culprit overflows. */
+    int (*decode)(const Shape *, const double *params, Cache *, Document *scratch, uint32_t token, double *logits,
+                  double *culprit);
+    /* x: n logits, replaced by their probabilities; work: 2 * n. Both with room for a multiple of 8. */
+    void (*softmax)(const Shape *, double *x, double *work, size_t n);
+    int (*libm_agrees)(void);
+} Kernels;
+
+extern const Kernels kernels_baseline, kernels_avx2, kernels_avx512;
+
+#endif

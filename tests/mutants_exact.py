@@ -1,0 +1,107 @@
+"""Break the exact engine in ways that keep it looking right, and see that the tests notice. Not run by pytest; by hand:
+
+    python tests/mutants_exact.py [NAME ...]
+
+Each mutant is one change to a copy of the sources, built in a temporary folder (half a minute each). Prints a line a mutant, and
+exits 1 if one survives, or does not build.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# name: (file, what is there, what is put there)
+MUTANTS = {
+    "none": ("setup.py", "", ""),  # the tests pass, and find the copy
+    "fma-allowed": ("setup.py", "-ffp-contract=off", "-ffp-contract=fast"),
+    "pow-folded": ("src/exact/adam.h", "pow(g, 2.0)", "(g * g)"),
+    "root-folded": ("src/exact/adam.h", "pow(v / a->c2, 0.5)", "sqrt(v / a->c2)"),
+    "no-fallback-in-adam": ("src/exact/adam.h", "return vbits(open);", "return vbits(open) & 0;"),
+    "no-fallback-in-exp": ("src/exact/libm.h", "FOR_EACH_VECTOR(y, x, n, EXP_VECTOR, exp(x[i]))", "FOR_EACH_VECTOR(y, x, n, EXP_VECTOR, y[i])"),
+    "no-fallback-in-powers": (
+        "src/exact/libm.h",
+        "FOR_EACH_VECTOR(y, x, n, POW_VECTOR, pow(x[i], EXPONENT[which]))",
+        "FOR_EACH_VECTOR(y, x, n, POW_VECTOR, y[i])",
+    ),
+    "forward-fold-reversed": (
+        "src/exact/linear.h",
+        "for (size_t j = 0; j < n_in; j++) {\n        UNROLL",
+        "for (size_t j = n_in; j-- > 0;) {\n        UNROLL",
+    ),
+    "dx-fold-reversed": (
+        "src/exact/linear.h",
+        "for (size_t i = segments[s].rows; i-- > 0;) {",
+        "for (size_t i = 0; i < segments[s].rows; i++) {",
+    ),
+    "dw-fold-reversed": ("src/exact/linear.h", "for (size_t p = n; p-- > 0;) {", "for (size_t p = 0; p < n; p++) {"),
+    "norm-fold-reversed": (
+        "src/exact/norm.h",
+        "for (size_t j = s->n_embd; j-- > 0;)",
+        "for (size_t j = 0; j < s->n_embd; j++)",
+    ),
+    "norm-share-doubled-at-once": ("src/exact/norm.h", "((before + sp * vload(dy + at)) + part) + part);", "(before + sp * vload(dy + at)) + (part + part));"),
+    "cached-fold-reversed": (
+        "src/exact/attention.h",
+        "for (size_t p = n; p-- > s0;) {",
+        "for (size_t p = s0; p < n; p++) {",
+    ),
+    "heads-ascending": ("src/exact/backward.h", "for (size_t h = s->n_head; h-- > 0;) {", "for (size_t h = 0; h < s->n_head; h++) {"),
+    "k-before-v": (
+        "src/exact/backward.h",
+        "Segment){params + w.wv + row * e, d->d_v + row * d->stride, hd};\n        *segment++ = (Segment){params + w.wk + row * e, d->d_k",
+        "Segment){params + w.wk + row * e, d->d_k + row * d->stride, hd};\n        *segment++ = (Segment){params + w.wv + row * e, d->d_v",
+    ),
+    "target-not-last": ("src/exact/backward.h", "*target = 0.0;", "d_target[p] = 0.0;"),
+    "first-correction-dropped-early": ("src/exact/adam.h", "else if (a.c2 != 1)", "else if (a.c2 < 0.999999)"),
+    "relu-of-nan": ("src/exact/forward.h", "vselect(vgt(x, vset1(0.0)), x, vset1(0.0))", "vselect(vlt(x, vset1(0.0)), vset1(0.0), x)"),
+    "masked-keys-counted": ("src/exact/attention.h", "vm seen = sees(p0, t);", "vm seen = sees(p0, p0);"),
+    "overflow-goes-on": ("src/exact/adam.h", "if (!adam_v(a, &v[i], g[i]))\n            return i;", "adam_v(a, &v[i], g[i]);"),
+}
+
+
+def mutate(folder, name):
+    path, old, new = MUTANTS[name]
+    for part in ("src", "microgpt", "tests", "setup.py", "pyproject.toml"):
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        else:
+            shutil.copy(source, folder / part)
+    text = (folder / path).read_text()
+    if old not in text:
+        raise SystemExit(f"{name}: {path} does not have {old!r} any more; bring the mutant up to date")
+    (folder / path).write_text(text.replace(old, new) if old else text)
+
+
+def survives(folder):
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
+        cwd=folder, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    tests = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/test_exact.py", "tests/test_exact_writing.py"],
+        cwd=folder, env=environment, capture_output=True, text=True,
+    )
+    failed = [line for line in tests.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return tests.returncode == 0, failed[0] if failed else ""
+
+
+def main():
+    ok = True
+    for name in sys.argv[1:] or MUTANTS:
+        with tempfile.TemporaryDirectory() as folder:
+            mutate(Path(folder), name)
+            alive, failed = survives(Path(folder))
+        ok &= alive == (name == "none")
+        print(f"{name:32} {'passes' if alive else 'caught: ' + failed.split(' - ')[0].removeprefix('FAILED ')}", flush=True)
+    sys.exit(not ok)
+
+
+if __name__ == "__main__":
+    main()

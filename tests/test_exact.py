@@ -1,0 +1,231 @@
+"""The exact engine against the pure Python one, bit by bit, on each instruction set and with each way to exp and pow."""
+
+import os
+import random
+import struct
+from array import array
+
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+
+from microgpt import _exact, engines, reference
+from microgpt.config import GPTConfig, TrainConfig
+from microgpt.tokenizer import Corpus, Tokenizer
+
+PATHS = [(isa, libm) for isa in _exact.info()["isas"] for libm in ("vector", "plain")]
+ALPHABET = "".join(map(chr, range(0x61, 0x61 + 99)))
+
+
+def bits(values):
+    return [struct.pack("<d", value).hex() for value in values]
+
+
+@pytest.fixture
+def on_path(monkeypatch):
+    """A function that switches to one instruction set and libm path for the engines made after it."""
+
+    def switch(isa, libm):
+        monkeypatch.setenv("MICROGPT_ISA", isa)
+        monkeypatch.setenv("MICROGPT_LIBM", libm)
+
+    return switch
+
+
+def fresh(config, vocab_size, seed):
+    rng = random.Random(seed)
+    params = array("d")
+    for name, (rows, columns) in config.shapes(vocab_size).items():
+        params.extend(rng.gauss(0, config.std(name)) for _ in range(rows * columns))
+    return params
+
+
+def outcome(engine, config, docs, training, seed=1, steps=None):
+    """What a run does, as bits: losses, final parameters, and the error it ends with."""
+    tokenizer = Tokenizer.from_docs(docs, config.bos_first)
+    params = fresh(config, tokenizer.vocab_size, seed)
+    losses, error = [], None
+    try:
+        made = engines.create(engine, config, tokenizer.vocab_size, memoryview(params))
+        made.train(Corpus(docs, tokenizer), range(training.num_steps if steps is None else steps), training, losses)
+    except (ArithmeticError, ValueError) as caught:
+        error = type(caught), str(caught)
+    return bits(losses), bits(params), error
+
+
+def reference_gradients(config, docs, seed=1):
+    """Loss and gradients of the first document, parameter after parameter, by microgpt.reference."""
+    tokenizer = Tokenizer.from_docs(docs, config.bos_first)
+    engine = engines.create("python", config, tokenizer.vocab_size, memoryview(fresh(config, tokenizer.vocab_size, seed)))
+    loss = reference.document_loss(Corpus(docs, tokenizer)[0], engine.matrices, config)
+    loss.backward()
+    return loss.data, [float(value.grad) for value in engine.values]
+
+
+def exact_gradients(config, docs, seed=1):
+    tokenizer = Tokenizer.from_docs(docs, config.bos_first)
+    params = fresh(config, tokenizer.vocab_size, seed)
+    network = _exact.Network(config, tokenizer.vocab_size, params)
+    loss = network.backward(Corpus(docs, tokenizer)[0], TrainConfig())
+    return loss, list(network.gradients)
+
+
+@pytest.fixture(scope="module")
+def docs():
+    """Names where they are at hand (MICROGPT_NAMES), else something like them."""
+    path, rng = os.environ.get("MICROGPT_NAMES"), random.Random(42)
+    if path:
+        with open(path, encoding="utf-8") as file:
+            docs = file.read().split()
+    else:
+        docs = ["".join(rng.choices(ALPHABET[:26], k=rng.randint(2, 15))) for _ in range(5000)]
+    rng.shuffle(docs)
+    return docs
+
+
+@st.composite
+def models(draw, widest=8):
+    n_head = draw(st.integers(1, 4))
+    return GPTConfig(
+        n_layer=draw(st.integers(1, 3)),
+        n_embd=n_head * draw(st.integers(1, max(1, widest // n_head))),
+        n_head=n_head,
+        block_size=draw(st.sampled_from([1, 2, 3, 7, 8, 9, 17, 64])),
+        activation=draw(st.sampled_from(["relu", "relu2"])),
+        init_std=draw(st.sampled_from([0.02, 0.08, 0.5, 2.0])),
+        zero_init_out=draw(st.booleans()),
+        bos_first=draw(st.booleans()),
+    )
+
+
+documents = st.lists(st.text(ALPHABET[:12], min_size=1, max_size=11), min_size=1, max_size=4)
+few = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+@few
+@given(models(), documents, st.integers(0, 2**32))
+def test_every_gradient(on_path, config, docs, seed):
+    try:
+        loss, gradients = reference_gradients(config, docs, seed)
+    except (ArithmeticError, ValueError):
+        reject()
+    for path in PATHS:
+        on_path(*path)
+        got, got_gradients = exact_gradients(config, docs, seed)
+        assert bits([got]) == bits([loss]), path
+        assert bits(got_gradients) == bits(gradients), path
+
+
+@few
+@given(models(), documents, st.sampled_from([0.0, 1e-5, 0.01, 0.3]), st.integers(0, 2**32))
+def test_a_few_steps(on_path, config, docs, rate, seed):
+    training = TrainConfig(num_steps=3, learning_rate=rate)
+    expected = outcome("python", config, docs, training, seed)
+    for path in PATHS:
+        on_path(*path)
+        assert outcome("exact", config, docs, training, seed) == expected, path
+
+
+@few
+@given(
+    models(widest=4),
+    st.lists(st.text(ALPHABET[:3], min_size=1, max_size=3), min_size=1, max_size=2),
+    st.floats(-1, 300),
+    st.floats(-160, 160),
+    st.integers(0, 99),
+)
+def test_extremes_end_as_in_the_reference(on_path, config, docs, rate, std, seed):
+    """Up to divergence: the same losses before it, the same error, and the same parameters after it."""
+    config = GPTConfig(
+        config.n_layer, config.n_embd, config.n_head, min(config.block_size, 3), config.activation, 10.0 ** (std / 2 if std > 0 else std)
+    )
+    training = TrainConfig(num_steps=6, learning_rate=10.0**rate)
+    expected = outcome("python", config, docs, training, seed)
+    for path in PATHS:
+        on_path(*path)
+        assert outcome("exact", config, docs, training, seed) == expected, path
+
+
+@pytest.mark.parametrize("rate", [1.0, 30.0, 1e3, 1e8, 1e20, 1e77, 1e150, 1e200, 1e300])
+@pytest.mark.parametrize("activation", ["relu", "relu2"])
+def test_divergence(on_path, rate, activation):
+    docs = ["emma", "olivia", "a", "isabella"]
+    config = GPTConfig(n_embd=8, n_head=2, block_size=6, activation=activation)
+    training = TrainConfig(num_steps=12, learning_rate=rate)
+    expected = outcome("python", config, docs, training)
+    for path in PATHS:
+        on_path(*path)
+        assert outcome("exact", config, docs, training) == expected, path
+
+
+@pytest.mark.parametrize(
+    "config, docs, num_steps",
+    [
+        (GPTConfig(), ["emma", "olivia", "christopherjameson", "a"], 6),
+        (GPTConfig(block_size=1), ["emma", "a"], 6),
+        (GPTConfig(n_embd=15, n_head=5, n_layer=2), ["emma", "olivia"], 4),
+        (GPTConfig(n_embd=13, n_head=1, block_size=33), ["x" * 40, "abc" * 11], 3),
+        (GPTConfig(n_embd=7, n_head=7, block_size=64), [ALPHABET[:64], "b"], 3),
+        (GPTConfig(n_embd=20, n_head=2, activation="relu2"), ["emma", "emma", "emma"], 4),
+        (GPTConfig(n_embd=32, n_head=4), ["emma", ALPHABET], 3),
+        (GPTConfig(n_embd=1, n_head=1, block_size=8, n_layer=3), ["a", "ab"], 6),
+    ],
+    ids=str,
+)
+def test_shapes(on_path, config, docs, num_steps):
+    training = TrainConfig(num_steps=num_steps)
+    expected = outcome("graph", config, docs, training)
+    for path in PATHS:
+        on_path(*path)
+        assert outcome("exact", config, docs, training) == expected, path
+
+
+def test_ints_and_zeros_as_settings(on_path):
+    """beta1 = 0, a learning rate of int 0, an eps that is an int: Python mixes them as C does."""
+    for training in (
+        TrainConfig(num_steps=3, learning_rate=1, beta1=0, beta2=0, eps=1),
+        TrainConfig(num_steps=3, learning_rate=0, eps=5e-324),
+        TrainConfig(num_steps=3, beta1=1 - 2**-53, beta2=1 - 2**-53),
+    ):
+        config = GPTConfig(n_embd=4, n_head=2, block_size=4)
+        expected = outcome("python", config, ["ab", "b"], training)
+        for path in PATHS:
+            on_path(*path)
+            assert outcome("exact", config, ["ab", "b"], training) == expected, path
+
+
+def test_portions_and_foreign_hands():
+    """Training in portions, with the parameters written to in between, is training in one go with the same writes."""
+    config, docs = GPTConfig(n_embd=8, n_head=2, block_size=5), ["emma", "ava", "mia"]
+    tokenizer = Tokenizer.from_docs(docs)
+    corpus, training = Corpus(docs, tokenizer), TrainConfig(num_steps=8)
+    results = []
+    for name in ("python", "exact"):
+        params, losses = fresh(config, tokenizer.vocab_size, 3), []
+        engine = engines.create(name, config, tokenizer.vocab_size, memoryview(params))
+        for portion in (range(0, 1), range(1, 1), range(1, 4)):
+            engine.train(corpus, portion, training, losses)
+        params[5] += 0.25
+        engine.train(corpus, range(4, 8), TrainConfig(num_steps=8, beta1=0.5, learning_rate=0.1), losses)
+        results.append((bits(losses), bits(params)))
+    assert results[0] == results[1]
+
+
+def test_each_path_over_many_steps(on_path, docs):
+    """40,000 steps: rare disagreements between paths have time to show."""
+    training = TrainConfig(num_steps=40_000)
+    results = {}
+    for isa, libm in PATHS:
+        on_path(isa, libm)
+        steps = 40_000 if libm == "vector" or isa == PATHS[0][0] else 4_000
+        losses, params, error = outcome("exact", GPTConfig(), docs, training, steps=steps)
+        assert error is None
+        results.setdefault(steps, []).append((losses, params))
+        results.setdefault("start", []).append(losses[:4_000])
+    for group in results.values():
+        assert all(result == group[0] for result in group)
+
+
+def test_names_against_the_graph(docs):
+    training = TrainConfig(num_steps=150, learning_rate=0.05)
+    assert outcome("exact", GPTConfig(), docs, training) == outcome("graph", GPTConfig(), docs, training)
