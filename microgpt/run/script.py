@@ -15,7 +15,7 @@ from microgpt.run.rewrite import rewrite
 
 
 GIVEN_UP = {}  # modules of this package, kept alive
-OWN_FILES = {__file__, runtime.__file__}
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COMPILED_FILES = {"scalar.pyx", "script.pxi", "adam.pxi"}  # as tracebacks name them, with a path of where they were built
 
 
@@ -113,7 +113,7 @@ def keep_script_frames(error):
         frames, trace = [], error.__traceback__
         while trace is not None:
             name = trace.tb_frame.f_code.co_filename
-            if name not in OWN_FILES and os.path.basename(name) not in COMPILED_FILES:
+            if not name.startswith(PACKAGE + os.sep) and os.path.basename(name) not in COMPILED_FILES:
                 frames.append(trace)
             trace = trace.tb_next
         for frame, following in zip(frames, [*frames[1:], None]):
