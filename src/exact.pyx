@@ -392,7 +392,7 @@ cdef class Decoder:
                 if token == bos:
                     return tokens
                 tokens.append(token)
-                if len(tokens) == self.shape.block_size:
+                if <size_t>len(tokens) == self.shape.block_size:
                     return tokens
                 self.advance(token)
         finally:
