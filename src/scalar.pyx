@@ -153,15 +153,10 @@ value_type_ready(<PyTypeObject *> Value)
 
 # ---- Functions of vectors: each makes its nodes in C where it can ------------------------------------------------------
 
-cdef object kept_fallback = None
-
-
 cdef fallback():
     """The module with the long ways, imported when one is first needed."""
-    global kept_fallback
-    if kept_fallback is None:
-        from microgpt import fallback as kept_fallback
-    return kept_fallback
+    from microgpt import fallback
+    return fallback
 
 
 def linear(x, w):

@@ -190,3 +190,20 @@ def test_the_published_runs(tmp_path, names, script, steps, golden):
     run = start(tmp_path, *RUN, str(SCRIPTS / f"{script}.py"), str(steps), "20")
     with open(expected) as file:
         assert run.stdout == file.read()
+
+
+def test_the_fast_ways_are_taken(tmp_path):
+    write(tmp_path, VALUE)
+    code = """
+from microgpt import scalar
+from microgpt.run import run_script
+run_script("script.py", quiet=True)
+V = scalar.Value
+x, w = [V(1.0), V(2.0)], [[V(3.0), V(4.0)]]
+assert None not in (scalar.script_linear(x, w), scalar.script_softmax(x), scalar.script_rmsnorm(x), scalar.script_add(x, x))
+assert None not in (scalar.script_relu(x), scalar.script_logits(x, w, 2, 2.0), scalar.script_mix(x, [x, x], 2))
+assert list(scalar.script_adam(x, [0.0] * 2, [0.0] * 2, lambda: (0.9, 0.1, 0.9, 0.1, 0.5, 0.5, 0.1, 1e-8), 1)) == [(1, x[1])]
+assert (V.__module__, repr(V)) == ("__main__", "<class '__main__.Value'>")
+"""
+    run = start(tmp_path, "-c", code)
+    assert (run.returncode, run.stderr) == (0, "")

@@ -52,6 +52,7 @@ def value(missing, attributes, slots):
             compiled.__slots__ = slots
         compiled.__doc__ = made.__doc__
         compiled.__name__, compiled.__qualname__, compiled.__module__ = made.__name__, made.__qualname__, made.__module__
+        scalar.script_vouch()  # what the compiled functions use is as it was
         return compiled
 
     return replace

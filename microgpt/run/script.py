@@ -3,6 +3,7 @@
 import ast
 import atexit
 import builtins
+import importlib
 import importlib.machinery
 import os
 import signal
@@ -14,6 +15,7 @@ from microgpt.run import runtime
 from microgpt.run.rewrite import rewrite
 
 
+STAYS = ("microgpt.fallback",)
 GIVEN_UP = {}  # modules of this package, kept alive
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COMPILED_FILES = {"scalar.pyx", "script.pxi", "adam.pxi"}  # as tracebacks name them, with a path of where they were built
@@ -87,10 +89,8 @@ def take_over(path, name, arguments):
 
 def give_up_name():
     """Lets `import microgpt` find the script's own module of that name, as it does under Python."""
-    from microgpt import fallback, scalar
-
-    scalar.keep_fallback(fallback)  # which the compiled code would import when it first needs it
-    for name in [name for name in sys.modules if name.split(".")[0] == "microgpt"]:
+    importlib.import_module("microgpt.fallback")  # the one that compiled code imports later; it stays
+    for name in [name for name in sys.modules if name.split(".")[0] == "microgpt" and name not in STAYS]:
         GIVEN_UP[name] = sys.modules.pop(name)
 
 

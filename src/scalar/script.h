@@ -9,6 +9,16 @@
 
 #include "adam.h"
 
+/* From now on Value is untouched (operators.h) as long as it stays as it is now. */
+static int script_vouch(void)
+{
+    PyObject *now = PyDict_Copy(value_type->tp_dict);
+    if (!now)
+        return -1;
+    Py_SETREF(untouched, now);
+    return 0;
+}
+
 /* A list of `n` nodes that `make` returns for 0, 1, ...; None where it returns NULL. */
 typedef Node *(*Make)(void *context, Py_ssize_t i);
 
