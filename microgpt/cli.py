@@ -18,7 +18,9 @@ from microgpt.training import DivergenceError
 
 def main(argv=None):
     """Run the command line `argv` (a list of strings; None: this process's own). Returns the exit code."""
-    _prepare_streams()
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] != ["run"]:  # a script gets its streams as Python opens them
+        _prepare_streams()
     try:
         code = _run(argv)
         sys.stdout.flush()
@@ -43,13 +45,19 @@ def main(argv=None):
 
 
 def _run(argv):
-    argv = sys.argv[1:] if argv is None else argv
+    rest = []
+    if argv[:1] == ["run"]:
+        from microgpt.commands.run import split
+
+        own, rest = split(argv[1:])
+        argv = ["run", *own]
     try:
         arguments, unknown = _parser(argv).parse_known_args(argv)
     except SystemExit:  # --help and --version have printed all there is to say
         return None
     if unknown:
         arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    arguments.script_arguments = rest
     return arguments.module.run(arguments)
 
 

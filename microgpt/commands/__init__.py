@@ -9,6 +9,7 @@ import warnings
 
 COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
+    "run": "run your own microgpt script, compiled",
     "verify": "prove that this installation reproduces the reference",
     "bench": "time the engines against the pure reference",
     "info": "version, platform, engines and build",
