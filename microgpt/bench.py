@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from microgpt.config import GPTConfig, TrainConfig
 
-CHECKED_STEPS = 3
+CHECKED_STEPS = 2
 CHECKED_SAMPLES = 2
 TRAINING = TrainConfig(num_steps=10_000)
 
@@ -69,17 +69,14 @@ class Row(NamedTuple):
     differs: str | None
 
 
-def default_cases():
-    """The cases of `microgpt bench`: every engine at the default size, two of them at others, each instruction set."""
+def cases_of(first, *more):
+    """The cases for models of width n_embd `first`: every engine and instruction set; and a few for each width of `more`."""
     from microgpt import _exact
 
-    engines, isas = ("python", "value", "graph"), _exact.info()["isas"]
-    return [
-        *(Case(engine) for engine in engines), *(Case("exact", isa=isa) for isa in isas),
-        *(Case(engine, collector=False) for engine in engines), Case("exact", collector=False),
-        Case("python", 32), Case("graph", 32), Case("exact", 32),
-        Case("python", 64), Case("exact", 64),
-    ]  # fmt: skip
+    cases = [Case(engine, first) for engine in ("python", "value", "graph")]
+    cases += [Case("exact", first, isa=isa) for isa in _exact.info()["isas"]]
+    cases += [Case(engine, first, collector=False) for engine in ("python", "value", "graph", "exact")]
+    return cases + [Case(engine, n_embd) for n_embd in more for engine in ("python", "graph", "exact")]
 
 
 def compare(cases, source="names", rounds=3, note=lambda text: None):
@@ -141,11 +138,10 @@ def measure(case, source):
         engine = type(engine)(config, run.model.tokenizer.vocab_size, run.model.params, reference_with({"Value": Value}))
     if not case.collector:
         gc.disable()
-    engine.train(corpus, range(CHECKED_STEPS), TRAINING, done)
     samples, rate = _sample(engine, run.model.tokenizer)
     budget = 2.0 if case.engine == "python" else 0.5
     tokens, portion, seconds = 0, 1, 0.0
-    while seconds < budget and len(done) < TRAINING.num_steps:
+    while (seconds < budget or len(done) < CHECKED_STEPS) and len(done) < TRAINING.num_steps:
         steps = range(len(done), min(len(done) + portion, TRAINING.num_steps))
         started = time.perf_counter()
         engine.train(corpus, steps, TRAINING, done)

@@ -13,12 +13,15 @@ from microgpt import __version__
 from microgpt.checkpoint import CheckpointError
 from microgpt.commands import COMMANDS, Failure, Usage
 from microgpt.data import DataError
+from microgpt.engines import EngineError
 from microgpt.training import DivergenceError
 
 
 def main(argv=None):
     """Run the command line `argv` (a list of strings; None: this process's own). Returns the exit code."""
-    _prepare_streams()
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] != ["run"]:  # a script gets its streams as Python opens them
+        _prepare_streams()
     try:
         code = _run(argv)
         sys.stdout.flush()
@@ -28,7 +31,7 @@ def main(argv=None):
     except BrokenPipeError:  # the reader has seen enough, as in `microgpt train | head`
         _settle_output()
         return 1
-    except (Failure, DataError, DivergenceError, CheckpointError) as error:
+    except (Failure, DataError, DivergenceError, CheckpointError, EngineError) as error:
         return _fail(error, 1)
     except OSError as error:
         # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)
@@ -43,13 +46,19 @@ def main(argv=None):
 
 
 def _run(argv):
-    argv = sys.argv[1:] if argv is None else argv
+    rest = []
+    if argv[:1] == ["run"]:
+        from microgpt.commands.run import split
+
+        own, rest = split(argv[1:])
+        argv = ["run", *own]
     try:
         arguments, unknown = _parser(argv).parse_known_args(argv)
     except SystemExit:  # --help and --version have printed all there is to say
         return None
     if unknown:
         arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    arguments.script_arguments = rest
     return arguments.module.run(arguments)
 
 

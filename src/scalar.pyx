@@ -198,3 +198,4 @@ def matrix(nout, nin, std=0.08, rng=random):
 
 
 include "scalar/adam.pxi"
+include "scalar/script.pxi"

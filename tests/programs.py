@@ -10,7 +10,11 @@ import random
 
 def exact(number):
     """A number as text that is equal for equal type and bits (any NaN for any NaN)."""
-    return f"float {number.hex()}" if type(number) is float else f"{type(number).__name__} {number!r}"
+    if type(number) is float:
+        return f"float {number.hex()}"
+    if type(number) is int and number.bit_length() > 10_000:
+        return f"int {number:x}"  # Python refuses to write so long a one in decimal
+    return f"{type(number).__name__} {number!r}"
 
 
 class Program:

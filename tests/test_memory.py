@@ -1,5 +1,6 @@
 """Graphs of any depth, and memory that is given back: each in a process of its own whose standard error must stay empty."""
 
+import os
 import subprocess
 import sys
 
@@ -20,7 +21,9 @@ def run(code, *, stack_kb=None):
     return process.stdout
 
 
-needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
+needs_proc = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or "MICROGPT_SANITIZE" in os.environ, reason="reads /proc/self/statm"
+)
 
 
 @pytest.mark.parametrize(
@@ -129,3 +132,49 @@ for _ in range(5000):
 print(used() - before)
 """)
     assert float(out) < 1
+
+
+def test_no_reference_leaks():
+    """Every live node counts in the references to its type, and every other block of memory with tracemalloc."""
+    out = run("""
+import gc, sys, tracemalloc
+from microgpt import Value, attention, cross_entropy, linear, rmsnorm, scalar, softmax
+
+def attempt():
+    big, x, y = Value(1e200), [Value(-1e4), Value(1e4)], [Value(0.5), Value(2.0), Value(1e5), Value(-1e5)]
+    far = [[Value(1.0), Value(1.0), Value(-1e200), Value(1.0)], [Value(1.0), Value(1.0), Value(1e200), Value(1.0)]]
+    good = [[Value(0.1 * i + j) for i in range(4)] for j in range(3)]
+    for f in (
+        lambda: big**2, lambda: Value(0.0).log(), lambda: Value(1e9).exp(), lambda: big + "a", lambda: 1 / Value(0), lambda: 2 + x[0],
+        lambda: cross_entropy(x, 0), lambda: linear([big], [["a"]]), lambda: linear(x, [x, [x[0], None]]), lambda: rmsnorm([]),
+        lambda: softmax([big, None]), lambda: attention(x, [x], [[x[0]]], 1), lambda: Value(1.0, (3,), (1,)).backward(),
+        lambda: Value(1.0, x, "ab").backward(), lambda: cross_entropy(x, 7), lambda: softmax(y), lambda: attention(y, far, far, 2),
+        lambda: softmax([Value(-float("inf")), Value(float("inf"))]), lambda: attention(good[0], good, [g[:3] for g in good], 2),
+        lambda: attention(good[0], good, good, 2)[0].backward(), lambda: cross_entropy(good[0], 1).backward(),
+        lambda: attention(good[0], good, [*good[:2], [None] * 4], 2), lambda: softmax([Value(float("nan")), x[0]]),
+        lambda: [linear(good[0], good)[0].backward(), rmsnorm(good[1])[0].backward()], lambda: x[0].relu()._local_grads,
+        lambda: linear(good[0], good)[0]._children[0]._children, lambda: setattr(good[0][0], "_children", (x[0], "a")),
+        lambda: pow(x[0], 2, 3), lambda: rmsnorm([Value(0.0)]), lambda: Value(1.0, (x[0],), (10**400,)).backward(),
+    ):
+        try:
+            f()
+        except (ArithmeticError, ValueError, TypeError, AttributeError, IndexError):
+            pass
+
+def measure():
+    gc.collect()
+    return sys.getrefcount(Value), tracemalloc.get_traced_memory()[0]
+
+for _ in range(50):
+    attempt()
+tracemalloc.start()
+attempt()
+nodes, memory = measure()
+for _ in range(1000):
+    attempt()
+after = measure()
+print(after[0] - nodes, after[1] - memory)
+""")
+    nodes, memory = map(int, out.split())
+    assert nodes == 0
+    assert memory < 16_000  # less than one block in each round

@@ -61,6 +61,9 @@ def test_large_int_gradients_stay_exact(layer):
     y = x * (2**52) * (2**40)
     y.backward()
     assert exact(x.grad) == f"int {2**92}"
+    x.grad = 2**53
+    (x * 1).backward()
+    assert exact(x.grad) == f"int {2**53 + 1}"
 
 
 @pytest.mark.parametrize(

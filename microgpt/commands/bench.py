@@ -5,6 +5,7 @@ import sys
 
 from microgpt import bench
 from microgpt.commands import Usage, load, note, whole
+from microgpt.config import GPTConfig
 
 DESCRIPTION = (
     "Time one training step of each engine against the pure reference, with Python's garbage collector on and off. A result "
@@ -17,6 +18,9 @@ def configure(parser):
         "--data", metavar="DATA", default="names", help="the text file to train on, as for train (default: %(default)s)"
     )
     parser.add_argument("--rounds", type=whole, metavar="N", default=3, help="measurements of each (default: %(default)s)")
+    parser.add_argument(
+        "--n-embd", type=whole, metavar="N", nargs="+", default=[16, 32], help="widths of the models (default: 16 32)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
@@ -25,11 +29,16 @@ def run(arguments):
         raise Usage("--rounds must be at least 1")
     if arguments.data == "-":
         raise Usage("--data must be a file: every measurement reads it again in a process of its own")
+    for n_embd in arguments.n_embd:
+        try:
+            GPTConfig(n_embd=n_embd)
+        except ValueError as error:
+            raise Usage(f"--n-embd: {error}") from None
     load(arguments.data)  # what is wrong with it is said once, here
     machine = bench.machine()
     if not arguments.json:
         print("\n".join(f"{name:15} {fact}" for name, fact in machine.items()), "\n", flush=True)
-    rows = bench.compare(bench.default_cases(), arguments.data, rounds=arguments.rounds, note=note)
+    rows = bench.compare(bench.cases_of(*arguments.n_embd), arguments.data, rounds=arguments.rounds, note=note)
     note("")
     if arguments.json:
         print(json.dumps({"machine": machine, "rows": [{**row._asdict(), "case": row.case._asdict()} for row in rows]}))

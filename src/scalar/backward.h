@@ -77,7 +77,7 @@ static inline int accumulate(Node *child, const Node *node, int local_slot)
         return accumulate_objects(child, slot_get(node, local_slot), slot_get(node, GRAD));
     if (flags & IS_INT(GRAD) && flags & IS_INT(local_slot)) {
         double sum = child->f.slot[GRAD].number + (product + 0.0); /* an int has no -0.0 */
-        if (child->f.flags & IS_INT(GRAD) && (fabs(product) >= LARGEST_INT || fabs(sum) > LARGEST_INT))
+        if (child->f.flags & IS_INT(GRAD) && (fabs(product) >= LARGEST_INT || fabs(sum) >= LARGEST_INT))
             return accumulate_objects(child, slot_get(node, local_slot), slot_get(node, GRAD));
         child->f.slot[GRAD].number = sum;
     } else {

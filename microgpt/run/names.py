@@ -1,0 +1,104 @@
+"""What the names in a script mean: which are bound where, and so which of them are surely Python's own `sum` or `math.exp`.
+
+The answers are for the whole script, scopes set aside: a name that is bound anywhere counts as the script's own everywhere. That
+refuses more than it must, and never too little.
+"""
+
+import ast
+import builtins
+import math
+from collections import defaultdict
+
+BUILTINS = frozenset(dir(builtins))
+
+
+class Names:
+    """The names a script binds.
+
+    bound: name -> lines that bind it, class bodies left out (what they bind is seen only as an attribute).
+    imported: name -> the module, or `module.name`, that every binding of it imports.
+    attributes: (name or None, attribute) -> lines that set or delete `name.attribute`; None for any other expression.
+    """
+
+    def __init__(self, tree):
+        self.bound, self.imported, self.attributes = defaultdict(list), {}, defaultdict(list)
+        self.star_imports, self.keywords, self.modules = [], set(), set()
+        self._imports = defaultdict(list)
+        self._visit(tree, in_class=False)
+        for name, sources in self._imports.items():
+            if len(sources) == len(self.bound[name]) and len(set(sources)) == 1:
+                self.imported[name] = sources[0]
+
+    def _bind(self, name, node, in_class):
+        if not in_class:
+            self.bound[name].append(node.lineno)
+
+    def _visit(self, node, in_class):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            self._bind(node.name, node, in_class)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            self._bind(node.id, node, in_class)
+        elif isinstance(node, ast.arg):
+            self._bind(node.arg, node, False)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            self._import(node, in_class)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            self._bind(node.name, node, in_class)
+        elif isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name:
+            self._bind(node.name, node, in_class)
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            self._bind(node.rest, node, in_class)
+        elif isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            self.attributes[node.value.id if isinstance(node.value, ast.Name) else None, node.attr].append(node.lineno)
+        elif isinstance(node, ast.Call):
+            self.keywords.update(keyword.arg for keyword in node.keywords)
+            if isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr") and len(node.args) > 1:
+                self._setattr(node)
+        body = isinstance(node, ast.ClassDef)
+        function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.GeneratorExp))
+        for child in ast.iter_child_nodes(node):
+            self._visit(child, (body and child in node.body) or (in_class and not body and not function))
+
+    def _setattr(self, call):
+        target, attribute = call.args[:2]
+        name = target.id if isinstance(target, ast.Name) else None
+        self.attributes[name, attribute.value if isinstance(attribute, ast.Constant) else "*"].append(call.lineno)
+
+    def _import(self, node, in_class):
+        for alias in node.names:
+            if isinstance(node, ast.ImportFrom):
+                source = f"{'.' * node.level}{node.module or ''}.{alias.name}"
+                self.modules.add(source.rsplit(".", 1)[0])
+            else:
+                source = alias.name if alias.asname else alias.name.split(".")[0]
+                self.modules.add(alias.name)
+            if alias.name == "*" and node.module == "math":
+                for name in dir(math):
+                    if not name.startswith("_"):
+                        self._bind(name, node, in_class)
+                        self._imports[name].append(f"math.{name}")
+                continue
+            if alias.name == "*":
+                self.star_imports.append((node.module, node.lineno))
+                continue
+            name = alias.asname or alias.name.split(".")[0]
+            self._bind(name, node, in_class)
+            if not in_class:
+                self._imports[name].append(source)
+
+    def is_builtin(self, name):
+        """Whether `name` is Python's own everywhere in the script."""
+        return name in BUILTINS and not self.bound.get(name)
+
+    def math(self, node):
+        """`exp` for an expression that surely is math.exp, however it was imported, else None."""
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            return node.attr if self.imported.get(node.value.id) == "math" else None
+        if isinstance(node, ast.Name):
+            module, _, name = self.imported.get(node.id, "").rpartition(".")
+            return name if module == "math" else None
+        return None
+
+    def imports(self, module):
+        """Whether the script imports `module` or something inside it."""
+        return any(name == module or name.startswith(module + ".") for name in self.modules)

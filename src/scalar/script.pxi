@@ -1,0 +1,126 @@
+# For `microgpt run` (microgpt/run/): lines and loops of a script, done in C on the script's own lists; included by scalar.pyx.
+# Each returns None, or leaves iterations to the script, where script.h has no fast way. They are not part of the API.
+
+cdef extern from "scalar/script.h":
+    enum:
+        GRAD_KEPT, GRAD_INT_ZERO, GRAD_FLOAT_ZERO
+    ctypedef struct AdamLine:
+        double beta1, rest1, beta2, rest2, correction1, correction2, lr, eps
+        int leaves
+    int c_script_vouch "script_vouch" () except -1
+    object c_script_add "script_add" (object x, object y)
+    object c_script_relu "script_relu" (object x, object exponent)
+    object c_script_logits "script_logits" (object q, object keys, Py_ssize_t dim, double divisor)
+    object c_script_mix "script_mix" (object weights, object values, Py_ssize_t dim)
+    Py_ssize_t c_script_adam "script_adam" (
+        object params, object m, object v, Py_ssize_t i, Py_ssize_t end, const AdamLine *line) except -1
+    Py_ssize_t c_script_descent "script_descent" (
+        object params, Py_ssize_t i, Py_ssize_t end, double lr, int moves, int leaves)
+
+
+def script_vouch():
+    """Take Value's attributes as they are now for those that it came with: they have been changed, but not in what they mean."""
+    c_script_vouch()
+
+
+def script_linear(x, w):
+    """[sum(wi * xi for wi, xi in zip(row, x)) for row in w], or None."""
+    return linear_nodes(x, w)
+
+
+def script_softmax(logits):
+    """The reference's softmax, or None where it is not plain Values or would raise."""
+    try:
+        return softmax_nodes(logits)
+    except ArithmeticError:
+        return None
+
+
+def script_rmsnorm(x):
+    """The reference's rmsnorm, or None where it is not plain Values or would raise."""
+    try:
+        return rmsnorm_nodes(x)
+    except ArithmeticError:
+        return None
+
+
+def script_add(x, y):
+    """[a + b for a, b in zip(x, y)], or None."""
+    return c_script_add(x, y)
+
+
+def script_relu(x, exponent=None):
+    """[xi.relu() for xi in x], or with ** exponent, or None."""
+    try:
+        return c_script_relu(x, exponent)
+    except ArithmeticError:
+        return None
+
+
+def script_logits(q, keys, dim, divisor):
+    """[sum(q[j] * keys[t][j] for j in range(dim)) / divisor for t in range(len(keys))], or None. dim None: len(q)"""
+    if type(divisor) is not float or type(q) is not list:
+        return None
+    if dim is None:  # zip(q, key) stops with the shorter one: only the case of equal lengths is done here
+        dim = len(q)
+        for key in keys:
+            if type(key) is not list or len(key) != dim:
+                return None
+    elif type(dim) is not int or dim < 1:
+        return None
+    return c_script_logits(q, keys, dim, divisor)
+
+
+def script_mix(weights, values, dim):
+    """[sum(weights[t] * values[t][j] for t in range(len(values))) for j in range(dim)], or None."""
+    return c_script_mix(weights, values, dim) if type(dim) is int and dim > 0 else None
+
+
+cdef double plain_number(number) except? -1.0:
+    """A float or int as a double; TypeError for anything else, whose arithmetic may be its own."""
+    if type(number) is not float and type(number) is not int:
+        raise TypeError()
+    return number
+
+
+def script_adam(params, m, v, hyper, leaves):
+    """The iterations of `for i, p in enumerate(params)` in an Adam loop that are left to Python, having done the others.
+
+    params: a list. hyper: a function that returns beta1, 1 - beta1, beta2, 1 - beta2, both bias corrections, the learning rate and eps, called
+    once. leaves: what an iteration leaves in p.grad. The last iteration is always Python's, so that the loop's variables end
+    as they should; so is any that meets an unusual number, which then raises what it should.
+    """
+    cdef AdamLine line
+    cdef Py_ssize_t i = 0, n
+    if type(m) is not list or type(v) is not list:
+        yield from enumerate(params)
+        return
+    n = len(params)
+    try:
+        numbers = [plain_number(number) for number in hyper()]
+        line.beta1, line.rest1, line.beta2, line.rest2 = numbers[0], numbers[1], numbers[2], numbers[3]
+        line.correction1, line.correction2, line.lr, line.eps = numbers[4], numbers[5], numbers[6], numbers[7]
+        line.leaves = leaves
+    except Exception:  # the loop's own lines will say it
+        yield from enumerate(params)
+        return
+    while i < n:
+        i = c_script_adam(params, m, v, i, n - 1, &line)
+        yield i, params[i]
+        i += 1
+
+
+def script_descent(params, hyper, leaves):
+    """The same for `p.data -= lr * p.grad; p.grad = 0`. hyper returns lr, or is None where only gradients are set."""
+    cdef Py_ssize_t i = 0, n = len(params)
+    cdef double lr = 0.0
+    cdef int moves = hyper is not None, left = leaves
+    try:
+        lr = plain_number(hyper()) if moves else 0.0
+    except Exception:
+        yield from enumerate(params)
+        return
+    while i < n:
+        i = c_script_descent(params, i, n - 1, lr, moves, left)
+        yield i, params[i]
+        i += 1

@@ -1,0 +1,30 @@
+"""`microgpt run` on the scripts of tests/scripts/ as users edit them: the same output as Python's, and the expected things compiled."""
+
+import re
+
+import pytest
+from run_edits import EDITS
+from scripts_under import RUN, SCRIPTS, start
+
+PLACE = re.compile(r"^microgpt run: script\.py:\d+: (.*?)(?: with its own .*)?: (compiled|left alone: .*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_edited_script(name, tmp_path):
+    script, edits, expected, reasons = EDITS[name]
+    source = (SCRIPTS / f"{script}.py").read_text()
+    for old, new in edits:
+        assert old in source, f"the script has no {old!r} to edit"
+        source = source.replace(old, new)
+    (tmp_path / "script.py").write_text(source)
+    arguments = ("script.py", "1" if script == "first" else "2", "1")
+    python, run = start(tmp_path, *arguments), start(tmp_path, *RUN, "--explain", *arguments)
+    assert run.stdout == python.stdout
+    assert run.returncode == python.returncode
+    assert run.stderr.splitlines()[-1:] == python.stderr.splitlines()[-1:] or not python.returncode
+    places = PLACE.findall(run.stderr)
+    assert {what for what, verdict in places if verdict == "compiled"} == set(expected)
+    left_alone = "\n".join(f"{what}: {verdict}" for what, verdict in places if verdict != "compiled")
+    assert all(reason in left_alone for reason in reasons)
+    assert left_alone or not reasons
+    assert reasons or not left_alone
