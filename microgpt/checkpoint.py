@@ -10,7 +10,6 @@ run has also what it takes to go on: see `Progress`. Nothing in a file is truste
 import json
 import math
 import os
-import platform
 import stat
 import sys
 from array import array
@@ -67,6 +66,8 @@ class Checkpoint(NamedTuple):
 
 def write(path, checkpoint):
     """Write a Checkpoint to the file `path`, all of it or nothing. CheckpointError for weights that are not finite."""
+    import platform
+
     import safetensors
 
     from microgpt import __version__

@@ -1,6 +1,5 @@
 """Training: one random generator shuffles the documents, draws the weights and later samples; an engine does the steps."""
 
-import hashlib
 import math
 import os
 import random
@@ -108,6 +107,8 @@ class Run:
 
     def fingerprint(self):
         """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
+        import hashlib
+
         digest = hashlib.sha256()
         for corpus in (self.corpus, self.held_out):
             if corpus is not None:

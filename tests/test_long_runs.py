@@ -6,6 +6,7 @@ import math
 import os
 import random
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import time
 import pytest
 
 import microgpt
-from microgpt import EvalConfig, GPTConfig, TrainConfig
+from microgpt import EvalConfig, GPTConfig, TrainConfig, history
 
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia", "amelia", "harper", "evelyn", "abigail"]
 SMALL = ["--n-embd", "8", "--n-head", "2"]
@@ -110,8 +111,9 @@ def test_changed_options_are_refused(folder):
 def test_fine_tuning(folder):
     succeed("train", "docs.txt", "--steps", 40, "--out", "base", *SMALL)
     (folder / "more.txt").write_text("mimi\nlila\nsoso", encoding="utf-8")
-    succeed("train", "more.txt", "--steps", 20, "--init", "base", "--out", "tuned")
-    expected = microgpt.train(["mimi", "lila", "soso"], training=TrainConfig(num_steps=20), init="base").model.params
+    printed = succeed("train", "more.txt", "--init", "base", "--out", "tuned")
+    assert "step 1000 / 1000 |" in printed  # its training's settings are not the base's
+    expected = microgpt.train(["mimi", "lila", "soso"], init="base").model.params
     assert bytes(microgpt.load("tuned").params) == bytes(expected)
     (folder / "more.txt").write_text("zoë", encoding="utf-8")
     assert "the character 'z' (U+007A) is not in the model's vocabulary; it knows 'abegh" in fail("train", "more.txt", "--init", "base")
@@ -163,6 +165,7 @@ def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number):
     assert "inference" not in out
     run = microgpt.training.start(DOCS, resume="the run")
     assert len(run.losses) == done
+    assert shlex.split(found[2])[1:] == ["train", "docs.txt", *map(str, options), "--resume", "the run"]
     expected = microgpt.train(
         DOCS, run.model.config, run.training, callback=lambda step: step.step == done
     )
@@ -276,7 +279,7 @@ def test_patience():
     assert run.finished and run.stopped_early and len(run.losses) < 2000
     steps = [step for step, _ in run.val_losses]
     assert steps[-1] == len(run.losses) == run.best[0] + 30
-    assert microgpt.history.summary(run)[-1] == "stopped early: no better held-out loss in 3 evaluations"
+    assert history.summary(run)[-1] == "stopped early: no better held-out loss in 3 evaluations"
 
 
 def test_the_log_and_the_summary(folder):
@@ -328,7 +331,7 @@ def test_inspect(folder):
     assert facts["documents"] == "12, 1 of them repeat another"
     assert facts["characters"] == "79, 15 different: 'abeghilmnoprsvy'; 3 occur only once"
     assert facts["lengths"] == "3 to 20 characters, median 6, 99% have at most 8"
-    assert facts["block_size 16"] == "cuts 8.3% of the documents; 5.6% of the text is never learned"
+    assert facts["block_size 16"] == "cuts 8.3% of the documents; 5.5% of the text is never learned"
     assert facts["suggestion"].startswith("--block-size 9, which cuts 8.3%")
     run = microgpt.training.start([*DOCS, "emma", "a" * 20], GPTConfig(n_embd=8, n_head=2))
     assert facts["parameters"] == f"{run.model.num_params:,}"
@@ -345,6 +348,7 @@ def test_inspect(folder):
         (["--n-embd", "16", "--n-head", "3"], "--n-embd 16 is not divisible by --n-head 3: every head needs the same width"),
         (["--n-embd", "16", "--n-head", "32"], "--n-embd 16 is not divisible by --n-head 32: every head needs the same width"),
         (["--temperature", "0"], None),
+        (["--learning-rate", "5", "--steps", "1000"], "training diverged at step "),
         (["--learning-rate", "1e200"], "training diverged at step 2 of 2: "),
         (["--val-fraction", "0.99"], "of 10 documents a --val-fraction of 0.99 leaves none to train on"),
     ],

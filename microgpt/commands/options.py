@@ -76,13 +76,16 @@ def _show(value):
 def settings(arguments, saved=None):
     """GPTConfig, TrainConfig, EvalConfig and temperature: the preset's, with the fields that options replace.
 
-    saved: the Checkpoint that the run starts from. Where no preset is given its settings stand in for the preset's.
+    saved: the Checkpoint that the run starts from. Where no preset is given, its model's settings stand in for the preset's, and
+    all its settings where that run is resumed.
     """
     preset = preset_of(arguments, saved)
     config, training, temperature = PRESETS[preset]
     evaluation = EvalConfig()
     if saved is not None and arguments.preset is None:
-        config, training, evaluation = saved.config, saved.training or training, saved.evaluation or evaluation
+        config = saved.config
+        if arguments.resume and saved.progress:
+            training, evaluation = saved.training, saved.evaluation
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     try:
         configs = [
