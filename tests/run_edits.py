@@ -62,6 +62,13 @@ EDITS = {
     "loss printed from a float gradient": ("current", [("    loss.backward()\n", "    loss.backward()\n    print(params[0].grad, params[9].grad)\n")],
                                            ALL, []),
 
+    "copied and pickled": ("current", [
+        ("    loss.backward()\n", "    import copy, pickle\n    loss.backward()\n    twin = copy.deepcopy(params[:3] + [params[0] * 2])\n"
+         "    print(twin[3].data, twin[3]._children[0] is twin[0], twin[0].grad, pickle.loads(pickle.dumps(params[5], 2)).data)\n"
+         "    print(type(twin[0]) is Value, isinstance(copy.copy(loss), Value), copy.copy(loss)._local_grads)\n")], ALL, []),
+    "written as a program": ("in_main", [], ALL - {"Value", "rmsnorm", "relu"} | {"Scalar", "zeroed gradients"}, ["rmsnorm"]),
+    "written with objects": ("trainer", [], ALL - {"relu", "vector add"} | {"zeroed gradients"}, []),
+
     # ---- other models ----------------------------------------------------------------------------------------------------------
     "two layers of eight heads": ("current", [("= 1, 16, 16, 4", "= 2, 16, 5, 8")], ALL, []),
     "tanh method": ("current", [
@@ -158,6 +165,7 @@ EDITS = {
         ("    def backward(self):", '    def tanh(self):\n        t = math.tanh(self.data)\n        out = Value(t, (self,), "tanh")\n\n'
          "        def _backward():\n            self.grad += (1 - t**2) * out.grad\n\n        out._backward = _backward\n        return out\n\n    def backward(self):"),
         ("[xi.relu() ** 2 for xi in x]", "[xi.tanh() for xi in x]")], ALL - {"relu"}, []),
+    "a perceptron": ("perceptron", [], {"Value", "gradient descent", "zeroed gradients"}, []),
     "first, looked into": ("first", [("    loss.backward()\n", "    loss.backward()\n    print(len(loss._prev))\n")], set(), ["_prev"]),
     "first, another closure": ("first", [("self.grad += (1 / self.data) * out.grad", "self.grad += out.grad / self.data")], set(), ["log"]),
 }

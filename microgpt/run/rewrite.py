@@ -157,7 +157,9 @@ class Rewriter(ast.NodeTransformer):
         return node
 
     def visit_ListComp(self, node):
-        result = vectors.compiled_comprehension(node, self.unifier, self.found.reference)
+        result = None
+        if not self.in_class_body:  # where a comprehension's inside does not see the names around it
+            result = vectors.compiled_comprehension(node, self.unifier, self.found.reference)
         if result is None:
             return self.generic_visit(node)
         self.report.compiled(node.lineno, result[0])
