@@ -12,6 +12,7 @@ import sys
 from microgpt import __version__
 from microgpt.commands import COMMANDS, Failure, Usage
 from microgpt.data import DataError
+from microgpt.engines import EngineError
 from microgpt.training import DivergenceError
 
 
@@ -29,7 +30,7 @@ def main(argv=None):
     except BrokenPipeError:  # the reader has seen enough, as in `microgpt train | head`
         _settle_output()
         return 1
-    except (Failure, DataError, DivergenceError) as error:
+    except (Failure, DataError, DivergenceError, EngineError) as error:
         return _fail(error, 1)
     except OSError as error:
         # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)

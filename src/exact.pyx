@@ -9,6 +9,7 @@ from random import Random
 from threading import Lock
 
 from microgpt import sampling
+from microgpt.engines import EngineError
 
 from libc.math cimport isfinite
 from libc.stddef cimport size_t
@@ -102,7 +103,7 @@ cdef const Kernels *kernels_named(str name) except NULL:
         if kernels_at(i).isa.decode() == (name or names[0]) and kernels_supported(kernels_at(i)):
             return kernels_at(i)
         i += 1
-    raise ValueError(f"MICROGPT_ISA is {name!r}; this machine and this build have {', '.join(names)}")
+    raise EngineError(f"MICROGPT_ISA is {name!r}; this machine and this build have {', '.join(names)}")
 
 
 cdef dict agreed = {}  # instruction set -> did the C library pass the self-test with it
@@ -110,7 +111,7 @@ cdef dict agreed = {}  # instruction set -> did the C library pass the self-test
 
 cdef bint vectors_for(const Kernels *kernels, str choice) except -1:
     if choice not in ("", "vector", "plain"):
-        raise ValueError(f"MICROGPT_LIBM must be vector or plain, not {choice!r}")
+        raise EngineError(f"MICROGPT_LIBM must be vector or plain, not {choice!r}")
     if choice:
         return choice == "vector"
     isa = kernels.isa.decode()

@@ -1,5 +1,6 @@
 """The exact engine against the pure Python one, bit by bit, on each instruction set and with each way to exp and pow."""
 
+import math
 import os
 import random
 import struct
@@ -116,6 +117,41 @@ def test_every_gradient(on_path, config, docs, seed):
         assert bits(got_gradients) == bits(gradients), path
 
 
+def test_gradients_of_huge_weights(on_path):
+    """Here infinities and NaN come up on the way to a finite loss: relu stops them, and no position sees those after it."""
+    docs, vocab_size, seen = ["abca"], 4, 0
+    for seed in range(400):
+        rng = random.Random(seed)
+        config = GPTConfig(n_embd=4, n_head=rng.choice([1, 2, 4]), block_size=5, activation=rng.choice(["relu", "relu2"]))
+        params = fresh(config, vocab_size, seed)
+        starts, at = {}, 0
+        for name, (rows, columns) in config.shapes(vocab_size).items():
+            starts[name] = at, at + rows * columns
+            at += rows * columns
+        for _ in range(rng.randint(1, 4)):
+            name = rng.choice(["layer0.attn_wk", "layer0.attn_wq", "layer0.attn_wv", "layer0.mlp_fc1", "layer0.mlp_fc1", "wte"])
+            first, size = rng.randrange(starts[name][0], starts[name][1], 4), rng.choice([1.0, 1e100, 1e154, 1e300, 1.7e308])
+            for i in range(first, first + rng.choice([1, 4])):
+                params[i] = rng.choice([-1, 1]) * size
+        engine = engines.create("python", config, vocab_size, memoryview(params))
+        document = Corpus(docs, Tokenizer.from_docs(docs))[0]
+        try:
+            loss = reference.document_loss(document, engine.matrices, config)
+        except (ArithmeticError, ValueError):
+            continue
+        if not math.isfinite(loss.data):
+            continue
+        loss.backward()
+        gradients = [str(float(value.grad)) for value in engine.values]  # NaN has no sign here
+        seen += "nan" in gradients
+        for path in PATHS:
+            on_path(*path)
+            network = _exact.Network(config, vocab_size, params)
+            assert network.backward(document, TrainConfig()) == loss.data, (seed, path)
+            assert list(map(str, network.gradients)) == gradients, (seed, path)
+    assert seen > 3
+
+
 @few
 @given(models(), documents, st.sampled_from([0.0, 1e-5, 0.01, 0.3]), st.integers(0, 2**32))
 def test_a_few_steps(on_path, config, docs, rate, seed):
@@ -144,6 +180,27 @@ def test_extremes_end_as_in_the_reference(on_path, config, docs, rate, std, seed
     for path in PATHS:
         on_path(*path)
         assert outcome("exact", config, docs, training, seed) == expected, path
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_gradient_whose_square_overflows(on_path, seed):
+    """Adam stops there, in the middle: the parameters before it are updated, the others not."""
+    docs, results = ["abcab"], []
+    config, training = GPTConfig(n_embd=8, n_head=2, block_size=6), TrainConfig(num_steps=2)
+    tokenizer = Tokenizer.from_docs(docs)
+    for engine, path in [("python", PATHS[0])] + [("exact", path) for path in PATHS]:
+        on_path(*path)
+        params, losses = fresh(config, tokenizer.vocab_size, seed), []
+        start = config.num_params(tokenizer.vocab_size) - 12 * 8 * 8 + 2 * 8 * 8
+        for i in range(seed, 64, 9):  # some of attn_wv are huge, and attn_wo tiny enough: the loss does not notice
+            params[start + i] *= 1e200
+        for i in range(start + 64, start + 128):
+            params[i] *= 1e-200
+        made = engines.create(engine, config, tokenizer.vocab_size, memoryview(params))
+        with pytest.raises(OverflowError) as caught:
+            made.train(Corpus(docs, tokenizer), range(2), training, losses)
+        results.append((bits(params), losses, str(caught.value)))
+    assert all(result == results[0] for result in results)
 
 
 @pytest.mark.parametrize("rate", [1.0, 30.0, 1e3, 1e8, 1e20, 1e77, 1e150, 1e200, 1e300])

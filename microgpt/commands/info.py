@@ -1,37 +1,30 @@
 """microgpt info: which version this is, on what it runs and what it was built with."""
 
-import importlib
 import platform
 
-from microgpt import __version__, engines
+from microgpt import __version__, _exact, engines
 
-DESCRIPTION = "Say which version this is, on what it runs and what it was built with."
+DESCRIPTION = (
+    "Say which version this is, on what it runs and how the exact engine computes here. The environment variables MICROGPT_ISA "
+    "(one of the instruction sets shown) and MICROGPT_LIBM (vector or plain) choose for it."
+)
 
 
 def configure(parser):
-    pass
+    pass  # it has no options
 
 
 def run(arguments):
+    exact = _exact.info()
+    libm = {"vector": "in vectors, checked against the C library", "plain": "by the C library"}[exact["libm"]]
     facts = {
         "microgpt": __version__,
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         "platform": platform.platform(),
+        "compiler": exact["compiler"],
+        "engines": ", ".join(engines.ENGINES),
+        "instruction set": f"{exact['isa']} (there are {', '.join(exact['isas'])})",
+        "exp and pow": libm,
     }
-    available = []
-    for name in engines.ENGINES:
-        try:
-            importlib.import_module(f"microgpt.engines.{name}")
-            available.append(name)
-        except ImportError:
-            pass
-    facts["engines"] = ", ".join(available)
-    try:
-        compiled = importlib.import_module("microgpt._exact").info()
-    except ImportError:
-        pass
-    else:
-        facts.update(compiled)
-    width = max(map(len, facts))
     for name, fact in facts.items():
-        print(f"{name:{width}}  {fact}")
+        print(f"{name:16} {fact}")

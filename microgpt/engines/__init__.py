@@ -15,6 +15,10 @@ ENGINES = ("python", "graph", "exact")
 DEFAULT = "exact"
 
 
+class EngineError(ValueError):
+    """An engine cannot be had as it was asked for."""
+
+
 class Engine(ABC):
     """One model's forward pass, backward pass and update. It holds Adam's moments; the parameters are the model's own.
 
@@ -74,6 +78,6 @@ def check_finite(loss):
 def create(name, config, vocab_size, params):
     """The engine called `name`, working on the flat parameter buffer `params`."""
     if name not in ENGINES:
-        raise ValueError(f"there is no engine {name!r}; choose from {', '.join(ENGINES)}")
+        raise EngineError(f"there is no engine {name!r}; choose from {', '.join(ENGINES)}")
     module = importlib.import_module(f"microgpt.engines.{name}")
     return module.ENGINE(config, vocab_size, params)
