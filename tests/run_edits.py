@@ -30,6 +30,20 @@ EDITS = {
          "def __init__(self, data: float, children: tuple = (), local_grads: tuple = ()) -> None:"),
         ("self.grad = 0  #", "self.grad: float = 0  #"), ("def linear(x, w):", "def linear(x: list, w: list) -> list:"),
         ("    ms = sum", "    ms: Value = sum"), ("        m_hat = ", "        m_hat: float = ")], ALL, []),
+    "floats": ("current", [("self.grad = 0  #", "self.grad = 0.0  #"), ("        self.grad = 1\n", "        self.grad = 1.0\n"),
+                           ("(1, 1)", "(1.0, 1.0)"),
+                           ("    loss.backward()\n", "    loss.backward()\n    a, b = Value(2), Value(3)\n    c = a * b + a\n    print(a.grad)\n"
+                            "    c.backward()\n    print(a.grad, b.grad, c.grad, c._local_grads, c.data)\n")], ALL, []),
+    "a float gradient": ("current", [("self.grad = 0  #", "self.grad = 0.0  #"),
+                                     ("    loss.backward()\n", "    loss.backward()\n    a, b = Value(2), Value(3)\n    c = a * b + a\n    print(a.grad)\n"
+                                      "    c.backward()\n    print(a.grad, b.grad, c.grad, c._local_grads, c.data)\n")], ALL, []),
+    "float ones": ("current", [("(1, 1)", "(1.0, 1.0)"),
+                               ("    loss.backward()\n", "    loss.backward()\n    a, b = Value(2), Value(3)\n    c = a * b + a\n    print(a.grad)\n"
+                                "    c.backward()\n    d = linear([Value(1), a], [[params[0], params[1]]])[0]\n    d.backward()\n"
+                                "    print(a.grad, b.grad, c.grad, c._local_grads, c.data, d._children[1].grad, d._children[0].grad)\n")], ALL, []),
+    "a float root": ("current", [("        self.grad = 1\n", "        self.grad = 1.0\n"),
+                                 ("    loss.backward()\n", "    loss.backward()\n    a, b = Value(2), Value(3)\n    c = a * b + a\n    print(a.grad)\n"
+                                  "    c.backward()\n    print(a.grad, b.grad, c.grad, c._local_grads, c.data)\n")], ALL, []),
     "wrapped with if": ("current", [("        other = other if isinstance(other, Value) else Value(other)\n",
                                      "        if not isinstance(other, Value):\n            other = Value(other)\n")], ALL, []),
     "e computed once": ("current", [
