@@ -20,6 +20,7 @@ cdef extern from "scalar/functions.h":
         pass
     enum:
         DATA, GRAD, ODD
+    unsigned start_grad
     int value_type_ready(PyTypeObject *type) except -1
     bint node_is_strange(const Node *node)
     object slot_get(const Node *node, int slot)
@@ -61,7 +62,7 @@ cdef class Value:
             fallback().init(self, data, children, local_grads)
             return
         slot_set(<Node *> self, DATA, data)
-        slot_set(<Node *> self, GRAD, 0)
+        slot_set(<Node *> self, GRAD, 0 if start_grad else 0.0)
         node_set_edges(<Node *> self, children, local_grads)
 
     @property

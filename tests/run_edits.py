@@ -30,6 +30,20 @@ EDITS = {
          "def __init__(self, data: float, children: tuple = (), local_grads: tuple = ()) -> None:"),
         ("self.grad = 0  #", "self.grad: float = 0  #"), ("def linear(x, w):", "def linear(x: list, w: list) -> list:"),
         ("    ms = sum", "    ms: Value = sum"), ("        m_hat = ", "        m_hat: float = ")], ALL, []),
+    "floats": ("current", [("self.grad = 0  #", "self.grad = 0.0  #"), ("        self.grad = 1\n", "        self.grad = 1.0\n"),
+                           ("(1, 1)", "(1.0, 1.0)"),
+                           ("    loss.backward()\n", "    loss.backward()\n    a, b = Value(2), Value(3)\n    c = a * b + a\n    print(a.grad)\n"
+                            "    c.backward()\n    print(a.grad, b.grad, c.grad, c._local_grads, c.data)\n")], ALL, []),
+    "a float gradient": ("current", [("self.grad = 0  #", "self.grad = 0.0  #"),
+                                     ("    loss.backward()\n", "    loss.backward()\n    a, b = Value(2), Value(3)\n    c = a * b + a\n    print(a.grad)\n"
+                                      "    c.backward()\n    print(a.grad, b.grad, c.grad, c._local_grads, c.data)\n")], ALL, []),
+    "float ones": ("current", [("(1, 1)", "(1.0, 1.0)"),
+                               ("    loss.backward()\n", "    loss.backward()\n    a, b = Value(2), Value(3)\n    c = a * b + a\n    print(a.grad)\n"
+                                "    c.backward()\n    d = linear([Value(1), a], [[params[0], params[1]]])[0]\n    d.backward()\n"
+                                "    print(a.grad, b.grad, c.grad, c._local_grads, c.data, d._children[1].grad, d._children[0].grad)\n")], ALL, []),
+    "a float root": ("current", [("        self.grad = 1\n", "        self.grad = 1.0\n"),
+                                 ("    loss.backward()\n", "    loss.backward()\n    a, b = Value(2), Value(3)\n    c = a * b + a\n    print(a.grad)\n"
+                                  "    c.backward()\n    print(a.grad, b.grad, c.grad, c._local_grads, c.data)\n")], ALL, []),
     "wrapped with if": ("current", [("        other = other if isinstance(other, Value) else Value(other)\n",
                                      "        if not isinstance(other, Value):\n            other = Value(other)\n")], ALL, []),
     "e computed once": ("current", [
@@ -61,6 +75,13 @@ EDITS = {
         ("* p.grad**2", "* g**2"), ("* p.grad\n", "* g\n"), ("p.grad = 0\n", "p.grad = 0.0\n")], ALL, []),
     "loss printed from a float gradient": ("current", [("    loss.backward()\n", "    loss.backward()\n    print(params[0].grad, params[9].grad)\n")],
                                            ALL, []),
+
+    "copied and pickled": ("current", [
+        ("    loss.backward()\n", "    import copy, pickle\n    loss.backward()\n    twin = copy.deepcopy(params[:3] + [params[0] * 2])\n"
+         "    print(twin[3].data, twin[3]._children[0] is twin[0], twin[0].grad, pickle.loads(pickle.dumps(params[5], 2)).data)\n"
+         "    print(type(twin[0]) is Value, isinstance(copy.copy(loss), Value), copy.copy(loss)._local_grads)\n")], ALL, []),
+    "written as a program": ("in_main", [], ALL - {"Value", "rmsnorm", "relu"} | {"Scalar", "zeroed gradients"}, ["rmsnorm"]),
+    "written with objects": ("trainer", [], ALL - {"relu", "vector add"} | {"zeroed gradients"}, []),
 
     # ---- other models ----------------------------------------------------------------------------------------------------------
     "two layers of eight heads": ("current", [("= 1, 16, 16, 4", "= 2, 16, 5, 8")], ALL, []),
@@ -158,6 +179,7 @@ EDITS = {
         ("    def backward(self):", '    def tanh(self):\n        t = math.tanh(self.data)\n        out = Value(t, (self,), "tanh")\n\n'
          "        def _backward():\n            self.grad += (1 - t**2) * out.grad\n\n        out._backward = _backward\n        return out\n\n    def backward(self):"),
         ("[xi.relu() ** 2 for xi in x]", "[xi.tanh() for xi in x]")], ALL - {"relu"}, []),
+    "a perceptron": ("perceptron", [], {"Value", "gradient descent", "zeroed gradients"}, []),
     "first, looked into": ("first", [("    loss.backward()\n", "    loss.backward()\n    print(len(loss._prev))\n")], set(), ["_prev"]),
     "first, another closure": ("first", [("self.grad += (1 / self.data) * out.grad", "self.grad += out.grad / self.data")], set(), ["log"]),
 }

@@ -134,6 +134,32 @@ def test_a_gradient_of_another_kind_on_a_leaf_of_a_dot_product(layer):
     assert w[0].grad == 5
 
 
+def test_nothing_of_a_pass_that_took_the_long_way_is_left_behind(layer):
+    x, y = layer.Value(2.0), layer.Value(5.0)
+    z = layer.linear([x * y, y], [[x, y * 2.0]])[0] + 1
+    for value in (x, y, z):
+        value.grad = None if value is not z else 0
+        with pytest.raises(TypeError):
+            z.backward()
+            raise TypeError  # (a gradient of the root is not added to)
+        value.grad = 0
+    for value in (x, y):
+        value.grad = 0
+    z.backward()
+    assert (x.grad, y.grad) != (0, 0)
+
+
+def test_signs_of_zero_in_a_dot_product():
+    def run(layer):
+        x, w = [layer.Value(-0.0), layer.Value(0.0)], [layer.Value(1.0), layer.Value(-1.0)]
+        y = layer.linear(x, [w, w])
+        for value in (*x, *w, y[0]):
+            value.grad = -0.0
+        layer.Value(1.0, (y[0],), (-0.0,)).backward()
+        return [(exact(v.data), exact(v.grad)) for v in (*y, *x, *w, *y[0]._children, *y[0]._children[0]._children)]
+    same(run)
+
+
 def test_matrix_draws_row_by_row(layer):
     rng = random.Random(7)
     rows = layer.matrix(2, 3, 0.5, rng)
@@ -157,6 +183,20 @@ def test_adam(parameters, learning_rate):
             optimizer.step(learning_rate * (1 - step / 4))
             lines += [(exact(float(v.data)), exact(v.grad)) for v in values]
         return lines + [exact(float(x)) for x in (*optimizer.m, *optimizer.v)]
+    same(run)
+
+
+def test_powers_are_those_of_the_c_library():
+    """x*x and 1/x differ from pow(x, 2.0) and pow(x, -1.0) in one of a thousand numbers."""
+    def run(layer):
+        rng = random.Random(1)
+        values = [layer.Value(rng.gauss(0, 1)) for _ in range(10_000)]
+        for value in values:
+            value.grad = rng.gauss(0, 1)
+        optimizer = layer.Adam(values)
+        optimizer.step()
+        powers = [exact((value**exponent).data) for value in values for exponent in (2, -1, 2.0, -1.0)]
+        return [exact(v) for v in optimizer.v], [exact(value.data) for value in values], powers
     same(run)
 
 

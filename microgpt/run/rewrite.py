@@ -157,7 +157,9 @@ class Rewriter(ast.NodeTransformer):
         return node
 
     def visit_ListComp(self, node):
-        result = vectors.compiled_comprehension(node, self.unifier, self.found.reference)
+        result = None
+        if not self.in_class_body:  # where a comprehension's inside does not see the names around it
+            result = vectors.compiled_comprehension(node, self.unifier, self.found.reference)
         if result is None:
             return self.generic_visit(node)
         self.report.compiled(node.lineno, result[0])
@@ -180,7 +182,7 @@ class Rewriter(ast.NodeTransformer):
         self.report.compiled(node.lineno, node.name + (f" with its own {', '.join(own)}" if own else ""))
         slots = ast.literal_eval(found.slots) if found.slots is not None else None
         others = {name: found.attributes[name] for name in COMPILED_ATTRIBUTES if found.attributes.get(name, name) != name}
-        decorator = ast.parse(f"__microgpt_value__({found.missing!r}, {others!r}, {slots!r})", mode="eval").body
+        decorator = ast.parse(f"__microgpt_value__({found.missing!r}, {others!r}, {slots!r}, {found.floats!r})", mode="eval").body
         changed = ast.ClassDef(node.name, [], [], found.own or [ast.Pass()], [vectors.at(node, decorator)])
         if hasattr(node, "type_params"):
             changed.type_params = []

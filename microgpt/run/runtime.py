@@ -28,12 +28,12 @@ def loop(update, yields, params, *arguments):
     return (i for i, _ in pairs) if yields == "indices" else (p for _, p in pairs)
 
 
-def value(missing, attributes, slots):
+def value(missing, attributes, slots, floats):
     """The decorator of the script's Value: returns the compiled class, having put on it what the script's class defines.
 
     The compiled class itself is changed, not a subclass, because results of operators must have the script's methods too. The
     process is the script's, so nobody else sees it. missing: methods the script's class has not got. attributes: the reference's
-    names of attributes -> the script's.
+    names of attributes -> the script's. floats: which of the class's own numbers are floats, see scalar.script_floats.
     """
 
     def replace(made):
@@ -52,6 +52,7 @@ def value(missing, attributes, slots):
             compiled.__slots__ = slots
         compiled.__doc__ = made.__doc__
         compiled.__name__, compiled.__qualname__, compiled.__module__ = made.__name__, made.__qualname__, made.__module__
+        scalar.script_floats(*floats)
         scalar.script_vouch()  # what the compiled functions use is as it was
         return compiled
 

@@ -10,10 +10,10 @@ import signal
 import subprocess
 import sys
 import types
+import warnings
 
 from microgpt.run import runtime
 from microgpt.run.rewrite import rewrite
-
 
 STAYS = ("microgpt.fallback",)
 GIVEN_UP = {}  # modules of this package, kept alive
@@ -64,10 +64,10 @@ def read(path):
 def compiled(source, name):
     """The code of a script and the Report about it; raises SyntaxError or ValueError if it is not Python."""
     plain = compile(source, name, "exec", dont_inherit=True)
-    tree, report = rewrite(ast.parse(source, name), name)
-    if not report.replaced():
-        return plain, report
-    return compile(tree, name, "exec", dont_inherit=True), report
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they have been given once
+        tree, report = rewrite(ast.parse(source, name), name)
+        return compile(tree, name, "exec", dont_inherit=True) if report.replaced() else plain, report
 
 
 def take_over(path, name, arguments):

@@ -66,11 +66,11 @@ CALL_CLOSURES = """
 """
 
 
-def backward_forms(children, loop):
+def backward_forms(children, loop, one="1"):
     """Every order of the statements whose order does not matter."""
     starts = [" topo = []\n visited = set()", " visited = set()\n topo = []"]
     topo = TOPO.format(children=children)
-    ends = [f" build(self)\n self.grad = 1{loop}", f" self.grad = 1\n build(self){loop}"]
+    ends = [f" build(self)\n self.grad = {one}{loop}", f" self.grad = {one}\n build(self){loop}"]
     return [f"def f(self):\n{start}{topo}{end}" for start in starts for end in ends]
 
 
@@ -80,7 +80,10 @@ FIRST_BACKWARD = backward_forms("_prev", CALL_CLOSURES)
 FORMS = {
     name: [form(source) for source in sources]
     for name, sources in {
-        **OPERATORS, **METHODS, "backward": BACKWARD, "first relu": FIRST_RELU, "first backward": FIRST_BACKWARD
+        **OPERATORS, **METHODS, "backward": BACKWARD, "first relu": FIRST_RELU, "first backward": FIRST_BACKWARD,
+        "float __add__": [OPERATORS["__add__"][0].replace("(1, 1)", "(1.0, 1.0)")],
+        "float backward": backward_forms("_children", PROPAGATE, "1.0"),
+        "float first backward": backward_forms("_prev", CALL_CLOSURES, "1.0"),
     }.items()
 }
 
@@ -109,6 +112,7 @@ class ValueClass:
     missing: list = field(default_factory=list)  # those that are not there at all
     own: list = field(default_factory=list)
     slots: ast.expr | None = None
+    floats: list = field(default_factory=lambda: [False, False, False])  # as scalar.script_floats takes them
 
     @property
     def name(self):
@@ -132,8 +136,9 @@ def recognise(node, names):
     defined = {method.name: method for method in methods}
     if len(defined) < len(methods):
         raise NotTheReference("it defines a method twice")
-    attributes, revision = constructor(defined["__init__"], names)
+    attributes, revision, float_grad = constructor(defined["__init__"], names)
     found = ValueClass(node, revision, attributes)
+    found.floats[0] = float_grad
     unifier = Unifier(names, node.name, attributes)
     closures_of = closures.Translator(node.name, attributes) if revision == "first" else None
     for statement in node.body:
@@ -148,7 +153,7 @@ def recognise(node, names):
 
 
 def constructor(init, names):
-    """The attributes that __init__ sets, by the reference's names, and the revision it is of."""
+    """The attributes that __init__ sets, by the reference's names; the revision it is of; whether a gradient starts as a float."""
     init = normal(init, names)
     arguments = [argument.arg for argument in init.args.args]
     if len(arguments) != 4 or init.args.vararg or init.args.kwarg or init.args.kwonlyargs:
@@ -163,12 +168,13 @@ def constructor(init, names):
     if len(set(set_to.values())) < len(init.body):
         raise NotTheReference(f"__init__ (line {init.lineno}) sets an attribute twice")
     defaults = [ast.unparse(default) for default in init.args.defaults][-2:]
-    expected = {data: "data", "0": "grad", children: "_children", third: "_local_grads"}
+    zero = "0.0" if "0.0" in set_to else "0"
+    expected = {data: "data", zero: "grad", children: "_children", third: "_local_grads"}
     if len(init.body) == 4 and set_to.keys() == expected.keys() and defaults == ["()", "()"]:
-        return {theirs: set_to[value] for value, theirs in expected.items()}, "current"
-    expected = {data: "data", "0": "grad", "lambda: None": "_backward", f"set({children})": "_prev", third: "_op"}
+        return {theirs: set_to[value] for value, theirs in expected.items()}, "current", zero == "0.0"
+    expected = {data: "data", zero: "grad", "lambda: None": "_backward", f"set({children})": "_prev", third: "_op"}
     if len(init.body) == 5 and set_to.keys() == expected.keys() and defaults == ["()", "''"] and names.is_builtin("set"):
-        return {theirs: set_to[value] for value, theirs in expected.items()}, "first"
+        return {theirs: set_to[value] for value, theirs in expected.items()}, "first", zero == "0.0"
     raise NotTheReference(f"__init__ (line {init.lineno}) does not set what the reference's sets")
 
 
@@ -241,6 +247,10 @@ def _take_method(found, method, unifier, closures_of):
     code = normal(own, unifier.names)
     first = closures_of is not None and f"first {name}" in FORMS
     forms = [*FORMS.get(name, []), *(FORMS[f"first {name}"] if first else [])]
+    floats = FORMS.get(f"float first {name}" if first else f"float {name}", [])
+    if any(unifier.matches(f, code) for f in floats):
+        found.floats[1 if name == "backward" else 2] = True
+        forms = floats
     if forms and not method.decorator_list and any(unifier.matches(f, code) for f in forms):
         if name not in OPERATORS:
             found.reference.add(name)

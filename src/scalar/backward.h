@@ -116,7 +116,7 @@ static int propagate_dot(Node *dot, uint32_t first, uint32_t end)
             slot_set(dot, LOCAL0, dot->f.slot[GRAD].object);
         else {
             dot->f.slot[LOCAL0].number = 0.0 + dot->f.slot[GRAD].number; /* product[k].grad = 0 + 1 * grad */
-            dot->f.flags |= dot->f.flags & IS_INT(GRAD) ? IS_INT(LOCAL0) : 0;
+            dot->f.flags |= dot->f.flags & IS_INT(GRAD) ? sum_locals & IS_INT(LOCAL0) : 0;
         }
         dot->f.flags |= PROPAGATED;
     }
@@ -253,7 +253,7 @@ static int node_backward(Node *root)
     spare_tape = spare_stack = (Stack){0};
     int status = build_tape(&walk, root);
     if (status == DONE) {
-        slot_set(root, GRAD, one);
+        slot_set(root, GRAD, root_grad);
         status = propagate(&walk) < 0 ? FAILED : DONE;
     }
     if (status != DONE) {

@@ -115,7 +115,7 @@ static int dot_expand(Node *dot)
         dot->f.slot[LOCAL0 + i] = partial->f.slot[LOCAL0 + i];
     }
     dot->f.flags &= ~(EDGES | PROPAGATED | KIND(LOCAL0) | KIND(LOCAL1));
-    dot->f.flags |= TWO_CHILDREN | IS_INT(LOCAL0) | IS_INT(LOCAL1);
+    dot->f.flags |= TWO_CHILDREN | sum_locals;
     Py_XDECREF(passed);
     Py_DECREF((PyObject *)partial);
     node_free_all(operands_let_go(x, operands_let_go(w, NULL)));

@@ -20,7 +20,7 @@ static inline Node *node_new(double data)
     PyObject_Init((PyObject *)node, value_type);
     node->f.slot[DATA].number = data;
     node->f.slot[GRAD].number = 0.0;
-    node->f.flags = IS_INT(GRAD);
+    node->f.flags = start_grad;
     return node;
 }
 
@@ -101,7 +101,7 @@ static PyObject *value_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObje
     int strange = is_strange(type);
     Node *node = strange < 0 ? NULL : (Node *)type->tp_alloc(type, 0);
     if (node) {
-        node->f.flags = IS_INT(GRAD);
+        node->f.flags = start_grad;
         if (strange) {
             node->f.flags = STRANGE;
             slot_set(node, DATA, zero);

@@ -66,6 +66,11 @@ static uint64_t num_changes;
 #define LARGEST_INT 9007199254740992.0 /* 2**53: below it a sum or product of ints is exact, beyond it no longer shows it */
 
 /* Set when the module is loaded. */
+/* The numbers Value itself puts into nodes are ints, as in the reference: a gradient's 0 and 1, and the local gradients of a sum.
+ * A script's class may have floats there, see script.h. */
+static unsigned start_grad = IS_INT(GRAD), sum_locals = IS_INT(LOCAL0) | IS_INT(LOCAL1);
+static PyObject *root_grad; /* what backward() starts with */
+
 static PyTypeObject *value_type;
 static PyObject *zero, *one, *minus_one, *minus_half;
 

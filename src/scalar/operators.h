@@ -38,6 +38,7 @@ static int value_type_ready(PyTypeObject *type)
     one = PyLong_FromLong(1);
     minus_one = PyLong_FromLong(-1);
     minus_half = PyFloat_FromDouble(-0.5);
+    root_grad = Py_XNewRef(one);
     untouched = PyDict_Copy(type->tp_dict);
     return zero && one && minus_one && minus_half && untouched ? 0 : -1;
 }
@@ -92,7 +93,7 @@ static inline Node *node_add(Node *a, Node *b)
         return long_way("add", a, (PyObject *)b);
     Node *node = node_binary(data, a, b, 1.0, 1.0);
     if (node)
-        node->f.flags |= is_int | IS_INT(LOCAL0) | IS_INT(LOCAL1);
+        node->f.flags |= is_int | sum_locals;
     return node;
 }
 

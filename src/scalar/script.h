@@ -19,20 +19,36 @@ static int script_vouch(void)
     return 0;
 }
 
-/* A list of `n` nodes that `make` returns for 0, 1, ...; None where it returns NULL. */
+/* Which of the class's own numbers are floats: a new gradient, the gradient backward() starts with, a sum's local gradients. */
+static void script_floats(int start, int root, int locals)
+{
+    start_grad = start ? 0 : IS_INT(GRAD);
+    sum_locals = locals ? 0 : IS_INT(LOCAL0) | IS_INT(LOCAL1);
+    Py_XSETREF(root_grad, root ? PyFloat_FromDouble(1.0) : Py_NewRef(one));
+}
+
+/* Puts the nodes that `make` returns for 0, 1, ... into the new list `out`; takes over the reference to it. None where `make`
+ * returns NULL. The list is made first because that may run the garbage collector, and the collector any code: only after that
+ * is it safe to borrow the items of the script's lists. */
 typedef Node *(*Make)(void *context, Py_ssize_t i);
 
-static PyObject *list_of_nodes(Make make, void *context, Py_ssize_t n)
+static PyObject *filled(PyObject *out, Make make, void *context)
 {
-    PyObject *out = n > 0 ? PyList_New(n) : NULL;
-    for (Py_ssize_t i = 0; out && i < n; i++) {
+    for (Py_ssize_t i = 0, n = PyList_GET_SIZE(out); i < n; i++) {
         Node *node = make(context, i);
-        if (node)
-            PyList_SET_ITEM(out, i, (PyObject *)node);
-        else
+        if (!node) {
             Py_CLEAR(out);
+            break;
+        }
+        PyList_SET_ITEM(out, i, (PyObject *)node);
     }
     return or_none(out);
+}
+
+static PyObject *given_up(PyObject *out)
+{
+    Py_XDECREF(out);
+    return or_none(NULL);
 }
 
 /* ---- [a + b for a, b in zip(x, y)] and [xi.relu() for xi in x] --------------------------------------------------------- */
@@ -50,9 +66,12 @@ static Node *add_element(void *context, Py_ssize_t i)
 
 static PyObject *script_add(PyObject *x, PyObject *y)
 {
-    Py_ssize_t n, n_y;
-    Elements of = {plain_items(x, &n), plain_items(y, &n_y), NULL};
-    return of.x && of.y && n == n_y ? list_of_nodes(add_element, &of, n) : or_none(NULL);
+    PyObject *out = is_vector(x) ? PyList_New(PySequence_Fast_GET_SIZE(x)) : NULL;
+    Py_ssize_t n_x, n_y;
+    Elements of;
+    if (!out || !(of.x = plain_items(x, &n_x)) || !(of.y = plain_items(y, &n_y)) || n_x != n_y || n_x != PyList_GET_SIZE(out))
+        return given_up(out);
+    return filled(out, add_element, &of);
 }
 
 static Node *relu_element(void *context, Py_ssize_t i)
@@ -68,34 +87,28 @@ static Node *relu_element(void *context, Py_ssize_t i)
 
 static PyObject *script_relu(PyObject *x, PyObject *exponent)
 {
+    PyObject *out = is_vector(x) ? PyList_New(PySequence_Fast_GET_SIZE(x)) : NULL;
     Py_ssize_t n;
-    Elements of = {plain_items(x, &n), NULL, exponent == Py_None ? NULL : exponent};
-    return of.x ? list_of_nodes(relu_element, &of, n) : or_none(NULL);
+    Elements of = {.exponent = exponent == Py_None ? NULL : exponent};
+    if (!out || !(of.x = plain_items(x, &n)) || n != PyList_GET_SIZE(out))
+        return given_up(out);
+    return filled(out, relu_element, &of);
 }
 
 /* ---- One attention head -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    Operands *head;  /* the query, or the weights */
-    PyObject **rows; /* keys or values: lists of at least `dim` Values, one for each position */
-    Py_ssize_t dim, positions;
+    Operands *head; /* the query, or the weights */
+    PyObject *rows; /* keys or values: a list of vectors of at least `dim` Values, one for each position */
+    Py_ssize_t dim;
     double inverse; /* of the divisor */
     PyObject **column;
 } Head;
 
-static int head_rows(Head *head, PyObject *rows)
-{
-    if (!PyList_CheckExact(rows))
-        return 0;
-    head->rows = PySequence_Fast_ITEMS(rows);
-    head->positions = PyList_GET_SIZE(rows);
-    return head->positions > 0;
-}
-
 static Node *head_logit(void *context, Py_ssize_t t)
 {
     Head *head = context;
-    Operands *key = operands_of(head->rows[t], 0, head->dim, FLOATS);
+    Operands *key = operands_of(PyList_GET_ITEM(head->rows, t), 0, head->dim, FLOATS);
     Node *dot = key ? dot_new(head->head, key) : NULL;
     operands_drop(key);
     return dot ? with_constant(node_mul, dot, node_new(head->inverse)) : NULL;
@@ -104,10 +117,13 @@ static Node *head_logit(void *context, Py_ssize_t t)
 /* [sum(q[j] * keys[t][j] for j in range(dim)) / divisor for t in range(len(keys))] */
 static PyObject *script_logits(PyObject *q, PyObject *keys, Py_ssize_t dim, double divisor)
 {
-    Head head = {.dim = dim};
-    if (!head_rows(&head, keys) || !float_pow(divisor, -1.0, &head.inverse) || !(head.head = operands_of(q, 0, dim, FLOATS)))
+    Head head = {.rows = keys, .dim = dim};
+    if (!PyList_CheckExact(keys) || !is_untouched() || !float_pow(divisor, -1.0, &head.inverse))
         return or_none(NULL);
-    PyObject *out = list_of_nodes(head_logit, &head, head.positions);
+    PyObject *out = PyList_New(PyList_GET_SIZE(keys));
+    if (!out || PyList_GET_SIZE(out) != PyList_GET_SIZE(keys) || !(head.head = operands_of(q, 0, dim, FLOATS)))
+        return given_up(out);
+    out = filled(out, head_logit, &head);
     operands_drop(head.head);
     return out;
 }
@@ -115,13 +131,14 @@ static PyObject *script_logits(PyObject *q, PyObject *keys, Py_ssize_t dim, doub
 static Node *head_output(void *context, Py_ssize_t j)
 {
     Head *head = context;
-    for (Py_ssize_t t = 0; t < head->positions; t++) {
-        PyObject *row = head->rows[t];
-        if (!PyList_CheckExact(row) || PyList_GET_SIZE(row) <= j)
+    Py_ssize_t positions = PyList_GET_SIZE(head->rows);
+    for (Py_ssize_t t = 0; t < positions; t++) {
+        PyObject *row = PyList_GET_ITEM(head->rows, t);
+        if (!is_vector(row) || PySequence_Fast_GET_SIZE(row) <= j)
             return NULL;
-        head->column[t] = PyList_GET_ITEM(row, j);
+        head->column[t] = PySequence_Fast_ITEMS(row)[j];
     }
-    Operands *values = operands_new(head->column, head->positions, FLOATS);
+    Operands *values = operands_new(head->column, positions, FLOATS);
     Node *dot = values ? dot_new(head->head, values) : NULL;
     operands_drop(values);
     return dot;
@@ -130,14 +147,17 @@ static Node *head_output(void *context, Py_ssize_t j)
 /* [sum(weights[t] * values[t][j] for t in range(len(values))) for j in range(dim)] */
 static PyObject *script_mix(PyObject *weights, PyObject *values, Py_ssize_t dim)
 {
-    Head head = {.dim = dim};
-    if (!head_rows(&head, values) || PyObject_Size(weights) != head.positions ||
-        !(head.head = operands_of(weights, 0, head.positions, FLOATS))) {
-        PyErr_Clear();
+    Head head = {.rows = values, .dim = dim};
+    if (!PyList_CheckExact(values) || !is_vector(weights) || !is_untouched())
         return or_none(NULL);
-    }
-    head.column = PyMem_New(PyObject *, head.positions);
-    PyObject *out = head.column ? list_of_nodes(head_output, &head, dim) : or_none(NULL);
+    PyObject *out = PyList_New(dim);
+    Py_ssize_t positions = PyList_GET_SIZE(values);
+    if (!out || PySequence_Fast_GET_SIZE(weights) != positions || !(head.head = operands_of(weights, 0, positions, FLOATS)))
+        return given_up(out);
+    if ((head.column = PyMem_New(PyObject *, positions)))
+        out = filled(out, head_output, &head);
+    else
+        out = given_up(out);
     PyMem_Free(head.column);
     operands_drop(head.head);
     return out;

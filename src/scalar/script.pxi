@@ -8,6 +8,7 @@ cdef extern from "scalar/script.h":
         double beta1, rest1, beta2, rest2, correction1, correction2, lr, eps
         int leaves
     int c_script_vouch "script_vouch" () except -1
+    void c_script_floats "script_floats" (int start, int root, int locals)
     object c_script_add "script_add" (object x, object y)
     object c_script_relu "script_relu" (object x, object exponent)
     object c_script_logits "script_logits" (object q, object keys, Py_ssize_t dim, double divisor)
@@ -21,6 +22,11 @@ cdef extern from "scalar/script.h":
 def script_vouch():
     """Take Value's attributes as they are now for those that it came with: they have been changed, but not in what they mean."""
     c_script_vouch()
+
+
+def script_floats(start, root, locals):
+    """Whether a new gradient is 0.0 and not 0, backward() starts with 1.0, and the local gradients of a sum are 1.0."""
+    c_script_floats(start, root, locals)
 
 
 def script_linear(x, w):
