@@ -1,7 +1,8 @@
 """Models and runs as safetensors files: names, shapes and float64 bits as in the reference's state_dict.
 
-A file holds a model: its matrices, and as metadata its configuration, its characters and the versions that wrote it. That of a
-run has also what it takes to go on: see `Progress`. Nothing in a file is trusted: whatever does not fit is a CheckpointError.
+A file holds a model: its matrices, and as metadata its configuration, its characters and the versions that wrote it.
+That of a run has also what it takes to go on: see `Progress`. Nothing in a file is trusted: whatever does not fit is a
+CheckpointError.
 
     magic number: none. 8 bytes: length of the header; the header, JSON: name -> {dtype, shape, data_offsets}, and
     "__metadata__": name -> string; then the tensors' bytes. (See https://github.com/huggingface/safetensors.)
@@ -32,7 +33,7 @@ class CheckpointError(ValueError):
 
 
 class Progress(NamedTuple):
-    """How far a run has come, and all it needs to go on. What it was started with is in the other fields of a Checkpoint."""
+    """How far a run has come, and all it needs to go on; what it was started with stands beside it in a Checkpoint."""
 
     losses: array  # of doubles, one for each step done
     m: array  # Adam's moments, doubles in parameter order
@@ -62,7 +63,8 @@ class Checkpoint(NamedTuple):
     progress: Progress | None = None
 
 
-# ---- Writing ------------------------------------------------------------------------------------------------------------
+# ---- Writing ---------------------------------------------------------------------------------------------------------
+
 
 def write(path, checkpoint):
     """Write a Checkpoint to the file `path`, all of it or nothing. CheckpointError for weights that are not finite."""
@@ -85,9 +87,11 @@ def write(path, checkpoint):
         start += rows * columns
     if progress is not None:
         metadata |= {
-            "training": json.dumps(asdict(checkpoint.training)), "evaluation": json.dumps(asdict(checkpoint.evaluation)),
-            "source": json.dumps(checkpoint.source._asdict()), "progress": json.dumps(_progress_as_json(progress)),
-        }  # fmt: skip
+            "training": json.dumps(asdict(checkpoint.training)),
+            "evaluation": json.dumps(asdict(checkpoint.evaluation)),
+            "source": json.dumps(checkpoint.source._asdict()),
+            "progress": json.dumps(_progress_as_json(progress)),
+        }
         for name, numbers in zip((*MOMENTS, LOSSES), (progress.m, progress.v, progress.losses)):
             numbers = array("d", numbers)
             _check_numbers(numbers, "the state of training cannot be saved")
@@ -115,10 +119,11 @@ def _progress_as_json(progress):
     }  # fmt: skip
 
 
-# ---- Reading ------------------------------------------------------------------------------------------------------------
+# ---- Reading ---------------------------------------------------------------------------------------------------------
+
 
 def read(path):
-    """The Checkpoint in the file `path`. OSError where it cannot be read, CheckpointError where it is not as it should be."""
+    """The Checkpoint in a file. OSError where it cannot be read, CheckpointError where it is not as it should be."""
     try:
         with open(path, "rb", opener=_open_regular) as file:
             return _parse(file, os.fstat(file.fileno()).st_size)
@@ -212,7 +217,8 @@ def _check_numbers(numbers, what):
         raise CheckpointError(f"{what}: not all numbers are finite")
 
 
-# ---- Metadata -----------------------------------------------------------------------------------------------------------
+# ---- Metadata --------------------------------------------------------------------------------------------------------
+
 
 def _json(text, what, kind):
     try:
@@ -255,8 +261,13 @@ def _source(metadata):
     if given.keys() != set(Source._fields):
         raise CheckpointError("is damaged: its metadata 'source' do not have the entries they should")
     source = Source(**given)
-    if not (type(source.seed) is int and source.long in LONG and type(source.num_docs) is int and source.num_docs > 0
-            and isinstance(source.fingerprint, str)):
+    if not (
+        type(source.seed) is int
+        and source.long in LONG
+        and type(source.num_docs) is int
+        and source.num_docs > 0
+        and isinstance(source.fingerprint, str)
+    ):
         raise CheckpointError("is damaged: its metadata 'source' are not of the types they should be")
     return source
 

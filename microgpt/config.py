@@ -81,7 +81,7 @@ class GPTConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train: the number of steps, their documents, Adam's settings and what is added to Adam. Checked when made."""
+    """How to train: the steps and their documents, Adam's settings and what is added to Adam. Checked when made."""
 
     num_steps: int = 1000
     learning_rate: float = 0.01  # at the first step, or after the warm-up
@@ -125,7 +125,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """How to measure a run on documents it does not train on. Its steps are the same with and without. Checked when made."""
+    """How to measure a run on documents held out; measuring changes none of its steps. Checked when made."""
 
     val_fraction: float = 0.0  # share of the documents that is held out, after they were shuffled
     eval_every: int = 100  # steps between two evaluations; there is one after the last step too

@@ -11,7 +11,9 @@ def write_atomically(path, data):
     import tempfile
 
     path = os.path.realpath(path)  # a link keeps pointing where it does
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.", suffix=".part")
+    handle, temporary = tempfile.mkstemp(
+        dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.", suffix=".part"
+    )
     try:
         with open(handle, "wb") as file:
             file.write(data)

@@ -17,8 +17,8 @@ def smoothed(losses, step=None):
 class Log:
     """A file with a line for each step: step, loss, smoothed loss, learning rate, held-out loss where it was evaluated.
 
-    A resumed run writes the lines of its earlier steps again, so the file is that of an uninterrupted run. path: ends in .csv or
-    .jsonl. OSError where it cannot be written.
+    A resumed run writes the lines of its earlier steps again, so the file is that of an uninterrupted run. path: ends
+    in .csv or .jsonl. OSError where it cannot be written.
     """
 
     def __init__(self, run, path):
@@ -34,10 +34,17 @@ class Log:
         first, self.written = self.written, len(losses)
         evaluated = {step: loss for step, loss in self.run.val_losses if step > first}
         for step in range(first + 1, self.written + 1):
-            row = {"step": step, "loss": losses[step - 1], "smoothed": smoothed(losses, step), "lr": training.lr(step - 1)}
+            row = {
+                "step": step,
+                "loss": losses[step - 1],
+                "smoothed": smoothed(losses, step),
+                "lr": training.lr(step - 1),
+            }
             val_loss = evaluated.get(step)
             if self.csv:
-                self.file.write(",".join(map(repr, row.values())) + ("," if val_loss is None else f",{val_loss!r}") + "\n")
+                self.file.write(
+                    ",".join(map(repr, row.values())) + ("," if val_loss is None else f",{val_loss!r}") + "\n"
+                )
             else:
                 self.file.write(json.dumps(row if val_loss is None else row | {"val_loss": val_loss}) + "\n")
         self.file.flush()
@@ -55,8 +62,8 @@ def summary(run):
     batch = run.training.batch_size
     each = "a single document's" if batch == 1 else f"that of {batch} documents"
     lines = [
-        f"loss {smoothed(losses):.4f}, the mean of the last {count} steps (the last step's own, {each}: {losses[-1]:.4f}); "
-        f"guessing at random has ln({vocab_size}) = {math.log(vocab_size):.4f}"
+        f"loss {smoothed(losses):.4f}, the mean of the last {count} steps (the last step's own, {each}: "
+        f"{losses[-1]:.4f}); guessing at random has ln({vocab_size}) = {math.log(vocab_size):.4f}"
     ]
     if run.val_losses:
         step, loss = run.val_losses[-1]
@@ -64,7 +71,8 @@ def summary(run):
         repeated = sum(tuple(document) in known for document in run.held_out) / len(run.held_out)
         lines.append(
             f"held-out loss {loss:.4f} after step {step}, on {len(run.held_out)} documents that were not trained on "
-            f"({repeated:.0%} of them occur in the training data as well); the best was {run.best[1]:.4f} after step {run.best[0]}"
+            f"({repeated:.0%} of them occur in the training data as well); "
+            f"the best was {run.best[1]:.4f} after step {run.best[0]}"
         )
     if run.stopped_early:
         lines.append(f"stopped early: no better held-out loss in {run.evaluation.patience} evaluations")

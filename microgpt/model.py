@@ -45,9 +45,10 @@ class GPT:
         return cls(saved.config, saved.tokenizer, saved.params, engine)
 
     def save(self, path):
-        """Save the model as a safetensors file: state_dict's names, shapes and float64 numbers; see docs/checkpoints.md.
+        """Save the model as a safetensors file: names, shapes and numbers of state_dict; see docs/checkpoints.md.
 
-        OSError where it cannot be written, CheckpointError where a weight is not finite; an old file then stays as it was.
+        OSError where it cannot be written, CheckpointError where a weight is not finite; an old file then stays as it
+        was.
         """
         checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
 
@@ -110,9 +111,9 @@ class GPT:
     ):
         """As `generate`, drawing from the given random.Random. Documents start with `prompt`.
 
-        top_k: choose among the k likeliest characters; top_p: among the fewest whose probabilities sum up to p. unique: no
-        document twice; exclude: documents not to be written, such as those of the training. ValueError where no document
-        that is allowed was found in MOST_TRIES.
+        top_k: choose among the k likeliest characters; top_p: among the fewest whose probabilities sum up to p. unique:
+        no document twice; exclude: documents not to be written, such as those of the training. ValueError where no
+        document that is allowed was found in MOST_TRIES.
         """
         if isinstance(n, bool) or not isinstance(n, int):
             raise TypeError(f"the number of documents must be a whole number, not {n!r}")
@@ -125,8 +126,8 @@ class GPT:
             text = self._write(rng, prompt, (temperature, top_k, top_p), taken)
             if text is None:
                 raise ValueError(
-                    f"in {MOST_TRIES} tries there was no document that is not there already, after {len(texts)} of {n}; "
-                    "a higher temperature gives more variety"
+                    f"in {MOST_TRIES} tries there was no document that is not there already, "
+                    f"after {len(texts)} of {n}; a higher temperature gives more variety"
                 )
             texts.append(text)
             if unique:

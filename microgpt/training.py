@@ -31,12 +31,14 @@ class Step(NamedTuple):
 class Run:
     """A training run, made by `start` and done by its `train`.
 
-    model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which sampling
-    goes on with; losses: list of floats, one for each step done; held_out: Corpus of the documents held out, or None;
-    evaluation: EvalConfig; val_losses: list of (step, held-out loss).
+    model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which
+    sampling goes on with; losses: list of floats, one for each step done; held_out: Corpus of the documents held out,
+    or None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
     """
 
-    def __init__(self, model, corpus, training, rng, held_out=None, evaluation=EvalConfig(), seed=SEED, long="truncate"):
+    def __init__(
+        self, model, corpus, training, rng, held_out=None, evaluation=EvalConfig(), seed=SEED, long="truncate"
+    ):
         self.model, self.corpus, self.training, self.rng = model, corpus, training, rng
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
         self.losses, self.val_losses = [], []
@@ -92,7 +94,7 @@ class Run:
         return self.model.generate_from(self.rng, n, temperature, **options)
 
     def save(self, path):
-        """Save the model and all it takes to go on: `train(docs, resume=path)` then does the same steps as this run would.
+        """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
 
         OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays.
         """
@@ -120,7 +122,7 @@ class Run:
         return digest.hexdigest()
 
     def _portion_end(self, first, portion, pause_every):
-        """The step before which to pause: at most `portion` steps on, and not beyond one that something is due after."""
+        """The step before which to pause: at most `portion` steps on, but not beyond one that something follows."""
         end = min(first + portion, self.training.num_steps)
         for every in (pause_every, self.evaluation.eval_every if self.held_out else None):
             if every:
@@ -155,10 +157,20 @@ class DivergenceError(ValueError):
         )
 
 
-# ---- Beginning a run ----------------------------------------------------------------------------------------------------
+# ---- Beginning a run -------------------------------------------------------------------------------------------------
+
 
 def start(
-    docs, config=None, training=None, *, seed=None, engine=engines.DEFAULT, evaluation=None, long=None, init=None, resume=None
+    docs,
+    config=None,
+    training=None,
+    *,
+    seed=None,
+    engine=engines.DEFAULT,
+    evaluation=None,
+    long=None,
+    init=None,
+    resume=None,
 ):
     """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
     docs = _checked(docs)
@@ -167,7 +179,9 @@ def start(
     if resume is not None:
         if init is not None:
             raise ValueError("a resumed run goes on with its own weights; give resume or init, not both")
-        return _resume(docs, resume, engine, config=config, training=training, evaluation=evaluation, seed=seed, long=long)
+        return _resume(
+            docs, resume, engine, config=config, training=training, evaluation=evaluation, seed=seed, long=long
+        )
     training, evaluation, long = training or TrainConfig(), evaluation or EvalConfig(), long or "truncate"
     seed = SEED if seed is None else seed
     rng = random.Random(seed)
@@ -193,13 +207,13 @@ def train(
 ):  # fmt: skip
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
 
-    config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", all with
-    the same result. callback: called with a Step after each step; a true return value ends the run there.
+    config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", all
+    with the same result. callback: called with a Step after each step; a true return value ends the run there.
 
-    evaluation: EvalConfig, to hold documents out. long: what to do with documents longer than the block: "truncate" (the
-    reference's), "split" or "error", see microgpt.documents. init: a GPT, or the path of a saved one, to start from instead
-    of random weights. resume: the path of a saved run, which goes on as if it had never stopped; all other settings are its
-    own, and ValueError names one that is given and differs.
+    evaluation: EvalConfig, to hold documents out. long: what to do with documents longer than the block: "truncate"
+    (the reference's), "split" or "error", see microgpt.documents. init: a GPT, or the path of a saved one, to start
+    from instead of random weights. resume: the path of a saved run, which goes on as if it had never stopped; all other
+    settings are its own, and ValueError names one that is given and differs.
 
     DivergenceError when a loss or a gradient grows out of range.
     """
@@ -216,7 +230,8 @@ def _resume(docs, path, engine, **given):
     if saved.progress is None:
         raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
     _refuse_differences(
-        f"{what} was started with", **{name: (given[name], getattr(saved, name)) for name in ("config", "training", "evaluation")}
+        f"{what} was started with",
+        **{name: (given[name], getattr(saved, name)) for name in ("config", "training", "evaluation")},
     )
     for name in ("seed", "long"):
         _refuse_differences(f"{what} was started with", **{name: (given[name], getattr(saved.source, name))})
@@ -226,7 +241,8 @@ def _resume(docs, path, engine, **given):
     )
     if len(fresh) != saved.source.num_docs:
         raise CheckpointError(
-            f"the data are not those that {what} was trained on: {len(fresh)} documents to train on, not {saved.source.num_docs}"
+            f"the data are not those that {what} was trained on: {len(fresh)} documents to train on, "
+            f"not {saved.source.num_docs}"
         )
     try:
         corpus = Corpus(fresh, saved.tokenizer)

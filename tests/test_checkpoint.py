@@ -1,4 +1,4 @@
-"""Saved models and runs: what a file holds, that a run goes on bit by bit, and that nothing damaged is taken for good."""
+"""Saved models and runs: what a file holds, that a run goes on bit by bit, and that damage is found."""
 
 import hashlib
 import json
@@ -60,7 +60,8 @@ def with_header(header, body):
     return len(text).to_bytes(8, "little") + text + body
 
 
-# ---- Models -------------------------------------------------------------------------------------------------------------
+# ---- Models ----------------------------------------------------------------------------------------------------------
+
 
 def test_a_model_comes_back_as_it_was(path, engine):
     model = train(DOCS, CONFIG, TRAINING).model
@@ -89,7 +90,9 @@ def test_the_file_is_the_state_dict(path):
 
 
 def test_importing_microgpt_imports_no_library():
-    code = "import microgpt, sys; print([n for n in ('safetensors', 'numpy', 'rich', 'platformdirs') if n in sys.modules])"
+    code = (
+        "import microgpt, sys; print([n for n in ('safetensors', 'numpy', 'rich', 'platformdirs') if n in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8").stdout == "[]\n"
 
 
@@ -104,7 +107,9 @@ def test_saving_replaces_whole_files_only(path, monkeypatch):
     for call in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, call, full)
-            with pytest.raises(OSError, match="cannot be written: No space left on device; what was there before is unch"):
+            with pytest.raises(
+                OSError, match="cannot be written: No space left on device; what was there before is unch"
+            ):
                 train(DOCS, CONFIG, TRAINING, seed=1).model.save(path)
         assert read_bytes(path) == before
         assert os.listdir(os.path.dirname(path)) == ["model.safetensors"]
@@ -143,7 +148,8 @@ def test_permissions_and_links(path):
     assert os.path.islink(path + ".link") and os.stat(path).st_mode & 0o777 == 0o640
 
 
-# ---- Going on -----------------------------------------------------------------------------------------------------------
+# ---- Going on --------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("other", engines.ENGINES)
 def test_stopped_and_resumed_equals_uninterrupted(path, engine, other):
@@ -206,7 +212,9 @@ def test_what_changed_is_named(path, docs, changes, message):
 
 def test_resume_needs_a_run_and_init_a_model(path):
     train(DOCS, CONFIG, TRAINING).model.save(path)
-    with pytest.raises(CheckpointError, match="is a model without its training; to train it on, start from it with init"):
+    with pytest.raises(
+        CheckpointError, match="is a model without its training; to train it on, start from it with init"
+    ):
         train(DOCS, resume=path)
     with pytest.raises(ValueError, match="give resume or init, not both"):
         train(DOCS, resume=path, init=path)
@@ -228,7 +236,8 @@ def test_fine_tuning(path, engine):
         train(["mia"], replace(CONFIG, n_head=4), init=path)
 
 
-# ---- What is not as it should be ----------------------------------------------------------------------------------------
+# ---- What is not as it should be -------------------------------------------------------------------------------------
+
 
 def refused(tmp_path, data):
     """The message with which reading `data` fails."""

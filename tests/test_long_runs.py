@@ -1,4 +1,4 @@
-"""`microgpt train` with files: saving, stopping, killing, going on, starting from a saved model, logs and what is held out."""
+"""`microgpt train` with files: saving, stopping, killing, going on, saved weights, logs and what is held out."""
 
 import csv
 import json
@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -60,7 +59,8 @@ def samples_of(text):
     return text[text.index("--- inference") :]
 
 
-# ---- Saving and going on ------------------------------------------------------------------------------------------------
+# ---- Saving and going on ---------------------------------------------------------------------------------------------
+
 
 def test_train_then_sample(folder):
     printed = succeed("train", "docs.txt", "--steps", 50, "--out", "m.safetensors", *SMALL)
@@ -93,7 +93,9 @@ def test_a_resumed_run_prints_the_rest(folder, preset):
 
 
 def test_changed_options_are_refused(folder):
-    microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=9), callback=lambda step: step.step == 3).save("run")
+    microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=9), callback=lambda step: step.step == 3).save(
+        "run"
+    )
     resume = "train", "docs.txt", "--resume", "run"
     assert fail(*resume, "--n-embd", 16) == (
         "'run' was started with --n-embd 8, not 16; leave --n-embd away, or begin a new run"
@@ -116,8 +118,12 @@ def test_fine_tuning(folder):
     expected = microgpt.train(["mimi", "lila", "soso"], init="base").model.params
     assert bytes(microgpt.load("tuned").params) == bytes(expected)
     (folder / "more.txt").write_text("zoë", encoding="utf-8")
-    assert "the character 'z' (U+007A) is not in the model's vocabulary; it knows 'abegh" in fail("train", "more.txt", "--init", "base")
-    assert "the model to start from has --n-embd 8, not 16" in fail("train", "docs.txt", "--init", "base", "--n-embd", 16)
+    assert "the character 'z' (U+007A) is not in the model's vocabulary; it knows 'abegh" in fail(
+        "train", "more.txt", "--init", "base"
+    )
+    assert "the model to start from has --n-embd 8, not 16" in fail(
+        "train", "docs.txt", "--init", "base", "--n-embd", 16
+    )
 
 
 def test_files_that_cannot_be_used(folder):
@@ -127,18 +133,24 @@ def test_files_that_cannot_be_used(folder):
     assert fail("train", "docs.txt", "--out", "no/where") == "--out: there is no folder 'no'; make it first"
     assert fail("train", "docs.txt", "--out", str(folder)) == f"--out: {str(folder)!r} is a folder; name a file in it"
     microgpt.train(DOCS, training=TrainConfig(num_steps=2)).model.save("m")
-    assert "is a model without its training; to train it on, start from it with init" in fail("train", "docs.txt", "--resume", "m")
+    assert "is a model without its training; to train it on, start from it with init" in fail(
+        "train", "docs.txt", "--resume", "m"
+    )
     assert "the character 'X' (U+0058) is not in" in fail("sample", "m", "--prompt", "X")
     assert "has room for 15 after BOS" in fail("sample", "m", "--prompt", "a" * 16)
 
 
-# ---- Stopping and killing -----------------------------------------------------------------------------------------------
+# ---- Stopping and killing --------------------------------------------------------------------------------------------
+
 
 def open_training(*options, code=""):
     """A training that hears signals even where this process was started to ignore them; its step lines can be read."""
     code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
     return subprocess.Popen(
-        command("train", "docs.txt", *options, code=code), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        command("train", "docs.txt", *options, code=code),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
     )
 
 
@@ -158,7 +170,8 @@ def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number):
         out, err = child.communicate(timeout=60)
     assert child.returncode == 130
     found = re.fullmatch(
-        r"microgpt: interrupted after step (\d+) of 30000; go on with: (microgpt train docs.txt .* --resume 'the run')\n", err
+        r"microgpt: interrupted after step (\d+) of 30000; go on with: (microgpt train docs.txt .* --resume 'the run')\n",
+        err,
     )
     assert found, err
     done = int(found[1])
@@ -166,9 +179,7 @@ def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number):
     run = microgpt.training.start(DOCS, resume="the run")
     assert len(run.losses) == done
     assert shlex.split(found[2])[1:] == ["train", "docs.txt", *map(str, options), "--resume", "the run"]
-    expected = microgpt.train(
-        DOCS, run.model.config, run.training, callback=lambda step: step.step == done
-    )
+    expected = microgpt.train(DOCS, run.model.config, run.training, callback=lambda step: step.step == done)
     assert bytes(run.model.params) == bytes(expected.model.params) and run.losses == expected.losses
 
 
@@ -213,7 +224,9 @@ def test_killed_at_random_moments(folder):
 @posix
 def test_killed_while_saving(folder):
     """SIGKILL just before the new file gets its name, and in the middle of writing it: the old one is there, and whole."""
-    microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=200), callback=lambda step: step.step == 5).save("run")
+    microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=200), callback=lambda step: step.step == 5).save(
+        "run"
+    )
     before = (folder / "run").read_bytes()
     for name in ("replace", "fsync", "chmod"):
         code = f"import os, signal\nos.{name} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
@@ -246,13 +259,15 @@ def test_a_checkpoint_that_fails_does_not_end_the_training(folder):
     assert sorted(os.listdir(folder)) == ["docs.txt", "run"]
 
 
-# ---- Numbers ------------------------------------------------------------------------------------------------------------
+# ---- Numbers ---------------------------------------------------------------------------------------------------------
+
 
 def test_holding_out_changes_no_step(engine):
     """The same documents trained on, evaluated at different times, or not at all: the same bits."""
     config, training = GPTConfig(n_embd=8), TrainConfig(num_steps=20)
     runs = [
-        microgpt.train(DOCS, config, training, engine=engine, evaluation=EvalConfig(0.3, every)) for every in (1, 6, 1000)
+        microgpt.train(DOCS, config, training, engine=engine, evaluation=EvalConfig(0.3, every))
+        for every in (1, 6, 1000)
     ]
     assert len({tuple(run.losses) for run in runs}) == len({bytes(run.model.params) for run in runs}) == 1
     assert len({run.rng.getstate() for run in runs}) == 1
@@ -267,7 +282,8 @@ def test_holding_out_changes_no_step(engine):
 
 def test_nothing_held_out_is_the_reference_s_run():
     plain, asked = (
-        microgpt.train(DOCS, training=TrainConfig(num_steps=5), **more) for more in ({}, {"evaluation": EvalConfig(0.0, 1)})
+        microgpt.train(DOCS, training=TrainConfig(num_steps=5), **more)
+        for more in ({}, {"evaluation": EvalConfig(0.0, 1)})
     )
     assert plain.losses == asked.losses and asked.val_losses == []
 
@@ -308,10 +324,13 @@ def test_the_log_and_the_summary(folder):
     assert f"the best was {run.best[1]:.4f} after step {run.best[0]}" in second
 
 
-# ---- The data -----------------------------------------------------------------------------------------------------------
+# ---- The data --------------------------------------------------------------------------------------------------------
+
 
 def test_long_documents(folder):
-    (folder / "prose.txt").write_text("it was the best of times, it was the worst of times\n" * 4 + "end", encoding="utf-8")
+    (folder / "prose.txt").write_text(
+        "it was the best of times, it was the worst of times\n" * 4 + "end", encoding="utf-8"
+    )
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL)
     assert done.stderr == (
         "microgpt: 80% of the documents are longer than --block-size 16, and 68% of the text is never learned; see "
@@ -319,8 +338,9 @@ def test_long_documents(folder):
     )
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL, "--long", "split")
     assert done.stderr == "" and done.stdout.startswith("num docs: 17\n")
-    assert "a document has 51 characters, but a --block-size of 16 has room for 15 and the end: 'it was the best" in fail(
-        "train", "prose.txt", "--long", "error"
+    assert (
+        "a document has 51 characters, but a --block-size of 16 has room for 15 and the end: 'it was the best"
+        in fail("train", "prose.txt", "--long", "error")
     )
 
 
@@ -345,8 +365,14 @@ def test_inspect(folder):
     [
         (["--n-embd", "128", "--engine", "exact"], None),  # where the pure script ends with RecursionError
         (["--n-embd", "64", "--n-layer", "2", "--engine", "exact"], None),
-        (["--n-embd", "16", "--n-head", "3"], "--n-embd 16 is not divisible by --n-head 3: every head needs the same width"),
-        (["--n-embd", "16", "--n-head", "32"], "--n-embd 16 is not divisible by --n-head 32: every head needs the same width"),
+        (
+            ["--n-embd", "16", "--n-head", "3"],
+            "--n-embd 16 is not divisible by --n-head 3: every head needs the same width",
+        ),
+        (
+            ["--n-embd", "16", "--n-head", "32"],
+            "--n-embd 16 is not divisible by --n-head 32: every head needs the same width",
+        ),
         (["--temperature", "0"], None),
         (["--learning-rate", "5", "--steps", "1000"], "training diverged at step "),
         (["--learning-rate", "1e200"], "training diverged at step 2 of 2: "),

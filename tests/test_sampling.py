@@ -25,7 +25,8 @@ def saved(model, tmp_path):
     return path
 
 
-# ---- Top p --------------------------------------------------------------------------------------------------------------
+# ---- Top p -----------------------------------------------------------------------------------------------------------
+
 
 def test_top_p_by_hand():
     logits = [math.log(p) for p in (0.1, 0.4, 0.2, 0.3)]
@@ -61,7 +62,8 @@ def test_impossible_top_p(model, top_p, error):
         model.generate(1, top_p=top_p)
 
 
-# ---- Which documents ----------------------------------------------------------------------------------------------------
+# ---- Which documents -------------------------------------------------------------------------------------------------
+
 
 def test_scores(model, engine, saved):
     """Their logarithms' mean is the loss; a document as long as the block has no end."""
@@ -82,7 +84,9 @@ def test_unique_and_excluded(model):
     assert len(distinct) > 20 and unique[: len(distinct)] == distinct[:60]  # the same draws, without the repetitions
     common = plain[0]
     assert common not in model.generate(100, 0.3, seed=1, exclude=[common])
-    with pytest.raises(ValueError, match="in 1000 tries there was no document that is not there already, after 1 of 2; a h"):
+    with pytest.raises(
+        ValueError, match="in 1000 tries there was no document that is not there already, after 1 of 2; a h"
+    ):
         model.generate(2, 0, unique=True)
 
 
@@ -106,7 +110,8 @@ def test_on_the_command_line(model, saved, tmp_path, capsys):
     assert "in 1000 tries" in capsys.readouterr().err
 
 
-# ---- Long documents -----------------------------------------------------------------------------------------------------
+# ---- Long documents --------------------------------------------------------------------------------------------------
+
 
 @given(doc=st.text("abc", max_size=40), block_size=st.integers(2, 9))
 def test_pieces_of_a_document(doc, block_size):
@@ -126,7 +131,9 @@ def test_what_is_done_with_long_documents():
     docs = ["abcdef", "ab", "abc"]
     assert documents.fit(docs, 4, "truncate") == docs
     assert documents.fit(docs, 4, "split") == ["abcd", "ef", "ab", "abc"]
-    with pytest.raises(ValueError, match="a document has 6 characters, but a block_size of 4 has room for 3 and the end"):
+    with pytest.raises(
+        ValueError, match="a document has 6 characters, but a block_size of 4 has room for 3 and the end"
+    ):
         documents.fit(docs, 4, "error")
     assert documents.fit(docs, 7, "error") == docs
     with pytest.raises(ValueError, match="splitting documents needs a block_size of 2 or more"):

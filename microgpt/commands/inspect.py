@@ -9,7 +9,7 @@ from microgpt.commands.options import MODEL, TRAINING, add, add_preset, in_optio
 from microgpt.training import start
 
 DESCRIPTION = (
-    "Look at a text file before training on it: its documents, what --block-size cuts off, and the size of the model, its "
+    "Look at a text file before training on it: its documents, what --block-size cuts off, and the model's size, its "
     "memory and its time on this machine, which is measured in half a second. Give the options you would give to train."
 )
 MEASURE_SECONDS = 0.5
@@ -41,8 +41,8 @@ def run(arguments):
     if training.num_steps:
         seconds = measure(run)
         facts["time"] = (
-            f"{_duration(seconds * training.num_steps)} for {training.num_steps} steps on the {arguments.engine} engine, "
-            f"which see {_passes(training.num_steps * training.batch_size / len(docs))} the documents"
+            f"{_duration(seconds * training.num_steps)} for {training.num_steps} steps on the {arguments.engine} "
+            f"engine, which see {_passes(training.num_steps * training.batch_size / len(docs))} the documents"
         )
     width = max(map(len, facts))
     for name, fact in facts.items():
@@ -73,14 +73,16 @@ def describe(docs, block_size):
         )
     else:
         cut, lost = documents.share_cut(docs, suggested)
-        facts["suggestion"] = f"--block-size {suggested}" + (f", which cuts {cut:.1%}" if cut else ", which cuts nothing")
+        facts["suggestion"] = f"--block-size {suggested}" + (
+            f", which cuts {cut:.1%}" if cut else ", which cuts nothing"
+        )
         if lost > 0.01:
             facts["suggestion"] += " (--long split learns the rest too)"
     return facts
 
 
 def suggest(lengths, most=256):
-    """A block_size for sorted lengths: room for the longest document and its end, unless a few are far longer than the rest."""
+    """A block_size for sorted lengths: that of the longest document and its end, unless a few are far longer."""
     longest, usual = lengths[-1] + 1, lengths[int(0.99 * (len(lengths) - 1))] + 1
     return min(longest if longest <= 2 * usual else usual, most)
 
@@ -93,7 +95,9 @@ def measure(run):
         try:
             engine.train(run.corpus, range(done, done + portion), run.training, steps)
         except (ValueError, ArithmeticError) as error:
-            raise Failure(f"training would diverge at step {len(steps) + 1}: {error}; try a lower --learning-rate") from None
+            raise Failure(
+                f"training would diverge at step {len(steps) + 1}: {error}; try a lower --learning-rate"
+            ) from None
         done += portion
     return (time.perf_counter() - started) / done
 

@@ -76,8 +76,8 @@ def _show(value):
 def settings(arguments, saved=None):
     """GPTConfig, TrainConfig, EvalConfig and temperature: the preset's, with the fields that options replace.
 
-    saved: the Checkpoint that the run starts from. Where no preset is given, its model's settings stand in for the preset's, and
-    all its settings where that run is resumed.
+    saved: the Checkpoint that the run starts from. Where no preset is given, its model's settings stand in for the
+    preset's, and all its settings where that run is resumed.
     """
     preset = preset_of(arguments, saved)
     config, training, temperature = PRESETS[preset]

@@ -14,8 +14,12 @@ DESCRIPTION = "Print documents that a model makes up, one a line. MODEL is a fil
 def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model")
     parser.add_argument("-n", type=count, metavar="N", default=20, help="how many documents (default: %(default)s)")
-    parser.add_argument("--prompt", metavar="TEXT", default="", help="what every document begins with (default: nothing)")
-    parser.add_argument("--seed", type=whole, metavar="S", help="the same seed prints the same (default: another each time)")
+    parser.add_argument(
+        "--prompt", metavar="TEXT", default="", help="what every document begins with (default: nothing)"
+    )
+    parser.add_argument(
+        "--seed", type=whole, metavar="S", help="the same seed prints the same (default: another each time)"
+    )
     parser.add_argument(
         "--engine", choices=engines.ENGINES, default=engines.DEFAULT,
         help="what computes; the results are the same (default: %(default)s)",
@@ -27,7 +31,10 @@ def configure(parser):
     )  # fmt: skip
     group.add_argument("--top-k", type=whole, metavar="K", help="one of the K likeliest (default: of all)")
     group.add_argument(
-        "--top-p", type=number, metavar="P", help="one of the fewest whose probabilities reach the sum P (default: of all)"
+        "--top-p",
+        type=number,
+        metavar="P",
+        help="one of the fewest whose probabilities reach the sum P (default: of all)",
     )
     group = parser.add_argument_group("which documents are printed")
     group.add_argument("--unique", action="store_true", help="none twice (default: repetitions are printed)")

@@ -9,8 +9,17 @@ from contextlib import closing, contextmanager, nullcontext
 
 from microgpt import checkpoint, documents, engines, history, progress
 from microgpt.commands import Failure, Usage, count, load, whole
-from microgpt.commands.options import EVALUATION, MODEL, SAMPLING, TRAINING, add, add_preset, in_options
-from microgpt.commands.options import preset_of, settings
+from microgpt.commands.options import (
+    EVALUATION,
+    MODEL,
+    SAMPLING,
+    TRAINING,
+    add,
+    add_preset,
+    in_options,
+    preset_of,
+    settings,
+)
 from microgpt.training import SEED, start
 
 DESCRIPTION = "Train a model on a text file, one document a line, and print documents that it makes up."
@@ -63,7 +72,9 @@ def _check_files(arguments, out):
         if not out:
             raise Usage("--checkpoint-every needs --out FILE, the file to write")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
-        raise Usage(f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {arguments.log!r}")
+        raise Usage(
+            f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {arguments.log!r}"
+        )
     for option, path in (("--out", out), ("--log", arguments.log)):
         folder = os.path.dirname(path or "") or "."
         if path and os.path.isdir(path):
@@ -81,8 +92,8 @@ def _warn_if_cut(run, docs):
     of_docs, of_text = documents.share_cut(docs, block_size)
     if of_text > LARGE_SHARE:
         print(
-            f"microgpt: {of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of the "
-            "text is never learned; see microgpt inspect, and --long for what can be done",
+            f"microgpt: {of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of "
+            "the text is never learned; see microgpt inspect, and --long for what can be done",
             file=sys.stderr,
         )
 
@@ -177,6 +188,7 @@ def _print_samples(run, n, temperature, heading, line):
 
 # ---- Options --------------------------------------------------------------------------------------------------------
 
+
 def configure(parser):
     parser.add_argument(
         "data",
@@ -197,12 +209,18 @@ def configure(parser):
     group.add_argument(
         "--long",
         choices=documents.LONG,
-        help="documents longer than the block: train on their beginning, on all their pieces, or stop (default: truncate)",
+        help="documents longer than the block: train on their beginning, on all pieces, or stop (default: truncate)",
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)")
-    files.add_argument("--checkpoint-every", type=whole, metavar="N", help="save every N steps too (default: at the end)")
-    files.add_argument("--resume", metavar="FILE", help="go on with a run that was saved before its end (default: a new run)")
+    files.add_argument(
+        "--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)"
+    )
+    files.add_argument(
+        "--checkpoint-every", type=whole, metavar="N", help="save every N steps too (default: at the end)"
+    )
+    files.add_argument(
+        "--resume", metavar="FILE", help="go on with a run that was saved before its end (default: a new run)"
+    )
     files.add_argument("--init", metavar="FILE", help="start from a saved model's weights (default: random ones)")
     files.add_argument("--log", metavar="FILE", help="write every step's losses: .csv or .jsonl (default: no file)")
     add(parser.add_argument_group("the model"), MODEL)

@@ -23,8 +23,8 @@ class EngineError(ValueError):
 class Engine(ABC):
     """One model's forward pass, backward pass and update. It holds Adam's moments; the parameters are the model's own.
 
-    config: GPTConfig; vocab_size: int; params: memoryview of doubles, all matrices one after the other in parameter order
-    (row-major). `train` leaves the trained values there.
+    config: GPTConfig; vocab_size: int; params: memoryview of doubles, all matrices one after the other in parameter
+    order (row-major). `train` leaves the trained values there.
     """
 
     name: str
@@ -36,9 +36,10 @@ class Engine(ABC):
     def train(self, corpus, steps, training, losses):
         """Train for `steps` (a range of step numbers, from 0) and append each step's loss to the list `losses`.
 
-        corpus: microgpt.tokenizer.Corpus; step s takes the documents training.batch(s, len(corpus)). training: TrainConfig.
-        The steps of a run come in order, in portions of any size. Where the reference would fail (ValueError, OverflowError, ZeroDivisionError)
-        the same error is raised, and FloatingPointError where a loss is not finite; `losses` then has the steps before.
+        corpus: microgpt.tokenizer.Corpus; step s takes the documents training.batch(s, len(corpus)). training:
+        TrainConfig. The steps of a run come in order, in portions of any size. Where the reference would fail
+        (ValueError, OverflowError, ZeroDivisionError) the same error is raised, and FloatingPointError where a loss is
+        not finite; `losses` then has the steps before.
         """
 
     def moments(self):
@@ -47,7 +48,7 @@ class Engine(ABC):
 
     @abstractmethod
     def restore(self, training, m, v, num_steps):
-        """Go on as after num_steps steps that left the moments m and v (buffers of doubles, as `moments` gives them)."""
+        """Go on as after num_steps steps that left the moments m and v (arrays, as `moments` gives them)."""
 
     @abstractmethod
     def decoder(self):
