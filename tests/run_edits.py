@@ -148,6 +148,11 @@ EDITS = {
     "equality": ("current", [(LOG, "    def __eq__(self, other): return self is other\n    __hash__ = object.__hash__\n\n" + LOG)], set(), ["__eq__"]),
     "a label on each node": ("current", [('"_local_grads")', '"_local_grads", "label")'), ("self.grad = 0  #", "self.label = ''\n        self.grad = 0  #")],
                              set(), ["class Value"]),
+    "data as a property": ("current", [
+        ('"data", ', '"_data", '), ("        self.data = data", "        self._data = data"),
+        (LOG, "    @property\n    def data(self): return self._data\n\n    @data.setter\n    def data(self, x): self._data = x\n\n" + LOG)],
+        set(), ["class Value"]),
+    "swapped attributes": ("current", [("_children", "_tmp"), ("_local_grads", "_children"), ("_tmp", "_local_grads")], set(), ["class Value"]),
     "patched operator": ("current", [("n_layer, n_embd", "Value.__neg__ = lambda self: Value(-self.data, (self,), (-1,))\nn_layer, n_embd")],
                          set(), ["Value.__neg__"]),
     "patched method": ("current", [("n_layer, n_embd", "setattr(Value, 'relu', lambda self: self * self)\nn_layer, n_embd")], set(), ["Value.relu"]),

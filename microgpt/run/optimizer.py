@@ -13,7 +13,9 @@ import copy
 from microgpt.run.vectors import at
 
 OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
-FIXED = (ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.BinOp, ast.UnaryOp, ast.expr_context, ast.operator, ast.unaryop)
+FIXED = (
+    ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.BinOp, ast.UnaryOp, ast.expr_context, ast.operator, ast.unaryop,
+)
 LEAVES = {None: 0, "0": 1, "0.0": 2}  # GRAD_KEPT, GRAD_INT_ZERO, GRAD_FLOAT_ZERO in src/scalar/script.h
 
 
@@ -89,7 +91,9 @@ class Body:
     # ---- symbolic evaluation -------------------------------------------------------------------------------------------
 
     def _statement(self, statement):
-        if isinstance(statement, (ast.Pass, ast.Expr)) and isinstance(getattr(statement, "value", None), (ast.Constant, type(None))):
+        if isinstance(statement, ast.Pass) or isinstance(getattr(statement, "value", None), ast.Constant) and isinstance(
+            statement, ast.Expr
+        ):
             return
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             target, value = statement.targets[0], self._value(statement.value)

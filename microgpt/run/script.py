@@ -73,10 +73,11 @@ def compiled(source, name):
 def take_over(path, name, arguments):
     """Makes this process the script's: __main__, sys.argv and sys.path[0]. Returns the new module __main__."""
     main = types.ModuleType("__main__")
-    main.__dict__.update(
-        __file__=name, __builtins__=builtins, __cached__=None, __annotations__={},
-        __loader__=importlib.machinery.SourceFileLoader("__main__", name),
-    )
+    loader = importlib.machinery.SourceFileLoader("__main__", name)
+    main.__dict__.update(__file__=name, __builtins__=builtins, __loader__=loader)
+    for attribute, empty in (("__cached__", None), ("__annotations__", {})):  # some versions of Python set them, some do not
+        if hasattr(sys.modules["__main__"], attribute):
+            setattr(main, attribute, empty)
     sys.modules["__main__"] = main
     sys.argv[:] = [path, *arguments]
     folder = os.path.dirname(os.path.realpath(path))
