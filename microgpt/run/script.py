@@ -38,7 +38,7 @@ def run_script(path, arguments=(), *, explain=False, quiet=False):
     except (SyntaxError, ValueError):  # nobody shows it as Python does but Python
         return subprocess.call([sys.executable, path, *arguments])
     main = take_over(path, name, arguments)
-    if not quiet:
+    if not quiet and sys.stderr is not None:
         print(report.explanation() if explain else report.summary(), file=sys.stderr, flush=True)
     runtime.install()
     atexit.register(at_exit)

@@ -93,7 +93,7 @@ COMPILED_ATTRIBUTES = ("data", "grad", "_children", "_local_grads")
 CARRIED = frozenset(
     """__repr__ __str__ __format__ __float__ __int__ __bool__ __abs__ __round__ __pos__ __lt__ __le__ __gt__ __ge__ __call__
     __iadd__ __isub__ __imul__ __itruediv__ __matmul__ __rpow__ __mod__ __floordiv__ __invert__ __doc__ __annotations__
-    __trunc__ __floor__ __ceil__ __index__ __complex__""".split()
+    __getitem__ __len__ __iter__ __contains__ __enter__ __exit__ __rmatmul__ __rmod__ __rfloordiv__ __trunc__ __floor__ __ceil__ __index__ __complex__""".split()
 )
 
 ALIASES = {"__radd__": "__add__", "__rmul__": "__mul__"}  # as in `__radd__ = __add__`
@@ -136,8 +136,9 @@ def recognise(node, names):
         raise NotTheReference("it has a decorator, a metaclass or a base class")
     methods = [statement for statement in node.body if isinstance(statement, ast.FunctionDef)]
     defined = {method.name: method for method in methods}
-    if len(defined) < len(methods):
-        raise NotTheReference("it defines a method twice")
+    for method in methods:
+        if method is not defined[method.name] and method.name in (*OPERATORS, *METHODS, "backward", "__init__"):
+            raise NotTheReference(f"it defines {method.name} twice")
     attributes, revision, float_grad = constructor(defined["__init__"], names)
     found = ValueClass(node, revision, attributes)
     found.floats[0] = float_grad
