@@ -17,9 +17,12 @@ except ImportError as error:
         sys.exit(f"microgpt: error: {_unbuilt}")
     raise ImportError(_unbuilt) from error
 
-from microgpt.config import PRESETS, GPTConfig, TrainConfig
+from microgpt.checkpoint import CheckpointError
+from microgpt.config import PRESETS, EvalConfig, GPTConfig, TrainConfig
 from microgpt.data import load_docs
 from microgpt.model import GPT
 from microgpt.scalar import Adam, Value, attention, cross_entropy, linear, matrix, rmsnorm, softmax
 from microgpt.tokenizer import Tokenizer
 from microgpt.training import DivergenceError, Run, train
+
+load = GPT.load

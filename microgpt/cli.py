@@ -10,6 +10,7 @@ import os
 import sys
 
 from microgpt import __version__
+from microgpt.checkpoint import CheckpointError
 from microgpt.commands import COMMANDS, Failure, Usage
 from microgpt.data import DataError
 from microgpt.engines import EngineError
@@ -31,7 +32,7 @@ def main(argv=None):
     except BrokenPipeError:  # the reader has seen enough, as in `microgpt train | head`
         _settle_output()
         return 1
-    except (Failure, DataError, DivergenceError, EngineError) as error:
+    except (Failure, DataError, DivergenceError, CheckpointError, EngineError) as error:
         return _fail(error, 1)
     except OSError as error:
         # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)
@@ -72,7 +73,7 @@ def _parser(argv):
         if name in argv:  # only the one that may be meant is worth its import
             module = importlib.import_module(f"microgpt.commands.{name}")
             command.description = module.DESCRIPTION
-            command.set_defaults(module=module, parser=command)
+            command.set_defaults(module=module, parser=command, argv=list(argv))
             module.configure(command)
     return parser
 

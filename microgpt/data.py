@@ -9,6 +9,8 @@ import os
 import sys
 import warnings
 
+from microgpt.files import write_atomically
+
 NAMES_URL = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"
 NAMES_SIZE = 228145
 NAMES_SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
@@ -207,7 +209,8 @@ def _names(notes):
         builtin = importlib.resources.files("microgpt").joinpath("names.txt")
         return builtin.read_bytes(), str(builtin)
     try:
-        _write_atomically(cached, data)
+        os.makedirs(os.path.dirname(cached), exist_ok=True)
+        write_atomically(cached, data)
     except OSError as error:
         notes.append(f"names.txt could not be kept in {cached!r} ({error.strerror}) and will be downloaded again")
     return data, cached
@@ -240,19 +243,3 @@ def _download():
     thread.start()
     thread.join(DOWNLOAD_SECONDS)
     return outcome[0]
-
-
-def _write_atomically(path, data):
-    """Write a whole file or none: another process never sees half of it."""
-    import tempfile
-
-    folder = os.path.dirname(path)
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix="names.", suffix=".part")
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -4,7 +4,9 @@ import math
 import random
 from array import array
 
-from microgpt import engines, sampling
+from microgpt import checkpoint, engines, sampling
+
+MOST_TRIES = 1000  # for one document that is unlike those before
 
 
 class GPT:
@@ -33,6 +35,22 @@ class GPT:
             params.extend([rng.gauss(0, std) for _ in range(rows * columns)])
         return cls(config, tokenizer, params, engine)
 
+    @classmethod
+    def load(cls, path, engine=engines.DEFAULT):
+        """The model in a file that `save`, Run.save or `microgpt train --out` wrote.
+
+        OSError where it cannot be read; CheckpointError (a ValueError) where it is damaged, or not such a file.
+        """
+        saved = checkpoint.read(path)
+        return cls(saved.config, saved.tokenizer, saved.params, engine)
+
+    def save(self, path):
+        """Save the model as a safetensors file: state_dict's names, shapes and float64 numbers; see docs/checkpoints.md.
+
+        OSError where it cannot be written, CheckpointError where a weight is not finite; an old file then stays as it was.
+        """
+        checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
+
     @property
     def num_params(self) -> int:
         return len(self.params)
@@ -57,30 +75,72 @@ class GPT:
 
         Infinite where the model gives a character a probability too small for a float.
         """
-        tokens = self.tokenizer.document(text)
+        return self.token_loss(self.tokenizer.document(text))
+
+    def token_loss(self, tokens):
+        """As `loss`, of a document's token ids [BOS, ..., BOS]."""
         try:
             return self.engine.loss(tokens)
-        except ValueError:  # log(0)
+        except (ValueError, ArithmeticError):  # log(0), or weights that overflow
             return math.inf
 
-    def generate(self, n=1, temperature=0.5, *, prompt="", seed=None, top_k=None):
-        """n new documents, a list of strings, each starting with `prompt`.
+    def scores(self, text):
+        """The probability the model gives each character of `text` and then its end: a list of floats.
+
+        They are the model's own, without temperature or top_k. A text of block_size characters has no end.
+        """
+        tokens = self._context(text, self.config.block_size)
+        decode = self.engine.decoder()
+        scores, last = [], self.tokenizer.bos
+        for token in [*tokens, self.tokenizer.bos][: self.config.block_size]:
+            scores.append(sampling.softmax(decode(last))[token])
+            last = token
+        return scores
+
+    def generate(self, n=1, temperature=0.5, *, seed=None, **options):
+        """n new documents, a list of strings.
 
         temperature: below 1 the likely characters become likelier, above 1 less so; 0 always takes the likeliest.
-        seed: the same seed gives the same documents; None gives others each time. top_k: choose among the k likeliest.
+        seed: the same seed gives the same documents; None gives others each time. options: see `generate_from`.
         """
-        return self.generate_from(random.Random(seed), n, temperature, prompt=prompt, top_k=top_k)
+        return self.generate_from(random.Random(seed), n, temperature, **options)
 
-    def generate_from(self, rng, n=1, temperature=0.5, *, prompt="", top_k=None):
-        """As `generate`, drawing from the given random.Random."""
+    def generate_from(
+        self, rng, n=1, temperature=0.5, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
+    ):
+        """As `generate`, drawing from the given random.Random. Documents start with `prompt`.
+
+        top_k: choose among the k likeliest characters; top_p: among the fewest whose probabilities sum up to p. unique: no
+        document twice; exclude: documents not to be written, such as those of the training. ValueError where no document
+        that is allowed was found in MOST_TRIES.
+        """
         if isinstance(n, bool) or not isinstance(n, int):
             raise TypeError(f"the number of documents must be a whole number, not {n!r}")
         if n < 0:
             raise ValueError(f"the number of documents must be at least 0, not {n}")
-        sampling.check_options(temperature, top_k)
+        sampling.check_options(temperature, top_k, top_p)
         prompt = self._context(prompt, self.config.block_size - 1)
-        generate, bos, decode = self.engine.generate, self.tokenizer.bos, self.tokenizer.decode
-        return [decode(generate(rng, bos, prompt, temperature, top_k)) for _ in range(n)]
+        taken, texts = set(exclude), []
+        for _ in range(n):
+            text = self._write(rng, prompt, (temperature, top_k, top_p), taken)
+            if text is None:
+                raise ValueError(
+                    f"in {MOST_TRIES} tries there was no document that is not there already, after {len(texts)} of {n}; "
+                    "a higher temperature gives more variety"
+                )
+            texts.append(text)
+            if unique:
+                taken.add(text)
+        return texts
+
+    def _write(self, rng, prompt, options, taken):
+        """One document that is not in the set `taken`; None where there was none."""
+        for _ in range(MOST_TRIES if taken else 1):
+            tokens = self.engine.generate(rng, self.tokenizer.bos, prompt, *options)
+            text = self.tokenizer.decode(tokens)
+            if text not in taken:
+                return text
+        return None
 
     def _context(self, text, longest):
         if len(text) > longest:

@@ -6,23 +6,28 @@ Training calls `update` once for many steps (see Run.train), so showing them cos
 import os
 import time
 
+from microgpt.history import smoothed
+
 BEGIN_SECONDS = 0.2  # a live line appears only when training has lasted so long ...
 REMAINING_SECONDS = 2  # ... and still has so long to go: a short run must not wait for rich's import
 REFRESH_SECONDS = 0.1
-SMOOTHED_STEPS = 100
 
 
 def display(run, out):
     """The context manager that shows the training of `run` on the stream `out`; `update` is Run.train's `progress`."""
-    terminal = out.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
-    return (LiveLine if terminal else Lines)(run, out)
+    return (LiveLine if is_terminal(out) else Lines)(run, out)
+
+
+def is_terminal(out):
+    """Whether the stream `out` is a terminal that can redraw a line."""
+    return out.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 class Lines:
     """The reference's output, byte for byte: a line for each step."""
 
     def __init__(self, run, out):
-        self.run, self.out, self.shown = run, out, 0
+        self.run, self.out, self.shown = run, out, len(run.losses)  # a resumed run has some
 
     def __enter__(self):
         return self
@@ -44,7 +49,7 @@ class LiveLine:
     """On a terminal: one line that is redrawn while training lasts, and a last one with the totals."""
 
     def __init__(self, run, out):
-        self.run, self.out, self.live = run, out, None
+        self.run, self.out, self.live, self.before = run, out, None, len(run.losses)
 
     def __enter__(self):
         self.started = time.perf_counter()
@@ -56,7 +61,7 @@ class LiveLine:
         if now < self.next_refresh:
             return
         seconds, done = now - self.started, len(self.run.losses)
-        left = seconds / done * (self.run.training.num_steps - done)
+        left = seconds / max(1, done - self.before) * (self.run.training.num_steps - done)
         if self.live is None and left >= REMAINING_SECONDS:
             self.live = _live(self.out)
         if self.live is not None:
@@ -70,17 +75,16 @@ class LiveLine:
         seconds = time.perf_counter() - self.started
         if self.live is not None:
             self.live.stop()
-        if self.run.losses and not isinstance(error, OSError):
+        if len(self.run.losses) > self.before and not isinstance(error, OSError):
             self.out.write(f"\r{self._figures(seconds)} | {_clock(seconds)}\n")
 
     def _figures(self, seconds):
         losses, num_steps = self.run.losses, self.run.training.num_steps
-        recent = losses[-SMOOTHED_STEPS:]
-        rate = len(losses) / seconds
+        rate = (len(losses) - self.before) / seconds
         rate = f"{rate / 1000:,.0f}k" if rate >= 10_000 else f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
         return (
             f"step {len(losses):{len(str(num_steps))}d}/{num_steps} | loss {losses[-1]:.4f} | "
-            f"smoothed {sum(recent) / len(recent):.4f} | {rate} steps/s"
+            f"smoothed {smoothed(losses):.4f} | {rate} steps/s"
         )
 
 

@@ -19,11 +19,12 @@ def cross_entropy(logits, target):
     return math.log(softmax(logits)[target]) * -1
 
 
-def probabilities(logits, temperature=1.0, top_k=None):
+def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     """Probabilities of the next token: logits divided by `temperature`, then only the `top_k` likeliest where given.
 
-    Equally likely tokens at the edge of the top k are taken in order of their ids. Temperature 0 is greedy: all of the
-    probability goes to the likeliest token.
+    top_p: of these, only as many of the likeliest as it takes for their probabilities to reach the sum top_p (nucleus
+    sampling: Holtzman et al., 2019). Equally likely tokens at an edge are taken in order of their ids. Temperature 0 is
+    greedy: all of the probability goes to the likeliest token.
     """
     if temperature == 0:
         logits, top_k, temperature = list(logits), 1, 1.0
@@ -32,10 +33,19 @@ def probabilities(logits, temperature=1.0, top_k=None):
     if top_k is not None and top_k < len(logits):
         kept = set(sorted(range(len(logits)), key=lambda i: -logits[i])[:top_k])
         logits = [logit if i in kept else -math.inf for i, logit in enumerate(logits)]
-    return softmax(logits)
+    weights = softmax(logits)
+    if top_p is None or top_p == 1:
+        return weights
+    kept, total = set(), 0.0
+    for i in sorted(range(len(weights)), key=lambda i: -weights[i]):
+        kept.add(i)
+        total += weights[i]
+        if total >= top_p:
+            break
+    return softmax([logit if i in kept else -math.inf for i, logit in enumerate(logits)])
 
 
-def generate(decode, rng, bos, block_size, prompt=(), temperature=1.0, top_k=None):
+def generate(decode, rng, bos, block_size, prompt=(), temperature=1.0, top_k=None, top_p=None):
     """Token ids of one document: the `prompt` and what the model writes after it, until BOS or `block_size` tokens.
 
     decode: see Engine.decoder; rng: random.Random, from which one number is drawn for each token, by rng.choices.
@@ -45,7 +55,7 @@ def generate(decode, rng, bos, block_size, prompt=(), temperature=1.0, top_k=Non
     for token in tokens:
         logits = decode(token)
     while True:
-        weights = probabilities(logits, temperature, top_k)
+        weights = probabilities(logits, temperature, top_k, top_p)
         token = rng.choices(range(len(weights)), weights=weights)[0]
         if token == bos:
             return tokens
@@ -55,7 +65,7 @@ def generate(decode, rng, bos, block_size, prompt=(), temperature=1.0, top_k=Non
         logits = decode(token)
 
 
-def check_options(temperature, top_k):
+def check_options(temperature, top_k=None, top_p=None):
     """ValueError or TypeError unless `probabilities` can work with these."""
     if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
         raise TypeError(f"temperature must be a number, not {temperature!r}")
@@ -68,3 +78,8 @@ def check_options(temperature, top_k):
             raise TypeError(f"top_k must be a whole number or None, not {top_k!r}")
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {top_k}")
+    if top_p is not None:
+        if isinstance(top_p, bool) or not isinstance(top_p, (int, float)):
+            raise TypeError(f"top_p must be a number or None, not {top_p!r}")
+        if not 0 < top_p <= 1:
+            raise ValueError(f"top_p must be more than 0 and at most 1, not {top_p!r}")

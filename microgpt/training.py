@@ -1,15 +1,21 @@
 """Training: one random generator shuffles the documents, draws the weights and later samples; an engine does the steps."""
 
+import math
+import os
 import random
+import sys
 import time
+from array import array
 from typing import NamedTuple
 
-from microgpt import engines
-from microgpt.config import GPTConfig, TrainConfig
+from microgpt import checkpoint, documents, engines
+from microgpt.checkpoint import Checkpoint, CheckpointError, Progress, Source
+from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.model import GPT
 from microgpt.tokenizer import Corpus, Tokenizer
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
+SEED = 42
 
 
 class Step(NamedTuple):
@@ -17,49 +23,122 @@ class Step(NamedTuple):
 
     step: int  # from 1
     num_steps: int
-    loss: float  # of this step's document, in nats a token
+    loss: float  # of this step's documents, in nats a token
     lr: float  # the learning rate this step used
+    val_loss: float | None = None  # of the documents held out, where they were evaluated after this step
 
 
 class Run:
     """A training run, made by `start` and done by its `train`.
 
     model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which sampling
-    goes on with; losses: list of floats, one for each step done.
+    goes on with; losses: list of floats, one for each step done; held_out: Corpus of the documents held out, or None;
+    evaluation: EvalConfig; val_losses: list of (step, held-out loss).
     """
 
-    def __init__(self, model, corpus, training, rng):
+    def __init__(self, model, corpus, training, rng, held_out=None, evaluation=EvalConfig(), seed=SEED, long="truncate"):
         self.model, self.corpus, self.training, self.rng = model, corpus, training, rng
-        self.losses = []
+        self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
+        self.losses, self.val_losses = [], []
 
-    def train(self, callback=None, progress=None):
+    def train(self, callback=None, progress=None, pause_every=None):
         """Do the steps that are left. callback: as for the function `train`, called after every step.
 
-        progress: called without arguments some dozen times a second, after one step or many; it finds them in `losses`.
+        progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
+        pause_every steps; it finds them in `losses`. A true return value ends the run there.
         """
-        losses, training = self.losses, self.training
         portion = 1
-        while len(losses) < training.num_steps:
-            first = len(losses)
+        while not self.finished:
+            first = len(self.losses)
             started = time.perf_counter()
-            try:
-                self.model.engine.train(
-                    self.corpus, range(first, min(first + portion, training.num_steps)), training, losses
-                )
-            except (ArithmeticError, ValueError) as error:
-                raise DivergenceError(len(losses) + 1, training, losses, error) from error
+            self._steps(first, self._portion_end(first, portion, pause_every))
             if callback is None and time.perf_counter() - started < PORTION_SECONDS:
                 portion *= 2
-            if progress is not None:
-                progress()
-            if callback is not None and callback(
-                Step(len(losses), training.num_steps, losses[-1], training.lr(len(losses) - 1))
-            ):
+            val_loss = self._evaluate_where_due()
+            if progress is not None and progress():
                 return
+            if callback is not None:
+                done, training = len(self.losses), self.training
+                if callback(Step(done, training.num_steps, self.losses[-1], training.lr(done - 1), val_loss)):
+                    return
 
-    def generate(self, n=1, temperature=0.5, *, prompt="", top_k=None):
-        """n new documents, drawn from the run's own random generator: after training, those the reference prints."""
-        return self.model.generate_from(self.rng, n, temperature, prompt=prompt, top_k=top_k)
+    @property
+    def finished(self):
+        """Whether there is no step left: all are done, or the patience is at its end."""
+        return len(self.losses) >= self.training.num_steps or self.stopped_early
+
+    @property
+    def stopped_early(self):
+        """Whether the held-out loss had no new best for `patience` evaluations."""
+        patience = self.evaluation.patience
+        if patience is None or not self.val_losses:
+            return False
+        return len(self.val_losses) - 1 - self.val_losses.index(self.best) >= patience
+
+    @property
+    def best(self):
+        """(step, loss) of the lowest held-out loss so far, the first of equals."""
+        return min(self.val_losses, key=lambda pair: pair[1])
+
+    def evaluate(self):
+        """The mean loss of the documents held out, each as GPT.loss has it; changes nothing."""
+        return math.fsum(self.model.token_loss(doc) for doc in self.held_out) / len(self.held_out)
+
+    def generate(self, n=1, temperature=0.5, **options):
+        """n new documents, drawn from the run's own random generator: after training, those the reference prints.
+
+        options: prompt, top_k, top_p, unique, exclude, as for GPT.generate.
+        """
+        return self.model.generate_from(self.rng, n, temperature, **options)
+
+    def save(self, path):
+        """Save the model and all it takes to go on: `train(docs, resume=path)` then does the same steps as this run would.
+
+        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays.
+        """
+        m, v = self.model.engine.moments()
+        model = self.model
+        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses)
+        source = Source(self.seed, self.long, len(self.corpus), self.fingerprint())
+        checkpoint.write(
+            path,
+            Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
+        )
+
+    def fingerprint(self):
+        """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
+        import hashlib
+
+        digest = hashlib.sha256()
+        for corpus in (self.corpus, self.held_out):
+            if corpus is not None:
+                tokens = corpus.tokens if sys.byteorder == "little" else array("I", corpus.tokens)
+                if tokens is not corpus.tokens:
+                    tokens.byteswap()
+                digest.update(tokens)
+            digest.update(b"end")
+        return digest.hexdigest()
+
+    def _portion_end(self, first, portion, pause_every):
+        """The step before which to pause: at most `portion` steps on, and not beyond one that something is due after."""
+        end = min(first + portion, self.training.num_steps)
+        for every in (pause_every, self.evaluation.eval_every if self.held_out else None):
+            if every:
+                end = min(end, first + every - first % every)
+        return end
+
+    def _steps(self, first, end):
+        try:
+            self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
+        except (ArithmeticError, ValueError) as error:
+            raise DivergenceError(len(self.losses) + 1, self.training, self.losses, error) from error
+
+    def _evaluate_where_due(self):
+        done = len(self.losses)
+        if not self.held_out or (done % self.evaluation.eval_every and done < self.training.num_steps):
+            return None
+        self.val_losses.append((done, self.evaluate()))
+        return self.val_losses[-1][1]
 
     def __repr__(self):
         return f"<Run of {len(self.losses)} steps, {self.model!r}>"
@@ -76,25 +155,107 @@ class DivergenceError(ValueError):
         )
 
 
-def start(docs, config=GPTConfig(), training=TrainConfig(), *, seed=42, engine=engines.DEFAULT):
-    """A Run that is ready to train: documents shuffled, a new model drawn, no step done yet. Arguments as for `train`."""
+# ---- Beginning a run ----------------------------------------------------------------------------------------------------
+
+def start(
+    docs, config=None, training=None, *, seed=None, engine=engines.DEFAULT, evaluation=None, long=None, init=None, resume=None
+):
+    """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
     docs = _checked(docs)
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise TypeError(f"seed must be a whole number, not {seed!r}")
+    if resume is not None:
+        if init is not None:
+            raise ValueError("a resumed run goes on with its own weights; give resume or init, not both")
+        return _resume(docs, resume, engine, config=config, training=training, evaluation=evaluation, seed=seed, long=long)
+    training, evaluation, long = training or TrainConfig(), evaluation or EvalConfig(), long or "truncate"
+    seed = SEED if seed is None else seed
     rng = random.Random(seed)
-    rng.shuffle(docs)
-    tokenizer = Tokenizer.from_docs(docs, config.bos_first)
-    model = GPT.init(config, tokenizer, rng, engine)
-    return Run(model, Corpus(docs, tokenizer), training, rng)
+    if init is None:
+        config = config or GPTConfig()
+        tokenizer, saved = Tokenizer.from_docs(docs, config.bos_first), None
+    else:
+        saved = init if isinstance(init, GPT) else GPT.load(init)
+        _refuse_differences("the model to start from has", config=(config, saved.config))
+        config, tokenizer = saved.config, saved.tokenizer
+    docs, held_out = documents.arrange(docs, rng, config.block_size, evaluation.val_fraction, long)
+    corpus, held_out = Corpus(docs, tokenizer), Corpus(held_out, tokenizer) if held_out else None
+    if saved is None:
+        model = GPT.init(config, tokenizer, rng, engine)
+    else:
+        model = GPT(config, tokenizer, array("d", saved.params), engine)
+    return Run(model, corpus, training, rng, held_out, evaluation, seed, long)
 
 
-def train(docs, config=GPTConfig(), training=TrainConfig(), *, seed=42, engine=engines.DEFAULT, callback=None):
+def train(
+    docs, config=None, training=None, *, seed=None, engine=engines.DEFAULT, callback=None,
+    evaluation=None, long=None, init=None, resume=None,
+):  # fmt: skip
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
 
-    engine: "python", "graph" or "exact", all with the same result. callback: called with a Step after each step; a true
-    return value ends the run there. DivergenceError when a loss or a gradient grows out of range.
+    config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", all with
+    the same result. callback: called with a Step after each step; a true return value ends the run there.
+
+    evaluation: EvalConfig, to hold documents out. long: what to do with documents longer than the block: "truncate" (the
+    reference's), "split" or "error", see microgpt.documents. init: a GPT, or the path of a saved one, to start from instead
+    of random weights. resume: the path of a saved run, which goes on as if it had never stopped; all other settings are its
+    own, and ValueError names one that is given and differs.
+
+    DivergenceError when a loss or a gradient grows out of range.
     """
-    run = start(docs, config, training, seed=seed, engine=engine)
+    run = start(
+        docs, config, training, seed=seed, engine=engine, evaluation=evaluation, long=long, init=init, resume=resume
+    )
     run.train(callback)
     return run
+
+
+def _resume(docs, path, engine, **given):
+    saved = checkpoint.read(path)
+    what = repr(os.fsdecode(path))
+    if saved.progress is None:
+        raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
+    _refuse_differences(
+        f"{what} was started with", **{name: (given[name], getattr(saved, name)) for name in ("config", "training", "evaluation")}
+    )
+    for name in ("seed", "long"):
+        _refuse_differences(f"{what} was started with", **{name: (given[name], getattr(saved.source, name))})
+    rng = random.Random(saved.source.seed)
+    fresh, held_out = documents.arrange(
+        docs, rng, saved.config.block_size, saved.evaluation.val_fraction, saved.source.long
+    )
+    if len(fresh) != saved.source.num_docs:
+        raise CheckpointError(
+            f"the data are not those that {what} was trained on: {len(fresh)} documents to train on, not {saved.source.num_docs}"
+        )
+    try:
+        corpus = Corpus(fresh, saved.tokenizer)
+        held_out = Corpus(held_out, saved.tokenizer) if held_out else None
+    except ValueError as error:
+        raise CheckpointError(f"the data are not those that {what} was trained on: {error}") from None
+    model = GPT(saved.config, saved.tokenizer, saved.params, engine)
+    run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long)
+    if run.fingerprint() != saved.source.fingerprint:
+        raise CheckpointError(
+            f"the data are not those that {what} was trained on: as many documents, but another text or another order"
+        )
+    progress = saved.progress
+    run.losses, run.val_losses = progress.losses.tolist(), progress.val_losses
+    if run.losses:
+        model.engine.restore(saved.training, progress.m, progress.v, len(run.losses))
+    rng.setstate(progress.rng)
+    return run
+
+
+def _refuse_differences(who, **pairs):
+    """CheckpointError that names a setting which is given (not None) and differs from the saved one."""
+    for name, (given, saved) in pairs.items():
+        if given is None or given == saved:
+            continue
+        if hasattr(saved, "__dataclass_fields__"):
+            name = next(name for name in vars(saved) if getattr(given, name) != getattr(saved, name))
+            given, saved = getattr(given, name), getattr(saved, name)
+        raise CheckpointError(f"{who} {name} {saved}, not {given}; leave {name} away, or begin a new run")
 
 
 def _checked(docs):

@@ -11,11 +11,12 @@ import sys
 import pytest
 
 import microgpt
-from microgpt import GPTConfig, TrainConfig, cli, engines, progress
+from microgpt import EvalConfig, GPTConfig, TrainConfig, cli, engines, progress
+from microgpt.commands import options
 from microgpt.commands import train as train_command
 from microgpt.data import DataWarning
 
-TINY = ["--engine", "python", "--n-embd", "4", "--n-head", "2", "--block-size", "4"]
+TINY = ["--engine", "python", "--n-embd", "4", "--n-head", "2", "--block-size", "8"]
 NAMES = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
 
@@ -53,7 +54,7 @@ def driver(code, *arguments):
 def printed(docs, preset="current", steps=6, samples=3, seed=42, **model):
     """What the reference prints for a tiny model, made from the library's results."""
     config, training, temperature = microgpt.PRESETS[preset]
-    config = GPTConfig(**{**vars(config), "n_embd": 4, "n_head": 2, "block_size": 4, **model})
+    config = GPTConfig(**{**vars(config), "n_embd": 4, "n_head": 2, "block_size": 8, **model})
     training = TrainConfig(**{**vars(training), "num_steps": steps})
     run = microgpt.train(docs, config, training, seed=seed, engine="python")
     vocab_size = len(set("".join(docs))) + 1
@@ -114,7 +115,7 @@ def test_input_txt_in_the_current_folder(tmp_path):
 def test_no_steps_and_no_samples(data):
     done = microgpt_command("train", data, "--steps", 0, "--samples", 0, *TINY)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == ["num docs: 6", "vocab size: 12", "num params: 304"]
+    assert done.stdout.splitlines() == ["num docs: 6", "vocab size: 12", "num params: 320"]
 
 
 @posix
@@ -191,7 +192,7 @@ def settings(monkeypatch, data):
     class Started(Exception):
         pass
 
-    def start(docs, config, training, *, seed, engine):
+    def start(docs, config, training, *, seed, engine, **others):
         raise Started(config, training, seed, engine)
 
     def settings(*options):
@@ -227,6 +228,11 @@ def test_the_defaults_are_the_preset_s(settings):
         (["--beta1", "0"], {"beta1": 0.0}),
         (["--beta2", "0.5"], {"beta2": 0.5}),
         (["--eps", "1e-5"], {"eps": 1e-5}),
+        (["--batch-size", "4"], {"batch_size": 4}),
+        (["--schedule", "cosine"], {"schedule": "cosine"}),
+        (["--warmup-steps", "9"], {"warmup_steps": 9}),
+        (["--clip-norm", "1"], {"clip_norm": 1.0}),
+        (["--weight-decay", "0.1"], {"weight_decay": 0.1}),
     ],
 )
 def test_an_option_replaces_one_field_of_the_preset(settings, preset, options, fields):
@@ -240,7 +246,7 @@ def test_an_option_replaces_one_field_of_the_preset(settings, preset, options, f
 
 def test_every_field_has_an_option():
     config, training, _ = microgpt.PRESETS["current"]
-    assert set(train_command.OPTIONS) == {*vars(config), *vars(training), "temperature"}
+    assert set(options.OPTIONS) == {*vars(config), *vars(training), *vars(EvalConfig()), "temperature"}
 
 
 def test_seed_engine_and_temperature(settings, data):
@@ -254,10 +260,12 @@ def test_seed_engine_and_temperature(settings, data):
 def test_help_names_every_option_and_its_default(capsys):
     assert cli.main(["train", "--help"]) == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
-    for option in [*train_command.OPTIONS.values(), "--preset", "--seed", "--engine", "--samples"]:
+    others = ["--preset", "--seed", "--engine", "--samples", "--long"]
+    others += ["--out", "--checkpoint-every", "--resume", "--init", "--log"]
+    for option in [*options.OPTIONS.values(), *others]:
         assert option in text
     assert "(default: 16 in current, 8 in first)" in text
-    assert text.count("(default: ") == len(train_command.OPTIONS) + 5  # and DATA, --preset, --seed, --engine, --samples
+    assert text.count("(default: ") == len(options.OPTIONS) + len(others) + 1  # and DATA
     assert cli.main(["--help"]) == 0
     assert "train" in capsys.readouterr().out
 
@@ -309,6 +317,21 @@ def assert_fails(done, code, message):
         (["train", "--learning-rate", "-1"], r"--learning-rate must be at least 0 and finite, not -1.0"),
         (["train", "--beta1", "1"], r"--beta1 must be .* less than 1, not 1.0"),
         (["train", "--eps", "0"], r"--eps must be more than 0 .*"),
+        (["train", "--batch-size", "0"], r"--batch-size must be at least 1, not 0"),
+        (["train", "--schedule", "step"], r"--schedule: invalid choice: 'step' .*"),
+        (["train", "--clip-norm", "0"], r"--clip-norm must be more than 0 and finite, not 0.0"),
+        (["train", "--weight-decay", "-1"], r"--weight-decay must be at least 0 and finite, not -1.0"),
+        (["train", "--warmup-steps", "-1"], r"--warmup-steps must be at least 0, not -1"),
+        (["train", "--val-fraction", "1"], r"--val-fraction must be at least 0 and less than 1, not 1.0"),
+        (["train", "--eval-every", "0"], r"--eval-every must be at least 1, not 0"),
+        (["train", "--patience", "3"], r"--patience needs documents to measure on; give a --val-fraction too, such as 0.1"),
+        (["train", "--checkpoint-every", "3"], r"--checkpoint-every needs --out FILE, the file to write"),
+        (["train", "--checkpoint-every", "0", "--out", "x"], r"--checkpoint-every must be at least 1, not 0"),
+        (["train", "--resume", "x", "--init", "x"], r"--resume goes on with a run's own weights; .*"),
+        (["train", "--log", "x.txt"], r"--log must end in \.csv or \.jsonl, which says how to write it; not 'x\.txt'"),
+        (["sample"], r"the following arguments are required: MODEL .*"),
+        (["sample", "x", "--top-k", "0"], r"--top-k must be at least 1, not 0"),
+        (["sample", "x", "--top-p", "0"], r"--top-p must be more than 0 and at most 1, not 0.0"),
         (["train", "--temperature", "-1"], r"--temperature must be 0 \(greedy\) or more.*"),
         (["train", "--temperature", "inf"], r"--temperature must be .*"),
     ],
@@ -537,7 +560,7 @@ def frames(shown):
 def test_a_live_line(data):
     code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 40, "--samples", 2, *TINY))
     assert (code, err) == (0, "")
-    assert shown.startswith("num docs: 6\nvocab size: 12\nnum params: 304\n")
+    assert shown.startswith("num docs: 6\nvocab size: 12\nnum params: 320\n")
     assert " / " not in shown  # none of the reference's lines for a step
     *live, last = frames(shown)
     assert len(live) > 3
@@ -546,8 +569,9 @@ def test_a_live_line(data):
     assert re.fullmatch(FINAL.format(40), last)
     assert "\x1b[1A\x1b[2K" in shown[shown.rindex(" left") :]  # the live line is wiped before the last one
     after = shown[shown.rindex("step 40/40") :].split("\n")
-    assert after[1:3] == ["", "--- inference (new, hallucinated names) ---"]
-    assert after[3].startswith("sample  1: ") and after[4].startswith("sample  2: ")
+    assert re.fullmatch(r"loss \d\.\d{4}, the mean of the last 40 steps .*; guessing at random has ln\(12\) = 2.4849", after[1])
+    assert after[2:4] == ["", "--- inference (new, hallucinated names) ---"]
+    assert after[4].startswith("sample  1: ") and after[5].startswith("sample  2: ")
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
 
 

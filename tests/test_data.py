@@ -17,6 +17,7 @@ import pytest
 
 from microgpt import data
 from microgpt.data import DataError, DataWarning, load_docs
+from microgpt.files import write_atomically
 
 NAMES = b"emma\nolivia\nava"
 
@@ -245,8 +246,8 @@ def test_names_that_cannot_be_kept_are_used(server, cache):
 def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with pytest.raises(OSError, match="full"):
-        data._write_atomically(str(tmp_path / "cache" / "names.txt"), NAMES)
-    assert os.listdir(tmp_path / "cache") == []
+        write_atomically(str(tmp_path / "names.txt"), NAMES)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import warnings
 
 COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
+    "sample": "print documents that a saved model makes up",
+    "inspect": "look at the data before training on it",
     "run": "run your own microgpt script, compiled",
     "verify": "prove that this installation reproduces the reference",
     "bench": "time the engines against the pure reference",

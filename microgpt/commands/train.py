@@ -1,51 +1,165 @@
-"""microgpt train: train a new model and print what it makes up."""
+"""microgpt train: train a new model, or go on with one, and print what it makes up."""
 
-import argparse
-import re
+import os
+import shlex
+import signal
 import sys
 import time
-from dataclasses import replace
+from contextlib import closing, contextmanager, nullcontext
 
-from microgpt import engines, progress, sampling
-from microgpt.commands import Failure, Usage, count, load, number, whole
-from microgpt.config import ACTIVATIONS, PRESETS
-from microgpt.training import start
+from microgpt import checkpoint, documents, engines, history, progress
+from microgpt.commands import Failure, Usage, count, load, whole
+from microgpt.commands.options import EVALUATION, MODEL, SAMPLING, TRAINING, add, add_preset, in_options
+from microgpt.commands.options import preset_of, settings
+from microgpt.training import SEED, start
 
-DESCRIPTION = "Train a new model on a text file, one document a line, and print documents that it makes up."
+DESCRIPTION = "Train a model on a text file, one document a line, and print documents that it makes up."
 
 INFERENCE = {  # what a revision prints above and in front of its samples
     "current": ("--- inference (new, hallucinated names) ---", "sample {:2d}: {}"),
     "first": ("--- inference ---", "sample {}: {}"),
 }
+LARGE_SHARE = 0.1  # of the text; where more is never learned, the command says so
 
 
 def run(arguments):
-    config, training, temperature = _settings(arguments)
-    run = start(load(arguments.data), config, training, seed=arguments.seed, engine=arguments.engine)
+    out = arguments.out or arguments.resume
+    _check_files(arguments, out)
+    origin = arguments.resume or arguments.init
+    saved = checkpoint.read(origin) if origin else None
+    config, training, evaluation, temperature = settings(arguments, saved)
+    docs = load(arguments.data)
+    try:
+        run = start(
+            docs, config, training, evaluation=evaluation, long=arguments.long, engine=arguments.engine,
+            init=arguments.init, resume=arguments.resume,
+            seed=SEED if arguments.seed is None and not arguments.resume else arguments.seed,
+        )  # fmt: skip
+    except ValueError as error:
+        raise Failure(in_options(error)) from None
+    _warn_if_cut(run, docs)
     print(f"num docs: {len(run.corpus)}")
     print(f"vocab size: {run.model.tokenizer.vocab_size}")
     print(f"num params: {run.model.num_params}", flush=True)
-    try:
-        with progress.display(run, sys.stdout) as shown:
-            run.train(progress=shown.update)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted after step {len(run.losses)} of {training.num_steps}") from None
+    _train(run, arguments, out)
+    for line in history.summary(run):
+        if progress.is_terminal(sys.stdout):
+            print(line)
+        elif run.held_out or sys.stderr.isatty():
+            print(f"microgpt: {line}", file=sys.stderr)
+    if out:
+        run.save(out)  # before the samples: from here on there is nothing that could be lost
     if arguments.samples:
-        _print_samples(run, arguments.samples, temperature, *INFERENCE[arguments.preset])
+        _print_samples(run, arguments.samples, temperature, *INFERENCE[preset_of(arguments, saved)])
 
 
-def _settings(arguments):
-    """GPTConfig, TrainConfig and temperature: the preset's, with the fields that options replace."""
-    config, training, temperature = PRESETS[arguments.preset]
-    given = {name: value for name, value in vars(arguments).items() if value is not None}
+def _check_files(arguments, out):
+    """Before training for hours: can be written what is to be written?"""
+    if arguments.resume and arguments.init:
+        raise Usage("--resume goes on with a run's own weights; give it or --init, not both")
+    if arguments.checkpoint_every is not None:
+        if arguments.checkpoint_every < 1:
+            raise Usage(f"--checkpoint-every must be at least 1, not {arguments.checkpoint_every}")
+        if not out:
+            raise Usage("--checkpoint-every needs --out FILE, the file to write")
+    if arguments.log and not arguments.log.endswith(history.FORMATS):
+        raise Usage(f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {arguments.log!r}")
+    for option, path in (("--out", out), ("--log", arguments.log)):
+        folder = os.path.dirname(path or "") or "."
+        if path and os.path.isdir(path):
+            raise Failure(f"{option}: {path!r} is a folder; name a file in it")
+        if path and not os.path.isdir(folder):
+            raise Failure(f"{option}: there is no folder {folder!r}; make it first")
+        if path and not os.access(folder, os.W_OK):
+            raise Failure(f"{option}: files in {folder!r} may not be written by this user")
+
+
+def _warn_if_cut(run, docs):
+    if run.long != "truncate":
+        return
+    block_size = run.model.config.block_size
+    of_docs, of_text = documents.share_cut(docs, block_size)
+    if of_text > LARGE_SHARE:
+        print(
+            f"microgpt: {of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of the "
+            "text is never learned; see microgpt inspect, and --long for what can be done",
+            file=sys.stderr,
+        )
+
+
+def _train(run, arguments, out):
+    """All the steps, with what shows and keeps them. KeyboardInterrupt where a signal stopped it."""
+    every = arguments.checkpoint_every
+    log = closing(history.Log(run, arguments.log)) if arguments.log else nullcontext()
+    with log as log, _stopping_signals() as stopped:
+        try:
+            with progress.display(run, sys.stdout) as shown:
+
+                def update():
+                    shown.update()
+                    if log:
+                        log.update()
+                    if every and len(run.losses) % every == 0 and not run.finished:
+                        _save_on_the_way(run, out)
+                    return bool(stopped)
+
+                run.train(progress=update, pause_every=every)
+        except KeyboardInterrupt:  # a second Ctrl-C, in the middle of a step
+            raise KeyboardInterrupt(f"interrupted after step {len(run.losses)} of {run.training.num_steps}") from None
+        finally:
+            if log:
+                log.update()
+    if stopped:
+        message = f"interrupted after step {len(run.losses)} of {run.training.num_steps}"
+        if out:
+            run.save(out)
+            message += f"; go on with: {_command_to_go_on(arguments.argv, out)}"
+        raise KeyboardInterrupt(message)
+
+
+def _save_on_the_way(run, out):
+    """A checkpoint that fails does not end the training: the next one may succeed."""
     try:
-        config = replace(config, **{name: given[name] for name in vars(config) if name in given})
-        training = replace(training, **{name: given[name] for name in vars(training) if name in given})
-        temperature = given.get("temperature", temperature)
-        sampling.check_options(temperature, None)
-    except (ValueError, TypeError) as error:  # names fields, where the user knows options
-        raise Usage(re.sub(r"\w+", lambda word: OPTIONS.get(word[0], word[0]), str(error))) from None
-    return config, training, temperature
+        run.save(out)
+    except (OSError, checkpoint.CheckpointError) as error:
+        print(f"microgpt: {error}; training goes on", file=sys.stderr)
+
+
+@contextmanager
+def _stopping_signals():
+    """A list that is no longer empty once Ctrl-C or SIGTERM came; a second one raises KeyboardInterrupt at once."""
+    stopped = []
+
+    def handle(number, _):
+        if stopped:
+            raise KeyboardInterrupt
+        stopped.append(number)
+
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            try:
+                before[number] = signal.signal(number, handle)
+            except ValueError:  # not in the main thread, where signals are somebody else's
+                pass
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _command_to_go_on(argv, out):
+    """The command line as it was, with --resume in place of the options it replaces."""
+    kept, arguments = [], iter(argv)
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if name in ("--out", "--resume", "--init"):
+            if not equals:
+                next(arguments)
+        else:
+            kept.append(argument)
+    return shlex.join(["microgpt", *kept, "--resume", out])
 
 
 def _print_samples(run, n, temperature, heading, line):
@@ -63,32 +177,6 @@ def _print_samples(run, n, temperature, heading, line):
 
 # ---- Options --------------------------------------------------------------------------------------------------------
 
-FLAG = argparse.BooleanOptionalAction
-MODEL = [  # option, what argparse must know of it, help
-    ("--n-layer", dict(type=whole, metavar="N"), "transformer blocks"),
-    ("--n-embd", dict(type=whole, metavar="N"), "width of the residual stream"),
-    ("--n-head", dict(type=whole, metavar="N"), "attention heads; must divide --n-embd"),
-    ("--block-size", dict(type=whole, metavar="N"), "longest context, in tokens; longer documents are cut"),
-    ("--activation", dict(choices=ACTIVATIONS), "of the MLP: relu, or relu2 for relu squared"),
-    ("--init-std", dict(type=number, metavar="X"), "standard deviation of the initial weights"),
-    ("--zero-init-out", dict(action=FLAG), "start attn_wo and mlp_fc2 at zero"),
-    ("--bos-first", dict(action=FLAG), "make the document boundary token 0, not the last one"),
-]
-OPTIMIZER = [
-    ("--steps", dict(type=whole, metavar="N", dest="num_steps"), "training steps, one document each"),
-    ("--learning-rate", dict(type=number, metavar="X"), "at the first step; falls linearly to 0"),
-    ("--beta1", dict(type=number, metavar="X"), "decay of Adam's mean of the gradients"),
-    ("--beta2", dict(type=number, metavar="X"), "decay of Adam's mean of their squares"),
-    ("--eps", dict(type=number, metavar="X"), "keeps Adam's division finite"),
-]
-SAMPLING = [
-    ("--temperature", dict(type=number, metavar="X"), "below 1 likelier characters, above 1 rarer ones; 0: greedy"),
-]
-OPTIONS = {  # field -> option
-    more.get("dest", option[2:].replace("-", "_")): option for option, more, _ in MODEL + OPTIMIZER + SAMPLING
-}
-
-
 def configure(parser):
     parser.add_argument(
         "data",
@@ -98,43 +186,30 @@ def configure(parser):
         "(default: input.txt in the current folder where there is one, else names)",
     )
     group = parser.add_argument_group("the run")
-    group.add_argument(
-        "--preset",
-        choices=PRESETS,
-        default="current",
-        help="the reference's revision that sets the defaults below (default: %(default)s)",
-    )
-    group.add_argument(
-        "--seed", type=whole, metavar="S", default=42, help="of all random numbers (default: %(default)s)"
-    )
+    add_preset(group)
+    group.add_argument("--seed", type=whole, metavar="S", help=f"of all random numbers (default: {SEED})")
     group.add_argument(
         "--engine",
         choices=engines.ENGINES,
         default=engines.DEFAULT,
         help="what computes; the results are the same (default: %(default)s)",
     )
-    _add(parser.add_argument_group("the model"), MODEL)
-    _add(parser.add_argument_group("the optimizer (Adam)"), OPTIMIZER)
+    group.add_argument(
+        "--long",
+        choices=documents.LONG,
+        help="documents longer than the block: train on their beginning, on all their pieces, or stop (default: truncate)",
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument("--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)")
+    files.add_argument("--checkpoint-every", type=whole, metavar="N", help="save every N steps too (default: at the end)")
+    files.add_argument("--resume", metavar="FILE", help="go on with a run that was saved before its end (default: a new run)")
+    files.add_argument("--init", metavar="FILE", help="start from a saved model's weights (default: random ones)")
+    files.add_argument("--log", metavar="FILE", help="write every step's losses: .csv or .jsonl (default: no file)")
+    add(parser.add_argument_group("the model"), MODEL)
+    add(parser.add_argument_group("the training (Adam)"), TRAINING)
+    add(parser.add_argument_group("the held-out loss"), EVALUATION)
     samples = parser.add_argument_group("the samples")
     samples.add_argument(
         "--samples", type=count, metavar="N", default=20, help="how many to print (default: %(default)s)"
     )
-    _add(samples, SAMPLING)
-
-
-def _add(group, options):
-    """Options whose default is the preset's; the help shows it for each preset where they differ."""
-    for option, more, text in options:
-        field = more.get("dest", option[2:].replace("-", "_"))
-        defaults = {}
-        for name, (config, training, temperature) in PRESETS.items():
-            defaults[name] = {**vars(config), **vars(training), "temperature": temperature}[field]
-        if len(set(defaults.values())) == 1:
-            shown = _show(defaults["current"])
-        else:
-            shown = ", ".join(f"{_show(value)} in {name}" for name, value in defaults.items())
-        group.add_argument(option, help=f"{text} (default: {shown})", default=None, **more)
-
-
-def _show(value):
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
+    add(samples, SAMPLING)

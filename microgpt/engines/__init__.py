@@ -8,6 +8,7 @@
 import importlib
 import math
 from abc import ABC, abstractmethod
+from array import array
 
 from microgpt import sampling
 
@@ -35,10 +36,18 @@ class Engine(ABC):
     def train(self, corpus, steps, training, losses):
         """Train for `steps` (a range of step numbers, from 0) and append each step's loss to the list `losses`.
 
-        corpus: microgpt.tokenizer.Corpus; step s takes document s % len(corpus). training: TrainConfig. The steps of a run
-        come in order, in portions of any size. Where the reference would fail (ValueError, OverflowError, ZeroDivisionError)
+        corpus: microgpt.tokenizer.Corpus; step s takes the documents training.batch(s, len(corpus)). training: TrainConfig.
+        The steps of a run come in order, in portions of any size. Where the reference would fail (ValueError, OverflowError, ZeroDivisionError)
         the same error is raised, and FloatingPointError where a loss is not finite; `losses` then has the steps before.
         """
+
+    def moments(self):
+        """Adam's first and second moments, two arrays of doubles in parameter order: copies, 0 before training."""
+        return array("d", bytes(8 * len(self.params))), array("d", bytes(8 * len(self.params)))
+
+    @abstractmethod
+    def restore(self, training, m, v, num_steps):
+        """Go on as after num_steps steps that left the moments m and v (buffers of doubles, as `moments` gives them)."""
 
     @abstractmethod
     def decoder(self):
@@ -59,9 +68,9 @@ class Engine(ABC):
             total += sampling.cross_entropy(decode(token), target)
         return total * (1 / n)
 
-    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None):
+    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
         """Token ids of one document that starts with `prompt`; see microgpt.sampling.generate."""
-        return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k)
+        return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k, top_p)
 
 
 def is_exact(name):

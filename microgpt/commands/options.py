@@ -1,0 +1,111 @@
+"""The options that are fields of GPTConfig, TrainConfig and EvalConfig; their defaults are the preset's."""
+
+import argparse
+import re
+from dataclasses import replace
+
+from microgpt import sampling
+from microgpt.commands import Usage, number, whole
+from microgpt.config import ACTIVATIONS, PRESETS, SCHEDULES, EvalConfig
+
+FLAG = argparse.BooleanOptionalAction
+MODEL = [  # option, what argparse must know of it, help
+    ("--n-layer", dict(type=whole, metavar="N"), "transformer blocks"),
+    ("--n-embd", dict(type=whole, metavar="N"), "width of the residual stream"),
+    ("--n-head", dict(type=whole, metavar="N"), "attention heads; must divide --n-embd"),
+    ("--block-size", dict(type=whole, metavar="N"), "longest context, in tokens; see --long for longer documents"),
+    ("--activation", dict(choices=ACTIVATIONS), "of the MLP: relu, or relu2 for relu squared"),
+    ("--init-std", dict(type=number, metavar="X"), "standard deviation of the initial weights"),
+    ("--zero-init-out", dict(action=FLAG), "start attn_wo and mlp_fc2 at zero"),
+    ("--bos-first", dict(action=FLAG), "make the document boundary token 0, not the last one"),
+]
+TRAINING = [
+    ("--steps", dict(type=whole, metavar="N", dest="num_steps"), "training steps"),
+    ("--batch-size", dict(type=whole, metavar="N"), "documents a step, whose mean loss it reduces"),
+    ("--learning-rate", dict(type=number, metavar="X"), "at the first step, or after the warm-up"),
+    ("--schedule", dict(choices=SCHEDULES), "of the learning rate: linear and cosine fall to 0"),
+    ("--warmup-steps", dict(type=whole, metavar="N"), "first steps, over which the learning rate rises"),
+    ("--clip-norm", dict(type=number, metavar="X"), "scale gradients down that are longer, all taken as one vector"),
+    ("--weight-decay", dict(type=number, metavar="X"), "pull weights towards 0, apart from the gradient (AdamW)"),
+    ("--beta1", dict(type=number, metavar="X"), "decay of Adam's mean of the gradients"),
+    ("--beta2", dict(type=number, metavar="X"), "decay of Adam's mean of their squares"),
+    ("--eps", dict(type=number, metavar="X"), "keeps Adam's division finite"),
+]
+EVALUATION = [
+    ("--val-fraction", dict(type=number, metavar="X"), "hold this share of the documents out, to measure on"),
+    ("--eval-every", dict(type=whole, metavar="N"), "steps between two measurements"),
+    ("--patience", dict(type=whole, metavar="N"), "stop after so many measurements without a new best"),
+]
+SAMPLING = [
+    ("--temperature", dict(type=number, metavar="X"), "below 1 likelier characters, above 1 rarer ones; 0: greedy"),
+]
+
+
+def field_of(option, more):
+    return more.get("dest", option[2:].replace("-", "_"))
+
+
+OPTIONS = {field_of(option, more): option for option, more, _ in MODEL + TRAINING + EVALUATION + SAMPLING}
+
+
+def add(group, options):
+    """Options whose default is the preset's; the help shows it for each preset where they differ."""
+    for option, more, text in options:
+        defaults = {}
+        for name, (config, training, temperature) in PRESETS.items():
+            everything = {**vars(config), **vars(training), **vars(EvalConfig()), "temperature": temperature}
+            defaults[name] = everything[field_of(option, more)]
+        if len(set(defaults.values())) == 1:
+            shown = _show(defaults["current"])
+        else:
+            shown = ", ".join(f"{_show(value)} in {name}" for name, value in defaults.items())
+        group.add_argument(option, help=f"{text} (default: {shown})", default=None, **more)
+
+
+def add_preset(group):
+    group.add_argument(
+        "--preset", choices=PRESETS, help="the reference's revision that sets the defaults below (default: current)"
+    )
+
+
+def _show(value):
+    shown = {True: "yes", False: "no", None: "none"}
+    return shown[value] if value is None or isinstance(value, bool) else f"{value}"
+
+
+def settings(arguments, saved=None):
+    """GPTConfig, TrainConfig, EvalConfig and temperature: the preset's, with the fields that options replace.
+
+    saved: the Checkpoint that the run starts from. Where no preset is given, its model's settings stand in for the preset's, and
+    all its settings where that run is resumed.
+    """
+    preset = preset_of(arguments, saved)
+    config, training, temperature = PRESETS[preset]
+    evaluation = EvalConfig()
+    if saved is not None and arguments.preset is None:
+        config = saved.config
+        if arguments.resume and saved.progress:
+            training, evaluation = saved.training, saved.evaluation
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    try:
+        configs = [
+            replace(config, **{name: given[name] for name in vars(config) if name in given})
+            for config in (config, training, evaluation)
+        ]
+        temperature = given.get("temperature", temperature)
+        sampling.check_options(temperature)
+    except (ValueError, TypeError) as error:
+        raise Usage(in_options(error)) from None
+    return *configs, temperature
+
+
+def preset_of(arguments, saved=None):
+    """The preset that is given, else the one which a Checkpoint is most like, else the current revision."""
+    if arguments.preset is not None or saved is None:
+        return arguments.preset or "current"
+    return max(PRESETS, key=lambda name: len(vars(PRESETS[name].config).items() & vars(saved.config).items()))
+
+
+def in_options(error):
+    """An error's text with the user's options in place of the fields."""
+    return re.sub(r"\w+", lambda word: OPTIONS.get(word[0], word[0]), str(error))

@@ -1,0 +1,63 @@
+"""microgpt sample: new documents from a saved model, one a line."""
+
+import random
+
+from microgpt import engines, sampling
+from microgpt.commands import Failure, Usage, count, load, number, whole
+from microgpt.commands.options import in_options
+from microgpt.config import PRESETS
+from microgpt.model import GPT
+
+DESCRIPTION = "Print documents that a model makes up, one a line. MODEL is a file that microgpt train --out wrote."
+
+
+def configure(parser):
+    parser.add_argument("model", metavar="MODEL", help="the saved model")
+    parser.add_argument("-n", type=count, metavar="N", default=20, help="how many documents (default: %(default)s)")
+    parser.add_argument("--prompt", metavar="TEXT", default="", help="what every document begins with (default: nothing)")
+    parser.add_argument("--seed", type=whole, metavar="S", help="the same seed prints the same (default: another each time)")
+    parser.add_argument(
+        "--engine", choices=engines.ENGINES, default=engines.DEFAULT,
+        help="what computes; the results are the same (default: %(default)s)",
+    )  # fmt: skip
+    group = parser.add_argument_group("which character comes next")
+    group.add_argument(
+        "--temperature", type=number, metavar="X", default=PRESETS["current"].temperature,
+        help="below 1 likelier characters, above 1 rarer ones; 0: always the likeliest (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument("--top-k", type=whole, metavar="K", help="one of the K likeliest (default: of all)")
+    group.add_argument(
+        "--top-p", type=number, metavar="P", help="one of the fewest whose probabilities reach the sum P (default: of all)"
+    )
+    group = parser.add_argument_group("which documents are printed")
+    group.add_argument("--unique", action="store_true", help="none twice (default: repetitions are printed)")
+    group.add_argument("--novel", metavar="DATA", help="none that is in this file (default: all)")
+    group.add_argument(
+        "--scores", action="store_true",
+        help="after each document, the probability the model gave each character and the end, whatever the temperature "
+        "(default: documents only)",
+    )  # fmt: skip
+
+
+def run(arguments):
+    try:
+        sampling.check_options(arguments.temperature, arguments.top_k, arguments.top_p)
+    except ValueError as error:
+        raise Usage(in_options(error).replace("top_k", "--top-k").replace("top_p", "--top-p")) from None
+    model = GPT.load(arguments.model, arguments.engine)
+    taken = set(load(arguments.novel)) if arguments.novel else set()
+    rng = random.Random(arguments.seed)
+    options = dict(prompt=arguments.prompt, top_k=arguments.top_k, top_p=arguments.top_p)
+    for _ in range(arguments.n):
+        try:
+            [text] = model.generate_from(rng, 1, arguments.temperature, exclude=taken, **options)
+        except (ValueError, ArithmeticError) as error:
+            raise Failure(error) from None
+        if arguments.unique:
+            taken.add(text)
+        print(f"{text}\t{_scores(model, text)}" if arguments.scores else text)
+
+
+def _scores(model, text):
+    characters = [*text, "end"]
+    return " ".join(f"{char} {score:.3f}" for char, score in zip(characters, model.scores(text)))
