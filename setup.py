@@ -41,6 +41,7 @@ DIRECTIVES = {
     "language_level": 3,
     "binding": True,
     "embedsignature": True,
+    "embedsignature.format": "clinic",
     "boundscheck": DEBUG,
     "initializedcheck": DEBUG,
     "cdivision": True,

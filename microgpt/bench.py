@@ -8,6 +8,7 @@ in length and a fast engine sees more of them, so times are taken per token and 
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from microgpt.config import GPTConfig, TrainConfig
 
 CHECKED_STEPS = 3
+CHECKED_SAMPLES = 2
 TRAINING = TrainConfig(num_steps=10_000)
 
 
@@ -26,22 +28,29 @@ class Case(NamedTuple):
     engine: str
     n_embd: int = 16
     collector: bool = True  # whether Python's cyclic garbage collector is on, as it is where nobody turns it off
+    isa: str = ""  # the instruction set a compiled engine is held to; "": the best there is
 
     @property
     def baseline(self):
-        return self._replace(engine="python")
+        return self._replace(engine="python", isa="")
+
+    @property
+    def name(self):
+        return f"{self.engine} {self.isa}".rstrip()
 
     def __str__(self):
-        return f"{self.engine}, n_embd {self.n_embd}, collector {'on' if self.collector else 'off'}"
+        return f"{self.name}, n_embd {self.n_embd}, collector {'on' if self.collector else 'off'}"
 
 
 class Timing(NamedTuple):
-    """One measurement. losses: of the first steps, for the check; memory: the process's peak in bytes, None if unknown."""
+    """One measurement, and for the check the losses of the first steps and a few samples."""
 
-    us_per_token: float
+    us_per_token: float  # of training
     mean_tokens: float  # of the dataset's documents
+    characters_per_second: float  # of sampling
     losses: list
-    memory: int | None
+    samples: list
+    memory: int | None  # the process's peak, in bytes; None where the system does not tell
 
 
 class Row(NamedTuple):
@@ -55,19 +64,25 @@ class Row(NamedTuple):
     us_spread: tuple | None
     ratio: float | None
     ratio_spread: tuple | None
+    characters_per_second: float | None
     memory: int | None
     differs: str | None
 
 
-DEFAULT_CASES = (
-    Case("python"), Case("value"), Case("graph"), Case("exact"),
-    Case("python", collector=False), Case("value", collector=False), Case("graph", collector=False),
-    Case("python", 32), Case("graph", 32), Case("exact", 32),
-    Case("python", 64), Case("exact", 64),
-)  # fmt: skip
+def default_cases():
+    """The cases of `microgpt bench`: every engine at the default size, two of them at others, each instruction set."""
+    from microgpt import _exact
+
+    engines, isas = ("python", "value", "graph"), _exact.info()["isas"]
+    return [
+        *(Case(engine) for engine in engines), *(Case("exact", isa=isa) for isa in isas),
+        *(Case(engine, collector=False) for engine in engines), Case("exact", collector=False),
+        Case("python", 32), Case("graph", 32), Case("exact", 32),
+        Case("python", 64), Case("exact", 64),
+    ]  # fmt: skip
 
 
-def compare(cases=DEFAULT_CASES, source="names", rounds=3, note=lambda text: None):
+def compare(cases, source="names", rounds=3, note=lambda text: None):
     """Measure `cases` and return their Rows. source: the dataset, see load_docs; note: told what is being measured."""
     everything = dict.fromkeys(case for wanted in cases for case in (wanted.baseline, wanted))
     timings = {case: [] for case in everything}
@@ -80,22 +95,32 @@ def compare(cases=DEFAULT_CASES, source="names", rounds=3, note=lambda text: Non
 
 def _row(case, own, base):
     memory = max((timing.memory for timing in own if timing.memory), default=None)
-    for timing in own:
-        for step, (got, expected) in enumerate(zip(timing.losses, base[0].losses), 1):
-            if got != expected:
-                return Row(case, None, None, None, None, memory, f"loss of step {step}: {got!r}, reference {expected!r}")
+    differs = next(filter(None, (_difference(timing, base[0]) for timing in own)), None)
+    if differs:
+        return Row(case, None, None, None, None, None, memory, differs)
     us = [timing.us_per_token * timing.mean_tokens for timing in own]
     ratios = [b.us_per_token / o.us_per_token for b, o in zip(base, own)]
-    return Row(
-        case, statistics.median(us), (min(us), max(us)), statistics.median(ratios), (min(ratios), max(ratios)), memory, None
-    )
+    rate = statistics.median(timing.characters_per_second for timing in own)
+    return Row(case, statistics.median(us), (min(us), max(us)), statistics.median(ratios), (min(ratios), max(ratios)), rate,
+               memory, None)  # fmt: skip
+
+
+def _difference(timing, base):
+    """What differs from the reference's result, in words, or None."""
+    for step, (got, expected) in enumerate(zip(timing.losses, base.losses, strict=True), 1):
+        if got != expected:
+            return f"loss of step {step}: {got!r}, reference {expected!r}"
+    if timing.samples != base.samples:
+        return f"samples {timing.samples}, reference {base.samples}"
+    return None
 
 
 # ---- One measurement ----------------------------------------------------------------------------------------------------
 
 def _in_fresh_process(case, source):
     command = [sys.executable, "-m", "microgpt.bench", json.dumps(case), source]
-    process = subprocess.run(command, capture_output=True, text=True)
+    environment = os.environ | ({"MICROGPT_ISA": case.isa} if case.isa else {})
+    process = subprocess.run(command, capture_output=True, text=True, env=environment)
     if process.returncode:
         raise RuntimeError(f"measuring {case} failed: {process.stderr.strip().splitlines()[-1:]}")
     return Timing(*json.loads(process.stdout))
@@ -117,6 +142,7 @@ def measure(case, source):
     if not case.collector:
         gc.disable()
     engine.train(corpus, range(CHECKED_STEPS), TRAINING, done)
+    samples, rate = _sample(engine, run.model.tokenizer)
     budget = 2.0 if case.engine == "python" else 0.5
     tokens, portion, seconds = 0, 1, 0.0
     while seconds < budget and len(done) < TRAINING.num_steps:
@@ -127,7 +153,17 @@ def measure(case, source):
         tokens += sum(min(config.block_size, len(corpus[step % len(corpus)]) - 1) for step in steps)
         portion = min(2 * portion, max(1, int(portion * budget / 4 / seconds)))
     mean = sum(min(config.block_size, len(doc) + 1) for doc in docs) / len(docs)
-    return Timing(1e6 * seconds / tokens, mean, done[:CHECKED_STEPS], _peak_memory())
+    return Timing(1e6 * seconds / tokens, mean, rate, done[:CHECKED_STEPS], samples, _peak_memory())
+
+
+def _sample(engine, tokenizer):
+    """The first samples, and how many characters a second the engine writes."""
+    rng, written = random.Random(1), []
+    started = time.perf_counter()
+    while len(written) < CHECKED_SAMPLES or time.perf_counter() - started < 0.2:
+        written.append(engine.generate(rng, tokenizer.bos, (), 0.5))
+    rate = sum(map(len, written)) / (time.perf_counter() - started)
+    return [tokenizer.decode(tokens) for tokens in written[:CHECKED_SAMPLES]], rate
 
 
 def _peak_memory():
@@ -162,17 +198,21 @@ def _processor():
 
 def table(rows):
     """Rows as text: medians over the rounds with (least .. most), and how many times faster than the reference."""
-    lines = [f"{'engine':8} {'n_embd':>6} {'collector':>9} {'us a step':>10} {'from .. to':>17} {'times':>9} {'from .. to':>17} {'peak':>7}"]
+    lines = [
+        f"{'engine':14} {'n_embd':>6} {'collector':>9} {'us a step':>9} {'from .. to':>18} {'times':>7} {'from .. to':>16} "
+        f"{'chars/s':>9} {'peak':>7}"
+    ]
     for row in rows:
-        name = f"{row.case.engine:8} {row.case.n_embd:6d} {'on' if row.case.collector else 'off':>9}"
+        line = f"{row.case.name:14} {row.case.n_embd:6d} {'on' if row.case.collector else 'off':>9} "
         if row.differs:
-            lines.append(f"{name} no time: {row.differs}")
-            continue
-        peak = f"{row.memory / 2**20:.0f} MB" if row.memory else "?"
-        lines.append(
-            f"{name} {_figure(row.us_per_step):>10} {_range(row.us_spread):>17} {_figure(row.ratio):>9} "
-            f"{_range(row.ratio_spread):>17} {peak:>7}"
-        )
+            line += f"no time: {row.differs}"
+        else:
+            line += (
+                f"{_figure(row.us_per_step):>9} {_range(row.us_spread):>18} {_figure(row.ratio):>7} "
+                f"{_range(row.ratio_spread):>16} {_figure(row.characters_per_second):>9} "
+                f"{f'{row.memory / 2**20:.0f} MB' if row.memory else '?':>7}"
+            )
+        lines.append(line)
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 ACTIVATIONS = ("relu", "relu2")
+SCHEDULES = ("linear", "cosine", "constant")
 
 
 def _check_int(name, value, least):
@@ -80,13 +81,18 @@ class GPTConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train: the number of steps (a document each) and Adam's settings. Checked when made."""
+    """How to train: the number of steps, their documents, Adam's settings and what is added to Adam. Checked when made."""
 
     num_steps: int = 1000
-    learning_rate: float = 0.01  # at the first step; falls linearly to 0
+    learning_rate: float = 0.01  # at the first step, or after the warm-up
     beta1: float = 0.85  # decay of Adam's first moment, the mean of the gradients
     beta2: float = 0.99  # decay of Adam's second moment, the mean of their squares
     eps: float = 1e-8  # keeps Adam's division finite
+    batch_size: int = 1  # documents a step; the loss is the mean of theirs
+    schedule: str = "linear"  # of the learning rate: "linear" or "cosine", which fall to 0, or "constant"
+    warmup_steps: int = 0  # first steps, over which the learning rate rises to what the schedule says
+    clip_norm: float | None = None  # longest gradient, all parameters taken as one vector; longer ones are scaled down
+    weight_decay: float = 0.0  # share of each parameter that a step takes away, times the learning rate (AdamW)
 
     def __post_init__(self):
         _check_int("num_steps", self.num_steps, 0)
@@ -94,10 +100,27 @@ class TrainConfig:
         _check_float("beta1", self.beta1, below=1.0)
         _check_float("beta2", self.beta2, below=1.0)
         _check_float("eps", self.eps, above=0.0)
+        _check_int("batch_size", self.batch_size, 1)
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+        _check_int("warmup_steps", self.warmup_steps, 0)
+        if self.clip_norm is not None:
+            _check_float("clip_norm", self.clip_norm, above=0.0)
+        _check_float("weight_decay", self.weight_decay)
 
     def lr(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
-        return self.learning_rate * (1 - step / self.num_steps)
+        if self.schedule == "linear":
+            lr = self.learning_rate * (1 - step / self.num_steps)
+        elif self.schedule == "cosine":
+            lr = self.learning_rate * (0.5 * (1 + math.cos(math.pi * step / self.num_steps)))
+        else:
+            lr = self.learning_rate
+        return lr * ((step + 1) / self.warmup_steps) if step < self.warmup_steps else lr
+
+    def batch(self, step: int, n_docs: int) -> list[int]:
+        """Which of n_docs documents a step takes, in order; after the last comes the first again."""
+        return [(step * self.batch_size + j) % n_docs for j in range(self.batch_size)]
 
 
 class Preset(NamedTuple):

@@ -4,9 +4,23 @@ It is Python and not Cython on purpose. Arithmetic on objects must be the interp
 it in the sign of zero (0 + -0.0).
 """
 
+from types import FunctionType
+
+from microgpt import reference, scalar
 from microgpt.reference import attention, cross_entropy, linear, rmsnorm, softmax
 
-__all__ = ["adam_update", "attention", "backward", "cross_entropy", "linear", "rmsnorm", "softmax"]
+__all__ = ["attention", "cross_entropy", "linear", "rmsnorm", "softmax"]
+
+_names = {**vars(reference), "Value": scalar.Value}  # the reference's methods find the compiled Value under this name
+
+
+def _compiled(method):
+    return FunctionType(method.__code__, _names, method.__name__, method.__defaults__)
+
+
+add, mul, pow, log, exp, relu, init = (
+    _compiled(getattr(reference.Value, name)) for name in ("__add__", "__mul__", "__pow__", "log", "exp", "relu", "__init__")
+)
 
 
 def backward(root):
@@ -29,10 +43,16 @@ def backward(root):
             child.grad += local_grad * node.grad
 
 
-def adam_update(p, m, v, lr, beta1, beta2, eps, c1, c2):
-    """One parameter's step as in reference.Adam, c1 and c2 being its bias corrections. Returns the new moments."""
-    m = beta1 * m + (1 - beta1) * p.grad
-    v = beta2 * v + (1 - beta2) * p.grad**2
+# ---- One parameter's step as in reference.Adam; c1 and c2 are its bias corrections ----
+
+def first_moment(m, p, beta1):
+    return beta1 * m + (1 - beta1) * p.grad
+
+
+def second_moment(v, p, beta2):
+    return beta2 * v + (1 - beta2) * p.grad**2
+
+
+def adam_update(p, m, v, lr, eps, c1, c2):
     p.data -= lr * (m / c1) / ((v / c2) ** 0.5 + eps)
     p.grad = 0
-    return m, v

@@ -1,5 +1,6 @@
 """A trained (or fresh) model: its configuration, its tokenizer and its parameters."""
 
+import math
 import random
 from array import array
 
@@ -56,7 +57,11 @@ class GPT:
 
         Infinite where the model gives a character a probability too small for a float.
         """
-        return self.engine.loss(self.tokenizer.document(text))
+        tokens = self.tokenizer.document(text)
+        try:
+            return self.engine.loss(tokens)
+        except ValueError:  # log(0)
+            return math.inf
 
     def generate(self, n=1, temperature=0.5, *, prompt="", seed=None, top_k=None):
         """n new documents, a list of strings, each starting with `prompt`.

@@ -158,6 +158,12 @@ def document_loss(tokens, params, config):
     return (1 / n) * sum(losses)
 
 
+def batch_loss(documents, params, config):
+    """Mean of the losses of several documents, one graph; that of a single document is its own."""
+    losses = [document_loss(tokens, params, config) for tokens in documents]
+    return losses[0] if len(losses) == 1 else (1 / len(losses)) * sum(losses)
+
+
 # ---- Training -----------------------------------------------------------------------------------------------------------
 
 class Adam:
@@ -185,21 +191,48 @@ class Adam:
         self.num_steps = step + 1
 
 
+def clip_gradients(params, clip_norm):
+    """Where all gradients together, as one vector, are longer than clip_norm, scale them down to that length."""
+    squares = 0.0
+    for p in params:
+        squares += p.grad**2
+    norm = squares**0.5
+    if norm > clip_norm:
+        scale = clip_norm / norm
+        for p in params:
+            p.grad = p.grad * scale
+
+
+def decay_weights(params, lr, weight_decay):
+    """Pull every parameter towards 0, apart from its gradient (AdamW: Loshchilov and Hutter, 2019)."""
+    for p in params:
+        p.data -= lr * weight_decay * p.data
+
+
+def update(params, optimizer, training, step):
+    """What follows backward() in a training step: new parameters, and gradients of 0."""
+    lr = training.lr(step)
+    if training.clip_norm is not None:
+        clip_gradients(params, training.clip_norm)
+    if training.weight_decay:
+        decay_weights(params, lr, training.weight_decay)
+    optimizer.step(lr)
+
+
 def init_params(config, vocab_size, rng):
     """Fresh weights, name -> matrix, drawn in parameter order."""
     return {name: matrix(*shape, config.std(name), rng) for name, shape in config.shapes(vocab_size).items()}
 
 
 def train(documents, params, config, training):
-    """Train in place, one document a step; yields each step's loss. documents: lists of token ids [BOS, ..., BOS]"""
-    optimizer = Adam(
-        [p for matrix in params.values() for row in matrix for p in row],
-        training.learning_rate, training.beta1, training.beta2, training.eps,
-    )
+    """Train in place; yields each step's loss. documents: lists of token ids [BOS, ..., BOS]"""
+    values = [p for matrix in params.values() for row in matrix for p in row]
+    optimizer = Adam(values, training.learning_rate, training.beta1, training.beta2, training.eps)
     for step in range(training.num_steps):
-        loss = document_loss(documents[step % len(documents)], params, config)
+        batch = [documents[i] for i in training.batch(step, len(documents))]
+        loss = batch_loss(batch, params, config)
         loss.backward()
-        optimizer.step(training.lr(step))
+        update(values, optimizer, training, step)
         yield loss.data
 
 

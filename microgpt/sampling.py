@@ -15,9 +15,8 @@ def softmax(logits):
 
 
 def cross_entropy(logits, target):
-    """-log of the probability of token id `target`; infinite where that has underflowed to 0."""
-    prob = softmax(logits)[target]
-    return math.inf if prob == 0 else math.log(prob) * -1
+    """-log of the probability of token id `target`; ValueError, as in the reference, where that has underflowed to 0."""
+    return math.log(softmax(logits)[target]) * -1
 
 
 def probabilities(logits, temperature=1.0, top_k=None):

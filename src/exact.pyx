@@ -183,6 +183,10 @@ cdef class Network:
                 raise_memory(f"the gradients and moments of {self.trainer.shape.n_params} parameters")
             adam.beta1, adam.beta2, adam.eps = training.beta1, training.beta2, training.eps
 
+    def start(self, training):
+        """Make the gradients and moments, all 0, with the settings of `training`; `train` does so itself."""
+        self.prepare(training)
+
     def train(self, corpus, steps, training, list losses not None):
         """See Engine.train. Returns the step whose loss is not finite, or None; the caller finds out why."""
         cdef const uint32_t[::1] tokens = corpus.tokens

@@ -7,6 +7,7 @@ edges), operators.h, dot.h (a dot product as one node), backward.h and functions
 cimport cython
 from cpython.object cimport PyObject, PyTypeObject
 
+import copyreg
 import random
 
 __all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
@@ -20,6 +21,7 @@ cdef extern from "scalar/functions.h":
     enum:
         DATA, GRAD, ODD
     int value_type_ready(PyTypeObject *type) except -1
+    bint node_is_strange(const Node *node)
     object slot_get(const Node *node, int slot)
     int slot_set(Node *node, int slot, object value) except -1
     object node_children(Node *node)
@@ -38,10 +40,11 @@ cdef extern from "scalar/functions.h":
     object linear_nodes(object x, object w)
     object softmax_nodes(object logits)
     object rmsnorm_nodes(object x)
-    object attention_nodes(object q, object keys, object values, Py_ssize_t n_head)
-    object cross_entropy_nodes(object logits, Py_ssize_t target)
+    object attention_nodes(object q, object keys, object values, object n_head)
+    object cross_entropy_nodes(object logits, object target)
 
 
+@cython.binding(False)  # plain methods check the type of self, Cython's own functions do not: Value.relu(3) would crash
 @cython.c_api_binop_methods(True)
 cdef class Value:
     """Value(data, children=(), local_grads=()): a scalar in a computation graph.
@@ -54,6 +57,9 @@ cdef class Value:
     cdef NodeFields f
 
     def __init__(self, data, children=(), local_grads=()):
+        if node_is_strange(<Node *> self):
+            fallback().init(self, data, children, local_grads)
+            return
         slot_set(<Node *> self, DATA, data)
         slot_set(<Node *> self, GRAD, 0)
         node_set_edges(<Node *> self, children, local_grads)
@@ -133,15 +139,16 @@ cdef class Value:
             fallback().backward(self)
 
     def __repr__(self):
-        return f"{type(self).__name__}(data={self.data}, grad={self.grad})"
+        return f"Value(data={self.data}, grad={self.grad})"
 
     def __reduce__(self):
-        state = {"grad": self.grad}
-        return type(self), (self.data, self._children, self._local_grads), (getattr(self, "__dict__", None), state)
+        names = ["data", "grad", "_children", "_local_grads", *copyreg._slotnames(type(self))]
+        slots = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return copyreg.__newobj__, (type(self),), (getattr(self, "__dict__", None), slots)
 
 
-value_type_ready(<PyTypeObject *> Value)
 Value.__module__ = "microgpt"
+value_type_ready(<PyTypeObject *> Value)
 
 
 # ---- Functions of vectors: each makes its nodes in C where it can ------------------------------------------------------

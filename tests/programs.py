@@ -133,6 +133,17 @@ class Program:
             if self.random.random() < 0.5:
                 value._local_grads = tuple(self.number() for _ in value._local_grads)
 
+    def change_edges_anyhow(self):
+        """Any node may come to stand above any other one, and so above itself."""
+        value = self.pick()
+        if self.wild and self.random.random() < 0.3:
+            children = self.vector(self.random.choice([0, 1, 2, 2, 3]))
+            value._children = tuple(children)
+            value._local_grads = tuple(self.number() for _ in children)
+
+    def value_of_value(self):
+        return self.layer.Value(self.pick().data, (self.pick(),), (self.pick().data,))
+
     def look(self):
         value = self.pick()
         self.seen.append([exact(child.data) for child in value._children])
@@ -148,6 +159,7 @@ class Program:
     STEPS = (
         [binary] * 8 + [unary] * 5 + [sum, linear, linear, chained_dots, softmax, rmsnorm, cross_entropy, attention]
         + [own_operation, backward, backward, backward_twice, change, change, change_edges, look, adam]
+        + [change_edges_anyhow, value_of_value]
     )
 
     def run(self, num_steps):

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from microgpt import bench, cli
+from microgpt import _exact, bench, cli, engines
 
 TIMINGS = {
-    "python": bench.Timing(1000.0, 7.0, [3.0, 2.5], 2**20),
-    "graph": bench.Timing(4.0, 7.0, [3.0, 2.5], 2**20),
-    "exact": bench.Timing(1.0, 7.0, [3.0, 2.5], None),
+    "python": bench.Timing(1000.0, 7.0, 90.0, [3.0, 2.5], ["ann"], 2**20),
+    "graph": bench.Timing(4.0, 7.0, 9e4, [3.0, 2.5], ["ann"], 2**20),
+    "exact": bench.Timing(1.0, 7.0, 9e5, [3.0, 2.5], ["ann"], None),
 }
 
 
@@ -36,6 +36,9 @@ def test_a_result_that_differs_gets_no_time(measured):
     assert rows[1].us_per_step is None and rows[1].ratio is None
     assert rows[1].differs == "loss of step 2: 2.5000000000000004, reference 2.5"
     assert "no time: loss of step 2" in bench.table(rows).splitlines()[2]
+    timings["graph"] = TIMINGS["graph"]._replace(samples=["anna"])
+    [row] = bench.compare([bench.Case("graph")], "names", rounds=1)
+    assert row.us_per_step is None and row.differs == "samples ['anna'], reference ['ann']"
 
 
 @pytest.mark.parametrize("engine", ["python", "value", "graph", "exact"])
@@ -45,7 +48,9 @@ def test_a_measurement(engine, tmp_path):
     timing = bench._in_fresh_process(bench.Case(engine, n_embd=8, collector=False), str(data))
     pure = bench._in_fresh_process(bench.Case("python", n_embd=8), str(data))
     assert timing.losses == pure.losses and len(timing.losses) == 3
-    assert timing.us_per_token > 0 and timing.mean_tokens == 6.0
+    assert timing.samples == pure.samples and len(timing.samples) == 2
+    assert timing.us_per_token > 0 and timing.mean_tokens == 6.25
+    assert timing.characters_per_second > 0
     assert timing.memory is None or timing.memory > 2**20
 
 
@@ -70,6 +75,20 @@ def test_the_command(measured, monkeypatch, capsys, tmp_path):
     assert cli.main(["bench", "--data", str(data)]) == 1
     assert "results differ from the reference's" in capsys.readouterr().err
     assert cli.main(["bench", "--rounds", "0"]) == 2 and cli.main(["bench", "--data", "-"]) == 2
+
+
+def test_every_engine_and_instruction_set_is_measured():
+    cases = bench.default_cases()
+    assert {case.engine for case in cases} == {"value", *engines.ENGINES} - {"fast"}
+    assert {case.isa for case in cases} >= set(_exact.info()["isas"])
+
+
+def test_an_instruction_set_can_be_chosen(tmp_path):
+    data = tmp_path / "docs.txt"
+    data.write_text("emma\n", encoding="utf-8")
+    assert bench._in_fresh_process(bench.Case("exact", n_embd=8, isa="baseline"), str(data)).us_per_token > 0
+    with pytest.raises(RuntimeError, match="MICROGPT_ISA is 'abacus'"):
+        bench._in_fresh_process(bench.Case("exact", n_embd=8, isa="abacus"), str(data))
 
 
 def test_the_machine_is_described():

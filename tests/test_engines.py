@@ -3,15 +3,29 @@
 import hashlib
 import random
 from array import array
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgpt import GPT, DivergenceError, GPTConfig, Tokenizer, TrainConfig, engines, reference, train
+from microgpt.config import SCHEDULES
 from microgpt.tokenizer import Corpus
+from microgpt.training import start
 
 ALPHABETS = ["ab", "abcdefghij", "äöüßé", "한국어이름", "अआइई", "🙂🙃😀", "x"]
+
+
+EVERY_OPTION = dict(batch_size=3, schedule="cosine", warmup_steps=2, clip_norm=0.5, weight_decay=0.1)
+
+
+def skip_if_refused(engine, options):
+    """An engine may say that it lacks an option; then there is nothing to compare."""
+    try:
+        train(["ab"], GPTConfig(n_embd=4), TrainConfig(num_steps=1, **options), engine=engine)
+    except NotImplementedError as error:
+        pytest.skip(str(error))
 
 
 def params_hash(model):
@@ -34,6 +48,25 @@ def cases(draw):
         beta1=draw(st.sampled_from([0.0, 0.85, 0.9])), beta2=draw(st.sampled_from([0.0, 0.99, 0.95])),
     )
     return docs, config, training, draw(st.integers(0, 2**32))
+
+
+@st.composite
+def options(draw):
+    """What TrainConfig has beyond the reference's own settings."""
+    return dict(
+        batch_size=draw(st.integers(1, 3)), schedule=draw(st.sampled_from(SCHEDULES)), warmup_steps=draw(st.integers(0, 5)),
+        clip_norm=draw(st.sampled_from([None, 1e-3, 0.3, 1.0, 1e9])), weight_decay=draw(st.sampled_from([0.0, 0.1, 1.0, 30.0])),
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in engines.ENGINES if name != "python"])
+@given(case=cases(), options=options())
+@settings(max_examples=25, deadline=None)
+def test_training_options_equal_the_reference(name, case, options):
+    skip_if_refused(name, options)
+    docs, config, training, seed = case
+    case = docs, config, replace(training, **options), seed
+    assert outcome(name, *case) == outcome("python", *case)
 
 
 @pytest.mark.parametrize("name", [name for name in engines.ENGINES if name != "python"])
@@ -60,9 +93,11 @@ def outcome(engine, docs, config, training, seed):
     return [*shown, run.rng.getstate()]
 
 
-def test_the_reference_s_own_loop_and_sampling(engine):
+@pytest.mark.parametrize("options", [{}, EVERY_OPTION], ids=["defaults", "options"])
+def test_the_reference_s_own_loop_and_sampling(engine, options):
     """train() and Run.generate() against reference.train and reference.sample, which share no code with them."""
-    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8, block_size=6), TrainConfig(num_steps=7)
+    skip_if_refused(engine, options)
+    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8, block_size=6), TrainConfig(num_steps=7, **options)
     rng, shuffled = random.Random(5), list(docs)
     rng.shuffle(shuffled)
     tokenizer = Tokenizer.from_docs(shuffled)
@@ -101,6 +136,50 @@ def test_steps_in_portions_equal_steps_at_once(engine):
     one_by_one = train(docs, config, training, engine=engine, callback=lambda step: None)
     assert one_by_one.losses == at_once.losses
     assert params_hash(one_by_one.model) == params_hash(at_once.model)
+
+
+@pytest.mark.parametrize("options", [{}, EVERY_OPTION], ids=["defaults", "options"])
+@pytest.mark.parametrize("other", engines.ENGINES)
+def test_moments_move_from_engine_to_engine(engine, other, options):
+    """Half a run on one engine and half on another, which gets its moments, is the whole run."""
+    skip_if_refused(engine, options), skip_if_refused(other, options)
+    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8), TrainConfig(num_steps=9, **options)
+    whole, half = train(docs, config, training, engine="python"), start(docs, config, training, engine=engine)
+    corpus, losses = half.corpus, []
+    assert [list(moments) for moments in half.model.engine.moments()] == [[0.0] * half.model.num_params] * 2
+    half.model.engine.train(corpus, range(4), training, losses)
+    rest = engines.create(other, config, half.model.tokenizer.vocab_size, half.model.params)
+    rest.restore(training, *half.model.engine.moments(), 4)
+    rest.train(corpus, range(4, 9), training, losses)
+    assert losses == whole.losses
+    assert params_hash(half.model) == params_hash(whole.model)
+    assert [bytes(m) for m in rest.moments()] == [bytes(m) for m in whole.model.engine.moments()]
+
+
+def test_learning_rates():
+    rates = lambda **options: [TrainConfig(num_steps=4, learning_rate=1.0, **options).lr(step) for step in range(4)]
+    assert rates() == [1.0, 0.75, 0.5, 0.25]
+    assert rates(schedule="constant") == [1.0] * 4
+    assert rates(schedule="cosine") == pytest.approx([1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2])
+    assert rates(schedule="constant", warmup_steps=3) == [1 / 3, 2 / 3, 1.0, 1.0]
+    assert rates(warmup_steps=2) == [0.5, 0.75, 0.5, 0.25]
+
+
+def test_batches_clipping_and_decay_by_hand():
+    assert [TrainConfig(batch_size=2).batch(step, 3) for step in range(3)] == [[0, 1], [2, 0], [1, 2]]
+    a, b = reference.Value(1.0), reference.Value(2.0)
+    a.grad, b.grad = 3.0, -4.0
+    reference.clip_gradients([a, b], 5.0)
+    assert (a.grad, b.grad) == (3.0, -4.0)
+    reference.clip_gradients([a, b], 2.5)
+    assert (a.grad, b.grad) == (1.5, -2.0)
+    reference.decay_weights([a, b], 0.1, 0.5)
+    assert (a.data, b.data) == (0.95, 1.9)
+    params = {"wte": [[reference.Value(0.0)]]}  # a loss whose parts are known: the mean, as one graph
+    parts = iter([reference.Value(1.0), reference.Value(2.0), reference.Value(4.5)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "document_loss", lambda tokens, params, config: next(parts))
+        assert reference.batch_loss([[]] * 3, params, None).data == (1 / 3) * 7.5
 
 
 def test_an_engine_sees_parameters_that_somebody_changed(engine):

@@ -34,6 +34,8 @@ needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
         "Value(1.0, (x, one, one), (1.0, 0.0, 0.0))",
         "Value(1.0, [x], [1.0])",
         "Named(1.0, (x,), (1.0,))",
+        "Slotted(1.0, (x,), (1.0,))",
+        "Value(x)",
     ],
 )
 def test_a_chain_of_a_million_nodes(grow):
@@ -42,6 +44,8 @@ def test_a_chain_of_a_million_nodes(grow):
 from microgpt import Value, linear, rmsnorm
 class Named(Value):
     pass
+class Slotted(Value):
+    __slots__ = ()
 first = x = Value(1.0)
 one = Value(1.0)
 for _ in range(1_000_000 if "rmsnorm" not in {grow!r} else 100_000):

@@ -119,6 +119,14 @@ def test_logits_and_loss(model):
     assert 0.5 < model.loss("abc") < 3
 
 
+def test_an_impossible_character_has_infinite_loss(model):
+    for name, view in model.state_dict().items():
+        for i in range(view.shape[0]):
+            for j in range(view.shape[1]):
+                view[i, j] = 300.0 if name in ("wte", "lm_head") and i == 0 else 0.0
+    assert model.loss("ab") == float("inf")
+
+
 def test_generation(model):
     names = model.generate(20, temperature=1.0, prompt="ab", seed=3)
     assert all(name.startswith("ab") and len(name) <= 5 for name in names)

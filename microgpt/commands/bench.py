@@ -29,7 +29,7 @@ def run(arguments):
     machine = bench.machine()
     if not arguments.json:
         print("\n".join(f"{name:15} {fact}" for name, fact in machine.items()), "\n", flush=True)
-    rows = bench.compare(source=arguments.data, rounds=arguments.rounds, note=note)
+    rows = bench.compare(bench.default_cases(), arguments.data, rounds=arguments.rounds, note=note)
     note("")
     if arguments.json:
         print(json.dumps({"machine": machine, "rows": [{**row._asdict(), "case": row.case._asdict()} for row in rows]}))

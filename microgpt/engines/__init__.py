@@ -8,6 +8,7 @@
 import importlib
 import math
 from abc import ABC, abstractmethod
+from array import array
 
 from microgpt import sampling
 
@@ -31,10 +32,18 @@ class Engine(ABC):
     def train(self, corpus, steps, training, losses):
         """Train for `steps` (a range of step numbers, from 0) and append each step's loss to the list `losses`.
 
-        corpus: microgpt.tokenizer.Corpus; step s takes document s % len(corpus). training: TrainConfig. The steps of a run
-        come in order, in portions of any size. Where the reference would fail (ValueError, OverflowError, ZeroDivisionError)
+        corpus: microgpt.tokenizer.Corpus; step s takes the documents training.batch(s, len(corpus)). training: TrainConfig.
+        The steps of a run come in order, in portions of any size. Where the reference would fail (ValueError, OverflowError, ZeroDivisionError)
         the same error is raised, and FloatingPointError where a loss is not finite; `losses` then has the steps before.
         """
+
+    def moments(self):
+        """Adam's first and second moments, two arrays of doubles in parameter order: copies, 0 before training."""
+        return array("d", bytes(8 * len(self.params))), array("d", bytes(8 * len(self.params)))
+
+    @abstractmethod
+    def restore(self, training, m, v, num_steps):
+        """Go on as after num_steps steps that left the moments m and v (buffers of doubles, as `moments` gives them)."""
 
     @abstractmethod
     def decoder(self):
@@ -44,7 +53,10 @@ class Engine(ABC):
         """
 
     def loss(self, tokens):
-        """Mean cross-entropy of a document's token ids [BOS, ..., BOS], cut at block_size."""
+        """Mean cross-entropy of a document's token ids [BOS, ..., BOS], cut at block_size.
+
+        ValueError, as in the reference, where a token's probability has underflowed to 0.
+        """
         decode = self.decoder()
         n = min(self.config.block_size, len(tokens) - 1)
         total = 0.0

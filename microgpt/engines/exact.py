@@ -1,10 +1,18 @@
 """The exact engine: the reference's float64 arithmetic in C, without a graph; the same bits, about 10,000 times faster."""
 
 import math
+from array import array
 
 from microgpt import sampling
 from microgpt._exact import Decoder, Network
+from microgpt.config import TrainConfig
 from microgpt.engines import Engine, check_finite
+
+
+def _refuse(training):
+    for field in ("batch_size", "clip_norm", "weight_decay"):
+        if getattr(training, field) != getattr(TrainConfig(), field):
+            raise NotImplementedError(f"the exact engine has no {field} yet; use engine='graph'")
 
 
 class ExactEngine(Engine):
@@ -16,10 +24,21 @@ class ExactEngine(Engine):
         self._writer = None
 
     def train(self, corpus, steps, training, losses):
+        _refuse(training)
         stopped = self.network.train(corpus, steps, training, losses)
         if stopped is not None:
             check_finite(self._loss_or_error(corpus[stopped % len(corpus)]))
             raise AssertionError("the loss is finite after all; please report this")
+
+    def moments(self):
+        if self.network.m is None:
+            return super().moments()
+        return array("d", self.network.m), array("d", self.network.v)
+
+    def restore(self, training, m, v, num_steps):
+        _refuse(training)
+        self.network.start(training)
+        self.network.m[:], self.network.v[:], self.network.num_steps = array("d", m), array("d", v), num_steps
 
     def _loss_or_error(self, tokens):
         """A document's loss where the whole-document kernels found it not finite: token by token, so that what the reference

@@ -1,10 +1,12 @@
 """What the two engines that build a scalar graph share: the parameters as Values, kept equal to the model's flat buffer."""
 
+from array import array
+
 from microgpt.engines import Engine, check_finite
 
 
 class ScalarEngine(Engine):
-    """An engine made of `ops`, a module with Value, Adam, gpt and document_loss as microgpt.reference has them."""
+    """An engine made of `ops`, a module with Value, Adam, gpt, batch_loss and update as microgpt.reference has them."""
 
     ops = None
 
@@ -22,19 +24,32 @@ class ScalarEngine(Engine):
 
     def train(self, corpus, steps, training, losses):
         self._load()
+        self._start(training)
+        try:
+            for step in steps:
+                documents = [corpus[i] for i in training.batch(step, len(corpus))]
+                loss = self.ops.batch_loss(documents, self.matrices, self.config)
+                check_finite(loss.data)
+                loss.backward()
+                self.ops.update(self.values, self.optimizer, training, step)
+                losses.append(loss.data)
+        finally:
+            self._store()
+
+    def moments(self):
+        if self.optimizer is None:
+            return super().moments()
+        return array("d", self.optimizer.m), array("d", self.optimizer.v)
+
+    def restore(self, training, m, v, num_steps):
+        self._start(training)
+        self.optimizer.m, self.optimizer.v, self.optimizer.num_steps = list(m), list(v), num_steps
+
+    def _start(self, training):
         if self.optimizer is None:
             self.optimizer = self.ops.Adam(
                 self.values, training.learning_rate, training.beta1, training.beta2, training.eps
             )
-        try:
-            for step in steps:
-                loss = self.ops.document_loss(corpus[step % len(corpus)], self.matrices, self.config)
-                check_finite(loss.data)
-                loss.backward()
-                self.optimizer.step(training.lr(step))
-                losses.append(loss.data)
-        finally:
-            self._store()
 
     def decoder(self):
         self._load()

@@ -8,6 +8,7 @@ cdef extern from "scalar/adam.h":
     int adam_update(Node *p, double *m, double *v, double lr, double beta1, double beta2, double eps, double c1, double c2)
 
 
+@cython.binding(False)  # as for Value
 cdef class Adam:
     """Gradient descent with momentum and a step size for each parameter (Kingma and Ba, 2015).
 
@@ -79,7 +80,8 @@ cdef class Adam:
         for i in range(len(self.params)):
             p = self.params[i]
             if not adam_update(<Node *> p, &self.m_[i], &self.v_[i], lr, beta1, beta2, self.eps, c1, c2):
-                self.m_[i], self.v_[i] = fallback().adam_update(
-                    p, self.m_[i], self.v_[i], lr, beta1, beta2, self.eps, c1, c2
-                )
+                long_way = fallback()
+                self.m_[i] = long_way.first_moment(self.m_[i], p, beta1)  # one by one: each stays if the next one fails
+                self.v_[i] = long_way.second_moment(self.v_[i], p, beta2)
+                long_way.adam_update(p, self.m_[i], self.v_[i], lr, self.eps, c1, c2)
         self.num_steps += 1

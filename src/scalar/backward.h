@@ -111,29 +111,29 @@ static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, 
 static int propagate_dot(Node *dot, uint32_t first, uint32_t end)
 {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
-    double grad;
-    if (dot->f.flags & IS_OBJECT(GRAD)) {
-        grad = PyFloat_AsDouble(dot->f.slot[GRAD].object); /* as float * int converts the int */
+    if (!(dot->f.flags & PROPAGATED)) { /* once in a pass: where the graph is cyclic, other runs may find another gradient */
+        if (dot->f.flags & IS_OBJECT(GRAD))
+            slot_set(dot, LOCAL0, dot->f.slot[GRAD].object);
+        else {
+            dot->f.slot[LOCAL0].number = 0.0 + dot->f.slot[GRAD].number; /* product[k].grad = 0 + 1 * grad */
+            dot->f.flags |= dot->f.flags & IS_INT(GRAD) ? IS_INT(LOCAL0) : 0;
+        }
+        dot->f.flags |= PROPAGATED;
+    }
+    double grad = dot->f.slot[LOCAL0].number;
+    if (dot->f.flags & IS_OBJECT(LOCAL0)) {
+        grad = PyFloat_AsDouble(dot->f.slot[LOCAL0].object); /* as float * int converts the int */
         if (grad == -1.0 && PyErr_Occurred())
             return -1;
-        slot_set(dot, LOCAL0, dot->f.slot[GRAD].object);
-    } else {
-        grad = 0.0 + dot->f.slot[GRAD].number; /* product[k].grad = 0 + 1 * grad */
-        dot->f.slot[LOCAL0].number = grad;
-        dot->f.flags |= dot->f.flags & IS_INT(GRAD) ? IS_INT(LOCAL0) : 0;
     }
-    dot->f.flags |= PROPAGATED;
-    int status = 0;
-    if (x->has_ints && dot->f.flags & KIND(GRAD)) {
-        for (uint32_t k = end; k-- > first && status == 0;)
-            status = accumulate_product(w, x, k, dot);
-        return status;
-    }
+    int in_objects = x->has_ints && dot->f.flags & KIND(LOCAL0);
     for (uint32_t k = end; k-- > first;) {
-        status |= accumulate_float(w->nodes[k], x->data[k], grad);
-        status |= accumulate_float(x->nodes[k], w->data[k], grad);
+        if (in_objects ? accumulate_product(w, x, k, dot) < 0
+                       : accumulate_float(w->nodes[k], x->data[k], grad) < 0 ||
+                             accumulate_float(x->nodes[k], w->data[k], grad) < 0)
+            return -1;
     }
-    return status;
+    return 0;
 }
 
 /* ---- The walk ------------------------------------------------------------------------------------------------------------- */
@@ -238,8 +238,8 @@ static int propagate(Walk *walk)
             status = propagate_dot(node, entry.first, entry.end);
         else {
             status = accumulate(node->f.child[0], node, LOCAL0);
-            if (node->f.flags & TWO_CHILDREN)
-                status |= accumulate(node->f.child[1], node, LOCAL1);
+            if (node->f.flags & TWO_CHILDREN && status == 0)
+                status = accumulate(node->f.child[1], node, LOCAL1);
         }
         node->f.flags &= ~VISITED;
     }

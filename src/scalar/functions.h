@@ -29,10 +29,14 @@ static Node *int_leaf(int n)
     return leaf;
 }
 
-/* The items of a list or tuple of plain Values with float data, all of which stay alive with it; NULL if it is anything else. */
+/* A list or tuple. What is borrowed from one holds until the next Python object with references is made: that may run the
+ * garbage collector, the collector any code, and that code may change the list. */
+static inline int is_vector(PyObject *object) { return PyList_CheckExact(object) || PyTuple_CheckExact(object); }
+
+/* The items, borrowed, of a vector of plain Values with float data; NULL if it is anything else. */
 static Node *const *plain_items(PyObject *vector, Py_ssize_t *size)
 {
-    if (!PyList_CheckExact(vector) && !PyTuple_CheckExact(vector))
+    if (!is_vector(vector) || !is_untouched())
         return NULL;
     PyObject **items = PySequence_Fast_ITEMS(vector);
     *size = PySequence_Fast_GET_SIZE(vector);
@@ -42,11 +46,17 @@ static Node *const *plain_items(PyObject *vector, Py_ssize_t *size)
     return *size > 0 ? (Node *const *)items : NULL;
 }
 
+/* An int from 0 on that is small enough to be a size; -1 for anything else. */
+static Py_ssize_t small_int(PyObject *object)
+{
+    int overflow;
+    long long n = PyLong_CheckExact(object) ? PyLong_AsLongLongAndOverflow(object, &overflow) : -1;
+    return n < 0 || n > INT32_MAX ? -1 : (Py_ssize_t)n;
+}
+
 static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size, int allowed)
 {
-    if (!PyList_CheckExact(vector) && !PyTuple_CheckExact(vector))
-        return NULL;
-    if (start < 0 || size > PySequence_Fast_GET_SIZE(vector) - start)
+    if (!is_vector(vector) || start < 0 || size > PySequence_Fast_GET_SIZE(vector) - start)
         return NULL;
     return operands_new(PySequence_Fast_ITEMS(vector) + start, size, allowed);
 }
@@ -68,18 +78,14 @@ static Node *dot_drop(Operands *w, Operands *x) /* the dot product; takes over t
 
 static PyObject *linear_nodes(PyObject *x, PyObject *w)
 {
-    if (!PyList_CheckExact(w) && !PyTuple_CheckExact(w))
+    if (!is_vector(x) || !is_vector(w) || !is_untouched())
         return or_none(NULL);
-    Py_ssize_t n_in = PyObject_Size(x), n_out = PySequence_Fast_GET_SIZE(w);
-    if (n_in < 0) {
-        PyErr_Clear();
-        return or_none(NULL);
-    }
+    Py_ssize_t n_in = PySequence_Fast_GET_SIZE(x), n_out = PySequence_Fast_GET_SIZE(w);
     Operands *xs = operands_of(x, 0, n_in, FLOATS_AND_INTS);
     PyObject *out = xs ? PyList_New(n_out) : NULL;
     for (Py_ssize_t i = 0; out && i < n_out; i++) {
-        PyObject *row = PySequence_Fast_ITEMS(w)[i];
-        int fits = (PyList_CheckExact(row) || PyTuple_CheckExact(row)) && PySequence_Fast_GET_SIZE(row) == n_in;
+        PyObject *row = i < PySequence_Fast_GET_SIZE(w) ? PySequence_Fast_ITEMS(w)[i] : Py_None; /* PyList_New runs the collector */
+        int fits = is_vector(row) && PySequence_Fast_GET_SIZE(row) == n_in;
         Node *y = fits ? dot_drop(operands_of(row, 0, n_in, FLOATS), xs) : NULL;
         if (y)
             PyList_SET_ITEM(out, i, (PyObject *)y);
@@ -95,9 +101,8 @@ static PyObject *linear_nodes(PyObject *x, PyObject *w)
 static PyObject *rmsnorm_nodes(PyObject *x)
 {
     Py_ssize_t n;
-    Node *const *items = plain_items(x, &n);
     double inverse;
-    if (!items || !float_pow((double)n, -1.0, &inverse))
+    if (!plain_items(x, &n) || !float_pow((double)n, -1.0, &inverse))
         return or_none(NULL);
     Operands *xs = operands_of(x, 0, n, FLOATS);
     Node *ms = with_constant(node_mul, xs ? dot_new(xs, xs) : NULL, node_new(inverse));
@@ -105,7 +110,7 @@ static PyObject *rmsnorm_nodes(PyObject *x)
     Node *scale = mean ? node_pow(mean, minus_half) : NULL;
     PyObject *out = scale ? PyList_New(n) : NULL;
     for (Py_ssize_t i = 0; out && i < n; i++) {
-        Node *y = node_mul(items[i], scale);
+        Node *y = node_mul(xs->nodes[i], scale);
         if (y)
             PyList_SET_ITEM(out, i, (PyObject *)y);
         else
@@ -193,9 +198,9 @@ static PyObject *softmax_nodes(PyObject *logits)
 }
 
 /* -softmax(logits)[target].log(), without the nodes of the other probabilities, which nothing could reach */
-static PyObject *cross_entropy_nodes(PyObject *logits, Py_ssize_t target)
+static PyObject *cross_entropy_nodes(PyObject *logits, PyObject *token)
 {
-    Py_ssize_t n;
+    Py_ssize_t n, target = small_int(token);
     Node *const *items = plain_items(logits, &n);
     if (!items || target < 0 || target >= n)
         return or_none(NULL);
@@ -258,21 +263,34 @@ static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyO
     return done == head_dim ? 0 : -1;
 }
 
-static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, Py_ssize_t n_head)
+/* Whether keys and values are lists of `positions` rows, those of values with `width` elements at least. */
+static int are_rows(PyObject *keys, PyObject *values, Py_ssize_t positions, Py_ssize_t width)
 {
-    if (!PyList_CheckExact(q) || !PyList_CheckExact(keys) || !PyList_CheckExact(values) || n_head < 1)
+    if (PyList_GET_SIZE(keys) != positions || PyList_GET_SIZE(values) != positions)
+        return 0;
+    for (Py_ssize_t t = 0; t < positions; t++) {
+        PyObject *row = PyList_GET_ITEM(values, t);
+        if (!PyList_CheckExact(row) || PyList_GET_SIZE(row) < width)
+            return 0;
+    }
+    return 1;
+}
+
+static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, PyObject *num_heads)
+{
+    Py_ssize_t n_head = small_int(num_heads);
+    if (!PyList_CheckExact(q) || !PyList_CheckExact(keys) || !PyList_CheckExact(values) || n_head < 1 || !is_untouched())
         return or_none(NULL);
     Py_ssize_t head_dim = PyList_GET_SIZE(q) / n_head, positions = PyList_GET_SIZE(keys), width = n_head * head_dim;
-    if (head_dim < 1 || positions < 1 || positions != PyList_GET_SIZE(values))
+    if (head_dim < 1 || positions < 1)
         return or_none(NULL);
-    PyObject **v = PySequence_Fast_ITEMS(values);
-    for (Py_ssize_t t = 0; t < positions; t++)
-        if (!PyList_CheckExact(v[t]) || PyList_GET_SIZE(v[t]) < width)
-            return or_none(NULL);
     Node **scratch = PyMem_New(Node *, 2 * positions);
     PyObject *out = scratch ? PyList_New(width) : PyErr_NoMemory();
+    if (out && !are_rows(keys, values, positions, width))
+        Py_CLEAR(out);
     for (Py_ssize_t start = 0; out && start < width; start += head_dim)
-        if (attention_head(out, q, PySequence_Fast_ITEMS(keys), v, positions, start, head_dim, scratch) < 0)
+        if (attention_head(out, q, PySequence_Fast_ITEMS(keys), PySequence_Fast_ITEMS(values), positions, start, head_dim,
+                           scratch) < 0)
             Py_CLEAR(out);
     PyMem_Free(scratch);
     return or_none(out);

@@ -64,14 +64,50 @@ static inline Node *node_binary(double data, Node *a, Node *b, double local_a, d
     return node;
 }
 
-/* tp_alloc: exact Values come from the slabs, instances of subclasses from wherever Python puts them. */
-static PyObject *value_alloc(PyTypeObject *type, Py_ssize_t num_items)
+/* Whether a subclass has its own idea of what an attribute or equality is: 1, 0, or -1 with an exception. Its instances then
+ * are STRANGE: they hold objects only, so that every fast path leaves them to Python, which asks the subclass. */
+static int is_strange(PyTypeObject *type)
+{
+    static const char *const names[] = {
+        "data", "grad", "_children", "_local_grads", "__getattribute__", "__setattr__", "__eq__", "__hash__",
+    };
+    static PyTypeObject *known;
+    static unsigned known_version; /* no two states of any types share one, but 0 is none */
+    static int strange;
+    if (type == known && type->tp_version_tag == known_version && known_version)
+        return strange;
+    strange = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        PyObject *ours = PyObject_GetAttrString((PyObject *)value_type, names[i]);
+        PyObject *theirs = PyObject_GetAttrString((PyObject *)type, names[i]);
+        strange |= ours != theirs;
+        Py_XDECREF(ours);
+        Py_XDECREF(theirs);
+        if (!ours || !theirs)
+            return -1;
+    }
+    known = type;
+    known_version = type->tp_version_tag;
+    return strange;
+}
+
+static inline int node_is_strange(const Node *node) { return (node->f.flags & STRANGE) != 0; }
+
+/* tp_new: exact Values come from the slabs, instances of subclasses from wherever Python puts them. */
+static PyObject *value_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
     if (type == value_type)
         return (PyObject *)node_new(0.0);
-    Node *node = (Node *)PyType_GenericAlloc(type, num_items);
-    if (node)
+    int strange = is_strange(type);
+    Node *node = strange < 0 ? NULL : (Node *)type->tp_alloc(type, 0);
+    if (node) {
         node->f.flags = IS_INT(GRAD);
+        if (strange) {
+            node->f.flags = STRANGE;
+            slot_set(node, DATA, zero);
+            slot_set(node, GRAD, zero);
+        }
+    }
     return (PyObject *)node;
 }
 
@@ -93,13 +129,14 @@ struct Operands {
 static inline Node *next_dead(const Node *node) { return (Node *)((const PyObject *)node)->ob_type; }
 static inline void set_next_dead(Node *node, Node *next) { ((PyObject *)node)->ob_type = (PyTypeObject *)next; }
 
-static inline Node *let_go(Node *node, Node *dead)
+static inline Node *let_go(PyObject *object, Node *dead)
 {
-    if (Py_REFCNT((PyObject *)node) == 1 && is_exact((PyObject *)node)) {
-        set_next_dead(node, dead);
-        return node;
+    assert(Py_REFCNT(object) > 0);
+    if (Py_REFCNT(object) == 1 && is_exact(object)) {
+        set_next_dead((Node *)object, dead);
+        return (Node *)object;
     }
-    Py_DECREF((PyObject *)node);
+    Py_DECREF(object);
     return dead;
 }
 
@@ -107,7 +144,7 @@ static Node *operands_let_go(Operands *operands, Node *dead)
 {
     if (--operands->references == 0) {
         for (uint32_t i = operands->size; i-- > 0;)
-            dead = let_go(operands->nodes[i], dead);
+            dead = let_go((PyObject *)operands->nodes[i], dead);
         PyMem_Free(operands);
     }
     return dead;
@@ -119,10 +156,10 @@ static inline Node *node_clear(Node *node, Node *dead)
     unsigned flags = node->f.flags;
     node->f.flags = 0;
     if (flags & TWO_CHILDREN) {
-        dead = let_go(node->f.child[1], dead);
-        dead = let_go(node->f.child[0], dead);
+        dead = let_go((PyObject *)node->f.child[1], dead);
+        dead = let_go((PyObject *)node->f.child[0], dead);
     } else if (flags & ONE_CHILD) {
-        dead = let_go(node->f.child[0], dead);
+        dead = let_go((PyObject *)node->f.child[0], dead);
     } else if (flags & DOT) {
         dead = operands_let_go(node->f.operands[1], dead);
         dead = operands_let_go(node->f.operands[0], dead);
@@ -133,7 +170,7 @@ static inline Node *node_clear(Node *node, Node *dead)
     if (flags & ANY_OBJECT)
         for (int i = 0; i < NUM_SLOTS; i++)
             if (flags & IS_OBJECT(i))
-                Py_DECREF(node->f.slot[i].object);
+                dead = let_go(node->f.slot[i].object, dead); /* it may be a Value, and its data another one */
     return dead;
 }
 
@@ -150,6 +187,7 @@ static void node_free_all(Node *dead)
 static void node_dealloc(PyObject *self)
 {
     Node *node = (Node *)self;
+    assert(Py_REFCNT(self) == 0 && !(node->f.flags & VISITED));
     if (is_exact(self)) {
         set_next_dead(node, NULL);
         node_free_all(node);
@@ -169,6 +207,21 @@ static void value_free(void *node) { slab_free((Node *)node); }
 
 static int dot_expand(Node *node); /* dot.h */
 
+/* A tuple of as many objects as are not NULL; takes over the references to them. They are counted before there is a tuple,
+ * because making one may run the garbage collector, and that any code. */
+static PyObject *pack(PyObject *first, PyObject *second)
+{
+    Py_ssize_t n = second ? 2 : first ? 1 : 0;
+    PyObject *tuple = PyTuple_New(n);
+    if (tuple && n > 0)
+        PyTuple_SET_ITEM(tuple, 0, Py_NewRef(first));
+    if (tuple && n > 1)
+        PyTuple_SET_ITEM(tuple, 1, Py_NewRef(second));
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return tuple;
+}
+
 static PyObject *node_children(Node *node)
 {
     unsigned flags = node->f.flags;
@@ -177,10 +230,8 @@ static PyObject *node_children(Node *node)
     if (flags & WIDE)
         return Py_NewRef(node->f.wide[0]);
     if (flags & TWO_CHILDREN)
-        return PyTuple_Pack(2, node->f.child[0], node->f.child[1]);
-    if (flags & ONE_CHILD)
-        return PyTuple_Pack(1, node->f.child[0]);
-    return PyTuple_New(0);
+        return pack((PyObject *)take(node->f.child[0]), (PyObject *)take(node->f.child[1]));
+    return pack(flags & ONE_CHILD ? (PyObject *)take(node->f.child[0]) : NULL, NULL);
 }
 
 static PyObject *node_local_grads(Node *node)
@@ -190,16 +241,14 @@ static PyObject *node_local_grads(Node *node)
         return dot_expand(node) < 0 ? NULL : node_local_grads(node);
     if (flags & WIDE)
         return Py_NewRef(node->f.wide[1]);
-    Py_ssize_t n = flags & TWO_CHILDREN ? 2 : flags & ONE_CHILD ? 1 : 0;
-    PyObject *tuple = PyTuple_New(n);
-    for (Py_ssize_t i = 0; tuple && i < n; i++) {
-        PyObject *local = slot_get(node, LOCAL0 + (int)i);
-        if (!local)
-            Py_CLEAR(tuple);
-        else
-            PyTuple_SET_ITEM(tuple, i, local);
+    PyObject *first = flags & (ONE_CHILD | TWO_CHILDREN) ? slot_get(node, LOCAL0) : NULL;
+    PyObject *second = flags & TWO_CHILDREN ? slot_get(node, LOCAL1) : NULL;
+    if (PyErr_Occurred()) {
+        Py_XDECREF(first);
+        Py_XDECREF(second);
+        return NULL;
     }
-    return tuple;
+    return pack(first, second);
 }
 
 /* Gives a node other edges. Two tuples of up to two Values and as many numbers go into the node itself; everything else the

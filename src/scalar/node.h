@@ -57,6 +57,7 @@ struct Node {
 #define EDGES (ONE_CHILD | TWO_CHILDREN | WIDE | DOT) /* none of them: a leaf */
 #define VISITED 0x1000u   /* on the tape of the backward pass that is running */
 #define PROPAGATED 0x2000u /* a DOT that a backward pass has been through; its gradient then is in slot LOCAL0 */
+#define STRANGE 0x4000u /* of a subclass with a `data`, `__eq__` or the like of its own (graph.h); all its numbers are objects */
 
 /* Counts the times a node that exists was given edges or an object for a number: a vector that was all ordinary leaves when it
  * was taken still is while this stands still. */
@@ -64,7 +65,9 @@ static uint64_t num_changes;
 
 #define LARGEST_INT 9007199254740992.0 /* 2**53: below it a sum or product of ints is exact, beyond it no longer shows it */
 
-static PyTypeObject *value_type; /* set when the module is loaded */
+/* Set when the module is loaded. */
+static PyTypeObject *value_type;
+static PyObject *zero, *one, *minus_one, *minus_half;
 
 static inline int is_exact(PyObject *o) { return Py_TYPE(o) == value_type; }
 static inline int is_value(PyObject *o) /* or of a subclass; numbers are told apart first because they are most of what is asked */
@@ -105,7 +108,7 @@ static int slot_set(Node *node, int i, PyObject *value)
 {
     PyObject *old = node->f.flags & IS_OBJECT(i) ? node->f.slot[i].object : NULL;
     double d;
-    int kind = number_kind(value, &d);
+    int kind = node->f.flags & STRANGE ? -1 : number_kind(value, &d);
     node->f.flags &= ~KIND(i);
     if (kind < 0) {
         node->f.slot[i].object = Py_NewRef(value);

@@ -1,34 +1,72 @@
 /* Value's operators, one function for each of the reference's, in the same order of operations.
  *
  * Each takes the fast path only where doubles give what Python gives: both operands floats (or small ints), the result in
- * range. Everything else goes through Python's own operators on the objects, and then errors are Python's too.
+ * range. Everything else takes the long way: the reference's own method, and then errors are the reference's too.
  */
 #ifndef MICROGPT_OPERATORS_H
 #define MICROGPT_OPERATORS_H
 
 #include "graph.h"
 
-static PyObject *math_log, *math_exp; /* math.log and math.exp, for what they raise */
-static PyObject *zero, *one, *minus_one, *minus_half;
+/* The reflected operators as methods of their own: what a subclass finds when it has only __add__, or calls super().__radd__. */
+static PyObject *value_radd(PyObject *self, PyObject *other);
+static PyObject *value_rmul(PyObject *self, PyObject *other);
+static PyMethodDef reflected[] = {
+    {"__radd__", value_radd, METH_O, PyDoc_STR("__radd__($self, other, /)\n--\n\nReturn self + other.")},
+    {"__rmul__", value_rmul, METH_O, PyDoc_STR("__rmul__($self, other, /)\n--\n\nReturn self * other.")},
+};
+
+static PyObject *untouched; /* Value's attributes as they are here, to see later whether somebody has put in his own */
 
 /* Called once, when the module is loaded. Returns -1 with an exception. */
 static int value_type_ready(PyTypeObject *type)
 {
     value_type = type;
     type->tp_name = "Value"; /* as error messages show it: "'float' and 'Value'", not the module's path before it */
-    type->tp_alloc = value_alloc;
+    type->tp_new = value_new;
     type->tp_dealloc = node_dealloc;
     type->tp_free = value_free;
+    for (size_t i = 0; i < sizeof reflected / sizeof *reflected; i++) {
+        PyObject *method = PyDescr_NewMethod(type, &reflected[i]);
+        int status = method ? PyDict_SetItemString(type->tp_dict, reflected[i].ml_name, method) : -1;
+        Py_XDECREF(method);
+        if (status < 0) /* (into the dict and not by setattr, after which 1 + value would take Python's long way) */
+            return -1;
+    }
     PyType_Modified(type);
-    PyObject *math = PyImport_ImportModule("math");
-    math_log = math ? PyObject_GetAttrString(math, "log") : NULL;
-    math_exp = math ? PyObject_GetAttrString(math, "exp") : NULL;
-    Py_XDECREF(math);
     zero = PyLong_FromLong(0);
     one = PyLong_FromLong(1);
     minus_one = PyLong_FromLong(-1);
     minus_half = PyFloat_FromDouble(-0.5);
-    return math_log && math_exp && zero && one && minus_one && minus_half ? 0 : -1;
+    untouched = PyDict_Copy(type->tp_dict);
+    return zero && one && minus_one && minus_half && untouched ? 0 : -1;
+}
+
+/* Whether everything that Value came with is still in its place; users can put other methods there, and more of them. */
+static int is_untouched(void)
+{
+    static unsigned known_version;
+    if (value_type->tp_version_tag == known_version && known_version)
+        return 1;
+    PyObject *name, *attribute;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(untouched, &position, &name, &attribute))
+        if (PyDict_GetItem(value_type->tp_dict, name) != attribute)
+            return 0;
+    known_version = value_type->tp_version_tag;
+    return 1;
+}
+
+/* What the reference's own method does, from microgpt.fallback. */
+static Node *long_way(const char *name, Node *a, PyObject *b)
+{
+    static PyObject *module;
+    if (!module && !(module = PyImport_ImportModule("microgpt.fallback")))
+        return NULL;
+    PyObject *function = PyObject_GetAttrString(module, name);
+    PyObject *result = function ? PyObject_CallFunctionObjArgs(function, a, b, NULL) : NULL;
+    Py_XDECREF(function);
+    return (Node *)result;
 }
 
 /* New reference to `operand` as a node, as `other if isinstance(other, Value) else Value(other)` does. */
@@ -41,55 +79,20 @@ static inline Node *as_node(PyObject *operand)
     return is_value(operand) ? take((Node *)operand) : node_wrap(operand);
 }
 
-/* A node of any two objects' result; takes over the reference to `data`, which may be NULL after an error. */
-static Node *node_of_objects(PyObject *data, Node *a, Node *b, PyObject *local_a, PyObject *local_b)
-{
-    Node *node = data && local_a && (!b || local_b) ? node_wrap(data) : NULL;
-    if (node) {
-        node->f.child[0] = take(a);
-        slot_set(node, LOCAL0, local_a);
-        if (b) {
-            node->f.child[1] = take(b);
-            slot_set(node, LOCAL1, local_b);
-        }
-        node->f.flags |= b ? TWO_CHILDREN : ONE_CHILD;
-    }
-    Py_XDECREF(data);
-    return node;
-}
-
 /* ---- a + b, a * b: children in this order ----------------------------------------------------------------------------- */
-
-static Node *add_objects(Node *a, Node *b)
-{
-    PyObject *x = slot_get(a, DATA), *y = slot_get(b, DATA);
-    Node *node = x && y ? node_of_objects(PyNumber_Add(x, y), a, b, one, one) : NULL;
-    Py_XDECREF(x);
-    Py_XDECREF(y);
-    return node;
-}
 
 static inline Node *node_add(Node *a, Node *b)
 {
     unsigned kinds = a->f.flags | b->f.flags;
     double data = a->f.slot[DATA].number + b->f.slot[DATA].number;
     if (kinds & IS_OBJECT(DATA))
-        return add_objects(a, b);
+        return long_way("add", a, (PyObject *)b);
     unsigned is_int = a->f.flags & b->f.flags & IS_INT(DATA);
     if (is_int && fabs(data) >= LARGEST_INT)
-        return add_objects(a, b);
+        return long_way("add", a, (PyObject *)b);
     Node *node = node_binary(data, a, b, 1.0, 1.0);
     if (node)
         node->f.flags |= is_int | IS_INT(LOCAL0) | IS_INT(LOCAL1);
-    return node;
-}
-
-static Node *mul_objects(Node *a, Node *b)
-{
-    PyObject *x = slot_get(a, DATA), *y = slot_get(b, DATA);
-    Node *node = x && y ? node_of_objects(PyNumber_Multiply(x, y), a, b, y, x) : NULL;
-    Py_XDECREF(x);
-    Py_XDECREF(y);
     return node;
 }
 
@@ -100,7 +103,7 @@ static inline Node *node_mul(Node *a, Node *b)
     if (kinds & (IS_OBJECT(DATA) | IS_INT(DATA))) {
         unsigned a_int = a->f.flags & IS_INT(DATA), b_int = b->f.flags & IS_INT(DATA);
         if (kinds & IS_OBJECT(DATA) || (a_int && b_int && fabs(data) >= LARGEST_INT))
-            return mul_objects(a, b);
+            return long_way("mul", a, (PyObject *)b);
         Node *node = node_binary(a_int && b_int ? data + 0.0 : data, a, b, y, x); /* an int has no -0.0 */
         if (node)
             node->f.flags |= (a_int & b_int) | (b_int ? IS_INT(LOCAL0) : 0) | (a_int ? IS_INT(LOCAL1) : 0);
@@ -140,37 +143,22 @@ static int int_pow(double base, double exponent, double *result)
     return 1;
 }
 
-static Node *pow_objects(Node *a, PyObject *exponent)
-{
-    PyObject *x = slot_get(a, DATA), *data = NULL, *less = NULL, *power = NULL, *local = NULL;
-    if (x && (data = PyNumber_Power(x, exponent, Py_None)) && (less = PyNumber_Subtract(exponent, one)) &&
-        (power = PyNumber_Power(x, less, Py_None)))
-        local = PyNumber_Multiply(exponent, power);
-    Node *node = local ? node_of_objects(Py_NewRef(data), a, NULL, local, NULL) : NULL;
-    Py_XDECREF(x);
-    Py_XDECREF(data);
-    Py_XDECREF(less);
-    Py_XDECREF(power);
-    Py_XDECREF(local);
-    return node;
-}
-
 static Node *node_pow(Node *a, PyObject *exponent)
 {
     double k, base = a->f.slot[DATA].number, data, power;
     int kind = number_kind(exponent, &k);
     if (kind < 0 || a->f.flags & IS_OBJECT(DATA))
-        return pow_objects(a, exponent);
+        return long_way("pow", a, exponent);
     if (kind && a->f.flags & IS_INT(DATA)) {
         if (!int_pow(base, k, &data) || !int_pow(base, k - 1, &power) || fabs(k * power) >= LARGEST_INT)
-            return pow_objects(a, exponent);
+            return long_way("pow", a, exponent);
         Node *node = node_unary(data, a, k * power + 0.0);
         if (node)
             node->f.flags |= IS_INT(DATA) | IS_INT(LOCAL0);
         return node;
     }
     if (!float_pow(base, k, &data) || !float_pow(base, k - 1, &power))
-        return pow_objects(a, exponent);
+        return long_way("pow", a, exponent);
     return node_unary(data, a, k * power);
 }
 
@@ -181,14 +169,7 @@ static Node *node_log(Node *a)
     double x = a->f.slot[DATA].number;
     if (!(a->f.flags & IS_OBJECT(DATA)) && x > 0 && isfinite(x))
         return node_unary(log(x), a, 1 / x);
-    PyObject *data = slot_get(a, DATA), *result = NULL, *local = NULL;
-    if (data && (result = PyObject_CallOneArg(math_log, data)))
-        local = PyNumber_TrueDivide(one, data);
-    Node *node = local ? node_of_objects(Py_NewRef(result), a, NULL, local, NULL) : NULL;
-    Py_XDECREF(data);
-    Py_XDECREF(result);
-    Py_XDECREF(local);
-    return node;
+    return long_way("log", a, NULL);
 }
 
 static Node *node_exp(Node *a)
@@ -198,11 +179,7 @@ static Node *node_exp(Node *a)
         if (isfinite(e))
             return node_unary(e, a, e);
     }
-    PyObject *data = slot_get(a, DATA), *result = data ? PyObject_CallOneArg(math_exp, data) : NULL;
-    Node *node = result ? node_of_objects(Py_NewRef(result), a, NULL, result, NULL) : NULL;
-    Py_XDECREF(data);
-    Py_XDECREF(result);
-    return node;
+    return long_way("exp", a, NULL);
 }
 
 /* max(0, x): the int 0 unless x is greater */
@@ -216,15 +193,7 @@ static Node *node_relu(Node *a)
             node->f.flags |= positive ? a->f.flags & IS_INT(DATA) : IS_INT(DATA);
         return node;
     }
-    PyObject *data = slot_get(a, DATA), *positive = PyObject_RichCompare(data, zero, Py_GT), *local = NULL;
-    int truth = positive ? PyObject_IsTrue(positive) : -1;
-    if (truth >= 0)
-        local = PyNumber_Float(positive);
-    Node *node = local ? node_of_objects(Py_NewRef(truth ? data : zero), a, NULL, local, NULL) : NULL;
-    Py_DECREF(data);
-    Py_XDECREF(positive);
-    Py_XDECREF(local);
-    return node;
+    return long_way("relu", a, NULL);
 }
 
 /* ---- Python's number slots: either operand may be the Value --------------------------------------------------------------- */
@@ -250,10 +219,37 @@ static PyObject *value_mul(PyObject *left, PyObject *right)
     return is_value(left) ? with_operand(node_mul, left, right) : with_operand(node_mul, right, left);
 }
 
+/* Whether Python, at `value + instance of a subclass`, came here first although the subclass has no reflected operator of its
+ * own: in the reference the left operand's method then goes first. */
+static int goes_second(PyObject *self, PyObject *other, const char *name)
+{
+    if (!is_exact(other) || is_exact(self))
+        return 0;
+    PyObject *ours = PyObject_GetAttrString((PyObject *)value_type, name);
+    PyObject *theirs = PyObject_GetAttrString((PyObject *)Py_TYPE(self), name);
+    Py_XDECREF(ours);
+    Py_XDECREF(theirs);
+    return ours && theirs ? ours == theirs : -1;
+}
+
+static PyObject *value_radd(PyObject *self, PyObject *other)
+{
+    int second = goes_second(self, other, "__radd__");
+    return second < 0 ? NULL : second ? value_add(other, self) : PyNumber_Add(self, other);
+}
+
+static PyObject *value_rmul(PyObject *self, PyObject *other)
+{
+    int second = goes_second(self, other, "__rmul__");
+    return second < 0 ? NULL : second ? value_mul(other, self) : PyNumber_Multiply(self, other);
+}
+
 static PyObject *value_pow(PyObject *left, PyObject *right, PyObject *modulus)
 {
-    if (!is_value(left) || modulus != Py_None)
+    if (!is_value(left))
         Py_RETURN_NOTIMPLEMENTED;
+    if (modulus != Py_None)
+        return PyErr_Format(PyExc_TypeError, "Value.__pow__() takes 2 positional arguments but 3 were given");
     return (PyObject *)node_pow((Node *)left, right);
 }
 

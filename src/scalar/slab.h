@@ -10,6 +10,13 @@
 
 #include "node.h"
 
+#if defined(__SANITIZE_ADDRESS__) /* AddressSanitizer sees slabs only; it is told which of their nodes are alive */
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)0)
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)0)
+#endif
+
 #define SLAB_BYTES (256 * 1024)
 #define MAX_EMPTY 64
 
@@ -54,6 +61,7 @@ static int slab_next(void)
             return -1;
         slab->free = NULL;
         slab->used = slab->live = 0;
+        ASAN_POISON_MEMORY_REGION(slab->nodes, SLAB_BYTES - sizeof(Slab));
     }
     slabs.current = slab;
     return 0;
@@ -67,12 +75,14 @@ static inline Node *slab_alloc(void)
         if (slab) {
             Node *node = slab->free;
             if (node) {
+                ASAN_UNPOISON_MEMORY_REGION(node, sizeof(Node));
                 slab->free = node->f.child[0];
                 slab->live++;
                 return node;
             }
             if (slab->used < SLAB_NODES) {
                 node = &slab->nodes[slab->used];
+                ASAN_UNPOISON_MEMORY_REGION(node, sizeof(Node));
                 node->f.index = (uint16_t)slab->used++;
                 slab->live++;
                 return node;
@@ -96,6 +106,7 @@ static void slab_emptied(Slab *slab)
     if (slab->next)
         slab->next->previous = slab->previous;
     if (slabs.num_empty >= MAX_EMPTY) {
+        ASAN_UNPOISON_MEMORY_REGION(slab, SLAB_BYTES);
         slabs.system.free(slabs.system.ctx, slab, SLAB_BYTES);
         return;
     }
@@ -107,8 +118,10 @@ static void slab_emptied(Slab *slab)
 static inline void slab_free(Node *node)
 {
     Slab *slab = slab_of(node);
+    assert(node->f.index < slab->used && slab->live > 0);
     node->f.child[0] = slab->free;
     slab->free = node;
+    ASAN_POISON_MEMORY_REGION(node, sizeof(Node));
     slab->live--;
     if (slab->live == 0)
         slab_emptied(slab);
