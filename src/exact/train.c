@@ -25,6 +25,7 @@ enum outcome document_loss(Trainer *t, const uint32_t *tokens, size_t length, do
 enum outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, const Options *o, double *loss) {
     size_t n = o->batch_size;
     double mean = 1.0 / (double)n, sum = 0.0;
+    int go_on = 0;
     for (size_t j = n; j-- > 0;) {
         size_t doc = (first + j % docs->n_docs) % docs->n_docs;
         uint64_t start = docs->starts[doc], end = docs->starts[doc + 1];
@@ -33,7 +34,8 @@ enum outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, co
         enum outcome outcome = document_loss(t, docs->tokens + start, (size_t)(end - start) + 1, &o->losses[j]);
         if (outcome != DONE)
             return outcome;
-        t->kernels->backward(&t->shape, t->params, &t->document, mean, t->adam.gradients, j + 1 < n);
+        t->kernels->backward(&t->shape, t->params, &t->document, mean, t->adam.gradients, go_on);
+        go_on = 1;
     }
     for (size_t j = 0; j < n; j++)
         sum += o->losses[j];
