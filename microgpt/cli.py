@@ -20,9 +20,10 @@ from microgpt.training import DivergenceError
 def main(argv=None):
     """Run the command line `argv` (a list of strings; None: this process's own). Returns the exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    if argv[:1] != ["run"]:  # a script gets its streams as Python opens them
-        _prepare_streams()
     try:
+        if argv[:1] == ["run"]:  # a script opens, flushes and closes its streams as under Python
+            return _run(argv) or 0
+        _prepare_streams()
         code = _run(argv)
         sys.stdout.flush()
         return code or 0

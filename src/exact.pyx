@@ -38,7 +38,6 @@ cdef extern from "exact/model.h" nogil:
     ctypedef struct Kernels:
         const char *isa
         size_t width
-        void (*backward)(const Shape *, const double *, Document *, double *) noexcept nogil
         size_t (*adam)(const Shape *, double *, Adam *, double) noexcept nogil
         int (*decode)(const Shape *, const double *, Cache *, Document *, uint32_t, double *, double *) noexcept nogil
         void (*softmax)(const Shape *, double *, double *, size_t) noexcept nogil
@@ -65,6 +64,11 @@ cdef extern from "exact/engine.h" nogil:
         const uint64_t *starts
         size_t n_tokens, n_docs
 
+    ctypedef struct Options:
+        size_t batch_size
+        double clip_norm, weight_decay
+        double *losses
+
     ctypedef struct Trainer:
         Shape shape
         const Kernels *kernels
@@ -73,8 +77,9 @@ cdef extern from "exact/engine.h" nogil:
         Adam adam
 
     outcome document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss)
-    outcome train(Trainer *t, const Documents *docs, uint64_t first, size_t n_steps, const double *lr, double *losses,
-                  size_t *n_losses, double *culprit)
+    outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, const Options *o, double *loss)
+    outcome train(Trainer *t, const Documents *docs, size_t first, const Options *o, size_t n_steps, const double *lr,
+                  double *losses, size_t *n_losses, double *culprit)
 
 
 cdef extern from "exact/sampling.h" nogil:
@@ -137,6 +142,32 @@ cdef raise_memory(what):
     raise MemoryError(f"there is not enough memory for {what}")
 
 
+cdef class Batches:
+    """The documents of a run and what it does with them, as the C code reads them; `first` is the first that `step` takes."""
+
+    cdef const uint32_t[::1] tokens
+    cdef const uint64_t[::1] starts
+    cdef double[::1] losses
+    cdef Documents docs
+    cdef Options options
+    cdef size_t first
+
+    def __cinit__(self, corpus, step, training):
+        self.tokens, self.starts = corpus.tokens, corpus.starts
+        self.docs.n_tokens, self.docs.n_docs = self.tokens.shape[0], max(self.starts.shape[0] - 1, 0)
+        if self.docs.n_docs == 0 or self.docs.n_tokens == 0:
+            raise ZeroDivisionError("there are no documents to train on")
+        try:
+            self.losses = array("d", bytes(8 * training.batch_size))
+        except (MemoryError, OverflowError):
+            raise_memory(f"a batch of {training.batch_size} documents")
+        self.docs.tokens, self.docs.starts = &self.tokens[0], &self.starts[0]
+        self.first = step * training.batch_size % self.docs.n_docs
+        self.options.batch_size, self.options.losses = training.batch_size, &self.losses[0]
+        self.options.clip_norm = training.clip_norm or 0.0
+        self.options.weight_decay = training.weight_decay
+
+
 cdef class Network:
     """One model's kernels, activations, gradients and Adam state, over the model's own parameter buffer.
 
@@ -190,11 +221,8 @@ cdef class Network:
 
     def train(self, corpus, steps, training, list losses not None):
         """See Engine.train. Returns the step whose loss is not finite, or None; the caller finds out why."""
-        cdef const uint32_t[::1] tokens = corpus.tokens
-        cdef const uint64_t[::1] starts = corpus.starts
-        cdef Documents docs
+        cdef Batches batches
         cdef double[::1] lr, found
-        cdef uint64_t first
         cdef size_t n_losses = 0
         cdef double culprit = 0.0
         cdef outcome result
@@ -202,18 +230,17 @@ cdef class Network:
             return None
         if steps.step != 1 or steps.start < 0:
             raise ValueError(f"steps come one after the other, from 0 on; not {steps!r}")
-        docs.n_tokens, docs.n_docs = tokens.shape[0], max(starts.shape[0] - 1, 0)
-        if docs.n_docs == 0 or docs.n_tokens == 0:
-            raise ZeroDivisionError("there are no documents to train on")
-        docs.tokens, docs.starts = &tokens[0], &starts[0]
-        first = steps.start
+        batches = Batches(corpus, steps.start, training)
         self.acquire()
         try:
             self.prepare(training)
             lr = array("d", map(training.lr, steps))
             found = array("d", bytes(8 * len(steps)))
             with nogil:
-                result = train(&self.trainer, &docs, first, lr.shape[0], &lr[0], &found[0], &n_losses, &culprit)
+                result = train(
+                    &self.trainer, &batches.docs, batches.first, &batches.options, lr.shape[0], &lr[0], &found[0],
+                    &n_losses, &culprit,
+                )
             losses.extend(found[:n_losses])
         finally:
             self.lock.release()
@@ -221,7 +248,7 @@ cdef class Network:
             return steps[n_losses]
         self.check(result)
         if result == GRADIENT_OVERFLOW:
-            culprit**2  # as Adam does in the reference, for its error
+            culprit**2  # as clipping or Adam does in the reference, for its error
             raise OverflowError(34, "Numerical result out of range")
         return None
 
@@ -246,21 +273,16 @@ cdef class Network:
             self.lock.release()
         return loss
 
-    def backward(self, tokens, training):
-        """Fill `gradients` with those of the document's mean loss, which must be finite, and return the loss."""
-        cdef const uint32_t[::1] ids = array("I", tokens)
+    def backward(self, corpus, step, training):
+        """Fill `gradients` with those of a step's loss, which must be finite, and return the loss."""
+        cdef Batches batches = Batches(corpus, step, training)
         cdef double loss = 0.0
-        cdef outcome result = BAD_CORPUS
+        cdef outcome result
         self.acquire()
         try:
             self.prepare(training)
-            if ids.shape[0]:
-                with nogil:
-                    result = document_loss(&self.trainer, &ids[0], ids.shape[0], &loss)
-                    if result == DONE:
-                        self.trainer.kernels.backward(
-                            &self.trainer.shape, self.trainer.params, &self.trainer.document, self.trainer.adam.gradients
-                        )
+            with nogil:
+                result = batch_gradients(&self.trainer, &batches.docs, batches.first, &batches.options, &loss)
             self.check(result)
         finally:
             self.lock.release()

@@ -15,7 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# name: (file, what is there, what is put there)
+TESTS = [f"tests/test_exact{name}.py" for name in ("_options", "", "_writing")]
+
+# name: (file, what is there, what is put there, and so on)
 MUTANTS = {
     "none": ("setup.py", "", ""),  # the tests pass, and find the copy
     "fma-allowed": ("setup.py", "-ffp-contract=off", "-ffp-contract=fast"),
@@ -60,12 +62,46 @@ MUTANTS = {
     "first-correction-dropped-early": ("src/exact/adam.h", "else if (a.c2 != 1)", "else if (a.c2 < 0.999999)"),
     "relu-of-nan": ("src/exact/forward.h", "vselect(vgt(x, vset1(0.0)), x, vset1(0.0))", "vselect(vlt(x, vset1(0.0)), vset1(0.0), x)"),
     "masked-keys-counted": ("src/exact/attention.h", "vm seen = sees(p0, t);", "vm seen = sees(p0, p0);"),
+    "documents-ascending": (
+        "src/exact/train.c",
+        "for (size_t j = n; j-- > 0;) {",
+        "for (size_t j = 0; j < n; j++) {",
+    ),
+    "dw-added-afterwards": (
+        "src/exact/linear.h",
+        "go_on ? vload(dw + r * n_in + c0 + c * W) : vset1(0.0);",
+        "vset1(0.0);",
+        "vstore_some(dw + r * n_in + c0 + c * W, sum[r][c],",
+        "vstore_some(dw + r * n_in + c0 + c * W, go_on ? vload(dw + r * n_in + c0 + c * W) + sum[r][c] : sum[r][c],",
+    ),
+    "rows-done-twice": ("src/exact/linear.h", "BLOCKS_APART, TILE", "BLOCKS, TILE"),
+    "mean-over-all-at-once": ("src/exact/loss.h", "(1.0 / (double)d->n * d_loss)", "(1.0 / ((double)d->n / d_loss))"),
+    "clip-fold-in-vectors": (
+        "src/exact/clip.h",
+        "next += squares[k];",
+        "next += squares[k ^ (W - 1)];",
+        "before + others[k] != next",
+        "before + others[k ^ (W - 1)] != next",
+    ),
+    "clip-without-libm": ("src/exact/clip.h", "if (!differ) {", "if (1) {"),
+    "decay-before-clipping": (
+        "src/exact/train.c",
+        "    if (o->weight_decay != 0)\n        k->decay(&t->shape, t->params, lr * o->weight_decay);\n",
+        "",
+        "    if (o->clip_norm > 0) {",
+        "    k->decay(&t->shape, t->params, lr * o->weight_decay);\n    if (o->clip_norm > 0) {",
+    ),
+    "decay-after-adam": (
+        "src/exact/train.c",
+        "    if (o->weight_decay != 0)\n        k->decay(&t->shape, t->params, lr * o->weight_decay);\n    return k->adam(&t->shape, t->params, &t->adam, lr);",
+        "    size_t n = k->adam(&t->shape, t->params, &t->adam, lr);\n    k->decay(&t->shape, t->params, lr * o->weight_decay);\n    return n;",
+    ),
     "overflow-goes-on": ("src/exact/adam.h", "if (!adam_v(a, &v[i], g[i]))\n            return i;", "adam_v(a, &v[i], g[i]);"),
 }
 
 
 def mutate(folder, name):
-    path, old, new = MUTANTS[name]
+    path, *changes = MUTANTS[name]
     for part in ("src", "microgpt", "tests", "setup.py", "pyproject.toml"):
         source = ROOT / part
         if source.is_dir():
@@ -73,9 +109,11 @@ def mutate(folder, name):
         else:
             shutil.copy(source, folder / part)
     text = (folder / path).read_text()
-    if old not in text:
-        raise SystemExit(f"{name}: {path} does not have {old!r} any more; bring the mutant up to date")
-    (folder / path).write_text(text.replace(old, new) if old else text)
+    for old, new in zip(changes[::2], changes[1::2]):
+        if old not in text:
+            raise SystemExit(f"{name}: {path} does not have {old!r} any more; bring the mutant up to date")
+        text = text.replace(old, new) if old else text
+    (folder / path).write_text(text)
 
 
 def survives(folder):
@@ -85,7 +123,7 @@ def survives(folder):
         cwd=folder, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
     tests = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/test_exact.py", "tests/test_exact_writing.py"],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS],
         cwd=folder, env=environment, capture_output=True, text=True,
     )
     failed = [line for line in tests.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]

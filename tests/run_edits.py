@@ -101,6 +101,13 @@ EDITS = {
               "    @staticmethod\n    def zero(): return Value(0)\n\n    def __lt__(self, other): return self.data < other.data\n\n" + LOG),
         ("    loss.backward()\n", "    loss.backward()\n    print(loss.shape, Value.of(2).data, Value.zero().data, min(losses).data, Value.total)\n")],
         ALL, []),
+    "more special methods": ("current", [
+        (LOG, "    def __rpow__(self, base): return Value(base ** self.data, (self,), (base ** self.data * math.log(base),))\n"
+              "    def __matmul__(self, other): return self * other\n    def __iadd__(self, other): return self + other + 1\n"
+              "    def __abs__(self): return self if self.data > 0 else -self\n    def __len__(self): return 1\n"
+              "    @property\n    def label(self): return 'L'\n    @label.setter\n    def label(self, x): print('label', x)\n\n" + LOG),
+        ("    loss.backward()\n", "    loss = 1.5 ** loss\n    loss += 2 ** abs(-loss) @ Value(3)\n    loss.backward()\n"
+                                 "    loss.label = 4\n    print(loss.data, (loss ** 2).data, len(loss), loss.label, params[7].grad)\n")], ALL, []),
     "leaky relu under the old name": ("current", [
         ("return Value(max(0, self.data), (self,), (float(self.data > 0),))",
          "return Value(self.data if self.data > 0 else 0.1 * self.data, (self,), (1.0 if self.data > 0 else 0.1,))")], ALL - {"relu"}, []),
@@ -148,6 +155,11 @@ EDITS = {
     "equality": ("current", [(LOG, "    def __eq__(self, other): return self is other\n    __hash__ = object.__hash__\n\n" + LOG)], set(), ["__eq__"]),
     "a label on each node": ("current", [('"_local_grads")', '"_local_grads", "label")'), ("self.grad = 0  #", "self.label = ''\n        self.grad = 0  #")],
                              set(), ["class Value"]),
+    "data as a property": ("current", [
+        ('"data", ', '"_data", '), ("        self.data = data", "        self._data = data"),
+        (LOG, "    @property\n    def data(self): return self._data\n\n    @data.setter\n    def data(self, x): self._data = x\n\n" + LOG)],
+        set(), ["class Value"]),
+    "swapped attributes": ("current", [("_children", "_tmp"), ("_local_grads", "_children"), ("_tmp", "_local_grads")], set(), ["class Value"]),
     "patched operator": ("current", [("n_layer, n_embd", "Value.__neg__ = lambda self: Value(-self.data, (self,), (-1,))\nn_layer, n_embd")],
                          set(), ["Value.__neg__"]),
     "patched method": ("current", [("n_layer, n_embd", "setattr(Value, 'relu', lambda self: self * self)\nn_layer, n_embd")], set(), ["Value.relu"]),
@@ -168,6 +180,8 @@ EDITS = {
     "linear the other way round": ("current", [("sum(wi * xi for", "sum(xi * wi for")], ALL - {"linear"}, ["linear"]),
     "eps inside of the root": ("current", [("(v_hat**0.5 + eps_adam)", "(v_hat + eps_adam) ** 0.5")], ALL - {"Adam"}, ["parameter update"]),
     "no bias correction": ("current", [("m_hat / (v_hat**0.5", "m[i] / (v_hat**0.5")], ALL - {"Adam"}, ["parameter update"]),
+    "Adam that looks at another moment": ("current", [("m_hat = m[i] / (1 -", "m_hat = m[i] / (1 + m[0] -")], ALL - {"Adam"}, ["parameter update"]),
+    "Adam that looks at another parameter": ("current", [("p.data -= lr_t * m_hat", "p.data -= params[0].data * m_hat")], ALL - {"Adam"}, ["parameter update"]),
     "AMSGrad": ("current", [("        v_hat = v[i] /", "        v_hat = max(v[i], 1e-6) /")], ALL - {"Adam"}, ["parameter update"]),
     "a sum of its own": ("current", [("def linear", "def sum(items, start=0):\n    for item in items:\n        start = item + start\n    return start\n\n\ndef linear")],
                          {"Value", "vector add", "relu", "Adam"}, ["softmax"]),

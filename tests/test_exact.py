@@ -67,7 +67,7 @@ def exact_gradients(config, docs, seed=1):
     tokenizer = Tokenizer.from_docs(docs, config.bos_first)
     params = fresh(config, tokenizer.vocab_size, seed)
     network = _exact.Network(config, tokenizer.vocab_size, params)
-    loss = network.backward(Corpus(docs, tokenizer)[0], TrainConfig())
+    loss = network.backward(Corpus(docs, tokenizer), 0, TrainConfig())
     return loss, list(network.gradients)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from array import array
+from types import SimpleNamespace
 
 import pytest
 
@@ -234,7 +235,7 @@ def test_views_of_the_optimizer():
     """Gradients and moments are lent, not copied, and outlive the engine."""
     network = make("exact", CONFIGS[0]).network
     assert network.gradients is None and network.m is None and network.num_steps == 0
-    network.backward([8, 1, 2, 8], TrainConfig())
+    network.backward(SimpleNamespace(tokens=array("I", [8, 1, 2, 8]), starts=array("Q", [0, 3])), 0, TrainConfig())
     gradients, m = network.gradients, network.m
     assert any(gradients) and not any(m) and len(m) == CONFIGS[0].num_params(VOCAB)
     m[3] = 2.0

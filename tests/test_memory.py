@@ -140,6 +140,10 @@ def test_no_reference_leaks():
 import gc, sys, tracemalloc
 from microgpt import Value, attention, cross_entropy, linear, rmsnorm, scalar, softmax
 
+def deep(x, n):
+    for _ in range(n):
+        x = Value(1.0, [x], [1.0])
+
 def attempt():
     big, x, y = Value(1e200), [Value(-1e4), Value(1e4)], [Value(0.5), Value(2.0), Value(1e5), Value(-1e5)]
     far = [[Value(1.0), Value(1.0), Value(-1e200), Value(1.0)], [Value(1.0), Value(1.0), Value(1e200), Value(1.0)]]
@@ -152,7 +156,7 @@ def attempt():
         lambda: softmax([Value(-float("inf")), Value(float("inf"))]), lambda: attention(good[0], good, [g[:3] for g in good], 2),
         lambda: attention(good[0], good, good, 2)[0].backward(), lambda: cross_entropy(good[0], 1).backward(),
         lambda: attention(good[0], good, [*good[:2], [None] * 4], 2), lambda: softmax([Value(float("nan")), x[0]]),
-        lambda: [linear(good[0], good)[0].backward(), rmsnorm(good[1])[0].backward()], lambda: x[0].relu()._local_grads,
+        lambda: [linear(good[0], good)[0].backward(), rmsnorm(good[1])[0].backward()], lambda: x[0].relu()._local_grads, lambda: deep(x[0], 300),
         lambda: linear(good[0], good)[0]._children[0]._children, lambda: setattr(good[0][0], "_children", (x[0], "a")),
         lambda: pow(x[0], 2, 3), lambda: rmsnorm([Value(0.0)]), lambda: Value(1.0, (x[0],), (10**400,)).backward(),
     ):
@@ -188,6 +192,12 @@ import gc, resource, sys
 from microgpt import Value, attention, cross_entropy, linear, rmsnorm, softmax
 x, rows = [Value(float(i)) for i in range(4)], [[Value(0.1 * i + j) for i in range(4)] for j in range(3)]
 y = linear(x, rows)[0]
+operations = (
+    lambda: linear(x, rows), lambda: softmax(x), lambda: rmsnorm(x), lambda: attention(x, rows, rows, 2), lambda: cross_entropy(x, 1),
+    lambda: x[0] / 3 + 1, lambda: x[0] ** 2 * x[1].exp().log().relu(), lambda: y._children,
+)
+for f in operations[:-1]:
+    f()  # so that everything is imported
 small, between = [], []
 for i in range(50_000):
     small.append(bytes(40 + i % 400))
@@ -206,8 +216,7 @@ del small  # small blocks are there, only nodes are not
 gc.disable()
 failed = 0
 for room in range(1, 60):
-    for f in (lambda: linear(x, rows), lambda: softmax(x), lambda: rmsnorm(x), lambda: attention(x, rows, rows, 2),
-              lambda: cross_entropy(x, 1), lambda: x[0] / 3 + 1, lambda: y._children, lambda: x[0] ** 2 * x[1].exp().log().relu()):
+    for f in operations:
         kept[i - room:i] = [None] * room
         before = sys.getrefcount(Value)
         try:

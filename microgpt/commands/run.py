@@ -3,8 +3,8 @@
 from microgpt.commands import Failure
 
 DESCRIPTION = (
-    "Run a script as Python would, with what in it is the reference's (Value, linear, softmax, rmsnorm, attention, Adam) compiled. "
-    "Its output is the same, only sooner. One line on standard error says what was replaced and what was left alone."
+    "Run a script as Python would, with what in it is the reference's (Value, linear, softmax, rmsnorm, attention, Adam) "
+    "compiled. Its output is the same, only sooner. One line on standard error says what was replaced and what was left alone."
 )
 
 

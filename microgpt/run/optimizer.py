@@ -13,7 +13,9 @@ import copy
 from microgpt.run.vectors import at
 
 OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
-FIXED = (ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.BinOp, ast.UnaryOp, ast.expr_context, ast.operator, ast.unaryop)
+FIXED = (
+    ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.BinOp, ast.UnaryOp, ast.expr_context, ast.operator, ast.unaryop,
+)
 LEAVES = {None: 0, "0": 1, "0.0": 2}  # GRAD_KEPT, GRAD_INT_ZERO, GRAD_FLOAT_ZERO in src/scalar/script.h
 
 
@@ -59,9 +61,10 @@ class Body:
         }
         if self.assigned & {part.id for part in ast.walk(self.params) if isinstance(part, ast.Name)}:
             raise NotAnUpdate("it changes its own parameters")
-        self.state, self.lists = {}, {}
+        self.state, self.lists, self.fixed = {}, {}, []
         for statement in loop.body:
             self._statement(statement)
+        self._check_fixed()
 
     def _header(self, loop):
         """for i, p in enumerate(params); for i in range(len(params)); for p in params"""
@@ -89,7 +92,9 @@ class Body:
     # ---- symbolic evaluation -------------------------------------------------------------------------------------------
 
     def _statement(self, statement):
-        if isinstance(statement, (ast.Pass, ast.Expr)) and isinstance(getattr(statement, "value", None), (ast.Constant, type(None))):
+        if isinstance(statement, ast.Pass) or isinstance(getattr(statement, "value", None), ast.Constant) and isinstance(
+            statement, ast.Expr
+        ):
             return
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             target, value = statement.targets[0], self._value(statement.value)
@@ -147,8 +152,18 @@ class Body:
             if kind == "fixed":
                 return ("fixed", ast.copy_location(ast.UnaryOp(node.op, rest[0]), node))
         elif self._is_fixed(node) and not self._uses_loop(node):
+            self.fixed.append(node)
             return ("fixed", node)
         raise NotAnUpdate(f"line {node.lineno} has an expression that is not the reference's")
+
+    def _check_fixed(self):
+        """What the loop is taken not to change must not be an element of its lists, nor a number of some parameter."""
+        changed = {*self.lists, ast.unparse(self.params)}
+        for part in (part for node in self.fixed for part in ast.walk(node)):
+            if isinstance(part, ast.Subscript) and ast.unparse(part.value) in changed:
+                raise NotAnUpdate(f"line {part.lineno} uses another element of its lists")
+            if isinstance(part, ast.Attribute) and part.attr in (self.data, self.grad):
+                raise NotAnUpdate(f"line {part.lineno} uses another node's .{part.attr}")
 
     def _operation(self, operator, left, right):
         if left[0] == right[0] == "fixed":

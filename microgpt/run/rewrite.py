@@ -9,9 +9,8 @@ from microgpt.run import optimizer, value_class, vectors
 from microgpt.run.names import Names
 from microgpt.run.report import Report
 from microgpt.run.unify import Unifier
-from microgpt.run.value_class import METHODS, OPERATORS, NotTheReference
+from microgpt.run.value_class import COMPILED_ATTRIBUTES, METHODS, OPERATORS, NotTheReference
 
-COMPILED_ATTRIBUTES = ("data", "grad", "_children", "_local_grads")
 NEAR_MISSES = ("linear", "softmax", "rmsnorm")
 
 
@@ -87,7 +86,7 @@ def check_attributes(found, names):
     for method in found.own:
         for part in ast.walk(method):
             if isinstance(part, ast.Attribute) and not isinstance(part.ctx, ast.Load) and part.attr not in allowed:
-                raise NotTheReference(f"{method.name} (line {part.lineno}) sets .{part.attr}, which has no place in the compiled class")
+                raise NotTheReference(f"line {part.lineno} sets .{part.attr}, for which the compiled class has no place")
     if found.slots is None:
         for (base, attribute), lines in names.attributes.items():
             elsewhere = base == "self" or base in names.imported
@@ -140,7 +139,9 @@ class Rewriter(ast.NodeTransformer):
 
     def _function(self, node, is_method):
         again = not is_method and len(self.names.bound[node.name]) > 1
-        result = vectors.compiled_function(node, self.unifier, self.found.reference) if isinstance(node, ast.FunctionDef) else None
+        result = None
+        if isinstance(node, ast.FunctionDef):
+            result = vectors.compiled_function(node, self.unifier, self.found.reference)
         what = result[0] if result else "linear" if vectors.is_linear(node, self.unifier) else None
         if what and again:
             lines = self.names.bound[node.name]

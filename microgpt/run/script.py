@@ -38,7 +38,7 @@ def run_script(path, arguments=(), *, explain=False, quiet=False):
     except (SyntaxError, ValueError):  # nobody shows it as Python does but Python
         return subprocess.call([sys.executable, path, *arguments])
     main = take_over(path, name, arguments)
-    if not quiet:
+    if not quiet and sys.stderr is not None:
         print(report.explanation() if explain else report.summary(), file=sys.stderr, flush=True)
     runtime.install()
     atexit.register(at_exit)
@@ -73,10 +73,11 @@ def compiled(source, name):
 def take_over(path, name, arguments):
     """Makes this process the script's: __main__, sys.argv and sys.path[0]. Returns the new module __main__."""
     main = types.ModuleType("__main__")
-    main.__dict__.update(
-        __file__=name, __builtins__=builtins, __cached__=None, __annotations__={},
-        __loader__=importlib.machinery.SourceFileLoader("__main__", name),
-    )
+    loader = importlib.machinery.SourceFileLoader("__main__", name)
+    main.__dict__.update(__file__=name, __builtins__=builtins, __loader__=loader)
+    for attribute, empty in (("__cached__", None), ("__annotations__", {})):  # some versions of Python set them, some do not
+        if hasattr(sys.modules["__main__"], attribute):
+            setattr(main, attribute, empty)
     sys.modules["__main__"] = main
     sys.argv[:] = [path, *arguments]
     folder = os.path.dirname(os.path.realpath(path))

@@ -87,11 +87,13 @@ FORMS = {
     }.items()
 }
 
+COMPILED_ATTRIBUTES = ("data", "grad", "_children", "_local_grads")
+
 # Special methods that nothing in the compiled class asks for, so that they mean what they would on the script's class.
 CARRIED = frozenset(
     """__repr__ __str__ __format__ __float__ __int__ __bool__ __abs__ __round__ __pos__ __lt__ __le__ __gt__ __ge__ __call__
     __iadd__ __isub__ __imul__ __itruediv__ __matmul__ __rpow__ __mod__ __floordiv__ __invert__ __doc__ __annotations__
-    __trunc__ __floor__ __ceil__ __index__ __complex__""".split()
+    __getitem__ __len__ __iter__ __contains__ __enter__ __exit__ __rmatmul__ __rmod__ __rfloordiv__ __trunc__ __floor__ __ceil__ __index__ __complex__""".split()
 )
 
 ALIASES = {"__radd__": "__add__", "__rmul__": "__mul__"}  # as in `__radd__ = __add__`
@@ -134,8 +136,9 @@ def recognise(node, names):
         raise NotTheReference("it has a decorator, a metaclass or a base class")
     methods = [statement for statement in node.body if isinstance(statement, ast.FunctionDef)]
     defined = {method.name: method for method in methods}
-    if len(defined) < len(methods):
-        raise NotTheReference("it defines a method twice")
+    for method in methods:
+        if method is not defined[method.name] and method.name in (*OPERATORS, *METHODS, "backward", "__init__"):
+            raise NotTheReference(f"it defines {method.name} twice")
     attributes, revision, float_grad = constructor(defined["__init__"], names)
     found = ValueClass(node, revision, attributes)
     found.floats[0] = float_grad
@@ -146,6 +149,7 @@ def recognise(node, names):
     for name in OPERATORS:
         if name not in defined and name not in _aliases(node):
             raise NotTheReference(f"{name} is missing")
+    check_room(found)
     found.missing = [name for name in METHODS if name not in defined]
     if revision == "first" and "backward" not in found.reference:
         raise NotTheReference("backward is not the reference's")
@@ -153,7 +157,7 @@ def recognise(node, names):
 
 
 def constructor(init, names):
-    """The attributes that __init__ sets, by the reference's names; the revision it is of; whether a gradient starts as a float."""
+    """The attributes that __init__ sets, by the reference's names; the revision it is of; whether gradients start as floats."""
     init = normal(init, names)
     arguments = [argument.arg for argument in init.args.args]
     if len(arguments) != 4 or init.args.vararg or init.args.kwarg or init.args.kwonlyargs:
@@ -183,6 +187,18 @@ def without_type_check(method):
     method = copy.deepcopy(method)
     method.body = [line for line in method.body if not (isinstance(line, ast.Assert) and "isinstance(" in ast.unparse(line))]
     return method
+
+
+def check_room(found):
+    """The compiled class keeps its own attributes under the reference's names, which the script cannot have for something else."""
+    for theirs, ours in found.attributes.items():
+        if ours != theirs and ours in COMPILED_ATTRIBUTES:
+            raise NotTheReference(f"{ours} is not what the reference calls {ours}")
+    taken = {*COMPILED_ATTRIBUTES, *found.attributes.values()}
+    for statement in found.own:
+        targets = [statement.name] if isinstance(statement, ast.FunctionDef) else map(ast.unparse, getattr(statement, "targets", []))
+        for name in taken.intersection(targets):
+            raise NotTheReference(f"the class defines {name} (line {statement.lineno}), which is an attribute of its nodes")
 
 
 def _aliases(node):

@@ -10,11 +10,11 @@
 
 /* dx: (n_embd), dw: (vocab, n_embd). The target's row comes last in the fold, and each position has its own target: so fold
  * without it (a term of zero changes no sum), then add it. */
-static void lm_head_backward(const Shape *s, double *dx, double *dw, const double *w, Document *d) {
+static void lm_head_backward(const Shape *s, double *dx, double *dw, const double *w, Document *d, int go_on) {
     size_t e = s->n_embd, stride = d->stride;
     double *d_target = d->row1;
     transpose(d->transposed, d->out, e, stride);
-    linear_backward_w(dw, d->transposed, d->d_logits, s->vocab, e, d->n, stride);
+    linear_backward_w(dw, d->transposed, d->d_logits, s->vocab, e, d->n, stride, go_on);
     for (size_t p = 0; p < d->n; p++) {
         double *target = d->d_logits + d->tokens[p + 1] * stride + p;
         d_target[p] = *target;
@@ -40,15 +40,15 @@ static void activation_backward(const Shape *s, double *d_act, const double *pre
 }
 
 static void mlp_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w,
-                         Document *d) {
+                         Document *d, int go_on) {
     size_t e = s->n_embd, stride = d->stride;
     Segment fc2 = {params + w.fc2, d->d_x, e}, fc1 = {params + w.fc1, d->d_act, 4 * e};
     transpose(d->transposed, a->act, 4 * e, stride);
-    linear_backward_w(gradients + w.fc2, d->transposed, d->d_x, e, 4 * e, d->n, stride);
+    linear_backward_w(gradients + w.fc2, d->transposed, d->d_x, e, 4 * e, d->n, stride, go_on);
     linear_backward_x(d->d_act, &fc2, 1, 4 * e, stride);
     activation_backward(s, d->d_act, a->pre, 4 * e * stride);
     transpose(d->transposed, a->norm2, e, stride);
-    linear_backward_w(gradients + w.fc1, d->transposed, d->d_act, 4 * e, e, d->n, stride);
+    linear_backward_w(gradients + w.fc1, d->transposed, d->d_act, 4 * e, e, d->n, stride, go_on);
     linear_backward_x(d->d_norm, &fc1, 1, e, stride);
     rmsnorm_backward(s, d->d_mid, d->d_norm, d->d_x, a->mid, a->me2, a->scale2, d->row1, stride);
 }
@@ -67,27 +67,29 @@ static void qkv_backward_x(const Shape *s, const double *params, LayerOffsets w,
 }
 
 static void block_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w,
-                           Document *d) {
+                           Document *d, int go_on) {
     size_t e = s->n_embd, stride = d->stride;
     Segment wo = {params + w.wo, d->d_mid, e};
     transpose(d->transposed, a->heads, e, stride);
-    linear_backward_w(gradients + w.wo, d->transposed, d->d_mid, e, e, d->n, stride);
+    linear_backward_w(gradients + w.wo, d->transposed, d->d_mid, e, e, d->n, stride, go_on);
     linear_backward_x(d->d_heads, &wo, 1, e, stride);
     attention_backward(s, a, d);
     transpose(d->transposed, a->norm1, e, stride);
-    linear_backward_w(gradients + w.wq, d->transposed, d->d_q, e, e, d->n, stride);
-    linear_backward_w(gradients + w.wk, d->transposed, d->d_k, e, e, d->n, stride);
-    linear_backward_w(gradients + w.wv, d->transposed, d->d_v, e, e, d->n, stride);
+    linear_backward_w(gradients + w.wq, d->transposed, d->d_q, e, e, d->n, stride, go_on);
+    linear_backward_w(gradients + w.wk, d->transposed, d->d_k, e, e, d->n, stride, go_on);
+    linear_backward_w(gradients + w.wv, d->transposed, d->d_v, e, e, d->n, stride, go_on);
     qkv_backward_x(s, params, w, d);
     rmsnorm_backward(s, d->d_x, d->d_norm, d->d_mid, a->x, a->me1, a->scale1, d->row1, stride);
 }
 
-/* Rows of wte and wpe that the document does not use have gradient 0. */
-static void embedding_backward(const Shape *s, double *gradients, const double *dx, const Document *d) {
+/* Rows of wte and wpe that no document uses have gradient 0. */
+static void embedding_backward(const Shape *s, double *gradients, const double *dx, const Document *d, int go_on) {
     size_t e = s->n_embd;
     double *wte = gradients + wte_offset(), *wpe = gradients + wpe_offset(s);
-    memset(wte, 0, s->vocab * e * sizeof(double));
-    memset(wpe, 0, s->block_size * e * sizeof(double));
+    if (!go_on) {
+        memset(wte, 0, s->vocab * e * sizeof(double));
+        memset(wpe, 0, s->block_size * e * sizeof(double));
+    }
     for (size_t p = d->n; p-- > 0;)
         for (size_t j = 0; j < e; j++) {
             wte[d->tokens[p] * e + j] += dx[j * d->stride + p];
@@ -95,16 +97,17 @@ static void embedding_backward(const Shape *s, double *gradients, const double *
         }
 }
 
-/* gradients: flat, as the parameters; overwritten. After forward() and loss_forward(), whose logits it uses up. */
-static void backward(const Shape *s, const double *params, Document *d, double *gradients) {
-    loss_backward(s, d);
-    lm_head_backward(s, d->d_x, gradients + lm_head_offset(s), params + lm_head_offset(s), d);
+/* gradients: flat, as the parameters; overwritten, or with go_on added to, term after term in the same sums. d_loss: the
+ * derivative of the step's loss by the document's. After forward() and loss_forward(), whose logits it uses up. */
+static void backward(const Shape *s, const double *params, Document *d, double d_loss, double *gradients, int go_on) {
+    loss_backward(s, d, d_loss);
+    lm_head_backward(s, d->d_x, gradients + lm_head_offset(s), params + lm_head_offset(s), d, go_on);
     for (size_t i = s->n_layer; i-- > 0;) {
-        mlp_backward(s, params, gradients, &d->layers[i], layer_offsets(s, i), d);
-        block_backward(s, params, gradients, &d->layers[i], layer_offsets(s, i), d);
+        mlp_backward(s, params, gradients, &d->layers[i], layer_offsets(s, i), d, go_on);
+        block_backward(s, params, gradients, &d->layers[i], layer_offsets(s, i), d, go_on);
     }
     rmsnorm_backward(s, d->d_x, d->d_x, NULL, d->embedding, d->me0, d->scale0, d->row1, d->stride);
-    embedding_backward(s, gradients, d->d_x, d);
+    embedding_backward(s, gradients, d->d_x, d, go_on);
 }
 
 #endif

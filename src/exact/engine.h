@@ -28,6 +28,13 @@ typedef struct {
 } Documents;
 
 typedef struct {
+    size_t batch_size;
+    double clip_norm;     /* 0: no clipping */
+    double weight_decay;
+    double *losses;       /* batch_size, for the losses of a step's documents */
+} Options;
+
+typedef struct {
     Shape shape;
     const Kernels *kernels;
     double *params;
@@ -38,9 +45,13 @@ typedef struct {
 /* The document's mean loss, forward only. tokens: length of them, both BOS included. */
 enum outcome document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss);
 
-/* n_steps steps, from number `first`, with their learning rates; writes the losses and how many there are. When a gradient's
- * square overflows, *culprit is that gradient. */
-enum outcome train(Trainer *t, const Documents *docs, uint64_t first, size_t n_steps, const double *lr, double *losses,
-                   size_t *n_losses, double *culprit);
+/* The mean loss of batch_size documents from number `first` on (after the last comes the first again), and its gradients. When
+ * the loss is not finite, the gradients are of no use. */
+enum outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, const Options *o, double *loss);
+
+/* n_steps steps with their learning rates; the first of them begins with document `first`. Writes the losses and how many there
+ * are. When a gradient's square overflows, *culprit is that gradient. */
+enum outcome train(Trainer *t, const Documents *docs, size_t first, const Options *o, size_t n_steps, const double *lr,
+                   double *losses, size_t *n_losses, double *culprit);
 
 #endif

@@ -1,6 +1,7 @@
 /* All kernels for the instruction set that the including file has switched on, as one table. Included once for each. */
 #include "adam.h"
 #include "backward.h"
+#include "clip.h"
 #include "decode.h"
 #include "forward.h"
 #include "loss.h"
@@ -8,5 +9,5 @@
 
 #define KERNELS(name)                                                                                                          \
     const Kernels kernels_##name = {                                                                                           \
-        #name, W, forward, loss_forward, backward, adam_update, decode, softmax_row, libm_agrees,                              \
+        #name, W, forward, loss_forward, backward, clip, decay, adam_update, decode, softmax_row, libm_agrees,                 \
     }

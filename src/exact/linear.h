@@ -32,8 +32,22 @@
 #define MAX_VECS 1 /* 8 of 16 */
 #endif
 
+/* The same for a CALL that adds to what is there: no row twice. */
+#define BLOCKS_APART(total, CALL, vecs)                                                                                        \
+    do {                                                                                                                       \
+        size_t first = 0;                                                                                                      \
+        for (; first + 8 <= (total); first += 8)                                                                               \
+            CALL(first, 8, vecs);                                                                                              \
+        if (first + 4 <= (total)) {                                                                                            \
+            CALL(first, 4, vecs);                                                                                              \
+            first += 4;                                                                                                        \
+        }                                                                                                                      \
+        for (; first < (total); first++)                                                                                       \
+            CALL(first, 1, vecs);                                                                                              \
+    } while (0)
+
 /* For each group of vectors in a row of `count` doubles: c is where it starts. */
-#define VECTOR_GROUPS(count, total, CALL)                                                                                      \
+#define VECTOR_GROUPS(count, total, BLOCKS, CALL)                                                                              \
     do {                                                                                                                       \
         size_t c = 0;                                                                                                          \
         if (MAX_VECS == 2)                                                                                                     \
@@ -63,7 +77,7 @@ INLINE void forward_tile(double *y, const double *w, const double *x, size_t n_i
 /* y: (n_out), w: (n_out, n_in), x: (n_in); y and x hold `stride` positions a row */
 static void linear_forward(double *y, const double *w, const double *x, size_t n_out, size_t n_in, size_t stride) {
 #define TILE(i, rows, vecs) forward_tile(y + (i) * stride + c, w + (i) * n_in, x + c, n_in, stride, rows, vecs)
-    VECTOR_GROUPS(stride, n_out, TILE);
+    VECTOR_GROUPS(stride, n_out, BLOCKS, TILE);
 #undef TILE
 }
 
@@ -90,17 +104,18 @@ INLINE void backward_x_tile(double *dx, const Segment *segments, size_t n_segmen
 /* dx: (n_in). One fold for an input that several matrices read, or several heads' rows of them. */
 static void linear_backward_x(double *dx, const Segment *segments, size_t n_segments, size_t n_in, size_t stride) {
 #define TILE(j, rows, vecs) backward_x_tile(dx, segments, n_segments, j, c, n_in, stride, rows, vecs)
-    VECTOR_GROUPS(stride, n_in, TILE);
+    VECTOR_GROUPS(stride, n_in, BLOCKS, TILE);
 #undef TILE
 }
 
-/* dw[i][j] = fold p down: x[j](p) * dy[i](p), for `rows` rows i; here the columns j fill the vectors */
+/* dw[i][j] = fold p down: x[j](p) * dy[i](p), for `rows` rows i; here the columns j fill the vectors. The fold goes on from
+ * what is in dw, or starts at 0. A vector may read past its row, into the next one or Adam's moments, and does not store that. */
 INLINE void backward_w_tile(double *dw, const double *xt, const double *dy, size_t n, size_t n_in, size_t padded,
-                            size_t stride, size_t c0, const int rows, const int vecs) {
+                            size_t stride, size_t c0, const int go_on, const int rows, const int vecs) {
     vd sum[8][2];
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int c = 0; c < vecs; c++)
-            sum[r][c] = vset1(0.0);
+            sum[r][c] = go_on ? vload(dw + r * n_in + c0 + c * W) : vset1(0.0);
     for (size_t p = n; p-- > 0;) {
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int c = 0; c < vecs; c++)
@@ -114,14 +129,21 @@ INLINE void backward_w_tile(double *dw, const double *xt, const double *dy, size
 /* The next multiple of a vector. */
 INLINE size_t padded_to_vector(size_t n) { return (n + W - 1) / W * W; }
 
-/* dw: (n_out, n_in), xt: [position][n_in, padded], dy: (n_out); over n positions */
+/* dw: (n_out, n_in), xt: [position][n_in, padded], dy: (n_out); over n positions. go_on: add to dw, do not overwrite it */
 static void linear_backward_w(double *dw, const double *xt, const double *dy, size_t n_out, size_t n_in, size_t n,
-                              size_t stride) {
+                              size_t stride, int go_on) {
     size_t padded = padded_to_vector(n_in);
+    if (!go_on) {
 #define TILE(i, rows, vecs)                                                                                                    \
-    backward_w_tile(dw + (i) * n_in, xt, dy + (i) * stride, n, n_in, padded, stride, c, rows, vecs)
-    VECTOR_GROUPS(padded, n_out, TILE);
+    backward_w_tile(dw + (i) * n_in, xt, dy + (i) * stride, n, n_in, padded, stride, c, 0, rows, vecs)
+        VECTOR_GROUPS(padded, n_out, BLOCKS, TILE);
 #undef TILE
+    } else {
+#define TILE(i, rows, vecs)                                                                                                    \
+    backward_w_tile(dw + (i) * n_in, xt, dy + (i) * stride, n, n_in, padded, stride, c, 1, rows, vecs)
+        VECTOR_GROUPS(padded, n_out, BLOCKS_APART, TILE);
+#undef TILE
+    }
 }
 
 /* xt: [position][feature, padded] of x: [feature][position]; in blocks of W x W, zero past the last feature. xt has room for

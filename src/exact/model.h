@@ -90,7 +90,10 @@ typedef struct {
     size_t width; /* doubles in a vector */
     void (*forward)(const Shape *, const double *params, Document *);
     double (*loss)(const Shape *, Document *);
-    void (*backward)(const Shape *, const double *params, Document *, double *gradients);
+    void (*backward)(const Shape *, const double *params, Document *, double d_loss, double *gradients, int go_on);
+    /* Scale the gradients down to length clip_norm. Returns n_params, or the index of the first whose square overflows. */
+    size_t (*clip)(const Shape *, double *gradients, double clip_norm);
+    void (*decay)(const Shape *, double *params, double share);
     /* Returns n_params, or the index of the parameter whose squared gradient overflows; those before it are updated. */
     size_t (*adam)(const Shape *, double *params, Adam *, double lr);
     /* One token through the model, after those in the cache. Returns 0, or 1 when the square of *culprit overflows. */

@@ -184,10 +184,9 @@ static void node_free_all(Node *dead)
     }
 }
 
-static void node_dealloc(PyObject *self)
+static void node_free(PyObject *self)
 {
     Node *node = (Node *)self;
-    assert(Py_REFCNT(self) == 0 && !(node->f.flags & VISITED));
     if (is_exact(self)) {
         set_next_dead(node, NULL);
         node_free_all(node);
@@ -198,6 +197,29 @@ static void node_dealloc(PyObject *self)
         Py_DECREF((PyObject *)type);
         node_free_all(dead);
     }
+}
+
+/* Between two nodes there may be objects of Python's, a list of children or an instance of a subclass, and their deallocation
+ * is what calls this one. So that they do not pile up either, nodes that die too deep down wait for the first one to be done. */
+#define MAX_NESTING 50
+static int nesting;
+static PyObject *waiting; /* linked through the reference count, which is 0 */
+
+static void node_dealloc(PyObject *self)
+{
+    assert(Py_REFCNT(self) == 0 && !(((Node *)self)->f.flags & VISITED));
+    if (nesting == MAX_NESTING) {
+        memcpy(&self->ob_refcnt, &waiting, sizeof waiting);
+        waiting = self;
+        return;
+    }
+    for (nesting++; self;) {
+        node_free(self);
+        self = nesting == 1 ? waiting : NULL;
+        if (self)
+            memcpy(&waiting, &self->ob_refcnt, sizeof waiting);
+    }
+    nesting--;
 }
 
 /* tp_free of exact Values. Python gives subclasses another one, and so refuses to assign one's __class__ to the other. */

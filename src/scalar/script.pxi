@@ -92,9 +92,9 @@ cdef double plain_number(number) except? -1.0:
 def script_adam(params, m, v, hyper, leaves):
     """The iterations of `for i, p in enumerate(params)` in an Adam loop that are left to Python, having done the others.
 
-    params: a list. hyper: a function that returns beta1, 1 - beta1, beta2, 1 - beta2, both bias corrections, the learning rate and eps, called
-    once. leaves: what an iteration leaves in p.grad. The last iteration is always Python's, so that the loop's variables end
-    as they should; so is any that meets an unusual number, which then raises what it should.
+    params: a list. hyper: a function, called once, that returns beta1, 1 - beta1, beta2, 1 - beta2, both bias corrections, the
+    learning rate and eps. leaves: what an iteration leaves in p.grad. The last iteration is always Python's, so that the loop's
+    variables end as they should; so is any that meets an unusual number, which then raises what it should.
     """
     cdef AdamLine line
     cdef Py_ssize_t i = 0, n
