@@ -20,14 +20,6 @@ ALPHABETS = ["ab", "abcdefghij", "äöüßé", "한국어이름", "अआइई"
 EVERY_OPTION = dict(batch_size=3, schedule="cosine", warmup_steps=2, clip_norm=0.5, weight_decay=0.1)
 
 
-def skip_if_refused(engine, options):
-    """An engine may say that it lacks an option; then there is nothing to compare."""
-    try:
-        train(["ab"], GPTConfig(n_embd=4), TrainConfig(num_steps=1, **options), engine=engine)
-    except NotImplementedError as error:
-        pytest.skip(str(error))
-
-
 def params_hash(model):
     return hashlib.sha256(bytes(model.params)).hexdigest()
 
@@ -63,7 +55,6 @@ def options(draw):
 @given(case=cases(), options=options())
 @settings(max_examples=25, deadline=None)
 def test_training_options_equal_the_reference(name, case, options):
-    skip_if_refused(name, options)
     docs, config, training, seed = case
     case = docs, config, replace(training, **options), seed
     assert outcome(name, *case) == outcome("python", *case)
@@ -96,7 +87,6 @@ def outcome(engine, docs, config, training, seed):
 @pytest.mark.parametrize("options", [{}, EVERY_OPTION], ids=["defaults", "options"])
 def test_the_reference_s_own_loop_and_sampling(engine, options):
     """train() and Run.generate() against reference.train and reference.sample, which share no code with them."""
-    skip_if_refused(engine, options)
     docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8, block_size=6), TrainConfig(num_steps=7, **options)
     rng, shuffled = random.Random(5), list(docs)
     rng.shuffle(shuffled)
@@ -142,7 +132,6 @@ def test_steps_in_portions_equal_steps_at_once(engine):
 @pytest.mark.parametrize("other", engines.ENGINES)
 def test_moments_move_from_engine_to_engine(engine, other, options):
     """Half a run on one engine and half on another, which gets its moments, is the whole run."""
-    skip_if_refused(engine, options), skip_if_refused(other, options)
     docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8), TrainConfig(num_steps=9, **options)
     whole, half = train(docs, config, training, engine="python"), start(docs, config, training, engine=engine)
     corpus, losses = half.corpus, []

@@ -15,6 +15,7 @@ import pytest
 
 import microgpt
 from microgpt import EvalConfig, GPTConfig, TrainConfig, history
+from microgpt.commands import train as train_command
 
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia", "amelia", "harper", "evelyn", "abigail"]
 SMALL = ["--n-embd", "8", "--n-head", "2"]
@@ -181,6 +182,18 @@ def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number):
     assert shlex.split(found[2])[1:] == ["train", "docs.txt", *map(str, options), "--resume", "the run"]
     expected = microgpt.train(DOCS, run.model.config, run.training, callback=lambda step: step.step == done)
     assert bytes(run.model.params) == bytes(expected.model.params) and run.losses == expected.losses
+
+
+@posix
+def test_a_second_signal_does_not_wait():
+    """For a step that takes minutes: the first signal is noted, the second interrupts at once; then all is as before."""
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        with train_command._stopping_signals() as stopped:
+            signal.raise_signal(signal.SIGTERM)
+            assert stopped == [signal.SIGTERM]
+            signal.raise_signal(signal.SIGINT)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 @posix
