@@ -151,9 +151,13 @@ def test_permissions_and_links(path):
 # ---- Going on --------------------------------------------------------------------------------------------------------
 
 
+EVERY_OPTION = dict(batch_size=3, schedule="cosine", warmup_steps=2, clip_norm=0.5, weight_decay=0.1)
+
+
+@pytest.mark.parametrize("options", [{}, EVERY_OPTION], ids=["defaults", "options"])
 @pytest.mark.parametrize("other", engines.ENGINES)
-def test_stopped_and_resumed_equals_uninterrupted(path, engine, other):
-    settings = dict(config=CONFIG, training=TRAINING, seed=7, evaluation=EvalConfig(0.2, 5))
+def test_stopped_and_resumed_equals_uninterrupted(path, engine, other, options):
+    settings = dict(config=CONFIG, training=replace(TRAINING, **options), seed=7, evaluation=EvalConfig(0.2, 5))
     whole = train(DOCS, **settings)
     train(DOCS, **settings, engine=engine, callback=lambda step: step.step == 4).save(path)
     run = start(DOCS, resume=path, engine=other)
