@@ -19,7 +19,8 @@ def _compiled(method):
 
 
 add, mul, pow, log, exp, relu, init = (
-    _compiled(getattr(reference.Value, name)) for name in ("__add__", "__mul__", "__pow__", "log", "exp", "relu", "__init__")
+    _compiled(getattr(reference.Value, name))
+    for name in ("__add__", "__mul__", "__pow__", "log", "exp", "relu", "__init__")
 )
 
 

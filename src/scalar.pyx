@@ -53,6 +53,10 @@ cdef class Value:
     data: the number; grad: the derivative of the last backward()'s root by this scalar. Numbers keep their Python type: a float
     is a float and an int an int, as long as the reference keeps it one. After `loss.backward()`, `grad` of every Value that
     `loss` was computed from has had d loss / d value added to it.
+
+    What differs from the reference: backward() does not recurse; attributes cannot be deleted; numbers and tuples of
+    edges are equal but not the same objects from one look to the next; operators make Values without calling __init__;
+    a graph that somebody makes cyclic is not collected.
     """
 
     cdef NodeFields f

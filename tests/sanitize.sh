@@ -1,16 +1,18 @@
 #!/bin/sh
 # The test suite under AddressSanitizer and UndefinedBehaviorSanitizer: tests/sanitize.sh [arguments of pytest]
 #
-# Builds the package with gcc's sanitizers in a temporary virtual environment and runs the tests in there. PYTHON names the
-# interpreter (default python3). Nodes live in slabs; with sanitizers on, those mark the dead ones (src/scalar/slab.h), so
-# that touching one is found. Tests of how much memory a process takes are left out: a sanitizer keeps what was freed.
+# Builds the package with gcc's sanitizers in a temporary virtual environment and runs the tests in there. PYTHON names
+# the interpreter (default python3). Nodes live in slabs; with sanitizers on, those mark the dead ones
+# (src/scalar/slab.h), so that touching one is found. Tests of how much memory a process takes are left out: a
+# sanitizer keeps what was freed.
 set -eu
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT INT TERM
 
 "${PYTHON:-python3}" -m venv "$folder/venv"
-git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - | (mkdir "$folder/source" && tar -xf - -C "$folder/source")
+mkdir "$folder/source"
+git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - | tar -xf - -C "$folder/source"
 MICROGPT_SANITIZE=1 "$folder/venv/bin/pip" install --quiet "$folder/source[test]"
 
 export MICROGPT_SANITIZE=1 # the tests leave out what a sanitizer makes meaningless

@@ -149,14 +149,16 @@ def attempt():
     far = [[Value(1.0), Value(1.0), Value(-1e200), Value(1.0)], [Value(1.0), Value(1.0), Value(1e200), Value(1.0)]]
     good = [[Value(0.1 * i + j) for i in range(4)] for j in range(3)]
     for f in (
-        lambda: big**2, lambda: Value(0.0).log(), lambda: Value(1e9).exp(), lambda: big + "a", lambda: 1 / Value(0), lambda: 2 + x[0],
-        lambda: cross_entropy(x, 0), lambda: linear([big], [["a"]]), lambda: linear(x, [x, [x[0], None]]), lambda: rmsnorm([]),
+        lambda: big**2, lambda: Value(0.0).log(), lambda: Value(1e9).exp(), lambda: big + "a", lambda: 1 / Value(0),
+        lambda: 2 + x[0], lambda: deep(x[0], 300), lambda: x[0].relu()._local_grads, lambda: softmax(y),
+        lambda: cross_entropy(x, 0), lambda: linear([big], [["a"]]), lambda: linear(x, [x, [x[0], None]]),
+        lambda: rmsnorm([]), lambda: attention(good[0], good, [g[:3] for g in good], 2),
         lambda: softmax([big, None]), lambda: attention(x, [x], [[x[0]]], 1), lambda: Value(1.0, (3,), (1,)).backward(),
-        lambda: Value(1.0, x, "ab").backward(), lambda: cross_entropy(x, 7), lambda: softmax(y), lambda: attention(y, far, far, 2),
-        lambda: softmax([Value(-float("inf")), Value(float("inf"))]), lambda: attention(good[0], good, [g[:3] for g in good], 2),
+        lambda: Value(1.0, x, "ab").backward(), lambda: cross_entropy(x, 7), lambda: attention(y, far, far, 2),
+        lambda: softmax([Value(-float("inf")), Value(float("inf"))]),
         lambda: attention(good[0], good, good, 2)[0].backward(), lambda: cross_entropy(good[0], 1).backward(),
         lambda: attention(good[0], good, [*good[:2], [None] * 4], 2), lambda: softmax([Value(float("nan")), x[0]]),
-        lambda: [linear(good[0], good)[0].backward(), rmsnorm(good[1])[0].backward()], lambda: x[0].relu()._local_grads, lambda: deep(x[0], 300),
+        lambda: [linear(good[0], good)[0].backward(), rmsnorm(good[1])[0].backward()],
         lambda: linear(good[0], good)[0]._children[0]._children, lambda: setattr(good[0][0], "_children", (x[0], "a")),
         lambda: pow(x[0], 2, 3), lambda: rmsnorm([Value(0.0)]), lambda: Value(1.0, (x[0],), (10**400,)).backward(),
     ):
@@ -193,8 +195,8 @@ from microgpt import Value, attention, cross_entropy, linear, rmsnorm, softmax
 x, rows = [Value(float(i)) for i in range(4)], [[Value(0.1 * i + j) for i in range(4)] for j in range(3)]
 y = linear(x, rows)[0]
 operations = (
-    lambda: linear(x, rows), lambda: softmax(x), lambda: rmsnorm(x), lambda: attention(x, rows, rows, 2), lambda: cross_entropy(x, 1),
-    lambda: x[0] / 3 + 1, lambda: x[0] ** 2 * x[1].exp().log().relu(), lambda: y._children,
+    lambda: linear(x, rows), lambda: softmax(x), lambda: rmsnorm(x), lambda: attention(x, rows, rows, 2),
+    lambda: cross_entropy(x, 1), lambda: x[0] / 3 + 1, lambda: x[0] ** 2 * x[1].exp().log().relu(), lambda: y._children,
 )
 for f in operations[:-1]:
     f()  # so that everything is imported

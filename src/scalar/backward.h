@@ -111,7 +111,7 @@ static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, 
 static int propagate_dot(Node *dot, uint32_t first, uint32_t end)
 {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
-    if (!(dot->f.flags & PROPAGATED)) { /* once in a pass: where the graph is cyclic, other runs may find another gradient */
+    if (!(dot->f.flags & PROPAGATED)) { /* once in a pass: in a cyclic graph later runs may find another gradient */
         if (dot->f.flags & IS_OBJECT(GRAD))
             slot_set(dot, LOCAL0, dot->f.slot[GRAD].object);
         else {

@@ -29,8 +29,8 @@ static Node *int_leaf(int n)
     return leaf;
 }
 
-/* A list or tuple. What is borrowed from one holds until the next Python object with references is made: that may run the
- * garbage collector, the collector any code, and that code may change the list. */
+/* A list or tuple. What is borrowed from one holds until the next Python object with references is made: that may run
+ * the garbage collector, the collector any code, and that code may change the list. */
 static inline int is_vector(PyObject *object) { return PyList_CheckExact(object) || PyTuple_CheckExact(object); }
 
 /* The items, borrowed, of a vector of plain Values with float data; NULL if it is anything else. */
@@ -83,8 +83,8 @@ static PyObject *linear_nodes(PyObject *x, PyObject *w)
     Py_ssize_t n_in = PySequence_Fast_GET_SIZE(x), n_out = PySequence_Fast_GET_SIZE(w);
     Operands *xs = operands_of(x, 0, n_in, FLOATS_AND_INTS);
     PyObject *out = xs ? PyList_New(n_out) : NULL;
-    for (Py_ssize_t i = 0; out && i < n_out; i++) {
-        PyObject *row = i < PySequence_Fast_GET_SIZE(w) ? PySequence_Fast_ITEMS(w)[i] : Py_None; /* PyList_New runs the collector */
+    for (Py_ssize_t i = 0; out && i < n_out; i++) { /* w may have fewer rows since PyList_New has run the collector */
+        PyObject *row = i < PySequence_Fast_GET_SIZE(w) ? PySequence_Fast_ITEMS(w)[i] : Py_None;
         int fits = is_vector(row) && PySequence_Fast_GET_SIZE(row) == n_in;
         Node *y = fits ? dot_drop(operands_of(row, 0, n_in, FLOATS), xs) : NULL;
         if (y)
@@ -279,7 +279,9 @@ static int are_rows(PyObject *keys, PyObject *values, Py_ssize_t positions, Py_s
 static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, PyObject *num_heads)
 {
     Py_ssize_t n_head = small_int(num_heads);
-    if (!PyList_CheckExact(q) || !PyList_CheckExact(keys) || !PyList_CheckExact(values) || n_head < 1 || !is_untouched())
+    if (!PyList_CheckExact(q) || !PyList_CheckExact(keys) || !PyList_CheckExact(values))
+        return or_none(NULL);
+    if (n_head < 1 || !is_untouched())
         return or_none(NULL);
     Py_ssize_t head_dim = PyList_GET_SIZE(q) / n_head, positions = PyList_GET_SIZE(keys), width = n_head * head_dim;
     if (head_dim < 1 || positions < 1)
@@ -289,8 +291,8 @@ static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, 
     if (out && !are_rows(keys, values, positions, width))
         Py_CLEAR(out);
     for (Py_ssize_t start = 0; out && start < width; start += head_dim)
-        if (attention_head(out, q, PySequence_Fast_ITEMS(keys), PySequence_Fast_ITEMS(values), positions, start, head_dim,
-                           scratch) < 0)
+        if (attention_head(out, q, PySequence_Fast_ITEMS(keys), PySequence_Fast_ITEMS(values), positions, start,
+                           head_dim, scratch) < 0)
             Py_CLEAR(out);
     PyMem_Free(scratch);
     return or_none(out);

@@ -64,8 +64,8 @@ static inline Node *node_binary(double data, Node *a, Node *b, double local_a, d
     return node;
 }
 
-/* Whether a subclass has its own idea of what an attribute or equality is: 1, 0, or -1 with an exception. Its instances then
- * are STRANGE: they hold objects only, so that every fast path leaves them to Python, which asks the subclass. */
+/* Whether a subclass has its own idea of what an attribute or equality is: 1, 0, or -1 with an exception. Its instances
+ * then are STRANGE: they hold objects only, so that every fast path leaves them to Python, which asks the subclass. */
 static int is_strange(PyTypeObject *type)
 {
     static const char *const names[] = {
@@ -199,8 +199,9 @@ static void node_free(PyObject *self)
     }
 }
 
-/* Between two nodes there may be objects of Python's, a list of children or an instance of a subclass, and their deallocation
- * is what calls this one. So that they do not pile up either, nodes that die too deep down wait for the first one to be done. */
+/* Between two nodes there may be objects of Python's, a list of children or an instance of a subclass, and their
+ * deallocation is what calls this one. So that they do not pile up either, nodes that die too deep down wait for the first
+ * one to be done. */
 #define MAX_NESTING 50
 static int nesting;
 static PyObject *waiting; /* linked through the reference count, which is 0 */
@@ -229,8 +230,8 @@ static void value_free(void *node) { slab_free((Node *)node); }
 
 static int dot_expand(Node *node); /* dot.h */
 
-/* A tuple of as many objects as are not NULL; takes over the references to them. They are counted before there is a tuple,
- * because making one may run the garbage collector, and that any code. */
+/* A tuple of as many objects as are not NULL; takes over the references to them. They are counted before there is a
+ * tuple, because making one may run the garbage collector, and that any code. */
 static PyObject *pack(PyObject *first, PyObject *second)
 {
     Py_ssize_t n = second ? 2 : first ? 1 : 0;

@@ -57,7 +57,7 @@ struct Node {
 #define EDGES (ONE_CHILD | TWO_CHILDREN | WIDE | DOT) /* none of them: a leaf */
 #define VISITED 0x1000u   /* on the tape of the backward pass that is running */
 #define PROPAGATED 0x2000u /* a DOT that a backward pass has been through; its gradient then is in slot LOCAL0 */
-#define STRANGE 0x4000u /* of a subclass with a `data`, `__eq__` or the like of its own (graph.h); all its numbers are objects */
+#define STRANGE 0x4000u /* of a subclass with a `data`, `__eq__` or the like of its own: all its numbers are objects */
 
 /* Counts the times a node that exists was given edges or an object for a number: a vector that was all ordinary leaves when it
  * was taken still is while this stands still. */

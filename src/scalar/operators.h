@@ -8,7 +8,7 @@
 
 #include "graph.h"
 
-/* The reflected operators as methods of their own: what a subclass finds when it has only __add__, or calls super().__radd__. */
+/* The reflected operators as methods of their own: what a subclass finds that has only __add__, or calls super().__radd__ */
 static PyObject *value_radd(PyObject *self, PyObject *other);
 static PyObject *value_rmul(PyObject *self, PyObject *other);
 static PyMethodDef reflected[] = {
@@ -43,7 +43,7 @@ static int value_type_ready(PyTypeObject *type)
     return zero && one && minus_one && minus_half && untouched ? 0 : -1;
 }
 
-/* Whether everything that Value came with is still in its place; users can put other methods there, and more of them. */
+/* Whether everything Value came with is still in its place; users can put other methods there, and more of them. */
 static int is_untouched(void)
 {
     static unsigned known_version;
@@ -220,8 +220,8 @@ static PyObject *value_mul(PyObject *left, PyObject *right)
     return is_value(left) ? with_operand(node_mul, left, right) : with_operand(node_mul, right, left);
 }
 
-/* Whether Python, at `value + instance of a subclass`, came here first although the subclass has no reflected operator of its
- * own: in the reference the left operand's method then goes first. */
+/* Whether Python, at `value + instance of a subclass`, came here first although the subclass has no reflected operator of
+ * its own: in the reference the left operand's method then goes first. */
 static int goes_second(PyObject *self, PyObject *other, const char *name)
 {
     if (!is_exact(other) || is_exact(self))
