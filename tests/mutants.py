@@ -217,6 +217,7 @@ SCALAR = [
         "if (Py_REFCNT(object) == 1 && is_exact(object)) {",
         "if (0) {",
         "test_memory.py -k million",
+        ((GRAPH, "if (nesting == MAX_NESTING) {", "if (0) {"),),
     ),
     Mutant(
         "recursive_deallocation_of_data",
@@ -224,6 +225,7 @@ SCALAR = [
         "dead = let_go(node->f.slot[i].object, dead);",
         "Py_DECREF(node->f.slot[i].object);",
         "test_memory.py -k million",
+        ((GRAPH, "if (nesting == MAX_NESTING) {", "if (0) {"),),
     ),
     Mutant(
         "recursive_deallocation_through_lists",

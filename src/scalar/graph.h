@@ -64,6 +64,15 @@ static inline Node *node_binary(double data, Node *a, Node *b, double local_a, d
     return node;
 }
 
+/* PyObject_GetAttrString by a string that is there already: Python's cache of attributes would keep each new one. */
+static PyObject *attribute(PyObject *object, const char *name)
+{
+    PyObject *interned = PyUnicode_InternFromString(name);
+    PyObject *result = interned ? PyObject_GetAttr(object, interned) : NULL;
+    Py_XDECREF(interned);
+    return result;
+}
+
 /* Whether a subclass has its own idea of what an attribute or equality is: 1, 0, or -1 with an exception. Its instances
  * then are STRANGE: they hold objects only, so that every fast path leaves them to Python, which asks the subclass. */
 static int is_strange(PyTypeObject *type)
@@ -78,8 +87,8 @@ static int is_strange(PyTypeObject *type)
         return strange;
     strange = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        PyObject *ours = PyObject_GetAttrString((PyObject *)value_type, names[i]);
-        PyObject *theirs = PyObject_GetAttrString((PyObject *)type, names[i]);
+        PyObject *ours = attribute((PyObject *)value_type, names[i]);
+        PyObject *theirs = attribute((PyObject *)type, names[i]);
         strange |= ours != theirs;
         Py_XDECREF(ours);
         Py_XDECREF(theirs);

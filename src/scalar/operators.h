@@ -64,7 +64,7 @@ static Node *long_way(const char *name, Node *a, PyObject *b)
     static PyObject *module;
     if (!module && !(module = PyImport_ImportModule("microgpt.fallback")))
         return NULL;
-    PyObject *function = PyObject_GetAttrString(module, name);
+    PyObject *function = attribute(module, name);
     PyObject *result = function ? PyObject_CallFunctionObjArgs(function, a, b, NULL) : NULL;
     Py_XDECREF(function);
     return (Node *)result;
@@ -226,8 +226,8 @@ static int goes_second(PyObject *self, PyObject *other, const char *name)
 {
     if (!is_exact(other) || is_exact(self))
         return 0;
-    PyObject *ours = PyObject_GetAttrString((PyObject *)value_type, name);
-    PyObject *theirs = PyObject_GetAttrString((PyObject *)Py_TYPE(self), name);
+    PyObject *ours = attribute((PyObject *)value_type, name);
+    PyObject *theirs = attribute((PyObject *)Py_TYPE(self), name);
     Py_XDECREF(ours);
     Py_XDECREF(theirs);
     return ours && theirs ? ours == theirs : -1;
