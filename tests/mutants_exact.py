@@ -72,7 +72,7 @@ MUTANTS = {
         "go_on ? vload(dw + r * n_in + c0 + c * W) : vset1(0.0);",
         "vset1(0.0);",
         "vstore_some(dw + r * n_in + c0 + c * W, sum[r][c],",
-        "vstore_some(dw + r * n_in + c0 + c * W, go_on ? vload(dw + r * n_in + c0 + c * W) + sum[r][c] : sum[r][c],",
+        "vstore_some(dw + r * n_in + c0 + c * W, (go_on ? vload(dw + r * n_in + c0 + c * W) : vset1(0.0)) + sum[r][c],",
     ),
     "rows-done-twice": ("src/exact/linear.h", "BLOCKS_APART, TILE", "BLOCKS, TILE"),
     "mean-over-all-at-once": ("src/exact/loss.h", "(1.0 / (double)d->n * d_loss)", "(1.0 / ((double)d->n / d_loss))"),

@@ -1,4 +1,4 @@
-"""The exact engine's batches, clipping and weight decay, against the compiled graph and, for a few runs, the pure one."""
+"""The exact engine's batches, clipping and weight decay, against the compiled graph and, a few times, the pure one."""
 
 import math
 import random
@@ -95,7 +95,9 @@ def test_extremes_end_as_in_the_reference(on_path, config, docs, training, std, 
         assert outcome("exact", config, docs, training, seed) == expected, path
 
 
-@pytest.mark.parametrize("config", [GPTConfig(n_embd=8, n_head=2, block_size=6), GPTConfig(n_embd=5, n_head=1, n_layer=2)])
+@pytest.mark.parametrize(
+    "config", [GPTConfig(n_embd=8, n_head=2, block_size=6), GPTConfig(n_embd=5, n_head=1, n_layer=2)], ids=["8", "5"]
+)
 def test_clipping_next_to_the_norm(on_path, config):
     """Where "longer than clip_norm" turns, which takes the norm to its last bit."""
     docs = ["emma", "olivia", "a", "isabella"]
@@ -112,11 +114,15 @@ def test_clipping_next_to_the_norm(on_path, config):
             assert outcome("exact", config, docs, training) == expected, path
 
 
-@pytest.mark.parametrize("exponent", [-170, -162, -155, -148, -141, -20, -10, 10, 20, 137, 150, 154, *range(1545, 1565, 3), 160])
+@pytest.mark.parametrize(
+    "exponent",
+    [-170, -162, -155, -148, -141, -20, -10, 10, 20, 137, 150, 154,
+     *(tenths / 10 for tenths in range(1545, 1565, 3)), 160],  # where one square after the other overflows, closely
+)
 def test_clipping_gradients_of_every_size(on_path, exponent):
     """lm_head's gradients are as large as what comes before it, the others' as small as lm_head; and some are 0."""
     config, docs, results = GPTConfig(n_embd=8, n_head=2), ["emma", "ava"], []
-    size = 10.0 ** (exponent if exponent < 1000 else exponent / 10)  # where one square after the other overflows, closely
+    size = 10.0**exponent
     training = TrainConfig(num_steps=1, batch_size=2, clip_norm=0.5, weight_decay=0.25)
     for name, path in [("graph", PATHS[0]), *(("exact", path) for path in PATHS)]:
         on_path(*path)
@@ -175,16 +181,21 @@ def test_portions_and_other_options_later():
     assert results[0] == results[1]
 
 
-def test_each_path_over_many_steps(on_path):
+@pytest.mark.parametrize(
+    "config, num_steps, batch_size, letters",
+    [(GPTConfig(), 1500, 3, 26), (GPTConfig(n_embd=4, n_head=2, block_size=4), 10_000, 1, 3)],
+    ids=["default", "small"],  # in small sums every bit counts
+)
+def test_each_path_over_many_steps(on_path, config, num_steps, batch_size, letters):
     rng = random.Random(42)
-    docs = ["".join(rng.choices(ALPHABET[:26], k=rng.randint(2, 15))) for _ in range(1000)]
-    training = TrainConfig(num_steps=1500, learning_rate=0.02, batch_size=3, clip_norm=0.5, weight_decay=0.1)
+    docs = ["".join(rng.choices(ALPHABET[:letters], k=rng.randint(2, 15))) for _ in range(1000)]
+    training = TrainConfig(num_steps, 0.02, batch_size=batch_size, clip_norm=0.01, weight_decay=0.1)
     results = []
     for path in PATHS:
         on_path(*path)
-        results.append(outcome("exact", GPTConfig(), docs, training))
+        results.append(outcome("exact", config, docs, training))
     assert all(result == results[0] for result in results)
-    assert results[0][0][:40] == outcome("graph", GPTConfig(), docs, training, steps=40)[0]
+    assert results[0][0][:40] == outcome("graph", config, docs, training, steps=40)[0]
 
 
 def test_a_batch_beyond_memory():
