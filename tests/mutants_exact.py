@@ -1,25 +1,9 @@
-"""Break the exact engine in ways that keep it looking right, and see that the tests notice. Not run by pytest; by hand:
+"""Defects of the exact engine that keep it looking right, for mutants.py."""
 
-    python tests/mutants_exact.py [NAME ...]
+TESTS = "test_exact_options.py test_exact.py test_exact_writing.py"
 
-Each mutant is one change to a copy of the sources, built in a temporary folder (half a minute each). Prints a line a mutant, and
-exits 1 if one survives, or does not build.
-"""
-
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-
-TESTS = [f"tests/test_exact{name}.py" for name in ("_options", "", "_writing")]
-
-# name: (file, what is there, what is put there, and so on)
-MUTANTS = {
-    "none": ("setup.py", "", ""),  # the tests pass, and find the copy
+# name: (file, old text, new text, and so on)
+CHANGES = {
     "fma-allowed": ("setup.py", "-ffp-contract=off", "-ffp-contract=fast"),
     "pow-folded": ("src/exact/adam.h", "pow(g, 2.0)", "(g * g)"),
     "root-folded": ("src/exact/adam.h", "pow(v / a->c2, 0.5)", "sqrt(v / a->c2)"),
@@ -99,47 +83,8 @@ MUTANTS = {
     "overflow-goes-on": ("src/exact/adam.h", "if (!adam_v(a, &v[i], g[i]))\n            return i;", "adam_v(a, &v[i], g[i]);"),
 }
 
-
-def mutate(folder, name):
-    path, *changes = MUTANTS[name]
-    for part in ("src", "microgpt", "tests", "setup.py", "pyproject.toml"):
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-        else:
-            shutil.copy(source, folder / part)
-    text = (folder / path).read_text()
-    for old, new in zip(changes[::2], changes[1::2]):
-        if old not in text:
-            raise SystemExit(f"{name}: {path} does not have {old!r} any more; bring the mutant up to date")
-        text = text.replace(old, new) if old else text
-    (folder / path).write_text(text)
-
-
-def survives(folder):
-    environment = os.environ | {"PYTHONPATH": str(folder)}
-    subprocess.run(
-        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
-        cwd=folder, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    tests = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS],
-        cwd=folder, env=environment, capture_output=True, text=True,
-    )
-    failed = [line for line in tests.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return tests.returncode == 0, failed[0] if failed else ""
-
-
-def main():
-    ok = True
-    for name in sys.argv[1:] or MUTANTS:
-        with tempfile.TemporaryDirectory() as folder:
-            mutate(Path(folder), name)
-            alive, failed = survives(Path(folder))
-        ok &= alive == (name == "none")
-        print(f"{name:32} {'passes' if alive else 'caught: ' + failed.split(' - ')[0].removeprefix('FAILED ')}", flush=True)
-    sys.exit(not ok)
-
-
-if __name__ == "__main__":
-    main()
+# as in mutants_scalar.py: (name, file, old text, new text, tests that must fail, more changes)
+EXACT = [
+    (name, file, old, new, TESTS, tuple(zip([file] * len(more), more[::2], more[1::2])))
+    for name, (file, old, new, *more) in CHANGES.items()
+]
