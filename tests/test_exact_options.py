@@ -145,6 +145,33 @@ def test_clipping_gradients_of_every_size(on_path, exponent):
     assert size < 1e157 or results[0][-1][0] is OverflowError
 
 
+def test_clipping_gradients_that_are_not_finite(on_path):
+    """Huge weights whose infinities relu keeps from the loss, but not from the gradients: a norm of NaN."""
+    config, docs, seen = GPTConfig(n_embd=4, n_head=2, block_size=5), ["abca", "b"], 0
+    training = TrainConfig(num_steps=1, batch_size=2, clip_norm=0.5)
+    for seed in range(400):
+        results = []
+        for name, path in [("graph", PATHS[0]), *(("exact", path) for path in PATHS)]:
+            on_path(*path)
+            engine, corpus = made(name, config, docs, seed)
+            rng = random.Random(seed)
+            for _ in range(rng.randint(1, 4)):  # rows of wte, of wq, wk and wv, of mlp_fc1
+                first = 4 * (rng.choice([0, 13, 17, 21, 29, 33]) + rng.randrange(4))
+                size = rng.choice([1.0, 1e100, 1e154, 1e300, 1.7e308])
+                for i in range(first, first + rng.choice([1, 4])):
+                    engine.params[i] = rng.choice([-1, 1]) * size
+            losses, error = [], None
+            try:
+                engine.train(corpus, range(1), training, losses)
+            except (ArithmeticError, ValueError) as caught:
+                error = type(caught), str(caught)
+            m = [str(value) for value in engine.moments()[0]]  # NaN has no sign here
+            results.append((bits(losses), m, error))
+        assert all(result == results[0] for result in results), seed
+        seen += error is None and "nan" in m
+    assert seen > 3
+
+
 def test_a_batch_that_is_not_finite(on_path):
     """The first document in order that fails gives the error, though the engine meets the last one first."""
     config, docs = GPTConfig(n_embd=4, n_head=2, block_size=3, activation="relu2"), ["a", "b", "c", "d"]
