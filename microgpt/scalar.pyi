@@ -57,8 +57,14 @@ class Adam:
     beta2: float
     eps: float
     num_steps: int
-    m: list[float]
-    v: list[float]
+    @property
+    def m(self) -> tuple[float, ...]: ...
+    @m.setter
+    def m(self, moments: Iterable[float]) -> None: ...
+    @property
+    def v(self) -> tuple[float, ...]: ...
+    @v.setter
+    def v(self, moments: Iterable[float]) -> None: ...
 
     def __init__(
         self,

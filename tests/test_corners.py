@@ -333,7 +333,7 @@ def gradients_of_adam_that_cannot_be_squared(layer):
     optimizer = layer.Adam([p, q])
     with pytest.raises(OverflowError):
         optimizer.step()
-    return optimizer.m, optimizer.v, optimizer.num_steps, exacts([p, q])
+    return list(optimizer.m), list(optimizer.v), optimizer.num_steps, exacts([p, q])
 
 
 @pytest.mark.parametrize("function", CORNERS, ids=lambda function: function.__name__)

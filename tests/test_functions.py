@@ -208,6 +208,8 @@ def test_adam_takes_values_only():
 def test_adam_s_moments_can_be_set():
     optimizer = scalar.Adam([scalar.Value(1.0), scalar.Value(2.0)])
     optimizer.m, optimizer.v, optimizer.num_steps = [0.5, 1.5], [2.5, 3.5], 9
-    assert (optimizer.m, optimizer.v, optimizer.num_steps) == ([0.5, 1.5], [2.5, 3.5], 9)
+    assert (optimizer.m, optimizer.v, optimizer.num_steps) == ((0.5, 1.5), (2.5, 3.5), 9)
+    with pytest.raises(TypeError):
+        optimizer.m[0] = 1.0  # would be lost
     with pytest.raises(ValueError, match="2 parameters"):
         optimizer.m = [1.0]

@@ -42,8 +42,8 @@ cdef class Adam:
 
     @property
     def m(self):
-        """Adam's first moment of each parameter, a list of floats."""
-        return [self.m_[i] for i in range(len(self.params))]
+        """Adam's first moment of each parameter, a tuple of floats; assign a whole sequence to change it."""
+        return tuple([self.m_[i] for i in range(len(self.params))])
 
     @m.setter
     def m(self, moments):
@@ -51,8 +51,8 @@ cdef class Adam:
 
     @property
     def v(self):
-        """Adam's second moment of each parameter, a list of floats."""
-        return [self.v_[i] for i in range(len(self.params))]
+        """Adam's second moment of each parameter, a tuple of floats; assign a whole sequence to change it."""
+        return tuple([self.v_[i] for i in range(len(self.params))])
 
     @v.setter
     def v(self, moments):
