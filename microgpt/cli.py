@@ -16,6 +16,8 @@ from microgpt.data import DataError
 from microgpt.engines import EngineError
 from microgpt.training import DivergenceError
 
+SMALLER = "choose a smaller --n-embd, --n-layer, --block-size or --batch-size, or less data"
+
 
 def main(argv=None):
     """Run the command line `argv` (a list of strings; None: this process's own). Returns the exit code."""
@@ -38,8 +40,10 @@ def main(argv=None):
         # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)
         where = error.filename or "the output cannot be written"
         return _fail(error if error.errno is None else f"{where}: {error.strerror}", 1)
-    except MemoryError:
-        return _fail("there is not enough memory; choose a smaller --n-embd or --n-layer, or less data", 1)
+    except MemoryError as error:
+        from microgpt.commands.options import in_options
+
+        return _fail(in_options(error) or f"there is not enough memory; {SMALLER}", 1)
     except RecursionError:
         return _fail("this model's graph is too deep for Python's recursion; use --engine graph, which has none", 1)
     except KeyboardInterrupt as error:

@@ -72,7 +72,9 @@ class GPTConfig:
         return shapes
 
     def num_params(self, vocab_size: int) -> int:
-        return sum(rows * columns for rows, columns in self.shapes(vocab_size).values())
+        """How many parameters there are: the sum over `shapes`."""
+        n = self.n_embd
+        return (2 * vocab_size + self.block_size) * n + 12 * self.n_layer * n * n
 
     def std(self, name: str) -> float:
         """Standard deviation of the initial entries of the matrix `name`."""

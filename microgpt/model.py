@@ -1,6 +1,7 @@
 """A trained (or fresh) model: its configuration, its tokenizer and its parameters."""
 
 import math
+import os
 import random
 from array import array
 
@@ -28,11 +29,16 @@ class GPT:
 
     @classmethod
     def init(cls, config, tokenizer, rng, engine=engines.DEFAULT):
-        """A model with fresh Gaussian weights, drawn from rng (random.Random) in parameter order."""
+        """A model with fresh Gaussian weights, drawn from rng (random.Random) in parameter order.
+
+        MemoryError, before anything is drawn, where this machine could not hold the model and Adam's moments.
+        """
+        _check_size(config.num_params(tokenizer.vocab_size))
         params = array("d")
         for name, (rows, columns) in config.shapes(tokenizer.vocab_size).items():
             std = config.std(name)
-            params.extend([rng.gauss(0, std) for _ in range(rows * columns)])
+            for _ in range(rows):
+                params.extend([rng.gauss(0, std) for _ in range(columns)])
         return cls(config, tokenizer, params, engine)
 
     @classmethod
@@ -153,3 +159,16 @@ class GPT:
 
     def __repr__(self):
         return f"<GPT with {self.num_params} parameters, {self.config}>"
+
+
+def _check_size(num_params):
+    needed = 4 * 8 * num_params  # parameters, gradients and Adam's two moments, doubles
+    try:
+        there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        there_is = 2**40
+    if needed > there_is:
+        raise MemoryError(
+            f"a model of {num_params:.3g} parameters takes {needed / 2**30:.3g} GB to train, and this machine has "
+            f"{there_is / 2**30:.3g} GB; choose a smaller n_embd, n_layer or block_size"
+        )

@@ -174,6 +174,7 @@ def start(
 ):
     """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
     docs = _checked(docs)
+    _check_types(config=(config, GPTConfig), training=(training, TrainConfig), evaluation=(evaluation, EvalConfig))
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise TypeError(f"seed must be a whole number, not {seed!r}")
     if resume is not None:
@@ -274,7 +275,15 @@ def _refuse_differences(who, **pairs):
         raise CheckpointError(f"{who} {name} {saved}, not {given}; leave {name} away, or begin a new run")
 
 
+def _check_types(**given):
+    for name, (value, expected) in given.items():
+        if value is not None and not isinstance(value, expected):
+            raise TypeError(f"{name} must be a {expected.__name__}, not {type(value).__name__}")
+
+
 def _checked(docs):
+    if not hasattr(docs, "__iter__"):
+        raise TypeError(f"docs must be a list of documents, not {docs!r}")
     if isinstance(docs, (str, bytes)):
         raise TypeError("docs must be a list of documents; load_docs reads one from a file")
     docs = list(docs)

@@ -14,6 +14,7 @@ import microgpt
 from microgpt import EvalConfig, GPTConfig, TrainConfig, cli, engines, progress
 from microgpt.commands import options
 from microgpt.commands import train as train_command
+from microgpt.commands.options import in_options
 from microgpt.data import DataWarning
 
 TINY = ["--engine", "python", "--n-embd", "4", "--n-head", "2", "--block-size", "8"]
@@ -415,7 +416,8 @@ def test_samples_that_cannot_be_drawn(data):
     "error, message",
     [
         (RecursionError, "this model's graph is too deep for Python's recursion; use --engine graph, .*"),
-        (MemoryError, "there is not enough memory; choose a smaller --n-embd .*"),
+        (MemoryError, "there is not enough memory; choose a smaller --n-embd.*"),
+        (MemoryError("a batch with this batch_size"), "a batch with this --batch-size"),
     ],
 )
 def test_models_too_large_for_this_machine(data, monkeypatch, capsys, error, message):
@@ -445,6 +447,24 @@ def test_a_checkout_that_is_not_built(tmp_path):
     assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(
         "ImportError: the compiled core is not there"
     )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--n-embd", "100000"], ["--n-layer", "1" + 22 * "0"], ["--block-size", "1" + 12 * "0"], ["--n-embd", "1" + 12 * "0"]],
+)
+def test_a_model_that_no_machine_holds_is_refused_at_once(data, options):
+    assert_fails(microgpt_command("train", data, *options), 1, r"a model of .* parameters takes .* GB to train, .* smaller --n-embd.*")
+
+
+@pytest.mark.parametrize("option", ["--out", "--log", "--resume", "--init"])
+def test_an_empty_file_name_is_refused(data, option):
+    assert_fails(microgpt_command("train", data, option, ""), 2, f"{option} needs the name of a file.*")
+
+
+def test_what_is_the_user_s_own_is_not_turned_into_options():
+    error = ValueError("'schedule and eps' has batch_size in it, the model's seed too; leave seed away")
+    assert in_options(error) == "'schedule and eps' has --batch-size in it, the model's seed too; leave --seed away"
 
 
 # ---- Ends -------------------------------------------------------------------------------------------------------

@@ -183,11 +183,22 @@ def test_no_steps_leave_a_fresh_model(engine):
         (["", ""], ValueError, "nothing to train on"),
         ("names.txt", TypeError, "load_docs"),
         (["a", 3], TypeError, "must be a string, not 3"),
+        (None, TypeError, "docs must be a list of documents, not None"),
     ],
 )
 def test_bad_documents(docs, error, text):
     with pytest.raises(error, match=text):
         train(docs)
+
+
+def test_a_configuration_in_the_wrong_place():
+    with pytest.raises(TypeError, match="config must be a GPTConfig, not TrainConfig"):
+        train(["a"], TrainConfig())
+
+
+def test_the_number_of_parameters_is_the_sum_over_their_shapes():
+    for config in (GPTConfig(), GPTConfig(n_layer=3, n_embd=12, block_size=7)):
+        assert config.num_params(11) == sum(rows * columns for rows, columns in config.shapes(11).values())
 
 
 def test_documents_are_not_changed():

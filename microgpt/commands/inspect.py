@@ -35,7 +35,7 @@ def run(arguments):
     except ValueError as error:
         raise Failure(in_options(error)) from None
     facts["parameters"] = f"{run.model.num_params:,}"
-    facts["memory"] = f"{_megabytes(32 * run.model.num_params)} for weights, gradients and Adam's moments; " + (
+    facts["memory"] = f"{_megabytes(32 * run.model.num_params)} for weights, gradients and Adam's moments (and what one document's activations take); " + (
         f"{_megabytes(4 * len(run.corpus.tokens))} for the documents"
     )
     if training.num_steps:

@@ -107,5 +107,6 @@ def preset_of(arguments, saved=None):
 
 
 def in_options(error):
-    """An error's text with the user's options in place of the fields."""
-    return re.sub(r"\w+", lambda word: OPTIONS.get(word[0], word[0]), str(error))
+    """An error's text with the user's options in place of the fields; what it quotes of the user's stays as it is."""
+    text = re.sub(r"\bleave (seed|long) away", r"leave --\1 away", str(error))
+    return re.sub(r"""(?<!\w)'[^']*'|(?<!\w)"[^"]*"|(?<!-)\b\w+""", lambda part: OPTIONS.get(part[0], part[0]), text)

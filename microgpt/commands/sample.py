@@ -52,7 +52,7 @@ def run(arguments):
     except ValueError as error:
         raise Usage(in_options(error).replace("top_k", "--top-k").replace("top_p", "--top-p")) from None
     model = GPT.load(arguments.model, arguments.engine)
-    taken = set(load(arguments.novel)) if arguments.novel else set()
+    taken = set(load(arguments.novel)) if arguments.novel is not None else set()
     rng = random.Random(arguments.seed)
     options = dict(prompt=arguments.prompt, top_k=arguments.top_k, top_p=arguments.top_p)
     for _ in range(arguments.n):

@@ -64,6 +64,9 @@ def run(arguments):
 
 def _check_files(arguments, out):
     """Before training for hours: can be written what is to be written?"""
+    for option in ("out", "log", "resume", "init"):
+        if getattr(arguments, option) == "":
+            raise Usage(f"--{option} needs the name of a file; it was given an empty one")
     if arguments.resume and arguments.init:
         raise Usage("--resume goes on with a run's own weights; give it or --init, not both")
     if arguments.checkpoint_every is not None:
