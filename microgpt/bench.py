@@ -19,6 +19,9 @@ from microgpt.config import GPTConfig, TrainConfig
 
 CHECKED_STEPS = 2
 CHECKED_SAMPLES = 2
+WARM_UP_STEPS = 5  # before the clock runs
+MIN_STEPS = 8
+SECONDS, PYTHON_SECONDS = 0.5, 4.0  # about what a measurement takes
 TRAINING = TrainConfig(num_steps=10_000)
 
 
@@ -139,21 +142,23 @@ def measure(case, source):
     if not case.collector:
         gc.disable()
     samples, rate = _sample(engine, run.model.tokenizer)
-    warm_up, budget = 0.0, 0.5
-    if case.engine == "python":  # a second or two pass before the collector has as much to do as it has from then on
-        warm_up, budget = (1.5, 4.0) if case.collector else (0.0, 2.0)
-    started = time.perf_counter()
-    engine.train(corpus, range(CHECKED_STEPS), TRAINING, done)
-    while time.perf_counter() - started < warm_up:
-        engine.train(corpus, range(len(done), len(done) + 1), TRAINING, done)
-    tokens, portion, seconds = 0, 1, 0.0
-    while seconds < budget and len(done) < TRAINING.num_steps:
-        steps = range(len(done), min(len(done) + portion, TRAINING.num_steps))
+
+    def timed(num_steps):
+        steps = range(len(done), min(len(done) + num_steps, TRAINING.num_steps))
         started = time.perf_counter()
         engine.train(corpus, steps, TRAINING, done)
-        seconds += time.perf_counter() - started
-        tokens += sum(min(config.block_size, len(corpus[step % len(corpus)]) - 1) for step in steps)
-        portion = min(2 * portion, max(1, int(portion * budget / 4 / seconds)))
+        seconds = time.perf_counter() - started
+        return seconds, sum(min(config.block_size, len(corpus[step % len(corpus)]) - 1) for step in steps)
+
+    warm_up = timed(WARM_UP_STEPS)[0]
+    if case.engine == "python":  # in one go, as a script does: the collector finds less to do where a call ends each step
+        budget = PYTHON_SECONDS if case.collector else PYTHON_SECONDS / 2  # without it memory grows by 17 MB a step
+        seconds, tokens = timed(max(MIN_STEPS, int(budget / warm_up * WARM_UP_STEPS)))
+    else:
+        seconds, tokens, num_steps = 0.0, 0, WARM_UP_STEPS
+        while seconds < SECONDS and len(done) < TRAINING.num_steps:
+            num_steps *= 2
+            seconds, tokens = (a + b for a, b in zip(timed(num_steps), (seconds, tokens)))
     mean = sum(min(config.block_size, len(doc) + 1) for doc in docs) / len(docs)
     return Timing(1e6 * seconds / tokens, mean, rate, done[:CHECKED_STEPS], samples, _peak_memory())
 
