@@ -209,15 +209,15 @@ def test_a_signal_without_out(folder):
 @posix
 def test_killed_at_random_moments(folder):
     """SIGINT, SIGTERM and SIGKILL, again and again, until the run is through: it ends as one that was left alone."""
-    options = ["--steps", 12_000, *SMALL, "--checkpoint-every", 50, "--out", "run", "--samples", 3]
-    whole = succeed("train", "docs.txt", "--steps", 12_000, *SMALL, "--samples", 3, "--out", "whole")
-    rng, out, kills, reached = random.Random(os.getpid()), "", 0, 0
+    options = ["--steps", 60_000, *SMALL, "--checkpoint-every", 50, "--out", "run", "--samples", 3]
+    whole = succeed("train", "docs.txt", "--steps", 60_000, *SMALL, "--samples", 3, "--out", "whole")
+    rng, kills, reached = random.Random(os.getpid()), 0, 0
     for attempt in range(60):
         resume = ["--resume", "run"] if os.path.exists("run") else []
         with open_training(*options, *resume) as child:
             try:
                 wait_for_steps(child)
-                out, err = child.communicate(timeout=rng.uniform(0.0, 0.15) if kills < 8 else 60)
+                _, err = child.communicate(timeout=rng.uniform(0.0, 0.15) if kills < 8 else 60)
                 assert child.returncode == 0, err
                 break
             except subprocess.TimeoutExpired:
@@ -228,7 +228,8 @@ def test_killed_at_random_moments(folder):
             done = len(microgpt.training.start(DOCS, resume="run").losses)  # whole, whatever happened
             assert done >= reached
             reached = done
-    assert kills >= 3 and reached > 0
+    assert kills >= 1 and reached > 0
+    out = succeed("train", "docs.txt", *options, "--resume", "run")  # it is through, and prints its samples again
     assert samples_of(out) == samples_of(whole)
     ours, other = microgpt.checkpoint.read("run"), microgpt.checkpoint.read("whole")
     assert ours == other

@@ -168,7 +168,7 @@ def constructor(init, names):
         target = line.targets[0] if isinstance(line, ast.Assign) and len(line.targets) == 1 else None
         if not (isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == this):
             raise NotTheReference(f"__init__ does more than set attributes (line {line.lineno})")
-        set_to[ast.unparse(line.value)] = target.attr
+        set_to[ast.unparse(line.value).replace("lambda :", "lambda:")] = target.attr  # as Python 3.10 spells it
     if len(set(set_to.values())) < len(init.body):
         raise NotTheReference(f"__init__ (line {init.lineno}) sets an attribute twice")
     defaults = [ast.unparse(default) for default in init.args.defaults][-2:]
