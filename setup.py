@@ -32,7 +32,7 @@ else:
     COMPILE = ["-std=c11", "-ffp-contract=off", "-fno-builtin-pow", "-fno-builtin-exp", "-fno-builtin-log"]
     COMPILE += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0", "-fno-semantic-interposition"]
     COMPILE += ["-march=native"] if NATIVE else []
-    LINK = []
+    COMPILE, LINK = COMPILE + ["-pthread"], ["-pthread"]
     if SANITIZE:
         COMPILE += ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
         LINK += ["-fsanitize=address,undefined"]
@@ -55,13 +55,16 @@ def extension(name, depends, source=None, c_files=(), **options):
     )
 
 
+SHARED = ["src/arena.h", "src/shape.h", "src/shape.pxi", *glob("src/simd/*")]
+
 setup(
     ext_modules=cythonize(
         [
             # heap types, so that Value has a __module__ of its own and users can give it more methods
             extension("scalar", glob("src/scalar/*"), define_macros=[("CYTHON_USE_TYPE_SPECS", "1")]),
-            # the kernels name their instruction sets themselves, see src/exact/target.h
-            extension("_exact", glob("src/exact/*"), "exact", sorted(glob("src/exact/*.c"))),
+            # the kernels name their instruction sets themselves, see src/simd/target.h
+            extension("_exact", SHARED + glob("src/exact/*"), "exact", ["src/simd/isa.c", *sorted(glob("src/exact/*.c"))]),
+            extension("_fast", SHARED + glob("src/fast/*"), "fast", ["src/simd/isa.c", *sorted(glob("src/fast/*.c"))]),
         ],
         build_dir="build/cython",
         compiler_directives=DIRECTIVES,

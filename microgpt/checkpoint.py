@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.documents import LONG
+from microgpt.engines import DEFAULT, ENGINES
 from microgpt.files import write_atomically
 from microgpt.tokenizer import Tokenizer
 
@@ -26,6 +27,7 @@ FORMAT = "microgpt-1"
 LONGEST_HEADER = 100_000_000  # safetensors' own limit
 MOMENTS = ("training.adam_m", "training.adam_v")
 LOSSES = "training.losses"
+BEST = "training.best_params"
 
 
 class CheckpointError(ValueError):
@@ -40,6 +42,7 @@ class Progress(NamedTuple):
     v: array
     rng: tuple  # random.Random.getstate()
     val_losses: list  # [step, held-out loss], in order
+    best_params: array | None = None  # those of the best held-out loss so far, where the run has patience
 
 
 class Source(NamedTuple):
@@ -49,6 +52,7 @@ class Source(NamedTuple):
     long: str  # what was done with long documents, see microgpt.documents
     num_docs: int  # of the corpus trained on
     fingerprint: str  # SHA-256 of all the documents' tokens, in order; see Run.fingerprint
+    engine: str = DEFAULT  # that computed it last
 
 
 class Checkpoint(NamedTuple):
@@ -96,6 +100,9 @@ def write(path, checkpoint):
             numbers = array("d", numbers)
             _check_numbers(numbers, "the state of training cannot be saved")
             tensors[name] = numbers, [len(numbers)]
+        if progress.best_params is not None:
+            _check_numbers(progress.best_params, "the best weights cannot be saved")
+            tensors[BEST] = array("d", progress.best_params), [len(params)]
     if sys.byteorder == "big":
         for numbers, _ in tensors.values():
             numbers.byteswap()
@@ -166,6 +173,8 @@ def _parse(file, size):
         state = _state(metadata, training)
         num_params = config.num_params(tokenizer.vocab_size)
         shapes |= {MOMENTS[0]: [num_params], MOMENTS[1]: [num_params], LOSSES: [state["steps"]]}
+        if evaluation.patience is not None and state["val_losses"]:
+            shapes[BEST] = [num_params]
     tensors = _tensors(file, size, head, header, shapes)
     params = array("d")
     for name in names:
@@ -173,8 +182,9 @@ def _parse(file, size):
     if state is None:
         return Checkpoint(config, tokenizer, params)
     progress = Progress(
-        tensors[LOSSES], tensors[MOMENTS[0]], tensors[MOMENTS[1]], _rng(state["rng"]), _val_losses(state["val_losses"])
-    )
+        tensors[LOSSES], tensors[MOMENTS[0]], tensors[MOMENTS[1]], _rng(state["rng"]), _val_losses(state["val_losses"]),
+        tensors.get(BEST),
+    )  # fmt: skip
     if min(progress.v, default=0.0) < 0:
         raise CheckpointError("is damaged: it has a negative mean of squares")
     return Checkpoint(config, tokenizer, params, training, evaluation, source, progress)
@@ -257,7 +267,7 @@ def _tokenizer(metadata, config):
 
 
 def _source(metadata):
-    given = _entry(metadata, "source", dict)
+    given = Source._field_defaults | _entry(metadata, "source", dict)
     if given.keys() != set(Source._fields):
         raise CheckpointError("is damaged: its metadata 'source' do not have the entries they should")
     source = Source(**given)
@@ -267,6 +277,7 @@ def _source(metadata):
         and type(source.num_docs) is int
         and source.num_docs > 0
         and isinstance(source.fingerprint, str)
+        and source.engine in ENGINES
     ):
         raise CheckpointError("is damaged: its metadata 'source' are not of the types they should be")
     return source

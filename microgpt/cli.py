@@ -21,6 +21,10 @@ SMALLER = "choose a smaller --n-embd, --n-layer, --block-size or --batch-size, o
 
 def main(argv=None):
     """Run the command line `argv` (a list of strings; None: this process's own). Returns the exit code."""
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
+        import argcomplete
+
+        argcomplete.autocomplete(_parser(os.environ["COMP_LINE"].split()))  # answers, and ends the process
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         if argv[:1] == ["run"]:  # a script opens, flushes and closes its streams as under Python
@@ -68,7 +72,7 @@ def _run(argv):
 
 
 def _parser(argv):
-    parser = Parser(prog="microgpt", description="Karpathy's microgpt, compiled: the same numbers to the last bit.")
+    parser = Parser(prog="microgpt", description="Karpathy's microgpt, compiled: the same numbers to the last bit; and an engine in float32, for speed.")
     version = f"microgpt {__version__}"
     parser.add_argument("--version", action="version", version=version, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

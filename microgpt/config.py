@@ -131,7 +131,7 @@ class EvalConfig:
 
     val_fraction: float = 0.0  # share of the documents that is held out, after they were shuffled
     eval_every: int = 100  # steps between two evaluations; there is one after the last step too
-    patience: int | None = None  # evaluations in a row without a new best, after which training stops
+    patience: int | None = None  # evaluations in a row without a new best that end training; the best weights are kept
 
     def __post_init__(self):
         _check_float("val_fraction", self.val_fraction, below=1.0)

@@ -1,5 +1,6 @@
 """Writing files so that nobody ever finds half of one."""
 
+import errno
 import os
 
 
@@ -11,6 +12,8 @@ def write_atomically(path, data):
     import tempfile
 
     path = os.path.realpath(path)  # a link keeps pointing where it does
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "it is not a regular file")  # a device or a pipe, which a file would replace
     handle, temporary = tempfile.mkstemp(
         dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.", suffix=".part"
     )

@@ -4,31 +4,37 @@ import math
 import os
 import random
 from array import array
+from itertools import chain
 
-from microgpt import checkpoint, engines, sampling
-
-MOST_TRIES = 1000  # for one document that is unlike those before
+from microgpt import bulk, checkpoint, engines, sampling
+from microgpt.scalar import Value
 
 
 class GPT:
     """A character-level GPT. Made by `train` or `load`, or with random weights by `GPT.init`.
 
     config: GPTConfig; tokenizer: Tokenizer; params: array or other writable buffer of doubles, config.num_params(vocab_size)
-    of them, all matrices one after the other in parameter order. The model keeps the buffer and does not copy it.
+    of them, all matrices one after the other in parameter order. The model keeps the buffer and does not copy it. engine: what
+    computes, see microgpt.engines; threads: how many the engine "fast" may use, 0 for all cores.
     """
 
-    def __init__(self, config, tokenizer, params, engine=engines.DEFAULT):
+    def __init__(self, config, tokenizer, params, engine=engines.DEFAULT, threads=1):
         params = memoryview(params)
         expected = config.num_params(tokenizer.vocab_size)
         if params.format != "d" or params.ndim != 1 or len(params) != expected:
             raise ValueError(f"this configuration has {expected} parameters: give them as one flat buffer of doubles")
+        if tokenizer.bos_first != config.bos_first:
+            raise ValueError(
+                f"the configuration has bos_first={config.bos_first} but the tokenizer {tokenizer.bos_first}; "
+                "make the tokenizer with the configuration's"
+            )
         if params.readonly:
             raise ValueError("the parameters' buffer must be writable, such as array('d', ...)")
         self.config, self.tokenizer, self.params = config, tokenizer, params
-        self.engine = engines.create(engine, config, tokenizer.vocab_size, params)
+        self.engine = engines.create(engine, config, tokenizer.vocab_size, params, threads)
 
     @classmethod
-    def init(cls, config, tokenizer, rng, engine=engines.DEFAULT):
+    def init(cls, config, tokenizer, rng, engine=engines.DEFAULT, threads=1):
         """A model with fresh Gaussian weights, drawn from rng (random.Random) in parameter order.
 
         MemoryError, before anything is drawn, where this machine could not hold the model and Adam's moments.
@@ -39,16 +45,16 @@ class GPT:
             std = config.std(name)
             for _ in range(rows):
                 params.extend([rng.gauss(0, std) for _ in range(columns)])
-        return cls(config, tokenizer, params, engine)
+        return cls(config, tokenizer, params, engine, threads)
 
     @classmethod
-    def load(cls, path, engine=engines.DEFAULT):
+    def load(cls, path, engine=engines.DEFAULT, threads=1):
         """The model in a file that `save`, Run.save or `microgpt train --out` wrote.
 
         OSError where it cannot be read; CheckpointError (a ValueError) where it is damaged, or not such a file.
         """
         saved = checkpoint.read(path)
-        return cls(saved.config, saved.tokenizer, saved.params, engine)
+        return cls(saved.config, saved.tokenizer, saved.params, engine, threads)
 
     def save(self, path):
         """Save the model as a safetensors file: names, shapes and numbers of state_dict; see docs/checkpoints.md.
@@ -57,6 +63,92 @@ class GPT:
         was.
         """
         checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
+
+    # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
+    # What comes back takes the options engine and threads, as GPT does.
+
+    def to_numpy(self):
+        """Name -> NumPy array of each parameter matrix: views, so that writing into one changes the model."""
+        from microgpt.interchange import arrays
+
+        return arrays.to_numpy(self)
+
+    @classmethod
+    def from_numpy(cls, arrays, config, tokenizer, **options):
+        """A model with copies of the weights in `arrays`, name -> array of floats, as to_numpy gives them.
+
+        ValueError where they are not the configuration's and the tokenizer's, or not finite; TypeError for what is not
+        floats.
+        """
+        from microgpt.interchange.arrays import from_numpy
+
+        return cls(config, tokenizer, from_numpy(arrays, config, tokenizer), **options)
+
+    def to_values(self, kind=Value):
+        """The reference's state_dict: name -> list of rows of fresh Values; kind: their class."""
+        from microgpt.interchange import values
+
+        return values.to_values(self, kind)
+
+    @classmethod
+    def from_values(cls, weights, config, tokenizer, **options):
+        """A model with the weights of a state_dict of Values, pure, compiled or of a script's own class.
+
+        ValueError where they are not the configuration's and the tokenizer's, or not finite.
+        """
+        from microgpt.interchange import values
+
+        return cls(config, tokenizer, values.from_values(weights, config, tokenizer), **options)
+
+    def loss_graph(self, text):
+        """(loss, weights): the loss of a document as the root of its graph of Values, and its leaves as a state_dict.
+
+        loss.data is `loss(text)`, and loss.backward() leaves in weights["wte"][3][5].grad and the others the gradients
+        that training takes. The Values are copies: changing them leaves the model as it is. ValueError where the loss
+        is infinite. microgpt.graph(loss, names=weights, to=...) draws the way to a weight.
+        """
+        from microgpt.interchange import values
+
+        return values.loss_graph(self, text)
+
+    def to_json(self):
+        """The model as JSON text, exact to the last bit. CheckpointError where a weight is not finite."""
+        from microgpt.interchange import jsontext
+
+        return jsontext.to_json(self)
+
+    @classmethod
+    def from_json(cls, text, **options):
+        """The model in JSON text that to_json wrote. CheckpointError (a ValueError) where it is not such a text."""
+        from microgpt.interchange import jsontext
+
+        return cls(*jsontext.from_json(text), **options)
+
+    def to_torch(self, dtype=None):
+        """An equivalent torch.nn.Module with a copy of the weights, see microgpt/interchange/pytorch.py.
+
+        dtype: torch.float64 where it is None. ImportError where PyTorch is not installed.
+        """
+        from microgpt.interchange import needed
+
+        needed("to_torch", "torch", "PyTorch")
+        from microgpt.interchange import pytorch
+
+        return pytorch.to_torch(self, dtype)
+
+    @classmethod
+    def from_torch(cls, module, **options):
+        """The model of a module that to_torch made, trained or not; float32 and smaller floats are widened.
+
+        TypeError for another module, ValueError where weights are missing, unknown or not finite.
+        """
+        from microgpt.interchange import needed, parameters
+
+        needed("from_torch", "torch", "PyTorch")
+        from microgpt.interchange import pytorch
+
+        config, tokenizer, rows = pytorch.rows_of(module)
+        return cls(config, tokenizer, parameters(rows, config, tokenizer), **options)
 
     @property
     def num_params(self) -> int:
@@ -104,12 +196,21 @@ class GPT:
             last = token
         return scores
 
-    def generate(self, n=1, temperature=0.5, *, seed=None, **options):
+    def generate(self, n=1, temperature=0.5, *, seed=None, engine=None, threads=None, **options):
         """n new documents, a list of strings.
 
         temperature: below 1 the likely characters become likelier, above 1 less so; 0 always takes the likeliest.
         seed: the same seed gives the same documents; None gives others each time. options: see `generate_from`.
+        engine, threads: what computes and on how many threads; None: the model's own. The engine "fast" writes many documents
+        at a time, in float32 and with random numbers of its own (see microgpt.bulk): there a seed gives other documents, the
+        same on any number of threads.
         """
+        own = self.engine.name
+        if threads is not None or engine not in (None, own):
+            other = GPT(self.config, self.tokenizer, self.params, engine or own, 1 if threads is None else threads)
+            return other.generate(n, temperature, seed=seed, **options)
+        if own == "fast":
+            return list(chain.from_iterable(bulk.portions(self, n, temperature, seed=seed, **options)))
         return self.generate_from(random.Random(seed), n, temperature, **options)
 
     def generate_from(
@@ -119,30 +220,31 @@ class GPT:
 
         top_k: choose among the k likeliest characters; top_p: among the fewest whose probabilities sum up to p. unique:
         no document twice; exclude: documents not to be written, such as those of the training. ValueError where no
-        document that is allowed was found in MOST_TRIES.
+        document that is allowed was found in sampling.MOST_TRIES tries.
         """
-        if isinstance(n, bool) or not isinstance(n, int):
-            raise TypeError(f"the number of documents must be a whole number, not {n!r}")
-        if n < 0:
-            raise ValueError(f"the number of documents must be at least 0, not {n}")
-        sampling.check_options(temperature, top_k, top_p)
-        prompt = self._context(prompt, self.config.block_size - 1)
+        prompt = self.check_request(n, temperature, prompt, top_k, top_p)
         taken, texts = set(exclude), []
         for _ in range(n):
             text = self._write(rng, prompt, (temperature, top_k, top_p), taken)
             if text is None:
-                raise ValueError(
-                    f"in {MOST_TRIES} tries there was no document that is not there already, "
-                    f"after {len(texts)} of {n}; a higher temperature gives more variety"
-                )
+                raise sampling.nothing_new(len(texts), n)
             texts.append(text)
             if unique:
                 taken.add(text)
         return texts
 
+    def check_request(self, n, temperature, prompt, top_k, top_p):
+        """The prompt's token ids; ValueError or TypeError unless so many documents can be written so."""
+        if isinstance(n, bool) or not isinstance(n, int):
+            raise TypeError(f"the number of documents must be a whole number, not {n!r}")
+        if n < 0:
+            raise ValueError(f"the number of documents must be at least 0, not {n}")
+        sampling.check_options(temperature, top_k, top_p)
+        return self._context(prompt, self.config.block_size - 1)
+
     def _write(self, rng, prompt, options, taken):
         """One document that is not in the set `taken`; None where there was none."""
-        for _ in range(MOST_TRIES if taken else 1):
+        for _ in range(sampling.MOST_TRIES if taken else 1):
             tokens = self.engine.generate(rng, self.tokenizer.bos, prompt, *options)
             text = self.tokenizer.decode(tokens)
             if text not in taken:
@@ -163,10 +265,7 @@ class GPT:
 
 def _check_size(num_params):
     needed = 4 * 8 * num_params  # parameters, gradients and Adam's two moments, doubles
-    try:
-        there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        there_is = 2**40
+    there_is = engines.machine_memory()
     if needed > there_is:
         raise MemoryError(
             f"a model of {num_params:.3g} parameters takes {needed / 2**30:.3g} GB to train, and this machine has "

@@ -82,9 +82,10 @@ class LiveLine:
         losses, num_steps = self.run.losses, self.run.training.num_steps
         rate = (len(losses) - self.before) / seconds
         rate = f"{rate / 1000:,.0f}k" if rate >= 10_000 else f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+        held_out = f" | held-out {self.run.val_losses[-1][1]:.4f}" if self.run.val_losses else ""
         return (
             f"step {len(losses):{len(str(num_steps))}d}/{num_steps} | loss {losses[-1]:.4f} | "
-            f"smoothed {smoothed(losses):.4f} | {rate} steps/s"
+            f"smoothed {smoothed(losses):.4f}{held_out} | {rate} steps/s"
         )
 
 

@@ -34,6 +34,9 @@ class Run:
     model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which
     sampling goes on with; losses: list of floats, one for each step done; held_out: Corpus of the documents held out,
     or None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
+
+    A finished run with patience has the weights of its best held-out loss; any other those of its last step, from which
+    it can go on.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class Run:
         self.model, self.corpus, self.training, self.rng = model, corpus, training, rng
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
         self.losses, self.val_losses = [], []
+        model.engine.check(corpus, training)
+        self._best_params = None  # those of `best`, a copy, where there is patience
 
     def train(self, callback=None, progress=None, pause_every=None):
         """Do the steps that are left. callback: as for the function `train`, called after every step.
@@ -100,8 +105,8 @@ class Run:
         """
         m, v = self.model.engine.moments()
         model = self.model
-        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses)
-        source = Source(self.seed, self.long, len(self.corpus), self.fingerprint())
+        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params)
+        source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name)
         checkpoint.write(
             path,
             Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
@@ -132,6 +137,8 @@ class Run:
     def _steps(self, first, end):
         try:
             self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
+        except engines.EngineError:
+            raise
         except (ArithmeticError, ValueError) as error:
             raise DivergenceError(len(self.losses) + 1, self.training, self.losses, error) from error
 
@@ -140,6 +147,11 @@ class Run:
         if not self.held_out or (done % self.evaluation.eval_every and done < self.training.num_steps):
             return None
         self.val_losses.append((done, self.evaluate()))
+        if self.evaluation.patience is not None:
+            if self.best[0] == done:
+                self._best_params = array("d", self.model.params)
+            elif self.finished:
+                self.model.params[:] = self._best_params
         return self.val_losses[-1][1]
 
     def __repr__(self):
@@ -166,7 +178,8 @@ def start(
     training=None,
     *,
     seed=None,
-    engine=engines.DEFAULT,
+    engine=None,
+    threads=1,
     evaluation=None,
     long=None,
     init=None,
@@ -181,9 +194,10 @@ def start(
         if init is not None:
             raise ValueError("a resumed run goes on with its own weights; give resume or init, not both")
         return _resume(
-            docs, resume, engine, config=config, training=training, evaluation=evaluation, seed=seed, long=long
+            docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long=long
         )
-    training, evaluation, long = training or TrainConfig(), evaluation or EvalConfig(), long or "truncate"
+    engine, evaluation, long = engine or engines.DEFAULT, evaluation or EvalConfig(), long or "truncate"
+    training = training or TrainConfig(batch_size=engines.default_batch_size(engine))
     seed = SEED if seed is None else seed
     rng = random.Random(seed)
     if init is None:
@@ -196,36 +210,39 @@ def start(
     docs, held_out = documents.arrange(docs, rng, config.block_size, evaluation.val_fraction, long)
     corpus, held_out = Corpus(docs, tokenizer), Corpus(held_out, tokenizer) if held_out else None
     if saved is None:
-        model = GPT.init(config, tokenizer, rng, engine)
+        model = GPT.init(config, tokenizer, rng, engine, threads)
     else:
-        model = GPT(config, tokenizer, array("d", saved.params), engine)
+        model = GPT(config, tokenizer, array("d", saved.params), engine, threads)
     return Run(model, corpus, training, rng, held_out, evaluation, seed, long)
 
 
 def train(
-    docs, config=None, training=None, *, seed=None, engine=engines.DEFAULT, callback=None,
+    docs, config=None, training=None, *, seed=None, engine=None, threads=1, callback=None,
     evaluation=None, long=None, init=None, resume=None,
 ):  # fmt: skip
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
 
     config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", all
-    with the same result. callback: called with a Step after each step; a true return value ends the run there.
+    with the same result (None: exact); or "fast", which computes in float32 and takes 16 documents a step where no
+    TrainConfig says otherwise. threads: how many the engine "fast" may use, 0 for all cores; the result is the same.
+    callback: called with a Step after each step; a true return value ends the run there.
 
     evaluation: EvalConfig, to hold documents out. long: what to do with documents longer than the block: "truncate"
     (the reference's), "split" or "error", see microgpt.documents. init: a GPT, or the path of a saved one, to start
-    from instead of random weights. resume: the path of a saved run, which goes on as if it had never stopped; all other
-    settings are its own, and ValueError names one that is given and differs.
+    from instead of random weights. resume: the path of a saved run, which goes on as if it had never stopped, on the
+    engine it was on unless another is given; all other settings are its own, and ValueError names one that differs.
 
     DivergenceError when a loss or a gradient grows out of range.
     """
     run = start(
-        docs, config, training, seed=seed, engine=engine, evaluation=evaluation, long=long, init=init, resume=resume
-    )
+        docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, long=long, init=init,
+        resume=resume,
+    )  # fmt: skip
     run.train(callback)
     return run
 
 
-def _resume(docs, path, engine, **given):
+def _resume(docs, path, engine, threads, **given):
     saved = checkpoint.read(path)
     what = repr(os.fsdecode(path))
     if saved.progress is None:
@@ -250,14 +267,14 @@ def _resume(docs, path, engine, **given):
         held_out = Corpus(held_out, saved.tokenizer) if held_out else None
     except ValueError as error:
         raise CheckpointError(f"the data are not those that {what} was trained on: {error}") from None
-    model = GPT(saved.config, saved.tokenizer, saved.params, engine)
+    model = GPT(saved.config, saved.tokenizer, saved.params, engine or saved.source.engine, threads)
     run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long)
     if run.fingerprint() != saved.source.fingerprint:
         raise CheckpointError(
             f"the data are not those that {what} was trained on: as many documents, but another text or another order"
         )
     progress = saved.progress
-    run.losses, run.val_losses = progress.losses.tolist(), progress.val_losses
+    run.losses, run.val_losses, run._best_params = progress.losses.tolist(), progress.val_losses, progress.best_params
     if run.losses:
         model.engine.restore(saved.training, progress.m, progress.v, len(run.losses))
     rng.setstate(progress.rng)

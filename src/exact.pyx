@@ -9,19 +9,17 @@ from random import Random
 from threading import Lock
 
 from microgpt import sampling
-from microgpt.engines import EngineError
+from microgpt.engines import EngineError, chosen_isa
 
 from libc.math cimport isfinite
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t, uint64_t
 
 
-cdef extern from "exact/model.h" nogil:
-    ctypedef struct Shape:
-        size_t n_layer, n_embd, n_head, head_dim, block_size, vocab, n_params
-        int relu2, vector_libm
-        double inverse_n_embd, inverse_root
+include "shape.pxi"
 
+
+cdef extern from "exact/model.h" nogil:
     ctypedef struct Document:
         pass
 
@@ -44,10 +42,13 @@ cdef extern from "exact/model.h" nogil:
         int (*libm_agrees)() noexcept nogil
 
 
+cdef extern from "simd/isa.h" nogil:
+    int isa_supported(const char *name)
+    const char *compiler_name()
+
+
 cdef extern from "exact/engine.h" nogil:
     const Kernels *kernels_at(int i)
-    int kernels_supported(const Kernels *k)
-    const char *compiler_name()
 
     int document_reserve(Document *d, const Shape *s, size_t positions)
     void document_free(Document *d)
@@ -95,20 +96,18 @@ cdef list supported_isas():
     cdef int i = 0
     names = []
     while kernels_at(i) != NULL:
-        if kernels_supported(kernels_at(i)):
+        if isa_supported(kernels_at(i).isa):
             names.append(kernels_at(i).isa.decode())
         i += 1
     return names
 
 
-cdef const Kernels *kernels_named(str name) except NULL:
+cdef const Kernels *chosen_kernels() except NULL:
     cdef int i = 0
-    names = supported_isas()
-    while kernels_at(i) != NULL:
-        if kernels_at(i).isa.decode() == (name or names[0]) and kernels_supported(kernels_at(i)):
-            return kernels_at(i)
+    name = chosen_isa(supported_isas())
+    while kernels_at(i).isa.decode() != name:
         i += 1
-    raise EngineError(f"MICROGPT_ISA is {name!r}; this machine and this build have {', '.join(names)}")
+    return kernels_at(i)
 
 
 cdef dict agreed = {}  # instruction set -> did the C library pass the self-test with it
@@ -127,7 +126,7 @@ cdef bint vectors_for(const Kernels *kernels, str choice) except -1:
 
 def info():
     """How the exact engine computes here: a dict of isa, isas (those there are), libm ("vector" or "plain") and compiler."""
-    cdef const Kernels *kernels = kernels_named(os.environ.get("MICROGPT_ISA", ""))
+    cdef const Kernels *kernels = chosen_kernels()
     return {
         "isa": kernels.isa.decode(),
         "isas": supported_isas(),
@@ -180,18 +179,8 @@ cdef class Network:
 
     def __cinit__(self, config, vocab_size, double[::1] params not None):
         cdef Shape *s = &self.trainer.shape
-        cdef size_t expected = config.num_params(vocab_size)  # OverflowError when beyond size_t
-        if <size_t>params.shape[0] != expected or expected == 0:
-            raise ValueError(f"this configuration has {expected} parameters, but the buffer has {params.shape[0]}")
-        if config.n_embd % config.n_head:
-            raise ValueError(f"n_embd {config.n_embd} is not divisible by n_head {config.n_head}")
-        s.n_layer, s.n_embd, s.n_head = config.n_layer, config.n_embd, config.n_head
-        s.head_dim = s.n_embd // s.n_head
-        s.block_size, s.vocab, s.n_params = config.block_size, vocab_size, expected
-        s.relu2 = config.activation == "relu2"
-        s.inverse_n_embd = config.n_embd**-1
-        s.inverse_root = (config.head_dim**0.5) ** -1
-        self.trainer.kernels = kernels_named(os.environ.get("MICROGPT_ISA", ""))
+        set_shape(s, config, vocab_size, params)
+        self.trainer.kernels = chosen_kernels()
         s.vector_libm = vectors_for(self.trainer.kernels, os.environ.get("MICROGPT_LIBM", ""))
         self.isa = self.trainer.kernels.isa.decode()
         self.libm = "vector" if s.vector_libm else "plain"

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mutants_exact import EXACT
+from mutants_fast import FAST
 from mutants_scalar import SCALAR
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +36,7 @@ class Mutant(NamedTuple):
     before: tuple = ()  # more (file, old, new), where one place is not enough
 
 
-MUTANTS = [Mutant(*row) for row in (*SCALAR, *EXACT) if row]
+MUTANTS = [Mutant(*row) for row in (*SCALAR, *EXACT, *FAST) if row]
 
 
 def copy_checkout(to):

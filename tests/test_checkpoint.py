@@ -148,6 +148,15 @@ def test_permissions_and_links(path):
     assert os.path.islink(path + ".link") and os.stat(path).st_mode & 0o777 == 0o640
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="cannot be written: it is not a regular file"):
+        train(DOCS, CONFIG, TRAINING).model.save(pipe)
+    assert pipe.is_fifo() and os.listdir(tmp_path) == ["pipe"]
+
+
 # ---- Going on --------------------------------------------------------------------------------------------------------
 
 
@@ -155,7 +164,7 @@ EVERY_OPTION = dict(batch_size=3, schedule="cosine", warmup_steps=2, clip_norm=0
 
 
 @pytest.mark.parametrize("options", [{}, EVERY_OPTION], ids=["defaults", "options"])
-@pytest.mark.parametrize("other", engines.ENGINES)
+@pytest.mark.parametrize("other", engines.EXACT)
 def test_stopped_and_resumed_equals_uninterrupted(path, engine, other, options):
     settings = dict(config=CONFIG, training=replace(TRAINING, **options), seed=7, evaluation=EvalConfig(0.2, 5))
     whole = train(DOCS, **settings)
@@ -183,6 +192,35 @@ def test_stopped_anywhere(tmp_path_factory, stops, seed, every):
         run = start(DOCS, resume=path)
     run.train()
     assert result(run) == result(train(DOCS, **options))
+
+
+@pytest.mark.parametrize("patience", [1, 2, 9])
+def test_patience_over_stops(path, patience):
+    """The best weights so far go into the file as well as the last, from which training goes on."""
+    settings = dict(config=CONFIG, training=TrainConfig(num_steps=60, schedule="constant"))
+    settings["evaluation"] = EvalConfig(0.3, 5, patience)
+    whole = train(DOCS, **settings)
+    run = start(DOCS, **settings)
+    for stop in range(3, 61, 4):
+        run.train(callback=lambda step: step.step >= stop)
+        run.save(path)
+        run = start(DOCS, resume=path)
+    run.train()
+    assert result(run) == result(whole) and run.finished
+    assert whole.best[0] < len(whole.losses) and run.evaluate() == run.best[1]  # the last weights are not the best
+
+
+def test_a_run_with_patience_needs_its_best_weights(tmp_path, path):
+    train(DOCS, CONFIG, TRAINING, evaluation=EvalConfig(0.2, 4, 9), callback=lambda step: step.step == 5).save(path)
+    header, body = header_of(read_bytes(path))
+    assert checkpoint.read(path).progress.best_params
+    info = header.pop(checkpoint.BEST)
+    begin, end = info["data_offsets"]
+    for other in header.values():
+        if "data_offsets" in other:
+            other["data_offsets"] = [at - (end - begin) * (at > begin) for at in other["data_offsets"]]
+    without = with_header(header, body[:begin] + body[end:])
+    assert "lacks the tensor 'training.best_params'" in refused(tmp_path, without)
 
 
 def test_a_run_that_drew_samples_goes_on_from_there(path):

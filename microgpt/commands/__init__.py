@@ -4,12 +4,15 @@ A command's module is imported only when that command runs, since start-up count
 """
 
 import argparse
+import os
 import sys
 import warnings
 
 COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
     "sample": "print documents that a saved model makes up",
+    "explore": "write a saved model as a web page to look into it",
+    "plot": "draw the losses of runs",
     "inspect": "look at the data before training on it",
     "run": "run your own microgpt script, compiled",
     "verify": "prove that this installation reproduces the reference",
@@ -43,6 +46,19 @@ def note(text):
 
 
 # ---- Types of options ------------------------------------------------------------------------------------------------
+
+def characters(text):
+    """UTF-8 whatever the locale says, as in everything else that microgpt reads and prints."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:  # bytes that the locale's encoding does not have
+        pass
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"must be text in UTF-8, not {text!r}") from None
+
 
 def whole(text):
     try:

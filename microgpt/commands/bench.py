@@ -8,7 +8,7 @@ from microgpt.commands import Usage, load, note, whole
 from microgpt.config import GPTConfig
 
 DESCRIPTION = (
-    "Time one training step of each engine against the pure reference, with Python's garbage collector on and off. A result "
+    "Time the training of each engine against the pure reference, with Python's garbage collector on and off. A result "
     "that differs from the reference's gets no time. Takes about a minute."
 )
 
@@ -30,10 +30,8 @@ def run(arguments):
     if arguments.data == "-":
         raise Usage("--data must be a file: every measurement reads it again in a process of its own")
     for n_embd in arguments.n_embd:
-        try:
-            GPTConfig(n_embd=n_embd)
-        except ValueError as error:
-            raise Usage(f"--n-embd: {error}") from None
+        if n_embd < 1 or n_embd % GPTConfig.n_head:
+            raise Usage(f"--n-embd must be a multiple of {GPTConfig.n_head}, the number of heads; not {n_embd}")
     load(arguments.data)  # what is wrong with it is said once, here
     machine = bench.machine()
     if not arguments.json:

@@ -20,7 +20,7 @@ def configure(parser):
     group = parser.add_argument_group("the run")
     add_preset(group)
     group.add_argument(
-        "--engine", choices=engines.ENGINES, default=engines.DEFAULT, help="what would compute (default: %(default)s)"
+        "--engine", choices=engines.ENGINES, default=engines.DEFAULT, help="what would compute, and is timed (default: %(default)s)"
     )
     add(parser.add_argument_group("the model"), MODEL)
     add(parser.add_argument_group("the training (Adam)"), TRAINING)

@@ -4,8 +4,8 @@ import argparse
 import re
 from dataclasses import replace
 
-from microgpt import sampling
-from microgpt.commands import Usage, number, whole
+from microgpt import engines, sampling
+from microgpt.commands import Failure, Usage, number, whole
 from microgpt.config import ACTIVATIONS, PRESETS, SCHEDULES, EvalConfig
 
 FLAG = argparse.BooleanOptionalAction
@@ -21,7 +21,7 @@ MODEL = [  # option, what argparse must know of it, help
 ]
 TRAINING = [
     ("--steps", dict(type=whole, metavar="N", dest="num_steps"), "training steps"),
-    ("--batch-size", dict(type=whole, metavar="N"), "documents a step, whose mean loss it reduces"),
+    ("--batch-size", dict(type=whole, metavar="N"), "documents a step, whose mean loss it reduces; 16 with --engine fast"),
     ("--learning-rate", dict(type=number, metavar="X"), "at the first step, or after the warm-up"),
     ("--schedule", dict(choices=SCHEDULES), "of the learning rate: linear and cosine fall to 0"),
     ("--warmup-steps", dict(type=whole, metavar="N"), "first steps, over which the learning rate rises"),
@@ -34,7 +34,7 @@ TRAINING = [
 EVALUATION = [
     ("--val-fraction", dict(type=number, metavar="X"), "hold this share of the documents out, to measure on"),
     ("--eval-every", dict(type=whole, metavar="N"), "steps between two measurements"),
-    ("--patience", dict(type=whole, metavar="N"), "stop after so many measurements without a new best"),
+    ("--patience", dict(type=whole, metavar="N"), "stop after so many measurements without a new best, and keep the best weights"),
 ]
 SAMPLING = [
     ("--temperature", dict(type=number, metavar="X"), "below 1 likelier characters, above 1 rarer ones; 0: greedy"),
@@ -68,6 +68,13 @@ def add_preset(group):
     )
 
 
+def add_threads(group):
+    group.add_argument(
+        "--threads", type=whole, metavar="N", default=1,
+        help="that --engine fast may use, 0 for all cores; the results do not depend on it (default: %(default)s)",
+    )  # fmt: skip
+
+
 def _show(value):
     shown = {True: "yes", False: "no", None: "none"}
     return shown[value] if value is None or isinstance(value, bool) else f"{value}"
@@ -81,12 +88,17 @@ def settings(arguments, saved=None):
     """
     preset = preset_of(arguments, saved)
     config, training, temperature = PRESETS[preset]
+    training = replace(training, batch_size=engines.default_batch_size(arguments.engine))
     evaluation = EvalConfig()
-    if saved is not None and arguments.preset is None:
-        config = saved.config
-        if arguments.resume and saved.progress:
-            training, evaluation = saved.training, saved.evaluation
     given = {name: value for name, value in vars(arguments).items() if value is not None}
+    resumed = saved is not None and arguments.resume and saved.progress
+    if resumed:  # neither is a preset's
+        training, evaluation = replace(training, batch_size=saved.training.batch_size), saved.evaluation
+    if saved is not None and arguments.preset is not None:
+        pairs = [(config, saved.config), *[(training, saved.training)] * bool(resumed)]
+        _refuse_differences(arguments, given, pairs)
+    elif saved is not None:
+        config, training = saved.config, saved.training if resumed else training
     try:
         configs = [
             replace(config, **{name: given[name] for name in vars(config) if name in given})
@@ -99,6 +111,17 @@ def settings(arguments, saved=None):
     return *configs, temperature
 
 
+def _refuse_differences(arguments, given, pairs):
+    """Failure where the preset has a setting that the saved run or model has otherwise, and no option says so."""
+    for ours, theirs in pairs:
+        for name, value in vars(theirs).items():
+            if name not in given and getattr(ours, name) != value:
+                raise Failure(
+                    f"{arguments.resume or arguments.init!r} has {OPTIONS[name]} {value}, and --preset {arguments.preset} "
+                    f"has {getattr(ours, name)}; leave --preset away, or begin a new run"
+                )
+
+
 def preset_of(arguments, saved=None):
     """The preset that is given, else the one which a Checkpoint is most like, else the current revision."""
     if arguments.preset is not None or saved is None:
@@ -108,5 +131,6 @@ def preset_of(arguments, saved=None):
 
 def in_options(error):
     """An error's text with the user's options in place of the fields; what it quotes of the user's stays as it is."""
-    text = re.sub(r"\bleave (seed|long) away", r"leave --\1 away", str(error))
+    text = re.sub(r"\bleave (seed|long) away", r"leave --\1 away", str(error)).replace("with init", "with --init")
+    text = re.sub(r"^threads\b", "--threads", text)
     return re.sub(r"""(?<!\w)'[^']*'|(?<!\w)"[^"]*"|(?<!-)\b\w+""", lambda part: OPTIONS.get(part[0], part[0]), text)

@@ -16,11 +16,12 @@ from microgpt.commands.options import (
     TRAINING,
     add,
     add_preset,
+    add_threads,
     in_options,
     preset_of,
     settings,
 )
-from microgpt.training import SEED, start
+from microgpt.training import SEED, DivergenceError, start
 
 DESCRIPTION = "Train a model on a text file, one document a line, and print documents that it makes up."
 
@@ -40,13 +41,19 @@ def run(arguments):
     docs = load(arguments.data)
     try:
         run = start(
-            docs, config, training, evaluation=evaluation, long=arguments.long, engine=arguments.engine,
+            docs, config, training, evaluation=evaluation, long=arguments.long, engine=arguments.engine, threads=arguments.threads,
             init=arguments.init, resume=arguments.resume,
             seed=SEED if arguments.seed is None and not arguments.resume else arguments.seed,
         )  # fmt: skip
     except ValueError as error:
         raise Failure(in_options(error)) from None
     _warn_if_cut(run, docs)
+    if arguments.resume and "fast" in (names := {saved.source.engine, run.model.engine.name}) and len(names) == 2:
+        print(
+            f"microgpt: this run was computed by the engine {saved.source.engine}; {run.model.engine.name} rounds "
+            "differently, so it goes on as another run would",
+            file=sys.stderr,
+        )
     print(f"num docs: {len(run.corpus)}")
     print(f"vocab size: {run.model.tokenizer.vocab_size}")
     print(f"num params: {run.model.num_params}", flush=True)
@@ -74,6 +81,8 @@ def _check_files(arguments, out):
             raise Usage(f"--checkpoint-every must be at least 1, not {arguments.checkpoint_every}")
         if not out:
             raise Usage("--checkpoint-every needs --out FILE, the file to write")
+    if arguments.log and out and os.path.realpath(arguments.log) == os.path.realpath(out):
+        raise Usage(f"--log and --out are the same file {out!r}; give each its own")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         raise Usage(
             f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {arguments.log!r}"
@@ -104,6 +113,7 @@ def _warn_if_cut(run, docs):
 def _train(run, arguments, out):
     """All the steps, with what shows and keeps them. KeyboardInterrupt where a signal stopped it."""
     every = arguments.checkpoint_every
+    kept = (arguments.resume, len(run.losses)) if arguments.resume else None  # the newest file, and its step
     log = closing(history.Log(run, arguments.log)) if arguments.log else nullcontext()
     with log as log, _stopping_signals() as stopped:
         try:
@@ -114,10 +124,14 @@ def _train(run, arguments, out):
                     if log:
                         log.update()
                     if every and len(run.losses) % every == 0 and not run.finished:
-                        _save_on_the_way(run, out)
+                        nonlocal kept
+                        kept = _save_on_the_way(run, out) or kept
                     return bool(stopped)
 
                 run.train(progress=update, pause_every=every)
+        except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
+            left = "; {!r} has the weights after step {}, which --init starts from".format(*kept) if kept else ""
+            raise Failure(f"{error}{left}") from error
         except KeyboardInterrupt:  # a second Ctrl-C, in the middle of a step
             raise KeyboardInterrupt(f"interrupted after step {len(run.losses)} of {run.training.num_steps}") from None
         finally:
@@ -127,14 +141,16 @@ def _train(run, arguments, out):
         message = f"interrupted after step {len(run.losses)} of {run.training.num_steps}"
         if out:
             run.save(out)
-            message += f"; go on with: {_command_to_go_on(arguments.argv, out)}"
+            again = ", the same text on standard input," if arguments.data == "-" else ""
+            message += f"; go on{again} with: {_command_to_go_on(arguments.argv, out)}"
         raise KeyboardInterrupt(message)
 
 
 def _save_on_the_way(run, out):
-    """A checkpoint that fails does not end the training: the next one may succeed."""
+    """(out, step); None where it failed, which does not end the training: the next one may succeed."""
     try:
         run.save(out)
+        return out, len(run.losses)
     except (OSError, checkpoint.CheckpointError) as error:
         print(f"microgpt: {error}; training goes on", file=sys.stderr)
 
@@ -168,12 +184,16 @@ def _command_to_go_on(argv, out):
     kept, arguments = [], iter(argv)
     for argument in arguments:
         name, equals, _ = argument.partition("=")
+        if argument == "--":  # from here on there are no options
+            break
         if name in ("--out", "--resume", "--init"):
             if not equals:
                 next(arguments)
         else:
             kept.append(argument)
-    return shlex.join(["microgpt", *kept, "--resume", out])
+    resume = [f"--resume={out}"] if out.startswith("-") else ["--resume", out]
+    data = [os.path.join(".", argument) if argument[:1] == "-" != argument else argument for argument in arguments]
+    return shlex.join(["microgpt", *kept, *data, *resume])
 
 
 def _print_samples(run, n, temperature, heading, line):
@@ -206,9 +226,10 @@ def configure(parser):
     group.add_argument(
         "--engine",
         choices=engines.ENGINES,
-        default=engines.DEFAULT,
-        help="what computes; the results are the same (default: %(default)s)",
+        help="what computes: fast in float32, the others with the same results to the last bit "
+        f"(default: {engines.DEFAULT}; with --resume, the saved run's)",
     )
+    add_threads(group)
     group.add_argument(
         "--long",
         choices=documents.LONG,
@@ -219,7 +240,7 @@ def configure(parser):
         "--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)"
     )
     files.add_argument(
-        "--checkpoint-every", type=whole, metavar="N", help="save every N steps too (default: at the end)"
+        "--checkpoint-every", type=whole, metavar="N", help="save every N steps too (default: only at the end, or after Ctrl-C)"
     )
     files.add_argument(
         "--resume", metavar="FILE", help="go on with a run that was saved before its end (default: a new run)"

@@ -3,16 +3,19 @@
     python   microgpt.reference: the scalar graph in plain Python
     graph    the scalar graph on compiled Values
     exact    float64 in C without a graph: the same bits, some thousand times faster
+    fast     float32 in C, many documents at a time, on threads: the same model, rounded differently
 """
 
 import importlib
 import math
+import os
 from abc import ABC, abstractmethod
 from array import array
 
 from microgpt import sampling
 
-ENGINES = ("python", "graph", "exact")
+EXACT = ("python", "graph", "exact")
+ENGINES = (*EXACT, "fast")
 DEFAULT = "exact"
 
 
@@ -41,6 +44,9 @@ class Engine(ABC):
         (ValueError, OverflowError, ZeroDivisionError) the same error is raised, and FloatingPointError where a loss is
         not finite; `losses` then has the steps before.
         """
+
+    def check(self, corpus, training):
+        """EngineError or MemoryError, before anything is done, for what `train` could not do with these."""
 
     def moments(self):
         """Adam's first and second moments, two arrays of doubles in parameter order: copies, 0 before training."""
@@ -74,9 +80,9 @@ class Engine(ABC):
         return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k, top_p)
 
 
-def is_exact(name):
-    """Whether the engine called `name` promises the reference's results to the last bit."""
-    return name in ENGINES
+def default_batch_size(name):
+    """Documents a step where nobody says how many: the reference's, or what the engine is made for."""
+    return 16 if name == "fast" else 1
 
 
 def check_finite(loss):
@@ -85,9 +91,36 @@ def check_finite(loss):
         raise FloatingPointError(f"the loss is {loss}")
 
 
-def create(name, config, vocab_size, params):
-    """The engine called `name`, working on the flat parameter buffer `params`."""
+def machine_memory():
+    """Bytes of memory this machine has; more than any has where it does not tell, as on Windows."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**60
+
+
+def chosen_isa(supported):
+    """Of the instruction sets `supported`, best first, the one that MICROGPT_ISA names, or the first."""
+    name = os.environ.get("MICROGPT_ISA") or supported[0]
+    if name not in supported:
+        raise EngineError(f"MICROGPT_ISA is {name!r}; this machine and this build have {', '.join(supported)}")
+    return name
+
+
+def create(name, config, vocab_size, params, threads=1):
+    """The engine called `name`, working on the flat parameter buffer `params`.
+
+    threads: how many the engine `fast` may use; 0 for as many as there are cores. EngineError for those that cannot.
+    """
     if name not in ENGINES:
         raise EngineError(f"there is no engine {name!r}; choose from {', '.join(ENGINES)}")
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"threads must be a whole number, not {threads!r}")
+    if threads < 0:
+        raise EngineError(f"threads must be at least 1, or 0 for all cores, not {threads}")
     module = importlib.import_module(f"microgpt.engines.{name}")
+    if name == "fast":
+        return module.ENGINE(config, vocab_size, params, threads)
+    if threads != 1:
+        raise EngineError(f"threads={threads} needs the engine 'fast'; the engine {name!r} computes on one thread")
     return module.ENGINE(config, vocab_size, params)

@@ -4,10 +4,7 @@
 
 #include "model.h"
 
-/* ---- dispatch.c: the instruction sets ---- */
-const Kernels *kernels_at(int i);           /* this build's, best first; NULL after the last */
-int kernels_supported(const Kernels *k);    /* by this processor and its operating system */
-const char *compiler_name(void);
+const Kernels *kernels_at(int i); /* this build's, best first; NULL after the last */
 
 /* ---- memory.c: everything a run allocates; each returns 0, or -1 when there is no memory (or no number for its size) ---- */
 int document_reserve(Document *d, const Shape *s, size_t positions); /* room for that many; grows, never shrinks */
@@ -16,7 +13,6 @@ int cache_reserve(Cache *c, const Shape *s, size_t positions); /* keeps what is 
 void cache_free(Cache *c);
 int adam_reserve(Adam *a, const Shape *s);
 void adam_free(Adam *a);
-double *allocate_doubles(size_t n); /* zeros; NULL when there is no memory */
 
 /* ---- train.c ---- */
 enum outcome { DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW };

@@ -3,11 +3,11 @@
 #include <immintrin.h>
 #define ISA_AVX2
 #define TARGET "avx2,fma"
-#include "target.h"
+#include "simd/target.h"
 
 #include "kernels.h"
 
 KERNELS(avx2);
 
-#include "target_end.h"
+#include "simd/target_end.h"
 #endif

@@ -3,11 +3,11 @@
 #include <immintrin.h>
 #define ISA_AVX512
 #define TARGET "avx2,fma,avx512f,avx512dq,avx512vl"
-#include "target.h"
+#include "simd/target.h"
 
 #include "kernels.h"
 
 KERNELS(avx512);
 
-#include "target_end.h"
+#include "simd/target_end.h"
 #endif

@@ -12,7 +12,7 @@
 
 #include <float.h>
 
-#include "simd.h"
+#include "simd/doubles.h"
 
 #if defined(__GNUC__)
 #define RARELY(x) __builtin_expect(!!(x), 0)

@@ -7,7 +7,7 @@
 #define MICROGPT_LINEAR_H
 
 #include "model.h"
-#include "simd.h"
+#include "simd/doubles.h"
 
 /* CALL(first, rows, vecs) for blocks that cover 0..total. The last block may go over rows done before: it writes the same. */
 #define BLOCKS(total, CALL, vecs)                                                                                              \

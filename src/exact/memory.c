@@ -1,102 +1,65 @@
-/* Everything a run allocates. Sizes are computed with overflow checks before anything is asked for. */
+/* Everything a run allocates. */
 #include "engine.h"
 
-#include <stdlib.h>
+#include "arena.h"
+
 #include <string.h>
 
-#define ALIGNMENT 64 /* a cache line, and the widest vector */
-
-double *allocate_doubles(size_t n) {
-    if (n > (PTRDIFF_MAX - 2 * ALIGNMENT) / sizeof(double))
-        return NULL;
-    /* The address malloc gave is kept just before the aligned block. */
-    char *block = calloc(1, n * sizeof(double) + 2 * ALIGNMENT);
-    if (!block)
-        return NULL;
-    char *aligned = block + ALIGNMENT + (ALIGNMENT - (uintptr_t)block % ALIGNMENT) % ALIGNMENT;
-    ((void **)aligned)[-1] = block;
-    return (double *)aligned;
-}
-
-static void free_doubles(double *p) {
-    if (p)
-        free(((void **)p)[-1]);
-}
-
-/* A block of memory given out piece by piece. Without a base it only counts. */
-typedef struct {
-    double *base;
-    size_t used;
-    int overflow;
-} Arena;
-
-static double *take(Arena *a, size_t rows, size_t columns) {
-    if (columns && rows > SIZE_MAX / columns) {
-        a->overflow = 1;
-        return NULL;
-    }
-    size_t n = rows * columns, start = a->used;
-    if (n > SIZE_MAX - 8 - start) {
-        a->overflow = 1;
-        return NULL;
-    }
-    a->used = start + (n + 7) / 8 * 8;
-    return a->base ? a->base + start : NULL;
-}
+static double *doubles(Arena *a, size_t rows, size_t columns) { return take(a, rows, columns, sizeof(double)); }
 
 static void place_layer(Layer *l, const Shape *s, Arena *a, size_t positions) {
     size_t e = s->n_embd, h = s->n_head;
-    l->x = take(a, e, positions);
-    l->me1 = take(a, 1, positions);
-    l->scale1 = take(a, 1, positions);
-    l->norm1 = take(a, e, positions);
-    l->q = take(a, e, positions);
-    l->k = take(a, e, positions);
-    l->v = take(a, e, positions);
+    l->x = doubles(a, e, positions);
+    l->me1 = doubles(a, 1, positions);
+    l->scale1 = doubles(a, 1, positions);
+    l->norm1 = doubles(a, e, positions);
+    l->q = doubles(a, e, positions);
+    l->k = doubles(a, e, positions);
+    l->v = doubles(a, e, positions);
     /* the triangle: sum of (p0 + W) * W over the tiles, at most positions * (positions + 8) / 2 */
     size_t before = a->used;
-    take(a, positions + 8, positions);
-    size_t triangle = (a->used - before) / 2;
+    doubles(a, positions + 8, positions);
+    size_t triangle = (a->used - before) / (2 * sizeof(double));
     a->used = before;
-    l->exps = take(a, h, triangle);
-    l->total = take(a, h, positions);
-    l->inverse_total = take(a, h, positions);
-    l->heads = take(a, e, positions);
-    l->mid = take(a, e, positions);
-    l->me2 = take(a, 1, positions);
-    l->scale2 = take(a, 1, positions);
-    l->norm2 = take(a, e, positions);
-    l->pre = take(a, 4 * e, positions);
-    l->act = take(a, 4 * e, positions);
+    l->exps = doubles(a, h, triangle);
+    l->total = doubles(a, h, positions);
+    l->inverse_total = doubles(a, h, positions);
+    l->heads = doubles(a, e, positions);
+    l->mid = doubles(a, e, positions);
+    l->me2 = doubles(a, 1, positions);
+    l->scale2 = doubles(a, 1, positions);
+    l->norm2 = doubles(a, e, positions);
+    l->pre = doubles(a, 4 * e, positions);
+    l->act = doubles(a, 4 * e, positions);
 }
 
 static void place(Document *d, const Shape *s, Arena *a, size_t positions) {
     size_t e = s->n_embd;
-    d->embedding = take(a, e, positions);
-    d->me0 = take(a, 1, positions);
-    d->scale0 = take(a, 1, positions);
-    d->out = take(a, e, positions);
-    d->logits = take(a, s->vocab, positions);
-    d->exps = take(a, s->vocab, positions);
-    d->total = take(a, 1, positions);
-    d->inverse_total = take(a, 1, positions);
-    d->p = take(a, 1, positions);
-    d->d_logits = take(a, s->vocab, positions);
-    d->d_x = take(a, e, positions);
-    d->d_mid = take(a, e, positions);
-    d->d_norm = take(a, e, positions);
-    d->d_heads = take(a, e, positions);
-    d->d_q = take(a, e, positions);
-    d->d_k = take(a, e, positions);
-    d->d_v = take(a, e, positions);
-    d->d_act = take(a, 4 * e, positions);
-    d->row1 = take(a, s->n_head, positions);
-    d->row2 = take(a, 1, positions);
-    d->row3 = take(a, 1, positions);
-    d->tile = take(a, 8, positions);
-    d->grad_scores = take(a, positions, positions);
-    d->weights = take(a, positions, positions);
-    d->transposed = take(a, positions, (4 * e + 7) / 8 * 8);
+    d->embedding = doubles(a, e, positions);
+    d->me0 = doubles(a, 1, positions);
+    d->scale0 = doubles(a, 1, positions);
+    d->out = doubles(a, e, positions);
+    d->logits = doubles(a, s->vocab, positions);
+    d->exps = doubles(a, s->vocab, positions);
+    d->total = doubles(a, 1, positions);
+    d->inverse_total = doubles(a, 1, positions);
+    d->p = doubles(a, 1, positions);
+    d->d_logits = doubles(a, s->vocab, positions);
+    d->d_x = doubles(a, e, positions);
+    d->d_mid = doubles(a, e, positions);
+    d->d_norm = doubles(a, e, positions);
+    d->d_heads = doubles(a, e, positions);
+    d->d_q = doubles(a, e, positions);
+    d->d_k = doubles(a, e, positions);
+    d->d_v = doubles(a, e, positions);
+    d->d_act = doubles(a, 4 * e, positions);
+    d->row1 = doubles(a, s->n_head, positions);
+    d->row2 = doubles(a, 1, positions);
+    d->row3 = doubles(a, 1, positions);
+    d->tile = doubles(a, 8, positions);
+    d->grad_scores = doubles(a, positions, positions);
+    d->weights = doubles(a, positions, positions);
+    d->transposed = doubles(a, positions, (4 * e + 7) / 8 * 8);
     for (size_t i = 0; i < s->n_layer && !a->overflow; i++)
         place_layer(&d->layers[i], s, a, positions);
 }
@@ -115,10 +78,9 @@ int document_reserve(Document *d, const Shape *s, size_t positions) {
         return -1;
     Arena arena = {NULL, 0, 0};
     place(d, s, &arena, positions);
-    double *base = arena.overflow ? NULL : allocate_doubles(arena.used);
     d->capacity = 0;
-    free_doubles(d->arena);
-    d->arena = base;
+    free_zeros(d->arena); /* before the new one: its contents are not needed */
+    char *base = d->arena = arena.overflow ? NULL : allocate_zeros(arena.used);
     if (!base)
         return -1;
     arena = (Arena){base, 0, 0};
@@ -128,7 +90,7 @@ int document_reserve(Document *d, const Shape *s, size_t positions) {
 }
 
 void document_free(Document *d) {
-    free_doubles(d->arena);
+    free_zeros(d->arena);
     free(d->layers);
     free(d->segments);
     memset(d, 0, sizeof *d);
@@ -145,13 +107,13 @@ int cache_reserve(Cache *c, const Shape *s, size_t positions) {
     Arena arena = {NULL, 0, 0};
     size_t rows = s->n_layer * s->n_embd; /* no overflow: the parameters are more */
     for (int placing = 0; placing < 2; placing++) {
-        new.keys = take(&arena, rows, capacity);
-        new.values = take(&arena, rows, capacity);
-        take(&arena, 1, 8);
-        new.scores = take(&arena, 1, capacity);
-        new.exps = take(&arena, 2, capacity);
+        new.keys = doubles(&arena, rows, capacity);
+        new.values = doubles(&arena, rows, capacity);
+        doubles(&arena, 1, 8);
+        new.scores = doubles(&arena, 1, capacity);
+        new.exps = doubles(&arena, 2, capacity);
         if (placing == 0) {
-            double *base = arena.overflow ? NULL : allocate_doubles(arena.used);
+            char *base = arena.overflow ? NULL : allocate_zeros(arena.used);
             if (!base)
                 return -1;
             arena = (Arena){base, 0, 0};
@@ -168,17 +130,17 @@ int cache_reserve(Cache *c, const Shape *s, size_t positions) {
 }
 
 void cache_free(Cache *c) {
-    free_doubles(c->keys); /* the first piece of its arena */
+    free_zeros(c->keys); /* the first piece of its arena */
     memset(c, 0, sizeof *c);
 }
 
 int adam_reserve(Adam *a, const Shape *s) {
     if (a->gradients)
         return 0;
-    if (s->n_params > SIZE_MAX / 4)
+    if (s->n_params > SIZE_MAX / 32)
         return -1;
     size_t aligned = (s->n_params + 7) / 8 * 8;
-    double *block = allocate_doubles(3 * aligned);
+    double *block = allocate_zeros(3 * aligned * sizeof(double));
     if (!block)
         return -1;
     a->gradients = block;
@@ -188,6 +150,6 @@ int adam_reserve(Adam *a, const Shape *s) {
 }
 
 void adam_free(Adam *a) {
-    free_doubles(a->gradients);
+    free_zeros(a->gradients);
     memset(a, 0, sizeof *a);
 }

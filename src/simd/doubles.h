@@ -1,30 +1,13 @@
 /* Vectors of doubles: one set of names over AVX-512, AVX2, SSE2, NEON and plain C.
  *
- * The file that includes this one may define ISA_AVX512 or ISA_AVX2 and has then switched that instruction set on. `vd` is a
- * vector of W doubles; + - * / are the compiler's own operators on it. Every operation rounds as the scalar one does, so a lane
- * holds what a scalar program would hold. `vm` is a mask: one truth value a lane.
+ * The file that includes this one, or floats.h in its place, may define ISA_AVX512 or ISA_AVX2 and has then switched that
+ * instruction set on. `vd` is a vector of W doubles; + - * / are the compiler's own operators on it. Every operation rounds as
+ * the scalar one does, so a lane holds what a scalar program would hold. `vm` is a mask: one truth value a lane.
  */
-#ifndef MICROGPT_SIMD_H
-#define MICROGPT_SIMD_H
+#ifndef MICROGPT_DOUBLES_H
+#define MICROGPT_DOUBLES_H
 
-#include <math.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF /* gcc is told by -ffp-contract=off; a fused multiply-add would round once, not twice */
-#elif defined(_MSC_VER)
-#pragma fp_contract(off)
-#endif
-
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline, unused))
-#define UNROLL _Pragma("GCC unroll 16")
-#else
-#define INLINE static inline
-#define UNROLL
-#endif
+#include "common.h"
 
 #if defined(ISA_AVX512) /* ---------------------------------------------------------------- 8 doubles, mask registers */
 

@@ -1,0 +1,91 @@
+/* From a batch's documents to groups whose tokens lie position by position. */
+#include "engine.h"
+
+#define MOST_DOCS WIDEST /* in a group: a vector's lanes, so that attention wastes none */
+
+#define FEW_DOCS 6   /* up to here, a document's positions fill the lanes better than the documents do */
+
+size_t groups_of(size_t batch_size) { return batch_size / MOST_DOCS + (batch_size % MOST_DOCS != 0); }
+
+typedef struct {
+    const uint32_t *tokens;
+    size_t n;
+} Document;
+
+/* The group's documents, longest first; equally long ones in their order. Returns how many, 0 for a bad corpus. */
+static size_t collect(Document *sorted, const Shape *s, const Documents *docs, size_t first, size_t batch_size, size_t index,
+                      size_t n_groups) {
+    size_t count = 0;
+    for (size_t j = index; j < batch_size; j += n_groups) {
+        size_t doc = (first + j % docs->n_docs) % docs->n_docs;
+        uint64_t start = docs->starts[doc], end = docs->starts[doc + 1];
+        if (start >= end || end >= docs->n_tokens)
+            return 0;
+        size_t n = (size_t)(end - start) < s->block_size ? (size_t)(end - start) : s->block_size, at = count++;
+        for (; at > 0 && sorted[at - 1].n < n; at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = (Document){docs->tokens + start, n};
+    }
+    return count;
+}
+
+/* The runs of a group: call with g NULL to learn only how large it is. */
+static Extent arrange(Group *g, const Document *sorted, size_t n_docs, int by_document) {
+    size_t n_runs = by_document ? n_docs : sorted[0].n, count = n_docs, offset = 0, pairs = 0;
+    for (size_t run = 0; run < n_runs; run++) {
+        while (!by_document && sorted[count - 1].n <= run)
+            count--;
+        size_t tokens = by_document ? sorted[run].n : count;
+        if (g) {
+            g->counts[run] = tokens;
+            g->offsets[run] = offset;
+            g->pairs[run] = pairs;
+        }
+        size_t vectors = rounded_up(tokens, WIDEST);
+        offset += tokens;
+        pairs += by_document ? vectors * (vectors + WIDEST) / 2 : (run + 1) * vectors;
+    }
+    size_t columns = rounded_up(offset, WIDEST);
+    /* A vector may begin at the last token and be stored whole. An odd number of vectors keeps the rows of a large group from
+     * falling onto the same lines of a cache. */
+    return (Extent){n_runs, columns, ((columns / WIDEST + 1) | 1) * WIDEST, pairs};
+}
+
+enum outcome group_fill(Group *g, const Shape *s, const Documents *docs, size_t first, size_t batch_size, size_t index,
+                        size_t n_groups) {
+    Document sorted[MOST_DOCS];
+    size_t n_docs = collect(sorted, s, docs, first, batch_size, index, n_groups);
+    if (n_docs == 0)
+        return BAD_CORPUS;
+    int by_document = n_docs <= FEW_DOCS;
+    Extent size = arrange(NULL, sorted, n_docs, by_document);
+    if (group_reserve(g, s, size) < 0)
+        return NO_MEMORY;
+    arrange(g, sorted, n_docs, by_document);
+    g->n_docs = n_docs;
+    g->by_document = by_document;
+    g->n_runs = size.runs;
+    g->columns = size.columns;
+    g->stride = size.stride;
+    g->n_pairs = size.pairs;
+    g->n_tokens = 0;
+    for (size_t d = 0; d < n_docs; d++) {
+        const uint32_t *tokens = sorted[d].tokens;
+        float share = (float)(1.0 / ((double)sorted[d].n * (double)batch_size));
+        for (size_t p = 0; p < sorted[d].n; p++) {
+            size_t t = by_document ? g->offsets[d] + p : g->offsets[p] + d;
+            if (tokens[p] >= s->vocab || tokens[p + 1] >= s->vocab)
+                return BAD_CORPUS;
+            g->inputs[t] = tokens[p];
+            g->targets[t] = tokens[p + 1];
+            g->positions[t] = (uint32_t)p;
+            g->shares[t] = share;
+        }
+        g->n_tokens += sorted[d].n;
+    }
+    for (size_t t = g->n_tokens; t < g->columns; t++) { /* any token will do that counts for nothing */
+        g->inputs[t] = g->targets[t] = g->positions[t] = 0;
+        g->shares[t] = 0.0f;
+    }
+    return DONE;
+}

@@ -1,0 +1,13 @@
+/* The kernels for x86-64 with AVX2 and FMA. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define ISA_AVX2
+#define TARGET "avx2,fma"
+#include "simd/target.h"
+
+#include "kernels.h"
+
+KERNELS(avx2);
+
+#include "simd/target_end.h"
+#endif

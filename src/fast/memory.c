@@ -1,0 +1,194 @@
+/* Everything a run allocates. */
+#include "engine.h"
+
+#include "arena.h"
+
+#include <string.h>
+
+static float *floats(Arena *a, size_t rows, size_t columns) { return take(a, rows, columns, sizeof(float)); }
+
+static void place_layer(Layer *l, const Shape *s, Arena *a, Extent room) {
+    size_t columns = room.columns, stride = room.stride, e = s->n_embd, padded = rounded_up(e, WIDEST);
+    l->scale1 = floats(a, 1, stride);
+    l->norm1 = floats(a, e, stride);
+    l->norm1_t = floats(a, padded, columns);
+    l->qkv = floats(a, 3 * e, stride);
+    l->weights = floats(a, s->n_head, room.pairs);
+    l->heads = floats(a, e, stride);
+    l->heads_t = floats(a, padded, columns);
+    l->scale2 = floats(a, 1, stride);
+    l->norm2 = floats(a, e, stride);
+    l->norm2_t = floats(a, padded, columns);
+    l->relu = floats(a, 4 * e, stride);
+    l->act = s->relu2 ? floats(a, 4 * e, stride) : l->relu;
+    l->act_t = floats(a, rounded_up(4 * e, WIDEST), columns);
+    l->d_qkv = floats(a, 3 * e, stride);
+    l->d_mid = floats(a, e, stride);
+    l->d_pre = floats(a, 4 * e, stride);
+    l->d_out = floats(a, e, stride);
+}
+
+static void place_group(Group *g, const Shape *s, Arena *a, Extent room) {
+    size_t runs = room.runs, columns = room.columns, stride = room.stride, e = s->n_embd;
+    size_t heads_padded = s->n_head * rounded_up(s->head_dim, WIDEST);
+    g->layers = take(a, s->n_layer, 1, sizeof(Layer));
+    g->counts = take(a, runs, 1, sizeof(size_t));
+    g->offsets = take(a, runs, 1, sizeof(size_t));
+    g->pairs = take(a, runs, 1, sizeof(size_t));
+    g->inputs = take(a, columns, 1, sizeof(uint32_t));
+    g->targets = take(a, columns, 1, sizeof(uint32_t));
+    g->positions = take(a, columns, 1, sizeof(uint32_t));
+    g->shares = floats(a, 1, columns);
+    g->losses = floats(a, 1, columns);
+    g->x = floats(a, e, stride);
+    g->mid = floats(a, e, stride);
+    g->scale0 = floats(a, 1, stride);
+    g->norm0 = floats(a, e, stride);
+    g->out_t = floats(a, rounded_up(e, WIDEST), columns);
+    g->d_logits = floats(a, s->vocab, stride);
+    g->d_norm = floats(a, e, stride);
+    g->d_heads = floats(a, e, stride);
+    g->d_scores = floats(a, s->n_head, room.pairs);
+    g->query_t = floats(a, heads_padded, columns);
+    g->d_out_t = floats(a, heads_padded, columns);
+    g->d_key_t = floats(a, heads_padded, columns);
+    g->d_value_t = floats(a, heads_padded, columns);
+    g->d_embedding_t = floats(a, rounded_up(e, WIDEST), columns);
+    for (size_t i = 0; i < s->n_layer && !a->overflow; i++) {
+        Layer counted;
+        place_layer(a->base ? &g->layers[i] : &counted, s, a, room);
+    }
+}
+
+static size_t with_room(size_t needed, size_t there_is) { /* to grow seldom */
+    return needed <= there_is ? there_is : needed + needed / 4;
+}
+
+/* 0 when there is room already; else `room` becomes what to ask for. */
+static int grow_room(Extent *room, Extent needed) {
+    if (needed.runs <= room->runs && needed.columns <= room->columns && needed.stride <= room->stride &&
+        needed.pairs <= room->pairs)
+        return 0;
+    room->runs = with_room(needed.runs, room->runs);
+    room->columns = with_room(needed.columns, room->columns);
+    room->stride = with_room(needed.stride, room->stride);
+    room->pairs = with_room(needed.pairs, room->pairs);
+    return 1;
+}
+
+int group_reserve(Group *g, const Shape *s, Extent needed) {
+    Extent room = g->room;
+    if (!grow_room(&room, needed))
+        return 0;
+    free_zeros(g->memory);
+    memset(g, 0, sizeof *g);
+    Arena arena = {NULL, 0, 0};
+    if (s->n_embd > SIZE_MAX / 32)
+        return -1;
+    place_group(g, s, &arena, room);
+    g->memory = arena.overflow ? NULL : allocate_zeros(arena.used);
+    if (!g->memory)
+        return -1;
+    arena = (Arena){g->memory, 0, 0};
+    place_group(g, s, &arena, room);
+    g->room = room;
+    return 0;
+}
+
+/* ---- The tasks: rows of matrices, some hundreds of parameters or more each, and the same whatever the threads ---- */
+
+#define TASK_ROWS 8 /* what a kernel does at a time */
+
+static size_t rows_per_task(const Shape *s, size_t n_in) {
+    size_t most = s->n_params / 32 < 512 ? 512 : s->n_params / 32;
+    return most / n_in < TASK_ROWS ? TASK_ROWS : most / n_in / TASK_ROWS * TASK_ROWS;
+}
+
+/* Without a list it only counts. */
+static size_t add_tasks(Task *tasks, size_t n, const Shape *s, enum matrix matrix, size_t layer, size_t start, size_t n_rows,
+                        size_t n_in) {
+    size_t step = rows_per_task(s, n_in);
+    for (size_t row = 0; row < n_rows; row += step, n++) {
+        size_t rows = n_rows - row < step ? n_rows - row : step;
+        if (tasks)
+            tasks[n] = (Task){matrix, layer, row, rows, n_in, start + row * n_in, rows * n_in};
+    }
+    return n;
+}
+
+static size_t list_tasks(Task *tasks, const Shape *s) {
+    size_t e = s->n_embd, n = 0;
+    for (size_t i = s->n_layer; i-- > 0;) {
+        LayerOffsets at = layer_offsets(s, i);
+        n = add_tasks(tasks, n, s, FC1, i, at.fc1, 4 * e, e);
+        n = add_tasks(tasks, n, s, FC2, i, at.fc2, e, 4 * e);
+        n = add_tasks(tasks, n, s, QKV, i, at.wq, 3 * e, e);
+        n = add_tasks(tasks, n, s, WO, i, at.wo, e, e);
+    }
+    n = add_tasks(tasks, n, s, LM_HEAD, 0, lm_head_offset(s), s->vocab, e);
+    n = add_tasks(tasks, n, s, WPE, 0, wpe_offset(s), s->block_size, e);
+    return add_tasks(tasks, n, s, WTE, 0, wte_offset(), s->vocab, e);
+}
+
+/* At least any task's parameters, up to whole vectors. */
+static size_t largest_task(const Shape *s) {
+    size_t narrow = rows_per_task(s, s->n_embd) * s->n_embd, wide = rows_per_task(s, 4 * s->n_embd) * 4 * s->n_embd;
+    return rounded_up(narrow > wide ? narrow : wide, WIDEST);
+}
+
+int trainer_reserve(Trainer *t) {
+    if (t->memory)
+        return 0;
+    size_t n = t->shape.n_params;
+    if (n > SIZE_MAX / 64)
+        return -1;
+    t->n_tasks = list_tasks(NULL, &t->shape);
+    Arena arena = {NULL, 0, 0};
+    for (int placing = 0; placing < 2; placing++) { /* first to count */
+        t->tasks = take(&arena, t->n_tasks, 1, sizeof(Task));
+        if (placing)
+            list_tasks(t->tasks, &t->shape);
+        t->squares = take(&arena, t->n_tasks, 1, sizeof(double));
+        t->overflowed = take(&arena, t->n_tasks, 1, sizeof(int));
+        t->m = floats(&arena, 1, n);
+        t->v = floats(&arena, 1, n);
+        t->gradients = floats(&arena, t->n_tasks, largest_task(&t->shape));
+        t->params = floats(&arena, 1, n);
+        if (!placing) {
+            t->memory = arena.overflow ? NULL : allocate_zeros(arena.used);
+            if (!t->memory)
+                return -1;
+            arena = (Arena){t->memory, 0, 0};
+        }
+    }
+    t->largest_task = largest_task(&t->shape);
+    return 0;
+}
+
+int trainer_reserve_batch(Trainer *t, size_t n_groups) {
+    if (n_groups <= t->n_groups)
+        return 0;
+    if (n_groups > SIZE_MAX / sizeof(Group))
+        return -1;
+    Group *longer = realloc(t->groups, n_groups * sizeof(Group));
+    if (!longer)
+        return -1;
+    memset(longer + t->n_groups, 0, (n_groups - t->n_groups) * sizeof(Group));
+    t->groups = longer;
+    t->n_groups = n_groups;
+    return 0;
+}
+
+void trainer_free_batch(Trainer *t) {
+    for (size_t i = 0; i < t->n_groups; i++)
+        free_zeros(t->groups[i].memory);
+    free(t->groups);
+    t->groups = NULL;
+    t->n_groups = 0;
+}
+
+void trainer_free(Trainer *t) {
+    trainer_free_batch(t);
+    free_zeros(t->memory);
+    memset(t, 0, sizeof *t);
+}

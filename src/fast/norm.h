@@ -1,0 +1,57 @@
+/* RMSNorm: scale a vector to root mean square 1. */
+#ifndef MICROGPT_FAST_NORM_H
+#define MICROGPT_FAST_NORM_H
+
+#include "model.h"
+#include "simd/floats.h"
+
+/* y = x * scale, scale: (1) = (mean of squares + 1e-5) ** -0.5; y and x: (n_embd), and may be the same. Where the squares
+ * overflow, y is NaN, not 0: the loss will tell. */
+static void rmsnorm_forward(const Shape *s, float *y, float *scale, const float *x, Columns to) {
+    size_t stride = to.stride;
+    const vf inverse_n = vset1((float)s->inverse_n_embd);
+    for (size_t t = to.first; t < to.end; t += W) {
+        vf even = vset1(0.0f), odd = even;
+        size_t j = 0;
+        for (; j + 2 <= s->n_embd; j += 2) {
+            vf a = vload(x + j * stride + t), b = vload(x + (j + 1) * stride + t);
+            even = vfma(a, a, even);
+            odd = vfma(b, b, odd);
+        }
+        if (j < s->n_embd) {
+            vf a = vload(x + j * stride + t);
+            even = vfma(a, a, even);
+        }
+        vf square = vfma(even + odd, inverse_n, vset1(1e-5f)), k = vsqrt(square) / square;
+        vstore(scale + t, k);
+        for (j = 0; j < s->n_embd; j++)
+            vstore(y + j * stride + t, vload(x + j * stride + t) * k);
+    }
+}
+
+/* dx = residual + scale * (dy - y * mean(y * dy)), from x * scale(x) by the product rule. residual: what reached x by the
+ * residual stream, or NULL. All (n_embd), and dx may be any of them. */
+static void rmsnorm_backward(const Shape *s, float *dx, const float *dy, const float *residual, const float *y,
+                             const float *scale, Columns to) {
+    size_t stride = to.stride;
+    const vf inverse_n = vset1((float)s->inverse_n_embd);
+    for (size_t t = to.first; t < to.end; t += W) {
+        vf even = vset1(0.0f), odd = even;
+        size_t j = 0;
+        for (; j + 2 <= s->n_embd; j += 2) {
+            even = vfma(vload(y + j * stride + t), vload(dy + j * stride + t), even);
+            odd = vfma(vload(y + (j + 1) * stride + t), vload(dy + (j + 1) * stride + t), odd);
+        }
+        if (j < s->n_embd)
+            even = vfma(vload(y + j * stride + t), vload(dy + j * stride + t), even);
+        vf k = vload(scale + t), mean = (even + odd) * inverse_n;
+        for (j = 0; j < s->n_embd; j++) {
+            size_t at = j * stride + t;
+            vf g = vfnma(vload(y + at), mean, vload(dy + at));
+            vf before = residual ? vload(residual + at) : vset1(0.0f);
+            vstore(dx + at, vfma(k, g, before));
+        }
+    }
+}
+
+#endif

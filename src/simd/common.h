@@ -1,0 +1,24 @@
+/* What vectors of doubles and of floats share. */
+#ifndef MICROGPT_SIMD_COMMON_H
+#define MICROGPT_SIMD_COMMON_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF /* gcc is told by -ffp-contract=off; a fused multiply-add would round once, not twice */
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
+
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline, unused))
+#define UNROLL _Pragma("GCC unroll 16")
+#else
+#define INLINE static inline
+#define UNROLL
+#endif
+
+#endif

@@ -1,0 +1,237 @@
+"""How far what the fast engine computes may be from the exact result: a bound beside every number, by NumPy in float64.
+
+A `Near` is a tensor of values and one of errors: the float32 program's number is at most `error` from `value`. Each function
+below takes over what its operands bring along and adds its own roundings, of which n change a number x by at most
+gamma(n) * |x|, in whatever order sums are taken and whether or not a product and a sum are rounded at once (Higham, Accuracy and
+Stability of Numerical Algorithms, 2002, chapter 3). Nothing is left out as small, so this is a bound, not an estimate; and a
+pessimistic one, because errors never cancel in it.
+
+A relu whose argument may be 0 within its error lets everything through or nothing: both are within the bound.
+"""
+
+import numpy as np
+
+U = 2.0**-24  # the largest relative error of one rounding
+TINY = 2.0**-126  # what becomes 0 is smaller
+FUNCTION = 4 * U  # relative error of vexp() and vlog()
+RANGE = 1e36  # beyond it something may have overflowed
+
+
+def gamma(n):
+    return n * U / (1 - n * U)
+
+
+class Near:
+    def __init__(self, value, error=0.0, roundings=0):
+        self.value = np.asarray(value, dtype=np.float64)
+        self.error = error + gamma(roundings) * (abs(self.value) + error) + (TINY if roundings else 0.0)
+        self.error = np.broadcast_to(self.error, self.value.shape)
+
+    def __getitem__(self, index):
+        return Near(self.value[index], self.error[index])
+
+    @property
+    def T(self):
+        return Near(self.value.T, self.error.T)
+
+    @property
+    def size(self):
+        return abs(self.value) + self.error
+
+
+def add(a, b):
+    return Near(a.value + b.value, a.error + b.error, 1)
+
+
+def subtract(a, b):
+    return Near(a.value - b.value, a.error + b.error, 1)
+
+
+def times(a, b, roundings=1):
+    return Near(a.value * b.value, abs(a.value) * b.error + a.error * b.size, roundings)
+
+
+def scaled(a, constant):
+    """a * constant, where the constant is rounded too."""
+    return Near(a.value * constant, a.error * abs(constant), 2)
+
+
+class Sum:
+    """A matrix of sums over the last axis of a and the first of b, to which more terms may come."""
+
+    def __init__(self):
+        self.value = self.error = self.size = 0.0
+        self.terms = 0
+
+    def plus(self, a, b):
+        self.value = self.value + a.value @ b.value
+        self.error = self.error + abs(a.value) @ b.error + a.error @ b.size
+        self.size = self.size + a.size @ b.size
+        self.terms += a.value.shape[-1]
+        return self
+
+    def near(self):
+        return Near(self.value, self.error + gamma(self.terms) * self.size + self.terms * TINY)
+
+
+def dot(a, b):
+    return Sum().plus(a, b).near()
+
+
+def dot_rows(a, b):
+    """(tokens, 1): the dot product of each row of a with that of b."""
+    n, size = a.value.shape[1], (a.size * b.size).sum(1)
+    error = (abs(a.value) * b.error + a.error * b.size).sum(1) + gamma(n) * size + n * TINY
+    return Near((a.value * b.value).sum(1)[:, None], error[:, None])
+
+
+def rmsnorm(x):
+    """(y, scale) of rows x: (tokens, n)"""
+    mean = scaled(dot_rows(x, x), 1 / x.value.shape[1])
+    low, high = (np.maximum(mean.value + sign * mean.error, 0) + 1e-5 for sign in (-1, 1))
+    low, high = low * (1 - gamma(2)), high * (1 + gamma(2))
+    scale = (mean.value + 1e-5) ** -0.5
+    scale = Near(scale, np.maximum(low**-0.5 - scale, scale - high**-0.5), 3)
+    return times(x, scale), scale
+
+
+def rmsnorm_backward(dy, y, scale):
+    mean = scaled(dot_rows(y, dy), 1 / y.value.shape[1])
+    return times(scale, subtract(dy, times(y, mean)))
+
+
+def softmax(x, seen):
+    """(weights, argument errors) of rows of scores x, where `seen`; elsewhere the weights are 0."""
+    largest = np.where(seen, x.value + x.error, -np.inf).max(-1, keepdims=True)
+    margin = np.where(seen, x.error + gamma(2) * (largest - x.value + 2 * x.error), 0.0)
+    shift = np.where(seen, x.value, -np.inf).max(-1, keepdims=True)
+    k = np.where(seen, np.exp(np.minimum(x.value - shift, 0.0)), 0.0)
+    value = k / k.sum(-1, keepdims=True)
+    room = margin + 2 * FUNCTION
+    bounds = []
+    for sign in (1, -1):
+        mine = k * np.exp(np.minimum(sign * room, 300.0))
+        others = k * np.exp(np.minimum(-sign * room, 300.0))
+        bounds.append(mine / (mine + (others.sum(-1, keepdims=True) - others).clip(0) + 1e-300))
+    error = np.maximum(bounds[0] - value, value - bounds[1])
+    n = seen.sum(-1, keepdims=True)
+    error = error + gamma(2 * n + 4) * (value + error) + 3 * TINY
+    return Near(value, np.where(seen, error, 0.0)), room
+
+
+class Gradients:
+    """Loss and gradients of a batch, as Nears: `loss`, and by name, `gradients`. params: name -> float32 matrix."""
+
+    def __init__(self, config, params, batch):
+        self.config, self.w = config, {name: Near(w) for name, w in params.items()}
+        self.sums = {name: Sum() for name in params}
+        self.loss = Near(0.0)
+        self.peak = 0.0  # the largest number that may come up
+        cut = [tokens[: min(len(tokens), config.block_size + 1)] for tokens in batch]
+        for tokens in cut:
+            self._document(np.array(tokens[:-1]), np.array(tokens[1:]), len(batch))
+        n_tokens = sum(len(tokens) - 1 for tokens in cut)
+        for total in self.sums.values():
+            total.terms = n_tokens
+        self.gradients = {name: total.near() for name, total in self.sums.items()}
+        self.loss = Near(self.loss.value, self.loss.error, 32)  # sums in float32 are short, see sum() in update.h
+        for near in self.gradients.values():
+            self._watch(near)
+
+    def _watch(self, *nears):
+        for near in nears:
+            self.peak = max(self.peak, float(near.size.max()))
+        return nears[0]
+
+    def _linear(self, x, name):
+        return self._watch(dot(x, self.w[name].T))
+
+    def _back(self, dy, x, name):
+        self.sums[name].plus(dy.T, x)
+        return self._watch(dot(dy, self.w[name]))
+
+    def _document(self, inputs, targets, batch_size):
+        w, n = self.w, len(inputs)
+        one_hot = np.zeros((len(w["wte"].value), n))
+        one_hot[inputs, np.arange(n)] = 1.0
+        x, scale0 = rmsnorm(add(w["wte"][inputs], w["wpe"][:n]))
+        embedded, saved = x, []
+        for i in range(self.config.n_layer):
+            x, kept = self._layer(x, f"layer{i}.")
+            saved.append(kept)
+        d_logits = self._loss(self._linear(x, "lm_head"), targets, 1 / (n * batch_size))
+        dx = self._back(d_logits, x, "lm_head")
+        for i in reversed(range(self.config.n_layer)):
+            dx = self._layer_back(dx, f"layer{i}.", *saved[i])
+        dx = self._watch(rmsnorm_backward(dx, embedded, scale0))
+        self.sums["wte"].plus(Near(one_hot), dx)
+        positions = np.zeros((self.config.block_size, n))
+        positions[np.arange(n), np.arange(n)] = 1.0
+        self.sums["wpe"].plus(Near(positions), dx)
+
+    def _loss(self, logits, targets, share):
+        rows = np.arange(len(targets))
+        target = np.arange(logits.value.shape[1]) == targets[:, None]
+        p, room = softmax(logits, np.ones(logits.value.shape, dtype=bool))
+        x, size = logits.value, logits.size.max(1)
+        shift = x.max(1)
+        total = np.exp(x - shift[:, None]).sum(1)
+        loss = np.log(total) - (x[rows, targets] - shift)
+        change = np.log((p.value * np.exp(np.minimum(room, 300.0))).sum(1)) + room[rows, targets] + gamma(p.value.shape[1])
+        change = change + 2 * FUNCTION * np.log(total) + gamma(3) * (loss + change + 2 * size)
+        self.loss = add(self.loss, Near((loss * share).sum(), (change * share).sum() + gamma(2) * (loss + change).sum() * share))
+        others = scaled(p, share)
+        others = Near(np.where(target, 0.0, others.value), np.where(target, 0.0, others.error))
+        total = dot(others, Near(np.ones((p.value.shape[1], 1))))
+        return Near(np.where(target, -total.value, others.value), np.where(target, total.error, others.error), 1)
+
+    def _layer(self, x, layer):
+        c, n, residual = self.config, len(x.value), x
+        norm1, scale1 = rmsnorm(x)
+        q, k, v = (self._linear(norm1, layer + f"attn_w{name}") for name in "qkv")
+        seen = np.tril(np.ones((n, n), dtype=bool))
+        weights, heads = [], Near(np.zeros((n, 0)))
+        for h in range(c.n_head):
+            head = slice(h * c.head_dim, (h + 1) * c.head_dim)
+            scores = self._watch(dot(q[:, head], k[:, head].T))
+            weights.append(softmax(scaled(scores, c.head_dim**-0.5), seen)[0])
+            out = dot(weights[-1], v[:, head])
+            heads = Near(np.hstack([heads.value, out.value]), np.hstack([heads.error, out.error]))
+        mid = add(self._linear(heads, layer + "attn_wo"), residual)
+        norm2, scale2 = rmsnorm(mid)
+        pre = self._linear(norm2, layer + "mlp_fc1")
+        relu = Near(np.maximum(pre.value, 0), np.where(pre.value + pre.error > 0, pre.error, 0.0))
+        act = times(relu, relu) if c.activation == "relu2" else relu
+        out = add(self._linear(act, layer + "mlp_fc2"), mid)
+        return out, (norm1, scale1, q, k, v, weights, heads, norm2, scale2, pre, relu, act)
+
+    def _layer_back(self, d_out, layer, norm1, scale1, q, k, v, weights, heads, norm2, scale2, pre, relu, act):
+        c = self.config
+        d_act = self._back(d_out, act, layer + "mlp_fc2")
+        if c.activation == "relu2":
+            d_pre = times(d_act, Near(2 * relu.value, 2 * relu.error))
+        else:
+            on = pre.value > 0
+            d_pre = Near(
+                np.where(on, d_act.value, 0.0),
+                np.where(abs(pre.value) > pre.error, np.where(on, d_act.error, 0.0), d_act.size),
+            )
+        d_norm = self._back(d_pre, norm2, layer + "mlp_fc1")
+        d_mid = add(rmsnorm_backward(d_norm, norm2, scale2), d_out)
+        d_heads = self._back(d_mid, heads, layer + "attn_wo")
+        derivatives = {name: [] for name in "qkv"}
+        for h in range(c.n_head):
+            head = slice(h * c.head_dim, (h + 1) * c.head_dim)
+            d_head, out = d_heads[:, head], heads[:, head]
+            d_weight = dot(d_head, v[:, head].T)
+            ds = times(scaled(weights[h], c.head_dim**-0.5), subtract(d_weight, dot_rows(out, d_head)))
+            ds = Near(ds.value, np.where(weights[h].size > 0, ds.error, 0.0))
+            derivatives["q"].append(dot(ds, k[:, head]))
+            derivatives["k"].append(dot(ds.T, q[:, head]))
+            derivatives["v"].append(dot(weights[h].T, d_head))
+        d_norm = Sum()
+        for name, parts in derivatives.items():
+            d = Near(np.hstack([part.value for part in parts]), np.hstack([part.error for part in parts]))
+            self.sums[layer + "attn_w" + name].plus(d.T, norm1)
+            d_norm.plus(d, self.w[layer + "attn_w" + name])
+        return add(self._watch(rmsnorm_backward(d_norm.near(), norm1, scale1)), d_mid)
