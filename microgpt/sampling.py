@@ -2,6 +2,8 @@
 
 import math
 
+MOST_TRIES = 1000  # for one document that is unlike those before
+
 
 def softmax(logits):
     """Probabilities of logits, both lists of floats; the reference's `e / total` is `e * total**-1`."""
@@ -83,3 +85,11 @@ def check_options(temperature, top_k=None, top_p=None):
             raise TypeError(f"top_p must be a number or None, not {top_p!r}")
         if not 0 < top_p <= 1:
             raise ValueError(f"top_p must be more than 0 and at most 1, not {top_p!r}")
+
+
+def nothing_new(found, n):
+    """The error where MOST_TRIES documents one after the other were not wanted, after `found` of n."""
+    return ValueError(
+        f"in {MOST_TRIES} tries there was no document that is not there already, after {found} of {n}; a higher temperature "
+        "gives more variety"
+    )

@@ -2,12 +2,13 @@
 
 import random
 
-from microgpt import engines, sampling
-from microgpt.commands import Failure, Usage, count, load, number, whole
-from microgpt.commands.options import in_options
+from microgpt import bulk, engines, sampling
+from microgpt.commands import Failure, Usage, characters, count, load, number, whole
+from microgpt.commands.options import add_threads, in_options
 from microgpt.config import PRESETS
 from microgpt.model import GPT
 
+MANY = 1000  # documents
 DESCRIPTION = "Print documents that a model makes up, one a line. MODEL is a file that microgpt train --out wrote."
 
 
@@ -15,15 +16,17 @@ def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model")
     parser.add_argument("-n", type=count, metavar="N", default=20, help="how many documents (default: %(default)s)")
     parser.add_argument(
-        "--prompt", metavar="TEXT", default="", help="what every document begins with (default: nothing)"
+        "--prompt", type=characters, metavar="TEXT", default="", help="what every document begins with (default: nothing)"
     )
     parser.add_argument(
         "--seed", type=whole, metavar="S", help="the same seed prints the same (default: another each time)"
     )
     parser.add_argument(
-        "--engine", choices=engines.ENGINES, default=engines.DEFAULT,
-        help="what computes; the results are the same (default: %(default)s)",
+        "--engine", choices=engines.ENGINES,
+        help="what computes: fast writes many at a time, with random numbers of its own, the others all print the same for a "
+        f"seed (default: {engines.DEFAULT}; fast for {MANY} documents or more without --seed)",
     )  # fmt: skip
+    add_threads(parser)
     group = parser.add_argument_group("which character comes next")
     group.add_argument(
         "--temperature", type=number, metavar="X", default=PRESETS["current"].temperature,
@@ -51,18 +54,34 @@ def run(arguments):
         sampling.check_options(arguments.temperature, arguments.top_k, arguments.top_p)
     except ValueError as error:
         raise Usage(in_options(error).replace("top_k", "--top-k").replace("top_p", "--top-p")) from None
-    model = GPT.load(arguments.model, arguments.engine)
+    if arguments.engine is None:
+        arguments.engine = "fast" if arguments.seed is None and arguments.n >= MANY else engines.DEFAULT
+    model = GPT.load(arguments.model, arguments.engine, arguments.threads)
+    try:
+        for texts in _portions(model, arguments):
+            print("".join(f"{text}\t{_scores(model, text)}\n" if arguments.scores else f"{text}\n" for text in texts), end="")
+    except (ValueError, ArithmeticError) as error:
+        raise Failure(error) from None
+
+
+def _portions(model, arguments):
+    """Lists of the documents asked for, as they are found."""
     taken = set(load(arguments.novel)) if arguments.novel is not None else set()
-    rng = random.Random(arguments.seed)
     options = dict(prompt=arguments.prompt, top_k=arguments.top_k, top_p=arguments.top_p)
-    for _ in range(arguments.n):
+    if model.engine.name == "fast":
+        yield from bulk.portions(
+            model, arguments.n, arguments.temperature, seed=arguments.seed, unique=arguments.unique, exclude=taken, **options
+        )
+        return
+    rng = random.Random(arguments.seed)
+    for number in range(arguments.n):
         try:
             [text] = model.generate_from(rng, 1, arguments.temperature, exclude=taken, **options)
-        except (ValueError, ArithmeticError) as error:
-            raise Failure(error) from None
+        except ValueError as error:
+            raise Failure(str(error).replace("after 0 of 1", f"after {number} of {arguments.n}")) from None
         if arguments.unique:
             taken.add(text)
-        print(f"{text}\t{_scores(model, text)}" if arguments.scores else text)
+        yield [text]
 
 
 def _scores(model, text):
