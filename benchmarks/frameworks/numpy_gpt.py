@@ -8,9 +8,9 @@ NEEDS = ["numpy"]
 class NumpyGPT:
     """Parameters name -> array, and Adam. dtype: "float64" or "float32"."""
 
-    def __init__(self, config, state, dtype="float64"):
-        self.config = config
-        self.params = {name: np.array(view.tolist(), dtype) for name, view in state.items()}
+    def __init__(self, model, dtype="float64"):
+        self.config = model.config
+        self.params = {name: np.array(view, dtype) for name, view in model.to_numpy().items()}
         self.m = {name: np.zeros_like(p) for name, p in self.params.items()}
         self.v = {name: np.zeros_like(p) for name, p in self.params.items()}
         self.num_steps = 0
@@ -108,8 +108,8 @@ def softmax(x):
 
 
 def variants():
-    """Name -> (make a trainer of (config, state), documents a step)."""
+    """Name -> (make a trainer of a microgpt.GPT, documents a step)."""
     return {
         "NumPy float64": (NumpyGPT, 1),
-        "NumPy float32": (lambda config, state: NumpyGPT(config, state, "float32"), 1),
+        "NumPy float32": (lambda model: NumpyGPT(model, "float32"), 1),
     }
