@@ -1,0 +1,70 @@
+"""A model's parameters in the forms others keep them in, and back: Values, JSON, NumPy, PyTorch.
+
+A module for each form. What all bring back is name -> list of rows of numbers, which is checked here before it becomes
+a model's flat buffer. The names, shapes and their order are the reference's, see GPTConfig.shapes.
+"""
+
+import importlib
+import math
+from array import array
+
+
+def needed(function, module, name):
+    """The optional module that a function needs; where it is missing, ImportError says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{function} needs {name} ({error}); install it with: pip install 'microgpt-cython[{module}]'"
+        ) from error
+
+
+def parameters(matrices, config, tokenizer):
+    """All numbers of `matrices`, name -> list of rows of floats, as one array of doubles in parameter order.
+
+    ValueError where a matrix is missing, unknown, not of its shape, or has a number that is not finite or that a double
+    cannot hold.
+    """
+    if tokenizer.bos_first != config.bos_first:
+        raise ValueError("the configuration and the tokenizer differ in bos_first; give both the same")
+    if config.n_layer > len(matrices):  # before a table of so many is made
+        raise ValueError(f"there are fewer layers than the {config.n_layer} of the configuration")
+    shapes = config.shapes(tokenizer.vocab_size)
+    for name in [*shapes, *matrices]:
+        if name not in matrices:
+            raise ValueError(f"the weights {name!r} are missing")
+        if name not in shapes:
+            raise ValueError(f"this configuration has no weights {str(name)[:60]!r}; leave them away")
+    params = array("d")
+    for name, (rows, columns) in shapes.items():
+        matrix = matrices[name]
+        if not isinstance(matrix, list) or not all(isinstance(row, list) for row in matrix):
+            raise ValueError(f"the weights {name!r} are not a list of rows")
+        if len(matrix) != rows or any(len(row) != columns for row in matrix):
+            found = " or ".join(map(str, sorted({len(row) for row in matrix}))) or 0
+            raise ValueError(
+                f"the weights {name!r} are {len(matrix)} rows of {found} numbers, but this configuration and "
+                f"vocabulary have {rows} rows of {columns}"
+            )
+        for row in matrix:
+            if not all(map(_is_double, row)):
+                wrong = next(number for number in row if not _is_double(number))
+                raise ValueError(f"the weights {name!r} have an entry that is not a finite double: {_shown(wrong)}")
+            params.extend(row)
+    return params
+
+
+def _is_double(number):
+    if type(number) is float:
+        return math.isfinite(number)
+    try:
+        return type(number) is int and float(number) == number
+    except OverflowError:
+        return False
+
+
+def _shown(number):
+    try:
+        return repr(number)[:40]
+    except ValueError:  # an int of thousands of digits
+        return "a very large int"
