@@ -20,6 +20,7 @@ except ImportError as error:
 from microgpt.checkpoint import CheckpointError
 from microgpt.config import PRESETS, EvalConfig, GPTConfig, TrainConfig
 from microgpt.data import load_docs
+from microgpt.drawing import graph
 from microgpt.model import GPT
 from microgpt.scalar import Adam, Value, attention, cross_entropy, linear, matrix, rmsnorm, softmax
 from microgpt.tokenizer import Tokenizer
