@@ -1,0 +1,239 @@
+// Attention: a small matrix of each head, and a large one of the chosen head.
+
+const SMALL_MARGIN = 2;
+
+class AttentionView {
+  constructor(page) {
+    this.page = page;
+    this.layer = this.head = 0;
+    this.cell = { row: 0, column: 0 }; // `row` looks at `column`; both are positions
+    this.drawing = new Drawing(byId("attention"), (pen, width) => this.drawMatrix(pen, width));
+    this.drawing.onPoint((x, y) => this.point(x, y));
+    this.drawing.onKey((key) => this.key(key));
+    this.makeHeads();
+  }
+
+  show(reading) {
+    this.reading = reading;
+    this.attention = [...this.page.context.attention]; // the context may already be on its way to another text
+    const last = reading.tokens.length - 1;
+    this.cell = { row: last, column: last };
+    this.cell.column = this.strongest()[0];
+    this.redraw();
+  }
+
+  /** How much the chosen head looks from position `row` at each position up to it. */
+  weights(row, layer = this.layer, head = this.head) {
+    const start = (layer * this.page.config.n_head + head) * (row + 1);
+    return this.attention[row].subarray(start, start + row + 1);
+  }
+
+  /** Positions, those that the chosen row looks at most first. */
+  strongest() {
+    const weights = this.weights(this.cell.row);
+    return Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a] || a - b);
+  }
+
+  symbol(position) {
+    return this.page.alphabet.symbol(this.reading.tokens[position]);
+  }
+
+  // ---- The heads ---------------------------------------------------------------------------------------------------
+
+  makeHeads() {
+    const { n_layer, n_head } = this.page.config;
+    const heads = byId("heads");
+    heads.hidden = n_layer * n_head === 1;
+    heads.setAttribute("role", "radiogroup");
+    heads.setAttribute("aria-label", "Head");
+    for (let layer = 0; layer < n_layer; layer++) {
+      const row = element("div", {}, ...(n_layer > 1 ? [element("span", {}, `Layer ${layer}`)] : []));
+      for (let head = 0; head < n_head; head++) row.append(this.headButton(layer, head));
+      heads.append(row);
+    }
+    arrowKeys(heads);
+    this.choose(0, 0);
+  }
+
+  headButton(layer, head) {
+    const canvas = element("canvas", { "aria-hidden": "true" });
+    const name = this.page.config.n_layer > 1 ? `layer ${layer}, head ${head}` : `head ${head}`;
+    const button = element(
+      "button",
+      { type: "button", className: "head", role: "radio", "aria-label": name },
+      canvas,
+      `head ${head}`,
+    );
+    button.drawing = new Drawing(canvas, (pen, width) => this.drawHead(pen, width, layer, head));
+    button.place = [layer, head];
+    button.addEventListener("click", () => this.choose(layer, head));
+    button.addEventListener("focus", () => this.choose(layer, head));
+    return button;
+  }
+
+  choose(layer, head) {
+    [this.layer, this.head] = [layer, head];
+    for (const button of byId("heads").querySelectorAll("button")) {
+      const chosen = button.place[0] === layer && button.place[1] === head;
+      button.setAttribute("aria-checked", chosen);
+      button.tabIndex = chosen ? 0 : -1;
+    }
+    if (!this.reading) return;
+    this.cell.column = this.strongest()[0];
+    this.drawing.redraw();
+    this.describe();
+  }
+
+  redraw() {
+    this.fit();
+    this.drawing.redraw();
+    this.describe();
+    this.paintHeads();
+  }
+
+  /** The small matrices, which may be many. */
+  async paintHeads() {
+    const { reading } = this;
+    const pace = pacer();
+    for (const button of byId("heads").querySelectorAll("button")) {
+      await pace();
+      if (reading !== this.reading) return;
+      button.drawing.paint();
+    }
+  }
+
+  drawHead(pen, width, layer, head) {
+    if (!this.reading) return;
+    const size = (width - 2 * SMALL_MARGIN) / Math.max(this.reading.tokens.length, 4);
+    this.drawCells(pen, SMALL_MARGIN, size, layer, head);
+  }
+
+  // ---- The matrix --------------------------------------------------------------------------------------------------
+
+  /** {margin, size}: where the cells begin and how wide each is, in a canvas of this width. */
+  layout(width) {
+    const margin = 30;
+    return { margin, size: Math.min(48, (width - margin - 2) / this.reading.tokens.length) };
+  }
+
+  /** As high as the cells need it. */
+  fit() {
+    const canvas = byId("attention");
+    const { margin, size } = this.layout(canvas.clientWidth);
+    canvas.style.height = `${Math.ceil(margin + size * this.reading.tokens.length + 2)}px`;
+  }
+
+  /**
+   * A head's weights as an image of one pixel a cell, which the browser enlarges. Where there are more cells than
+   * `most` in a row, several share a pixel, and the largest of them is seen. Shades are the weights' square roots, so
+   * that small ones are seen too.
+   */
+  image(layer, head, most) {
+    const count = this.reading.tokens.length;
+    const size = Math.min(count, Math.ceil(most));
+    const canvas = element("canvas", { width: size, height: size });
+    const pen = canvas.getContext("2d");
+    const image = pen.createImageData(size, size);
+    for (let row = 0; row < count; row++) {
+      const weights = this.weights(row, layer, head);
+      const start = size * Math.floor((row * size) / count);
+      for (let column = 0; column <= row; column++) {
+        const alpha = 4 * (start + Math.floor((column * size) / count)) + 3;
+        image.data[alpha] = Math.max(image.data[alpha], 255 * Math.sqrt(weights[column]));
+      }
+    }
+    pen.putImageData(image, 0, 0);
+    pen.globalCompositeOperation = "source-in"; // where there is something, in this colour
+    pen.fillStyle = colour("accent");
+    pen.fillRect(0, 0, size, size);
+    return canvas;
+  }
+
+  drawCells(pen, margin, size, layer, head) {
+    const count = this.reading.tokens.length;
+    pen.fillStyle = pen.colour("panel");
+    for (let row = 0; row < count; row++) pen.fillRect(margin, margin + row * size, (row + 1) * size, size);
+    pen.imageSmoothingEnabled = size < 1;
+    pen.drawImage(this.image(layer, head, 2 * count * size), margin, margin, count * size, count * size);
+    if (size < 9) return;
+    pen.fillStyle = pen.colour("paper"); // lines between the cells
+    for (let line = 1; line <= count; line++) {
+      pen.fillRect(margin, margin + line * size - 0.5, count * size, 1);
+      pen.fillRect(margin + line * size - 0.5, margin, 1, count * size);
+    }
+  }
+
+  drawMatrix(pen, width) {
+    if (!this.reading) return;
+    this.fit(); // to a new width
+    const { margin, size } = this.layout(width);
+    const { row, column } = this.cell;
+    const count = this.reading.tokens.length;
+    this.drawCells(pen, margin, size, this.layer, this.head);
+    const every = Math.ceil(12 / size); // where there is no room for all labels
+    const label = (position, chosen, x, y) => {
+      if (position % every && !chosen) return;
+      if (!chosen && every > 1 && Math.min(Math.abs(position - row), Math.abs(position - column)) < every) return;
+      const text = this.symbol(position);
+      pen.fillStyle = pen.colour(chosen ? "accent" : "ink");
+      pen.size(text.length > 2 ? 8 : Math.min(16, Math.max(11, size * 0.7)), chosen ? 700 : 400);
+      pen.fillText(text, x, y);
+    };
+    for (let position = 0; position < count; position++) {
+      const middle = margin + (position + 0.5) * size;
+      label(position, position === row, margin / 2, middle);
+      label(position, position === column, middle, margin / 2);
+    }
+    pen.lineWidth = 2;
+    pen.strokeStyle = pen.colour("second");
+    pen.strokeRect(margin + column * size - 0.5, margin + row * size - 0.5, size, size);
+  }
+
+  point(x, y) {
+    if (!this.reading) return;
+    const { margin, size } = this.layout(byId("attention").clientWidth);
+    const inside = (at) => Math.min(this.reading.tokens.length - 1, Math.max(0, Math.floor((at - margin) / size)));
+    this.go(inside(y), inside(x));
+  }
+
+  key(key) {
+    const { row, column } = this.cell;
+    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+    if (!(key in moves) || !this.reading) return false;
+    this.go(row + moves[key][0], column + moves[key][1]);
+    return true;
+  }
+
+  go(row, column) {
+    row = Math.min(this.reading.tokens.length - 1, Math.max(0, row));
+    column = Math.min(row, Math.max(0, column));
+    if (row === this.cell.row && column === this.cell.column) return;
+    this.cell = { row, column };
+    this.drawing.redraw();
+    this.describe();
+    speak(byId("looks").textContent);
+  }
+
+  describe() {
+    const { row, column } = this.cell;
+    const weights = this.weights(row);
+    const { alphabet } = this.page;
+    const at = (position) => glyph(this.symbol(position), alphabet.points[this.reading.tokens[position]]);
+    const most = this.strongest()
+      .slice(0, 4)
+      .flatMap((position, i) => [i ? ", " : "", at(position), ` ${percent(weights[position])}`]);
+    const where = this.page.config.n_layer > 1 ? `layer ${this.layer}, head ${this.head}` : `head ${this.head}`;
+    byId("looks").replaceChildren(
+      "At ",
+      at(row),
+      ` (position ${row}), ${where} looks at `,
+      at(column),
+      ` (position ${column}): `,
+      element("strong", {}, percent(weights[column])),
+      ". Most at ",
+      ...most,
+      ".",
+    );
+    byId("attention").setAttribute("aria-label", `Attention of ${where}; arrow keys choose a row and what it looks at`);
+  }
+}

@@ -1,0 +1,76 @@
+// Canvases: crisp on every screen, in the page's colours, drawn again when either changes.
+
+const FONT = getComputedStyle(document.documentElement).fontFamily;
+const drawings = new Set();
+const palette = new Map(); // see colour()
+
+class Drawing {
+  /** draw(pen, width, height) draws on an empty canvas, in CSS pixels, with the page's colours: pen.colour(name). */
+  constructor(canvas, draw) {
+    this.canvas = canvas;
+    this.draw = draw;
+    drawings.add(this);
+    Drawing.observer.observe(canvas);
+    this.redraw();
+  }
+
+  static observer = new ResizeObserver((entries) => {
+    for (const drawing of drawings) if (entries.some(({ target }) => target === drawing.canvas)) drawing.redraw();
+  });
+
+  /** Draw soon, and only once however often this is called before. */
+  redraw() {
+    this.frame ??= requestAnimationFrame(() => this.paint());
+  }
+
+  /** Draw now. */
+  paint() {
+    cancelAnimationFrame(this.frame);
+    this.frame = undefined;
+    const { canvas } = this;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    const ratio = window.devicePixelRatio || 1;
+    if (!width || !height) return;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    const pen = canvas.getContext("2d");
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.direction = "ltr";
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    pen.colour = colour;
+    pen.size = (size, weight = 400) => (pen.font = `${weight} ${size}px ${FONT}`);
+    this.draw(pen, width, height);
+  }
+
+  /** act(x, y), in CSS pixels, when a pointer moves over the canvas or touches it. */
+  onPoint(act) {
+    for (const type of ["pointermove", "pointerdown"]) {
+      this.canvas.addEventListener(type, (event) => act(event.offsetX, event.offsetY));
+    }
+  }
+
+  /** act(key) for a key; true where it was one that this drawing knows. */
+  onKey(act) {
+    this.canvas.addEventListener("keydown", (event) => {
+      if (!event.ctrlKey && !event.metaKey && !event.altKey && act(event.key)) event.preventDefault();
+    });
+  }
+}
+
+/** The colour that the page's custom property `--name` stands for at present. */
+function colour(name) {
+  if (!palette.has(name)) {
+    const probe = document.body.appendChild(element("span", { hidden: true }));
+    probe.style.color = `var(--${name})`;
+    palette.set(name, getComputedStyle(probe).color);
+    probe.remove();
+  }
+  return palette.get(name);
+}
+
+/** The page has other colours now. */
+function repaint() {
+  palette.clear();
+  for (const drawing of drawings) drawing.redraw();
+}

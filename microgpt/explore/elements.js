@@ -1,0 +1,63 @@
+// Parts of the page, made of text that may say anything: it goes in as text, never as HTML.
+
+const byId = (id) => document.getElementById(id);
+
+/** A new element with properties and children (elements or strings). `style`: custom properties. */
+function element(tag, { style = {}, ...properties } = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in made) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  for (const [name, value] of Object.entries(style)) made.style.setProperty(name, value);
+  made.append(...children);
+  return made;
+}
+
+/** A character as it is shown in text: its symbol in a direction of its own, with its code point as a tooltip. */
+function glyph(text, point) {
+  const kind = point === null ? " bos" : text.length > 2 && /^[0-9A-F]{4,6}$/.test(text) ? " code" : "";
+  return element("span", { className: `glyph${kind}`, title: point === null ? "BOS" : codePoint(point) }, text);
+}
+
+function percent(p) {
+  if (Number.isNaN(p)) return "–";
+  if (p > 0 && p < 0.0005) return "<0.1%";
+  return `${(100 * p).toFixed(1)}%`;
+}
+
+const grouped = (number) => number.toLocaleString("en");
+
+/** Tell people who do not see the page, once things have come to rest. */
+function speak(text) {
+  clearTimeout(speak.timer);
+  speak.timer = setTimeout(() => (byId("spoken").textContent = text), 500);
+}
+
+/** Arrow keys move the focus among the buttons of a container, which is one stop of the Tab key. */
+function arrowKeys(container) {
+  container.addEventListener("keydown", (event) => {
+    const buttons = [...container.querySelectorAll("button")];
+    const at = buttons.indexOf(event.target.closest("button"));
+    const steps = {
+      ArrowDown: at + 1,
+      ArrowRight: at + 1,
+      ArrowUp: at - 1,
+      ArrowLeft: at - 1,
+      Home: 0,
+      End: buttons.length - 1,
+    };
+    const next = buttons[steps[event.key]];
+    if (at < 0 || !(event.key in steps)) return;
+    event.preventDefault();
+    next?.focus();
+  });
+  container.addEventListener("focusin", (event) => {
+    for (const button of container.querySelectorAll("button")) button.tabIndex = button === event.target ? 0 : -1;
+  });
+}
+
+/** The tab stop of a container whose buttons have changed. */
+function tabStop(container, chosen = container.querySelector("button")) {
+  for (const button of container.querySelectorAll("button")) button.tabIndex = button === chosen ? 0 : -1;
+}

@@ -1,0 +1,167 @@
+// The page: what its parts share, and what happens when somebody types.
+
+class Page {
+  constructor(data, weights) {
+    this.data = data;
+    this.config = { ...data.config, vocab_size: data.characters.length + 1, bos: data.bos };
+    this.alphabet = new Alphabet(data.characters, data.bos);
+    this.model = new Model(this.config, weights);
+    this.context = new Context(this.model);
+    this.temperature = Number(byId("temperature").value);
+    this.run = 0;
+    this.views = [];
+  }
+
+  start() {
+    const { name, num_params } = this.data;
+    const { n_layer, n_head, vocab_size } = this.config;
+    const count = (n, noun) => `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;
+    document.title = name ? `${name} · microgpt` : "microgpt";
+    byId("name").textContent = name;
+    byId("size").textContent = [
+      count(num_params, "parameter"),
+      count(n_layer, "layer"),
+      count(n_head, "head"),
+      count(vocab_size - 1, "character"),
+    ].join(" · ");
+    showConfiguration(this);
+    this.samples = new SamplesView(this);
+    this.views = [new NextView(this), new AttentionView(this), new EmbeddingsView(this)];
+    new TrainingView(this);
+    this.listen();
+    this.heat();
+    return this.update().then(() => this.samples.write({ aloud: false }));
+  }
+
+  /** What Alphabet.read says of the text. */
+  read() {
+    return this.alphabet.read(byId("text").value, this.config.block_size);
+  }
+
+  /** Show what the model makes of the text. `reading`: that of read(), with the next token's logits and the scores. */
+  async update() {
+    const run = ++this.run;
+    const reading = this.read();
+    this.explain(reading);
+    if (!(await follow(this.context, reading.tokens, () => run === this.run))) return;
+    reading.logits = this.context.logits.at(-1);
+    // a text of block_size characters has a score for the last one too, though nothing can follow it
+    const known = reading.ids.findIndex((id) => id === undefined);
+    const scored = reading.ids.slice(0, Math.min(known < 0 ? Infinity : known, this.config.block_size));
+    reading.scores = scored.map((id, i) => probabilities(this.context.logits[i])[id]);
+    this.reading = reading;
+    for (const view of this.views) view.show(reading);
+  }
+
+  /** Say what of the text the model cannot read, and how much room there is. */
+  explain({ points, unknown, tokens }) {
+    const { block_size } = this.config;
+    const room = block_size - 1;
+    const sentences = [];
+    const read = tokens.length - 1;
+    if (unknown.length) {
+      const names = unknown.slice(0, 5).map((point) => `${isolate(symbol(point))} (${codePoint(point)})`);
+      const more = unknown.length > 5 ? ` and ${unknown.length - 5} others` : "";
+      sentences.push(`The model does not know ${names.join(", ")}${more}; it knows ${this.alphabet.list(60)}.`);
+    }
+    if (points.length > room) {
+      const why = `block_size ${block_size}, one of them for the beginning`;
+      sentences.push(
+        `The model reads at most ${grouped(room)} characters (${why}); the text has ${grouped(points.length)}.`,
+      );
+    }
+    if (sentences.length) {
+      const first = read === 1 ? "the first character" : `the first ${read} characters`;
+      sentences.push(`What you see is for ${read ? first : "an empty text"}.`);
+    }
+    byId("message").textContent = sentences.join(" ");
+    byId("message").hidden = !sentences.length;
+    byId("room").textContent = `${points.length} of ${room}`;
+  }
+
+  /** Put a text into the field. */
+  set(text) {
+    byId("text").value = text;
+    this.update();
+    if (byId("text").value === text) return;
+    byId("message").hidden = false;
+    byId("message").textContent =
+      "A text field cannot hold this text as it is; what is shown is for what the field made of it.";
+  }
+
+  append(text) {
+    this.set(byId("text").value + text);
+  }
+
+  heat() {
+    this.temperature = Number(byId("temperature").value);
+    const degree = this.temperature === 0 ? "0, always the likeliest" : this.temperature.toFixed(2);
+    byId("degree").textContent = degree;
+    byId("temperature").setAttribute("aria-valuetext", degree);
+    if (this.reading) this.views[0].showBars();
+  }
+
+  listen() {
+    const text = byId("text");
+    const writesLines = this.alphabet.ids.has(0x0a);
+    byId("shortcut").textContent = writesLines ? "Ctrl+Enter in the field" : "or Enter in the field";
+    text.addEventListener("input", (event) => event.isComposing || this.update());
+    text.addEventListener("compositionend", () => this.update());
+    text.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing || (writesLines && !event.ctrlKey)) return;
+      event.preventDefault();
+      this.samples.write();
+    });
+    byId("temperature").addEventListener("input", () => this.heat());
+    byId("controls").addEventListener("submit", (event) => event.preventDefault());
+    document.addEventListener("keydown", (event) => {
+      if (
+        event.key !== "/" ||
+        event.ctrlKey ||
+        event.metaKey ||
+        event.target === text ||
+        event.target.tagName === "CANVAS"
+      )
+        return;
+      event.preventDefault();
+      text.focus();
+    });
+  }
+}
+
+// ---- Light and dark: the system's choice, until somebody makes another ---------------------------------------------
+
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+
+function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : systemDark.matches;
+}
+
+function showTheme() {
+  byId("theme").textContent = isDark() ? "Light" : "Dark";
+  byId("theme").setAttribute("aria-label", isDark() ? "Switch to light colours" : "Switch to dark colours");
+  repaint();
+}
+
+byId("theme").addEventListener("click", () => {
+  document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+  showTheme();
+});
+systemDark.addEventListener("change", showTheme);
+showTheme();
+
+// ---- The data that Python put into the page ------------------------------------------------------------------------
+
+/** Base64 of little-endian doubles -> Float64Array. */
+function decode(base64) {
+  const binary = atob(base64);
+  const view = new DataView(new ArrayBuffer(binary.length));
+  for (let i = 0; i < binary.length; i++) view.setUint8(i, binary.charCodeAt(i));
+  const numbers = new Float64Array(binary.length / 8);
+  for (let i = 0; i < numbers.length; i++) numbers[i] = view.getFloat64(8 * i, true);
+  return numbers;
+}
+
+const page = new Page(JSON.parse(byId("data").textContent), decode(byId("weights").textContent));
+page.ready = page.start();

@@ -1,0 +1,183 @@
+// The model: what gpt() of microgpt/reference.py computes, operation for operation, in float64.
+// A vector is a Float64Array, a matrix one too, row by row.
+
+class Model {
+  /** config: GPTConfig's fields, vocab_size and bos. weights: Float64Array, all matrices in parameter order. */
+  constructor(config, weights) {
+    const { n_layer, n_embd, block_size, vocab_size } = config;
+    let start = 0;
+    const take = (rows, columns) => weights.subarray(start, (start += rows * columns));
+    this.config = config;
+    this.wte = take(vocab_size, n_embd);
+    this.wpe = take(block_size, n_embd);
+    this.lm_head = take(vocab_size, n_embd);
+    this.layers = Array.from({ length: n_layer }, () => ({
+      wq: take(n_embd, n_embd),
+      wk: take(n_embd, n_embd),
+      wv: take(n_embd, n_embd),
+      wo: take(n_embd, n_embd),
+      fc1: take(4 * n_embd, n_embd),
+      fc2: take(n_embd, 4 * n_embd),
+    }));
+  }
+}
+
+/** Matrix times vector. x: (n_in), w: (n_out, n_in) -> out: (n_out) */
+function linear(x, w, out) {
+  for (let i = 0, at = 0; i < out.length; i++) {
+    let sum = 0;
+    for (let j = 0; j < x.length; j++) sum += w[at++] * x[j];
+    out[i] = sum;
+  }
+  return out;
+}
+
+/** Scores to probabilities, in place. */
+function softmax(logits) {
+  let largest = -Infinity;
+  let total = 0;
+  for (const logit of logits) if (logit > largest) largest = logit;
+  for (let i = 0; i < logits.length; i++) total += logits[i] = Math.exp(logits[i] - largest);
+  const scale = 1 / total;
+  for (let i = 0; i < logits.length; i++) logits[i] *= scale;
+  return logits;
+}
+
+/** x scaled to root mean square 1. (n) -> out: (n) */
+function rmsnorm(x, out) {
+  let squares = 0;
+  for (const xi of x) squares += xi * xi;
+  const scale = (squares / x.length + 1e-5) ** -0.5;
+  for (let i = 0; i < x.length; i++) out[i] = x[i] * scale;
+  return out;
+}
+
+/**
+ * The tokens read so far, and what the model makes of them. It keeps each layer's keys and values, so that one more
+ * token costs one token. `logits[i]` are those of the token after position i; `attention[i]`, (n_layer, n_head, i + 1),
+ * is how much each head looks at each position from there.
+ */
+class Context {
+  constructor(model) {
+    const { n_layer, n_embd, block_size } = model.config;
+    const vector = (n = n_embd) => new Float64Array(n);
+    this.model = model;
+    this.tokens = [];
+    this.logits = [];
+    this.attention = [];
+    this.keys = Array.from({ length: n_layer }, () => vector(block_size * n_embd));
+    this.values = Array.from({ length: n_layer }, () => vector(block_size * n_embd));
+    [this.x, this.normed, this.q, this.mixed, this.added] = [vector(), vector(), vector(), vector(), vector()];
+    this.hidden = vector(4 * n_embd);
+  }
+
+  /** Forget all but the first `length` tokens. */
+  rewind(length) {
+    this.tokens.length = this.logits.length = this.attention.length = length;
+  }
+
+  /** Read one more token; returns the logits of the next, (vocab_size). At most block_size tokens. */
+  extend(token) {
+    const { model, x, normed, hidden, added } = this;
+    const { n_layer, n_embd, n_head, vocab_size, activation } = model.config;
+    const position = this.tokens.length;
+    const attention = new Float64Array(n_layer * n_head * (position + 1));
+    for (let i = 0; i < n_embd; i++) x[i] = model.wte[token * n_embd + i] + model.wpe[position * n_embd + i];
+    rmsnorm(x, x);
+    model.layers.forEach((layer, index) => {
+      const cached = [position * n_embd, (position + 1) * n_embd];
+      rmsnorm(x, normed);
+      linear(normed, layer.wq, this.q);
+      linear(normed, layer.wk, this.keys[index].subarray(...cached));
+      linear(normed, layer.wv, this.values[index].subarray(...cached));
+      this.attend(index, position, attention.subarray(index * n_head * (position + 1)));
+      linear(this.mixed, layer.wo, added);
+      for (let i = 0; i < n_embd; i++) x[i] = added[i] + x[i];
+
+      rmsnorm(x, normed);
+      linear(normed, layer.fc1, hidden);
+      for (let i = 0; i < hidden.length; i++) {
+        hidden[i] = Math.max(0, hidden[i]);
+        if (activation === "relu2") hidden[i] *= hidden[i];
+      }
+      linear(hidden, layer.fc2, added);
+      for (let i = 0; i < n_embd; i++) x[i] = added[i] + x[i];
+    });
+    const logits = linear(x, model.lm_head, new Float64Array(vocab_size));
+    this.tokens.push(token);
+    this.logits.push(logits);
+    this.attention.push(attention);
+    return logits;
+  }
+
+  /** Each head mixes the values seen so far into `mixed`, weighted by how well their keys match the query `q`. */
+  attend(layer, position, attention) {
+    const { n_embd, n_head } = this.model.config;
+    const width = n_embd / n_head;
+    const [keys, values] = [this.keys[layer], this.values[layer]];
+    for (let head = 0; head < n_head; head++) {
+      const start = head * width;
+      const weights = attention.subarray(head * (position + 1), (head + 1) * (position + 1));
+      for (let t = 0; t <= position; t++) {
+        let sum = 0;
+        for (let j = start; j < start + width; j++) sum += this.q[j] * keys[t * n_embd + j];
+        weights[t] = sum / width ** 0.5;
+      }
+      softmax(weights);
+      for (let j = start; j < start + width; j++) {
+        let sum = 0;
+        for (let t = 0; t <= position; t++) sum += weights[t] * values[t * n_embd + j];
+        this.mixed[j] = sum;
+      }
+    }
+  }
+}
+
+/** Probabilities of the next token, a new array. Temperature 0 is greedy: all goes to the (first) likeliest token. */
+function probabilities(logits, temperature = 1) {
+  if (temperature > 0) return softmax(logits.map((logit) => logit / temperature));
+  const greedy = new Float64Array(logits.length);
+  greedy[logits.indexOf(logits.reduce((a, b) => Math.max(a, b)))] = 1;
+  return greedy;
+}
+
+/** A token drawn from probabilities. */
+function draw(weights) {
+  let left = Math.random() * weights.reduce((a, b) => a + b);
+  let last = 0;
+  for (let token = 0; token < weights.length; token++) {
+    if (weights[token] === 0) continue;
+    last = token;
+    left -= weights[token];
+    if (left < 0) break;
+  }
+  return last;
+}
+
+// ---- Work in slices, so that the page never freezes ----------------------------------------------------------------
+
+const SLICE = 12; // milliseconds of work, after which the browser gets its turn
+
+/** Waits now and then: `await pace()` in a loop lets the browser breathe once SLICE milliseconds have passed. */
+function pacer() {
+  let next = performance.now() + SLICE;
+  return async () => {
+    if (performance.now() < next) return;
+    await new Promise((resume) => setTimeout(resume));
+    next = performance.now() + SLICE;
+  };
+}
+
+/** Make a Context one of exactly these tokens, keeping the beginning they share. False where no longer wanted(). */
+async function follow(context, tokens, wanted) {
+  const pace = pacer();
+  let kept = 0;
+  while (kept < context.tokens.length && context.tokens[kept] === tokens[kept]) kept++;
+  context.rewind(kept);
+  for (const token of tokens.slice(kept)) {
+    context.extend(token);
+    await pace();
+    if (!wanted()) return false;
+  }
+  return true;
+}

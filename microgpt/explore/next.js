@@ -1,0 +1,134 @@
+// The next character: what was typed, and a bar for each character that may follow.
+
+const OVERFLOW = "This model’s numbers overflow here: there are no probabilities.";
+
+class NextView {
+  /** page: see main.js; it has alphabet, config, temperature, append(text). */
+  constructor(page) {
+    this.page = page;
+    this.list = byId("bars");
+    this.rows = new Map(); // id -> its <li> and the parts that change
+    this.most = matchMedia("(max-width: 34rem)").matches ? 12 : 40;
+    this.order = "probability";
+    for (const radio of document.getElementsByName("order")) {
+      radio.addEventListener("change", () => {
+        this.order = radio.value;
+        this.showBars();
+      });
+    }
+    byId("show-more").addEventListener("click", () => {
+      this.most *= 4;
+      this.showBars();
+    });
+    arrowKeys(this.list);
+  }
+
+  /** A new reading: see main.js. */
+  show(reading) {
+    this.reading = reading;
+    this.showTokens();
+    this.showBars();
+  }
+
+  showTokens() {
+    const { points, ids, scores, tokens } = this.reading;
+    const { alphabet } = this.page;
+    const beginning = element("span", { className: "token" }, glyph("⊢", null), element("small", {}, "BOS"));
+    byId("read").replaceChildren(
+      beginning,
+      ...points.map((point, i) => {
+        const known = i < scores.length;
+        const shown = glyph(known ? alphabet.symbol(ids[i]) : symbol(point), point);
+        const token = element("span", { className: "token" }, shown);
+        if (known) {
+          token.style.setProperty("--p", scores[i]);
+          token.append(element("small", {}, percent(scores[i])));
+          token.title = `${codePoint(point)}: the model gave it ${percent(scores[i])}`;
+        }
+        if (i >= tokens.length - 1 && !known) {
+          token.classList.add("unread");
+          token.title = `${codePoint(point)}: not read`;
+        }
+        return token;
+      }),
+    );
+  }
+
+  showBars() {
+    const { alphabet, temperature } = this.page;
+    const { logits } = this.reading;
+    const own = probabilities(logits);
+    const tempered = probabilities(logits, temperature);
+    const ranked = Array.from(own.keys()).sort((a, b) => tempered[b] - tempered[a] || own[b] - own[a] || a - b);
+    const shown = ranked.slice(0, this.most);
+    if (this.order === "id") shown.sort((a, b) => a - b);
+    const rows = shown.map((id) => this.row(id));
+    rows.forEach(({ fill, tick, number, button }, i) => {
+      const id = shown[i];
+      fill.style.transform = `scaleX(${tempered[id] || 0})`;
+      tick.style.left = `${100 * own[id]}%`;
+      tick.hidden = own[id] < 0.001;
+      number.textContent = percent(tempered[id]);
+      number.classList.toggle("faint", tempered[id] < 0.0005);
+      button.setAttribute(
+        "aria-label",
+        `${alphabet.name(id, true)}: ${percent(tempered[id])}, at temperature 1 ${percent(own[id])}`,
+      );
+    });
+    this.place(rows.map(({ item }) => item));
+    this.showRest(ranked, tempered);
+    this.summarise(ranked, tempered);
+  }
+
+  /** The list items in this order, moving only where something changed: the focused one keeps the focus. */
+  place(items) {
+    const focused = this.list.contains(document.activeElement) ? document.activeElement : null;
+    if (items.length !== this.list.children.length || items.some((item, i) => this.list.children[i] !== item)) {
+      this.list.replaceChildren(...items);
+    }
+    const stop = focused?.isConnected ? focused : this.list.querySelector("button");
+    tabStop(this.list, stop);
+    if (focused) stop.focus();
+  }
+
+  row(id) {
+    if (!this.rows.has(id)) this.rows.set(id, this.newRow(id));
+    return this.rows.get(id);
+  }
+
+  newRow(id) {
+    const { alphabet } = this.page;
+    const isEnd = id === alphabet.bos;
+    const [fill, tick, number] = [element("i"), element("b"), element("span", { className: "percent" })];
+    const label = isEnd
+      ? element("span", { className: "glyph bos", title: "the text ends" }, "end")
+      : glyph(alphabet.symbol(id), alphabet.points[id]);
+    const track = element("span", { className: "track" }, fill, tick);
+    const button = element("button", { type: "button", className: "bar" }, label, track, number);
+    if (!isEnd) button.addEventListener("click", () => this.page.append(alphabet.text(id)));
+    return { item: element("li", {}, button), button, fill, tick, number };
+  }
+
+  showRest(ranked, tempered) {
+    const hidden = ranked.slice(this.most);
+    const sum = hidden.reduce((total, id) => total + tempered[id], 0);
+    byId("more").hidden = !hidden.length;
+    byId("rest").textContent = `and ${grouped(hidden.length)} more, together ${percent(sum)}`;
+  }
+
+  summarise(ranked, tempered) {
+    const { alphabet } = this.page;
+    const entropy = tempered.reduce((sum, p) => (p === 0 ? sum : sum - p * Math.log(p)), 0);
+    const parts = ranked
+      .slice(0, 3)
+      .flatMap((id, i) => [
+        i ? ", " : "Likeliest: ",
+        glyph(alphabet.name(id, true), alphabet.points[id]),
+        ` ${percent(tempered[id])}`,
+      ]);
+    const finite = Number.isFinite(entropy);
+    const last = finite ? `It hesitates between about ${Math.exp(entropy).toFixed(1)} characters.` : OVERFLOW;
+    byId("likeliest").replaceChildren(...parts, ". ", last);
+    speak(`${byId("message").textContent} ${byId("likeliest").textContent}`);
+  }
+}

@@ -1,0 +1,72 @@
+// Principal components: the directions in which rows of a matrix differ most.
+
+/**
+ * {points: [[x, y], ...] for each row, shares: [of the whole variance in x, in y]}. rows: (count, width).
+ * Each direction's largest entry is positive, so that the same matrix gives the same picture.
+ */
+function principalComponents(rows, count, width) {
+  const centred = centre(rows, count, width);
+  const covariance = new Float64Array(width * width);
+  for (let r = 0; r < count; r++) {
+    for (let i = 0; i < width; i++) {
+      const value = centred[r * width + i];
+      for (let j = 0; j < width; j++) covariance[i * width + j] += value * centred[r * width + j];
+    }
+  }
+  let total = 0;
+  for (let i = 0; i < width; i++) total += covariance[i * width + i];
+  const points = Array.from({ length: count }, () => []);
+  const shares = [];
+  for (let component = 0; component < 2; component++) {
+    const { direction, variance } = dominant(covariance, width);
+    for (let i = 0; i < width; i++) {
+      for (let j = 0; j < width; j++) covariance[i * width + j] -= variance * direction[i] * direction[j];
+    }
+    points.forEach((point, r) => point.push(dot(centred.subarray(r * width, (r + 1) * width), direction)));
+    shares.push(total > 0 ? variance / total : 0);
+  }
+  return { points, shares };
+}
+
+/** The rows without their mean. */
+function centre(rows, count, width) {
+  const mean = new Float64Array(width);
+  rows.forEach((value, i) => (mean[i % width] += value / count));
+  return rows.map((value, i) => value - mean[i % width]);
+}
+
+/** The eigenvector of the largest eigenvalue of a symmetric matrix without negative ones, by power iteration. */
+function dominant(matrix, width) {
+  let direction = Float64Array.from({ length: width }, (_, i) => 1 + 0.1 * Math.sin(i)); // along no axis
+  let variance = 0;
+  for (let i = 0, change = 1; i < 2000 && change > 1e-26; i++) {
+    const next = linear(direction, matrix, new Float64Array(width));
+    variance = Math.sqrt(dot(next, next));
+    if (variance < 1e-150) return { direction: new Float64Array(width), variance: 0 };
+    change = 0;
+    for (let j = 0; j < width; j++) {
+      next[j] /= variance;
+      change += (next[j] - direction[j]) ** 2;
+    }
+    direction = next;
+  }
+  const largest = direction.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0);
+  return { direction: largest < 0 ? direction.map((d) => -d) : direction, variance };
+}
+
+function dot(a, b) {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+/** The `most` rows nearest to row `from`, as [row, distance], nearest first; Euclidean, in all dimensions. */
+function nearest(rows, count, width, from, most) {
+  const distances = [];
+  for (let r = 0; r < count; r++) {
+    let squares = 0;
+    for (let j = 0; j < width; j++) squares += (rows[r * width + j] - rows[from * width + j]) ** 2;
+    if (r !== from) distances.push([r, Math.sqrt(squares)]);
+  }
+  return distances.sort((a, b) => a[1] - b[1]).slice(0, most);
+}

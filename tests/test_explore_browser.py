@@ -1,0 +1,523 @@
+"""The page of `microgpt explore` in a headless Chromium: its numbers are Python's, and it can be used by everybody.
+
+The page's JavaScript is one script, so what it declares (page, Context, probabilities, ...) can be called from here.
+"""
+
+import json
+import random
+import time
+
+import pytest
+
+import browser
+import microgpt
+from microgpt import GPT, EvalConfig, GPTConfig, Tokenizer, TrainConfig, explore, sampling
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install -e '.[browser]'")
+if None in browser.programs():
+    pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver", allow_module_level=True)
+Keys, ActionChains = webdriver.Keys, webdriver.ActionChains
+
+DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
+HOSTILE = [
+    "<script>alert(1)</script>", "</script>", "<img src=x onerror=alert(1)>", "a&b\"'`", "\u2028\u2029\x00", "&lt;\\",
+]  # fmt: skip
+ALPHABETS = [
+    "abcdefghijklmnopqrstuvwxyz", "김민준서연", "ज़ोयाआरव", "محمد", "😀👍🏽🦄𝒳", "aé😀\ue000\U0010ffff", " \t\n-", "x",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.chromium() as driver:
+        yield driver
+
+
+@pytest.fixture
+def show(chromium, tmp_path):
+    """show(model, width=..., dark=..., **page) opens a model's page; at the end the browser must have no objections."""
+
+    def show(model, *, width=1280, dark=False, **options):
+        explore.write(tmp_path / "page.html", model, **options)
+        browser.show(chromium, tmp_path / "page.html", width, dark=dark)
+        return chromium
+
+    chromium.get_log("browser"), chromium.get_log("performance")
+    yield show
+    assert chromium.get_log("browser") == []
+    requests = [request for request in map(sent, chromium.get_log("performance")) if request]
+    assert requests and all(url.startswith("file:///") for url in requests), requests
+
+
+def sent(entry):
+    """The address that a page on the disk asked for; None where an entry of the log is about something else."""
+    message = json.loads(entry["message"])["message"]
+    if message["method"] != "Network.requestWillBeSent" or not message["params"]["documentURL"].startswith("file:"):
+        return None
+    return message["params"]["request"]["url"]
+
+
+@pytest.fixture(scope="module")
+def run():
+    config, training = GPTConfig(n_embd=8, n_layer=2), TrainConfig(num_steps=300)
+    return microgpt.train(DOCS, config, training, evaluation=EvalConfig(0.2, 50))
+
+
+def text_of(driver, name):
+    return driver.find_element("id", name).get_property("innerText")
+
+
+def bars(driver):
+    """[(label, percent), ...] as they are seen."""
+    rows = driver.find_elements("css selector", "#bars .bar")
+    return [tuple(row.get_property("innerText").split()) for row in rows]
+
+
+def type_in(driver, text):
+    """Put a text into the field (send_keys knows no emoji), and wait for what the page makes of it."""
+    browser.wait(driver, "page.set(arguments[0]); await page.update()", text)
+
+
+def percent(p):
+    return "<0.1%" if 0 < p < 0.0005 else f"{100 * p:.1f}%"
+
+
+# ---- The numbers -----------------------------------------------------------------------------------------------------
+
+
+def random_model(rng, alphabet, spread=0.3):
+    n_head = rng.choice([1, 2, 3, 4])
+    config = GPTConfig(
+        n_layer=rng.randint(1, 4), n_embd=n_head * rng.randint(1, 7), n_head=n_head, block_size=rng.randint(1, 24),
+        activation=rng.choice(["relu", "relu2"]), bos_first=rng.random() < 0.5, init_std=rng.uniform(0.05, spread),
+    )  # fmt: skip
+    return GPT.init(config, Tokenizer.from_docs([alphabet], config.bos_first), rng)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_logits_are_python_s(show, seed):
+    rng = random.Random(seed)
+    alphabet = ALPHABETS[seed % len(ALPHABETS)]
+    model = random_model(rng, alphabet)
+    driver = show(model)
+    for _ in range(12):  # one after the other on the same page, which keeps what two texts share
+        text = "".join(rng.choices(alphabet, k=rng.randrange(model.config.block_size)))
+        type_in(driver, text)
+        found = driver.execute_script("return page.context.logits.map((logits) => [...logits])")
+        expected = model.logits(text)
+        assert len(found) == len(expected) == len(text) + 1
+        for ours, pythons in zip(found, expected):
+            assert ours == pytest.approx(pythons, abs=1e-9, rel=0)
+        shares = driver.execute_script("return page.reading.scores")
+        assert shares == pytest.approx(model.scores(text)[: len(text)], abs=1e-9)
+
+
+def test_logits_of_a_trained_model(show, run):
+    driver = show(run.model)
+    for text in ["", *DOCS, "e", "ol", "vvvvvv", "aaaaaaaaaaaaaaa"]:
+        type_in(driver, text)
+        found = driver.execute_script("return page.context.logits.map((logits) => [...logits])")
+        assert sum(found, []) == pytest.approx(sum(run.model.logits(text), []), abs=1e-9, rel=0)
+
+
+def test_probabilities_are_python_s(show, run):
+    driver = show(run.model)
+    rng = random.Random(1)
+    for temperature in (0, 0.05, 0.5, 1, 2):
+        for n in (1, 2, 27):
+            logits = [rng.choice([-3.5, 0.0, rng.gauss(0, 3)]) for _ in range(n)]
+            code = "return [...probabilities(Float64Array.from(arguments[0]), arguments[1])]"
+            found = driver.execute_script(code, logits, temperature)
+            assert found == pytest.approx(sampling.probabilities(logits, temperature), abs=1e-12)
+
+
+def test_tokens_are_drawn_as_often_as_is_probable(show, run):
+    driver = show(run.model)
+    weights = [0.0, 0.25, 0.0, 0.5, 0.25, 0.0]
+    counts = driver.execute_script(
+        """
+        const [weights, counts] = [Float64Array.from(arguments[0]), arguments[0].map(() => 0)];
+        for (let i = 0; i < 1000; i++) {
+          Math.random = () => (i + 0.5) / 1000; // every part of its range as often
+          counts[draw(weights)]++;
+        }
+        return counts;
+        """,
+        weights,
+    )
+    assert counts == pytest.approx([1000 * weight for weight in weights], abs=1)
+    # a random number is less than 1, but where the weights' sum is rounded it can be as if it were 1
+    for least_or_largest, token in ("0", 1), ("1", 4):
+        code = f"Math.random = () => {least_or_largest}; return draw(Float64Array.from(arguments[0]))"
+        assert driver.execute_script(code, weights) == token
+
+
+def test_samples_and_their_scores(show, run):
+    driver = show(run.model)
+    for text, temperature in ("", 1), ("ol", 0.7), ("a" * 15, 1.5):
+        tokens = [run.model.tokenizer.bos, *run.model.tokenizer.encode(text)]
+        samples = browser.wait(
+            driver,
+            """
+            const samples = [];
+            const [tokens, temperature] = arguments;
+            for (let i = 0; i < 40; i++) samples.push(await page.samples.sample(tokens, temperature, () => true));
+            return samples;
+            """,
+            tokens, temperature,
+        )  # fmt: skip
+        assert text or len({tuple(sample["ids"]) for sample in samples}) > 1
+        for sample in samples:
+            written = run.model.tokenizer.decode(sample["ids"])
+            assert written.startswith(text) and len(written) <= 16
+            assert sample["ended"] or len(written) == 16
+            assert sample["scores"] == pytest.approx(run.model.scores(written), abs=1e-9)
+    greedy = browser.wait(driver, "return page.samples.sample([page.config.bos], 0, () => true)")
+    assert run.model.tokenizer.decode(greedy["ids"]) == run.model.generate(1, temperature=0)[0]
+
+
+def test_attention_sums_up_and_agrees_with_a_model_of_one_head(show):
+    """With keys of zero all positions are looked at alike."""
+    model = GPT.init(GPTConfig(n_layer=2, n_embd=8, n_head=2), Tokenizer("abc"), random.Random(0))
+    keys = model.state_dict()["layer1.attn_wk"]
+    for i in range(8):
+        for j in range(8):
+            keys[i, j] = 0.0
+    driver = show(model)
+    type_in(driver, "abca")
+    for position, weights in enumerate(driver.execute_script("return page.context.attention.map((a) => [...a])")):
+        parts = [weights[i * (position + 1) :][: position + 1] for i in range(4)]
+        assert [sum(part) for part in parts] == pytest.approx([1] * 4)
+        assert parts[2] == parts[3] == pytest.approx([1 / (position + 1)] * (position + 1))
+        assert position == 0 or parts[0] != pytest.approx(parts[2])
+
+
+def test_principal_components(show, run):
+    numpy = pytest.importorskip("numpy")
+    rows = numpy.array(run.model.state_dict()["wte"].tolist())
+    centred = rows - rows.mean(0)
+    values, vectors = numpy.linalg.eigh(centred.T @ centred)
+    vectors = vectors[:, [-1, -2]]
+    vectors *= numpy.sign(vectors[numpy.abs(vectors).argmax(0), [0, 1]])
+    driver = show(run.model)
+    found = driver.execute_script(
+        "return principalComponents(page.model.wte, page.config.vocab_size, page.config.n_embd)"
+    )
+    assert numpy.allclose(found["points"], centred @ vectors, atol=1e-6)
+    assert numpy.allclose(found["shares"], values[[-1, -2]] / values.sum(), atol=1e-9)
+    near = driver.execute_script("return nearest(page.model.wte, page.config.vocab_size, page.config.n_embd, 3, 4)")
+    distances = numpy.linalg.norm(rows - rows[3], axis=1)
+    assert [row for row, _ in near] == list(distances.argsort()[1:5])
+    assert [distance for _, distance in near] == pytest.approx(sorted(distances)[1:5])
+
+
+# ---- What is seen ----------------------------------------------------------------------------------------------------
+
+
+def test_typing_changes_the_bars(show, run):
+    driver = show(run.model)
+    seen = []
+    for text in "", "o", "ol":
+        driver.find_element("id", "text").send_keys(text[-1:])
+        logits = run.model.logits(text)[-1]
+        names = [*run.model.tokenizer.chars, "end"]
+        expected = sorted(zip(names, sampling.probabilities(logits, 0.5)), key=lambda pair: -pair[1])
+        assert bars(driver) == [(name, percent(p)) for name, p in expected]
+        seen.append(bars(driver))
+        assert text_of(driver, "likeliest").startswith(f"Likeliest: {expected[0][0]} {percent(expected[0][1])}, ")
+    assert seen[0] != seen[1] != seen[2]
+    driver.find_element("css selector", "input[name=order][value=id]").send_keys(Keys.SPACE)
+    assert [name for name, _ in bars(driver)] == names
+    driver.find_element("id", "text").send_keys(Keys.BACKSPACE)
+    assert sorted(bars(driver)) == sorted(seen[1])
+    tokens = [token.text.split() for token in driver.find_elements("css selector", "#read .token")]
+    assert tokens == [["⊢", "BOS"], ["o", percent(run.model.scores("o")[0])]]
+
+
+def test_what_the_model_cannot_read_is_said(show, run):
+    driver = show(run.model)
+    type_in(driver, "olXé€v")
+    message = text_of(driver, "message").translate({0x2068: None, 0x2069: None})
+    assert "does not know X (U+0058), é (U+00E9), € (U+20AC); it knows a b e" in message
+    assert message.endswith("What you see is for the first 2 characters.")
+    after_ol = bars(driver)
+    assert len(driver.find_elements("css selector", "#read .unread")) == 4
+    type_in(driver, "ol")
+    assert text_of(driver, "message") == "" and bars(driver) == after_ol
+    type_in(driver, "a" * 18)
+    message = text_of(driver, "message")
+    assert "reads at most 15 characters (block_size 16, one of them for the beginning); the text has 18." in message
+    assert message.endswith("What you see is for the first 15 characters.")
+    assert len(driver.find_elements("css selector", "#read .unread")) == 2  # the 16th still has a probability
+    type_in(driver, "Z")
+    assert text_of(driver, "message").endswith("What you see is for an empty text.")
+
+
+def test_only_the_keyboard(show, run):
+    driver = show(run.model, losses=run.losses, val_losses=run.val_losses)
+
+    def press(*keys):
+        ActionChains(driver).send_keys(*keys).perform()
+
+    def focused():
+        return driver.switch_to.active_element
+
+    driver.find_element("tag name", "body").send_keys(Keys.TAB)
+    assert focused().get_attribute("id") == "theme"
+    press("/")
+    assert focused().get_attribute("id") == "text"
+    press("ol")
+    press(Keys.TAB)
+    assert focused().get_attribute("id") == "temperature"
+    press(Keys.HOME)
+    assert text_of(driver, "degree") == "0, always the likeliest"
+    assert [share for _, share in bars(driver)] == ["100.0%"] + ["0.0%"] * (len(bars(driver)) - 1)
+    press(Keys.END)
+    assert text_of(driver, "degree") == "2.00"
+    press(Keys.TAB, Keys.ARROW_RIGHT)  # the order
+    assert driver.execute_script("return page.views[0].order") == "id"
+    for part in "bars", "samples", "heads":  # each is one stop of the Tab key
+        stops = driver.find_elements("css selector", f"#{part} button[tabindex='0'], #{part} button:not([tabindex])")
+        assert len(stops) == 1, part
+    press(Keys.TAB)
+    assert focused().get_attribute("class") == "bar"
+    assert focused().get_attribute("aria-label").startswith("a: ")
+    press(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ENTER)
+    assert driver.find_element("id", "text").get_property("value") == "ole"
+    assert focused().get_attribute("aria-label").startswith("e: ")  # still there, to go on
+    press(Keys.TAB)
+    assert focused().get_attribute("id") == "write"
+    driver.execute_script("byId('samples').replaceChildren()")
+    press(Keys.ENTER)
+    wait_for(lambda: len(driver.find_elements("css selector", "#samples li")) == 10)
+    press(Keys.TAB, Keys.ARROW_DOWN)
+    label = focused().get_attribute("aria-label")
+    assert label.startswith("ole") and "%" in label
+    press(Keys.ENTER)
+    assert driver.find_element("id", "text").get_property("value") == label.split(":")[0]
+
+    press(Keys.TAB, Keys.ARROW_RIGHT)  # the heads
+    assert focused().get_attribute("aria-label") == "layer 0, head 1"
+    assert focused().get_attribute("aria-checked") == "true"
+    press(Keys.TAB)
+    assert focused().get_attribute("id") == "attention"
+    for keys, name, changes in [
+        ([Keys.ARROW_UP], "looks", True), ([Keys.ARROW_DOWN], "looks", True), (["q"], "looks", False),
+        ([Keys.TAB], "neighbours", False), ([Keys.ARROW_RIGHT], "neighbours", True), (["v"], "neighbours", None),
+        ([Keys.TAB], "loss", False), ([Keys.HOME], "loss", True), ([Keys.ARROW_RIGHT], "loss", True),
+    ]:  # fmt: skip
+        before = text_of(driver, name)
+        press(*keys)
+        assert changes is None or (text_of(driver, name) != before) == changes, (keys, name)
+    assert text_of(driver, "neighbours").startswith("v is nearest to ")  # which it may have been before
+    assert text_of(driver, "loss").startswith("Step 2: loss ")
+    wait_for(lambda: text_of(driver, "spoken").startswith("Step 2: loss "))
+    driver.find_element("id", "text").clear()
+    driver.find_element("id", "text").send_keys("av", Keys.ENTER)
+    wait_for(lambda: len(driver.find_elements("css selector", "#samples li")) == 10)
+    assert all(text.startswith("av") for text in text_of(driver, "samples").split("\n")[::3])
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_everything_that_can_be_operated_has_a_name(show, run):
+    driver = show(run.model, losses=run.losses)
+    nameless = driver.execute_script("""
+        return [...document.querySelectorAll("button, input, textarea, canvas[tabindex], [role=radiogroup]")].filter((e) =>
+          !(e.getAttribute("aria-label") || e.labels?.[0]?.textContent.trim() || e.tagName === "BUTTON" && e.textContent.trim())
+        ).map((e) => e.outerHTML)""")
+    assert nameless == []
+    headings = driver.execute_script("return [...document.querySelectorAll('h1, h2')].map((h) => h.tagName)")
+    assert headings == ["H1"] + ["H2"] * 6
+
+
+def test_text_of_users_is_harmless(show):
+    docs = HOSTILE * 3
+    run = microgpt.train(docs, GPTConfig(n_embd=8, block_size=32), TrainConfig(num_steps=400))
+    name = "</title></script><script>alert(1)</script>"
+    driver = show(run.model, name=name, losses=run.losses, training=run.training)
+    assert driver.title == f"{name} · microgpt"
+    assert text_of(driver, "name") == name
+    for text in HOSTILE:
+        type_in(driver, text)
+        browser.wait(driver, "await page.samples.write()")
+        assert text_of(driver, "samples").count(text) == 10 or not text.isprintable()
+    assert driver.execute_script("return document.scripts.length") == 3
+    assert driver.execute_script("return document.images.length") == 0
+    shown = {label for label, _ in bars(driver)}
+    assert {"<", ">", "&", "2028", "0000", "␣"} <= shown
+
+
+def test_symbols(show):
+    tokenizer = Tokenizer.from_docs(["a \n\t\u0301\u200d\ue000ي"])
+    driver = show(GPT.init(GPTConfig(n_embd=4), tokenizer, random.Random(0)))
+    symbols = driver.execute_script("return page.alphabet.points.map((_, id) => page.alphabet.symbol(id))")
+    assert symbols == ["⇥", "↵", "␣", "a", "◌\u0301", "ي", "200D", "E000", "⊢"]
+    driver.find_element("css selector", "#bars .bar[aria-label^='↵']").click()
+    driver.find_element("css selector", "#bars .bar[aria-label^='ي']").click()
+    assert driver.find_element("id", "text").get_property("value") == "\nي"
+    assert text_of(driver, "shortcut") == "Ctrl+Enter in the field"
+
+
+def test_a_text_field_that_changes_the_text_says_so(show):
+    model = GPT.init(GPTConfig(n_embd=4), Tokenizer("\ra"), random.Random(0))
+    driver = show(model)
+    browser.wait(driver, "page.append('\\r')")
+    assert "cannot hold this text as it is" in text_of(driver, "message")
+
+
+def test_large_alphabets_show_the_likeliest(show):
+    tokenizer = Tokenizer(map(chr, range(0x4E00, 0x4E00 + 3000)))
+    model = GPT.init(GPTConfig(n_embd=16), tokenizer, random.Random(0))
+    driver = show(model)
+    assert len(bars(driver)) == 40
+    assert text_of(driver, "rest").startswith("and 2,961 more, together ")
+    driver.find_element("id", "show-more").click()
+    assert len(bars(driver)) == 160
+    assert driver.switch_to.active_element.get_attribute("id") == "show-more"
+    shares = [float(share.strip("<%")) for _, share in bars(driver)]
+    assert shares == sorted(shares, reverse=True)
+
+
+@pytest.mark.parametrize("alphabet", ["", "a"])
+def test_the_smallest_alphabets(show, alphabet):
+    driver = show(GPT.init(GPTConfig(n_embd=1, n_head=1, block_size=1), Tokenizer(alphabet), random.Random(0)))
+    assert {name for name, _ in bars(driver)} == {"end", *alphabet}
+    browser.wait(driver, "await page.samples.write()")
+    assert len(driver.find_elements("css selector", "#samples li")) == 10
+
+
+def test_numbers_that_overflow_are_said_to(show):
+    model = GPT.init(GPTConfig(n_embd=4), Tokenizer("ab"), random.Random(0))
+    head = model.state_dict()["lm_head"]
+    for i in range(3):
+        for j in range(4):
+            head[i, j] = 1.7e308
+    driver = show(model)
+    assert "This model’s numbers overflow here" in text_of(driver, "likeliest")
+    assert {share for _, share in bars(driver)} == {"–"}
+
+
+def test_the_loss_curve(show, run):
+    driver = show(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training)
+    smoothed, val = microgpt.history.smoothed(run.losses), run.val_losses[-1][1]
+    assert text_of(driver, "loss").startswith(f"Step 300: loss {smoothed:.4f}; held out {val:.4f} after step 300. ")
+    assert painted(driver, "losses") > 1000
+    rows = dict(line.split("\t")[:2] for line in text_of(driver, "configuration").split("\n"))
+    expected = {"n_layer": "2", "n_embd": "8", "num_steps": "300", "steps_done": "300", "clip_norm": "none"}
+    assert expected.items() <= rows.items()
+    driver = show(run.model)
+    assert not driver.find_element("id", "losses").is_displayed()
+    assert "without the losses of its training" in text_of(driver, "no-losses")
+
+
+def painted(driver, canvas):
+    """How many pixels of a canvas are not empty."""
+    wait_for(lambda: driver.execute_script("return byId(arguments[0]).width > 1", canvas))
+    browser.wait(driver, "await new Promise(requestAnimationFrame)")
+    return driver.execute_script(
+        """
+        const canvas = byId(arguments[0]);
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return data.filter((value, i) => i % 4 === 3 && value > 0).length;
+        """,
+        canvas,
+    )
+
+
+def test_drawings_and_pointers(show, run):
+    driver = show(run.model)
+    type_in(driver, "oli")
+    assert painted(driver, "attention") > 1000 and painted(driver, "embeddings") > 1000
+    for canvas, readout in ("attention", "looks"), ("embeddings", "neighbours"):
+        before = text_of(driver, readout)
+        place = driver.find_element("id", canvas)
+        driver.execute_script("arguments[0].scrollIntoView({ block: 'center' })", place)
+        ActionChains(driver).move_to_element_with_offset(place, 0, 0).perform()
+        ActionChains(driver).move_to_element_with_offset(place, -40 - place.size["width"] // 4, -20).perform()
+        assert text_of(driver, readout) != before
+
+
+# ---- The window ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [320, 360, 800, 1440, 2560])
+def test_nothing_is_wider_than_the_window(show, run, width):
+    everything = {"losses": run.losses, "val_losses": run.val_losses, "training": run.training}
+    driver = show(run.model, width=width, name="x" * 80, **everything)
+    type_in(driver, "a" * 18)
+    browser.wait(driver, "await page.samples.write()")
+    assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    beyond = driver.execute_script("""
+        return [...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1
+          && !e.closest(".samples, .heads, .tokens")).map((e) => e.outerHTML.slice(0, 100))""")
+    assert beyond == []
+
+
+def brightness(driver, element="body"):
+    colour = driver.execute_script(f"return getComputedStyle(document.querySelector('{element}')).backgroundColor")
+    return sum(map(int, colour.removeprefix("rgb(").rstrip(")").split(","))) / 3
+
+
+def test_light_and_dark(show, run):
+    driver = show(run.model)
+    assert brightness(driver) > 240
+    accent = driver.execute_script("return colour('accent')")
+    driver.find_element("id", "theme").click()
+    assert brightness(driver) < 40
+    assert driver.execute_script("return colour('accent')") != accent
+    assert driver.find_element("id", "theme").get_attribute("aria-label") == "Switch to light colours"
+    driver = show(run.model, dark=True)
+    assert brightness(driver) < 40
+    driver.find_element("id", "theme").click()
+    assert brightness(driver) > 240
+
+
+def test_a_million_parameters(show):
+    config = GPTConfig(n_layer=5, n_embd=128, n_head=8, block_size=256)
+    model = GPT.init(config, Tokenizer("abcdefghijklmnopqrstuvwxyz"), random.Random(0))
+    assert model.num_params > 1e6
+    driver = show(model)
+    field = driver.find_element("id", "text")
+    field.send_keys("abc")
+    logits = browser.wait(driver, "await page.update(); return [...page.reading.logits]")
+    assert logits == pytest.approx(model.logits("abc")[-1], abs=1e-9)
+    ticks = browser.wait(
+        driver,
+        """
+        let [ticks, last, longest] = [0, performance.now(), 0];
+        const timer = setInterval(() => {
+          ticks++;
+          longest = Math.max(longest, performance.now() - last);
+          last = performance.now();
+        });
+        const [typed, written] = [arguments[0], page.samples.write()];
+        page.set(typed); // while samples are being written
+        await page.update();
+        await written;
+        clearInterval(timer);
+        return ticks;
+        """,
+        "abcdefghij" * 25,
+    )
+    assert ticks > 10  # the browser got its turn all the time
+    assert len(driver.find_elements("css selector", "#samples li")) == 10
+    started = driver.execute_script("return performance.now()")
+    field.send_keys("z")
+    took = browser.wait(driver, "await page.update(); return performance.now() - arguments[0]", started)
+    assert driver.execute_script("return page.reading.tokens.length") == 252
+    print(f"a keystroke after 250 characters: {took:.0f} ms")
+
+
+def test_the_policy_forbids_the_network(show, run, chromium):
+    driver = show(run.model)
+    fetch = "try { await fetch('https://localhost/'); return 'fetched' } catch (error) { return error.name }"
+    outcome = browser.wait(driver, fetch)
+    assert outcome == "TypeError"
+    blocked = [entry["message"] for entry in chromium.get_log("browser")]
+    assert blocked and all("Content Security Policy" in message for message in blocked)
