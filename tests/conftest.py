@@ -2,8 +2,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+from command_line import NAMES, TEN_NAMES
 
 from microgpt import engines, load_docs, reference, scalar
+
+
+settings.register_profile("microgpt", deadline=None)  # a busy machine is no failure
+settings.load_profile("microgpt")
 
 
 @pytest.fixture(params=[reference, scalar], ids=["python", "compiled"])
@@ -12,7 +19,7 @@ def layer(request):
     return request.param
 
 
-@pytest.fixture(params=engines.ENGINES)
+@pytest.fixture(params=engines.EXACT)
 def engine(request):
     """Each engine in turn, by name."""
     return request.param
@@ -26,3 +33,19 @@ def names():
         pytest.skip("set MICROGPT_NAMES to a copy of names.txt to compare with the published runs")
     assert Path(path).is_file(), f"MICROGPT_NAMES names {path}, which is not there"
     return load_docs(path)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """The path of a file with a few names."""
+    path = tmp_path / "docs.txt"
+    path.write_text("\n".join(NAMES), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A current folder with some data in it: docs.txt."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
+    return tmp_path

@@ -52,6 +52,12 @@ EDITS = {
     "from math import": ("current", [("import math\n", "from math import exp, log as ln\n"), ("math.exp", "exp"), ("math.log", "ln")],
                          ALL, []),
     "no slots": ("current", [('    __slots__ = ("data", "grad", "_children", "_local_grads")\n', "")], ALL, []),
+    "operators that nothing needs": ("current", [
+        ("    def __rsub__(self, other): return other + (-self)\n", ""),
+        ("    def __rtruediv__(self, other): return other * self**-1\n", ""),
+        ("    loss.backward()\n", "    loss.backward()\n    for attempt in (lambda: 1 - loss, lambda: loss - 1, lambda: 1 / loss, lambda: loss / 2):\n"
+                                  "        try:\n            print(attempt().data)\n        except TypeError as error:\n            print(error)\n")],
+        ALL, []),
     "methods in another order": ("current", [
         ("    def __neg__(self): return self * -1\n", ""), (LOG, "    def __neg__(self): return self * -1\n" + LOG)], ALL, []),
     "radd is add": ("current", [("def __radd__(self, other): return self + other", "__radd__ = __add__"),

@@ -9,66 +9,13 @@ import subprocess
 import sys
 
 import pytest
+from command_line import NAMES, TINY, driver, environment, microgpt_command, posix, printed
 
 import microgpt
-from microgpt import EvalConfig, GPTConfig, TrainConfig, cli, engines, progress
+from microgpt import EvalConfig, cli, engines
 from microgpt.commands import options
 from microgpt.commands import train as train_command
 from microgpt.commands.options import in_options
-from microgpt.data import DataWarning
-
-TINY = ["--engine", "python", "--n-embd", "4", "--n-head", "2", "--block-size", "8"]
-NAMES = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
-posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
-
-
-@pytest.fixture
-def data(tmp_path):
-    path = tmp_path / "docs.txt"
-    path.write_text("\n".join(NAMES), encoding="utf-8")
-    return str(path)
-
-
-def environment(**changes):
-    """This process's environment without what changes the output; None takes a variable out."""
-    usual = {"MICROGPT_NAMES": None, "COLUMNS": None, "NO_COLOR": None, "TERM": "xterm", "PYTHONUNBUFFERED": None}
-    changes = usual | changes
-    inherited = {name: value for name, value in os.environ.items() if name not in changes}
-    return inherited | {name: value for name, value in changes.items() if value is not None}
-
-
-def microgpt_command(*arguments, **options):
-    """Run `microgpt ARGUMENTS`; stdout and stderr of the result are text. A warning in it is an error."""
-    options = {"env": environment(), "stdin": subprocess.DEVNULL, "timeout": 120} | options
-    if "input" in options:
-        del options["stdin"]
-    command = [sys.executable, "-Werror", "-m", "microgpt", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", **options)
-
-
-def driver(code, *arguments):
-    """A command that runs `code`, then the command line with `arguments`."""
-    code = f"import sys\n{code}\nfrom microgpt.cli import main\nsys.exit(main(sys.argv[1:]))"
-    return [sys.executable, "-Werror", "-c", code, *map(str, arguments)]
-
-
-def printed(docs, preset="current", steps=6, samples=3, seed=42, **model):
-    """What the reference prints for a tiny model, made from the library's results."""
-    config, training, temperature = microgpt.PRESETS[preset]
-    config = GPTConfig(**{**vars(config), "n_embd": 4, "n_head": 2, "block_size": 8, **model})
-    training = TrainConfig(**{**vars(training), "num_steps": steps})
-    run = microgpt.train(docs, config, training, seed=seed, engine="python")
-    vocab_size = len(set("".join(docs))) + 1
-    lines = [f"num docs: {len(docs)}", f"vocab size: {vocab_size}", f"num params: {run.model.num_params}"]
-    lines += ["step %4d / %4d | loss %.4f" % (i, steps, loss) for i, loss in enumerate(run.losses, 1)]
-    if preset == "current":
-        lines += ["", "--- inference (new, hallucinated names) ---"]
-        lines += ["sample %2d: %s" % (i, text) for i, text in enumerate(run.generate(samples, temperature), 1)]
-    else:
-        lines += ["", "--- inference ---"]
-        lines += ["sample %d: %s" % (i, text) for i, text in enumerate(run.generate(samples, temperature), 1)]
-    return "\n".join(lines) + "\n"
-
 
 # ---- Output to a pipe -------------------------------------------------------------------------------------------
 
@@ -127,6 +74,10 @@ def test_other_alphabets_on_a_machine_without_utf8(tmp_path):
     plain = environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING=None)
     done = microgpt_command("train", path, "--steps", 6, "--samples", 3, *TINY, env=plain)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", printed(docs))
+    options = ["--steps", 3, "--samples", 0, "--out", tmp_path / "model", *TINY]
+    assert microgpt_command("train", path, *options, env=plain).returncode == 0
+    done = microgpt_command("sample", tmp_path / "model", "-n", 1, "--prompt", "김", env=plain)
+    assert (done.returncode, done.stderr, done.stdout[0]) == (0, "", "김")
     missing = microgpt_command("train", tmp_path / "नहीं.txt", env=plain)
     assert missing.returncode == 1 and missing.stderr.startswith("microgpt: error: there is no file ")
 
@@ -148,39 +99,6 @@ def test_start_up_imports_no_more_than_it_needs(data):
     )
     unwanted = [name for name in eval(done.stderr) if name not in bare]
     assert (done.returncode, unwanted) == (0, [])
-
-
-class Counting:
-    """A stream that counts flushes."""
-
-    def __init__(self):
-        self.text, self.flushes = "", 0
-
-    def write(self, text):
-        self.text += text
-
-    def flush(self):
-        self.flushes += 1
-
-
-class Steps:
-    """A run for the displays: losses come as the test says."""
-
-    def __init__(self, num_steps):
-        self.training, self.losses = TrainConfig(num_steps=num_steps), []
-
-
-def test_steps_are_written_as_they_happen_but_not_one_by_one():
-    run, out = Steps(1000), Counting()
-    with progress.Lines(run, out) as lines:
-        run.losses.append(3.0)
-        lines.update()
-        assert out.text == "step    1 / 1000 | loss 3.0000\n" and out.flushes == 1
-        run.losses.extend([2.0] * 500)
-        lines.update()
-        assert out.text.count("\n") == 501 and out.flushes == 2
-        run.losses.append(1.25)  # a step before training was interrupted
-    assert out.text.endswith("step  501 / 1000 | loss 2.0000\nstep  502 / 1000 | loss 1.2500\n")
 
 
 # ---- Options ----------------------------------------------------------------------------------------------------
@@ -206,8 +124,8 @@ def settings(monkeypatch, data):
 
 
 def test_the_defaults_are_the_preset_s(settings):
-    assert settings() == (*microgpt.PRESETS["current"][:2], 42, engines.DEFAULT)
-    assert settings("--preset", "first") == (*microgpt.PRESETS["first"][:2], 42, engines.DEFAULT)
+    assert settings() == (*microgpt.PRESETS["current"][:2], 42, None)
+    assert settings("--preset", "first") == (*microgpt.PRESETS["first"][:2], 42, None)
 
 
 @pytest.mark.parametrize("preset", ["current", "first"])
@@ -261,7 +179,7 @@ def test_seed_engine_and_temperature(settings, data):
 def test_help_names_every_option_and_its_default(capsys):
     assert cli.main(["train", "--help"]) == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
-    others = ["--preset", "--seed", "--engine", "--samples", "--long"]
+    others = ["--preset", "--seed", "--engine", "--threads", "--samples", "--long"]
     others += ["--out", "--checkpoint-every", "--resume", "--init", "--log"]
     for option in [*options.OPTIONS.values(), *others]:
         assert option in text
@@ -284,6 +202,26 @@ def test_version_and_info():
     assert "instruction set  baseline (there are " in forced and "exp and pow      by the C library" in forced
     wrong = microgpt_command("info", env=environment(MICROGPT_ISA="abacus"))
     assert_fails(wrong, 1, "MICROGPT_ISA is 'abacus'; this machine and this build have .*baseline")
+
+
+@posix
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("microgpt in", {"inspect", "info"}),
+        ("microgpt train --ste", {"--steps"}),
+        ("microgpt train names --schedule c", {"cosine", "constant"}),
+    ],
+)
+def test_completion(tmp_path, line, words):
+    pytest.importorskip("argcomplete", reason="completion needs argcomplete")
+    shell = environment(
+        _ARGCOMPLETE="1", COMP_LINE=line, COMP_POINT=str(len(line)), _ARGCOMPLETE_IFS="\n",
+        _ARGCOMPLETE_STDOUT_FILENAME=str(tmp_path / "words"),
+    )  # fmt: skip
+    done = microgpt_command(env=shell)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert {word.strip() for word in (tmp_path / "words").read_text().splitlines()} == words
 
 
 # ---- Errors -----------------------------------------------------------------------------------------------------
@@ -332,6 +270,9 @@ def assert_fails(done, code, message):
         (["train", "--log", "x.txt"], r"--log must end in \.csv or \.jsonl, which says how to write it; not 'x\.txt'"),
         (["sample"], r"the following arguments are required: MODEL .*"),
         (["sample", "x", "--top-k", "0"], r"--top-k must be at least 1, not 0"),
+        (["sample", "x", "--prompt", "\udcff"], r"--prompt: must be text in UTF-8, not '\\udcff' .*"),
+        (["run", "--explain"], r"the following arguments are required: SCRIPT \(see microgpt run --help\)"),
+        (["bench", "--n-embd", "16", "3"], r"--n-embd must be a multiple of 4, the number of heads; not 3"),
         (["sample", "x", "--top-p", "0"], r"--top-p must be more than 0 and at most 1, not 0.0"),
         (["train", "--temperature", "-1"], r"--temperature must be 0 \(greedy\) or more.*"),
         (["train", "--temperature", "inf"], r"--temperature must be .*"),
@@ -524,137 +465,3 @@ def test_output_that_cannot_be_written(data):
         env=environment(),
     )
     assert (closed.returncode, closed.stderr) == (0, "")
-
-
-# ---- On a terminal ----------------------------------------------------------------------------------------------
-
-EAGER = """
-from microgpt import progress
-progress.BEGIN_SECONDS = progress.REMAINING_SECONDS = progress.REFRESH_SECONDS = 0
-"""
-
-
-def on_terminal(command, columns=100, when=None, **variables):
-    """Run `command` with a terminal as its standard output; (exit code, what the terminal got, standard error).
-
-    when: a pattern; Ctrl-C is sent as soon as the terminal shows it.
-    """
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with subprocess.Popen(
-        command, stdout=slave, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment(**variables)
-    ) as child:
-        os.close(slave)
-        shown = b""
-        while True:
-            try:
-                part = os.read(master, 65536)
-            except OSError:  # Linux's way to say that the other end is closed
-                break
-            if not part:
-                break
-            shown += part
-            if when and re.search(when, shown.decode("utf-8", "replace")):
-                child.send_signal(signal.SIGINT)
-                when = None
-        os.close(master)
-        err = child.stderr.read().decode()
-    return child.returncode, shown.decode().replace("\r\n", "\n"), err
-
-
-FINAL = r"step {0}/{0} \| loss \d+\.\d{{4}} \| smoothed \d+\.\d{{4}} \| [\d.,]+k? steps/s \| [\d.]+ s"
-
-
-def frames(shown):
-    """The states of the live line: what stands between carriage returns, without escape sequences."""
-    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
-    return [frame for frame in re.split(r"[\r\n]", text) if frame.startswith("step ")]
-
-
-@posix
-def test_a_live_line(data):
-    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 40, "--samples", 2, *TINY))
-    assert (code, err) == (0, "")
-    assert shown.startswith("num docs: 6\nvocab size: 12\nnum params: 320\n")
-    assert " / " not in shown  # none of the reference's lines for a step
-    *live, last = frames(shown)
-    assert len(live) > 3
-    for frame in live:
-        assert re.fullmatch(r"step +\d+/40 \| loss .* \| smoothed .* \| .* steps/s \| .* left", frame)
-    assert re.fullmatch(FINAL.format(40), last)
-    assert "\x1b[1A\x1b[2K" in shown[shown.rindex(" left") :]  # the live line is wiped before the last one
-    after = shown[shown.rindex("step 40/40") :].split("\n")
-    assert re.fullmatch(r"loss \d\.\d{4}, the mean of the last 40 steps .*; guessing at random has ln\(12\) = 2.4849", after[1])
-    assert after[2:4] == ["", "--- inference (new, hallucinated names) ---"]
-    assert after[4].startswith("sample  1: ") and after[5].startswith("sample  2: ")
-    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
-
-
-@posix
-def test_a_narrow_terminal(data):
-    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), columns=25)
-    assert (code, err) == (0, "")
-    live = frames(shown)[:-1]
-    assert live and all(len(frame) <= 25 for frame in live)
-    assert shown.count("steps/s") == 1  # cut off, not wrapped; only the last line is whole
-
-
-@posix
-def test_a_short_run_on_a_terminal_does_not_wait_for_rich(data):
-    code = (
-        "import atexit; atexit.register(lambda: print('rich' in sys.modules, file=sys.stderr))\n"
-        "from microgpt import progress; progress.BEGIN_SECONDS = 0"
-    )
-    code, shown, err = on_terminal(driver(code, "train", data, "--steps", 40, "--samples", 0, *TINY))
-    assert (code, err) == (0, "False\n")
-    assert len(frames(shown)) == 1 and re.fullmatch(FINAL.format(40), frames(shown)[0])
-
-
-@posix
-@pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"TERM": "dumb", "NO_COLOR": "1"}])
-def test_a_dumb_terminal_gets_the_reference_s_lines(data, variables):
-    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 6, "--samples", 3, *TINY), **variables)
-    assert (code, err, shown) == (0, "", printed(NAMES))
-
-
-@posix
-def test_no_color(data):
-    code, shown, _ = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), NO_COLOR="1")
-    assert code == 0 and len(frames(shown)) > 2
-    assert not re.search(r"\x1b\[[\d;]*m", shown)
-
-
-@posix
-def test_ctrl_c_on_a_terminal(data):
-    command = driver(
-        f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{EAGER}",
-        "train",
-        data,
-        "--steps",
-        1_000_000,
-        *TINY,
-    )
-    code, shown, err = on_terminal(command, when=r"step +1\d/1000000")
-    assert code == 130
-    step = re.fullmatch(r"microgpt: interrupted after step (\d+) of 1000000\n", err)[1]
-    assert re.match(rf"step +{step}/1000000 \| .* steps/s \| [\d.]+ s$", frames(shown)[-1])
-    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
-
-
-def test_smoothed_loss_rate_and_time():
-    run, out = Steps(1000), Counting()
-    line = progress.LiveLine(run, out)
-    run.losses.extend([5.0] * 400 + [1.0] * 50 + [2.0] * 50)
-    assert line._figures(2.0) == "step  500/1000 | loss 2.0000 | smoothed 1.5000 | 250 steps/s"
-    assert line._figures(0.01).endswith(" | 50k steps/s")
-    assert line._figures(1000).endswith(" | 0.5 steps/s")
-    assert [progress._clock(seconds) for seconds in (4.24, 185, 3723)] == ["4.2 s", "3:05", "1:02:03"]
-
-
-def test_data_warnings_are_user_warnings():
-    assert issubclass(DataWarning, UserWarning)

@@ -338,3 +338,7 @@ def test_no_warning_where_nothing_is_wrong(write):
         warnings.simplefilter("always")
         load_docs(write("emma"))
     assert caught == []
+
+
+def test_data_warnings_are_user_warnings():
+    assert issubclass(DataWarning, UserWarning)

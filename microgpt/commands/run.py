@@ -14,7 +14,7 @@ def configure(parser):
     talk.add_argument("--explain", action="store_true", help="say for each place in the script what was done with it")
     talk.add_argument("--quiet", action="store_true", help="say nothing on standard error that the script does not say")
     parser.add_argument("script", metavar="SCRIPT", help="the Python file to run")
-    parser.add_argument("arguments", metavar="ARGS", nargs="*", help="the script's own arguments, options included")
+    parser.add_argument("arguments", metavar="ARGS", nargs="*", default=[], help="the script's own arguments, options included")
 
 
 def split(argv):

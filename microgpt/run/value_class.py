@@ -1,7 +1,7 @@
 """Finds the class that is the reference's Value, and says what of it the compiled one has to carry.
 
-Operators must be the reference's. The methods log, exp, relu and backward may be the script's own, or missing; these and whatever
-else the class defines (tanh, __repr__, ...) go on the compiled class as they are.
+Operators must be the reference's; subtraction and division may be missing. The methods log, exp, relu and backward may be the
+script's own, or missing; these and whatever else the class defines (tanh, __repr__, ...) go on the compiled class as they are.
 """
 
 import ast
@@ -26,6 +26,8 @@ OPERATORS = {
     "__truediv__": ["def f(self, other): return self * other ** -1"],
     "__rtruediv__": ["def f(self, other): return other * self ** -1"],
 }
+
+OPTIONAL = ("__sub__", "__rsub__", "__truediv__", "__rtruediv__")  # no other operator is made of these
 
 METHODS = {
     "log": ["def f(self): return Value(math.log(self.data), (self,), (1 / self.data,))"],
@@ -146,11 +148,11 @@ def recognise(node, names):
     closures_of = closures.Translator(node.name, attributes) if revision == "first" else None
     for statement in node.body:
         _take(found, statement, unifier, closures_of)
-    for name in OPERATORS:
+    for name in OPERATORS.keys() - OPTIONAL:
         if name not in defined and name not in _aliases(node):
             raise NotTheReference(f"{name} is missing")
     check_room(found)
-    found.missing = [name for name in METHODS if name not in defined]
+    found.missing = [name for name in (*METHODS, *OPTIONAL) if name not in defined]
     if revision == "first" and "backward" not in found.reference:
         raise NotTheReference("backward is not the reference's")
     return found

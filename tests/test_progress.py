@@ -1,0 +1,189 @@
+"""What `microgpt train` shows while it trains: to a pipe a line for each step, on a terminal a live one."""
+
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+from command_line import NAMES, TINY, driver, environment, posix, printed
+
+from microgpt import TrainConfig, progress
+
+
+class Counting:
+    """A stream that counts flushes."""
+
+    def __init__(self):
+        self.text, self.flushes = "", 0
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        self.flushes += 1
+
+
+class Steps:
+    """A run for the displays: losses come as the test says."""
+
+    def __init__(self, num_steps):
+        self.training, self.losses, self.val_losses = TrainConfig(num_steps=num_steps), [], []
+
+
+def test_steps_are_written_as_they_happen_but_not_one_by_one():
+    run, out = Steps(1000), Counting()
+    with progress.Lines(run, out) as lines:
+        run.losses.append(3.0)
+        lines.update()
+        assert out.text == "step    1 / 1000 | loss 3.0000\n" and out.flushes == 1
+        run.losses.extend([2.0] * 500)
+        lines.update()
+        assert out.text.count("\n") == 501 and out.flushes == 2
+        run.losses.append(1.25)  # a step before training was interrupted
+    assert out.text.endswith("step  501 / 1000 | loss 2.0000\nstep  502 / 1000 | loss 1.2500\n")
+
+
+# ---- On a terminal ----------------------------------------------------------------------------------------------
+
+EAGER = """
+from microgpt import progress
+progress.BEGIN_SECONDS = progress.REMAINING_SECONDS = progress.REFRESH_SECONDS = 0
+"""
+
+
+def on_terminal(command, columns=100, when=None, **variables):
+    """Run `command` with a terminal as its standard output; (exit code, what the terminal got, standard error).
+
+    when: a pattern; Ctrl-C is sent as soon as the terminal shows it.
+    """
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(
+        command, stdout=slave, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment(**variables)
+    ) as child:
+        os.close(slave)
+        shown = b""
+        while True:
+            try:
+                part = os.read(master, 65536)
+            except OSError:  # Linux's way to say that the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+            if when and re.search(when, shown.decode("utf-8", "replace")):
+                child.send_signal(signal.SIGINT)
+                when = None
+        os.close(master)
+        err = child.stderr.read().decode()
+    return child.returncode, shown.decode().replace("\r\n", "\n"), err
+
+
+FINAL = r"step {0}/{0} \| loss \d+\.\d{{4}} \| smoothed \d+\.\d{{4}} \| [\d.,]+k? steps/s \| [\d.]+ s"
+
+
+def frames(shown):
+    """The states of the live line: what stands between carriage returns, without escape sequences."""
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
+    return [frame for frame in re.split(r"[\r\n]", text) if frame.startswith("step ")]
+
+
+@posix
+def test_a_live_line(data):
+    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 40, "--samples", 2, *TINY))
+    assert (code, err) == (0, "")
+    assert shown.startswith("num docs: 6\nvocab size: 12\nnum params: 320\n")
+    assert " / " not in shown  # none of the reference's lines for a step
+    *live, last = frames(shown)
+    assert len(live) > 3
+    for frame in live:
+        assert re.fullmatch(r"step +\d+/40 \| loss .* \| smoothed .* \| .* steps/s \| .* left", frame)
+    assert re.fullmatch(FINAL.format(40), last)
+    assert "\x1b[1A\x1b[2K" in shown[shown.rindex(" left") :]  # the live line is wiped before the last one
+    after = shown[shown.rindex("step 40/40") :].split("\n")
+    assert re.fullmatch(r"loss \d\.\d{4}, the mean of the last 40 steps .*; guessing at random has ln\(12\) = 2.4849", after[1])
+    assert after[2:4] == ["", "--- inference (new, hallucinated names) ---"]
+    assert after[4].startswith("sample  1: ") and after[5].startswith("sample  2: ")
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
+
+
+@posix
+def test_the_held_out_loss_on_a_terminal(data):
+    options = ["--steps", 40, "--samples", 0, "--val-fraction", 0.2, "--eval-every", 15, *TINY]
+    code, shown, err = on_terminal(driver(EAGER, "train", data, *options))
+    assert (code, err) == (0, "")
+    *live, last = frames(shown)
+    for frame in live:
+        step = int(re.match(r"step +(\d+)/40 ", frame)[1])
+        assert (" | held-out " in frame) == (step >= 15), frame
+    held_out = re.fullmatch(r"step 40/40 \| .* \| held-out (\d\.\d{4}) \| .* steps/s \| .* s", last)[1]
+    assert f"\nheld-out loss {held_out} after step 40, on 1 documents" in shown
+
+
+@posix
+def test_a_narrow_terminal(data):
+    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), columns=25)
+    assert (code, err) == (0, "")
+    live = frames(shown)[:-1]
+    assert live and all(len(frame) <= 25 for frame in live)
+    assert shown.count("steps/s") == 1  # cut off, not wrapped; only the last line is whole
+
+
+@posix
+def test_a_short_run_on_a_terminal_does_not_wait_for_rich(data):
+    code = (
+        "import atexit; atexit.register(lambda: print('rich' in sys.modules, file=sys.stderr))\n"
+        "from microgpt import progress; progress.BEGIN_SECONDS = 0"
+    )
+    code, shown, err = on_terminal(driver(code, "train", data, "--steps", 40, "--samples", 0, *TINY))
+    assert (code, err) == (0, "False\n")
+    assert len(frames(shown)) == 1 and re.fullmatch(FINAL.format(40), frames(shown)[0])
+
+
+@posix
+@pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"TERM": "dumb", "NO_COLOR": "1"}])
+def test_a_dumb_terminal_gets_the_reference_s_lines(data, variables):
+    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 6, "--samples", 3, *TINY), **variables)
+    assert (code, err, shown) == (0, "", printed(NAMES))
+
+
+@posix
+def test_no_color(data):
+    code, shown, _ = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), NO_COLOR="1")
+    assert code == 0 and len(frames(shown)) > 2
+    assert not re.search(r"\x1b\[[\d;]*m", shown)
+
+
+@posix
+def test_ctrl_c_on_a_terminal(data):
+    command = driver(
+        f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{EAGER}",
+        "train",
+        data,
+        "--steps",
+        1_000_000,
+        *TINY,
+    )
+    code, shown, err = on_terminal(command, when=r"step +1\d/1000000")
+    assert code == 130
+    step = re.fullmatch(r"microgpt: interrupted after step (\d+) of 1000000\n", err)[1]
+    assert re.match(rf"step +{step}/1000000 \| .* steps/s \| [\d.]+ s$", frames(shown)[-1])
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
+def test_smoothed_loss_rate_and_time():
+    run, out = Steps(1000), Counting()
+    line = progress.LiveLine(run, out)
+    run.losses.extend([5.0] * 400 + [1.0] * 50 + [2.0] * 50)
+    assert line._figures(2.0) == "step  500/1000 | loss 2.0000 | smoothed 1.5000 | 250 steps/s"
+    assert line._figures(0.01).endswith(" | 50k steps/s")
+    assert line._figures(1000).endswith(" | 0.5 steps/s")
+    run.val_losses += [(200, 2.5), (400, 2.25)]
+    assert line._figures(2.0) == "step  500/1000 | loss 2.0000 | smoothed 1.5000 | held-out 2.2500 | 250 steps/s"
+    assert [progress._clock(seconds) for seconds in (4.24, 185, 3723)] == ["4.2 s", "3:05", "1:02:03"]
