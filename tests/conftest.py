@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from microgpt import engines, load_docs, reference, scalar
 
 settings.register_profile("microgpt", deadline=None)  # a busy machine is no failure
 settings.load_profile("microgpt")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job; programs that tests interrupt would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=[reference, scalar], ids=["python", "compiled"])
