@@ -4,17 +4,13 @@ TESTS = "test_fast_corners.py test_fast.py test_fast_threads.py"
 
 # name: (file, old text, new text, and so on)
 CHANGES = {
-    "target-by-difference": (
-        "src/fast/loss.h",
-        "-at_target[k];",
-        "-(g->shares[t + k] - g->shares[t + k] * (1.0f - at_target[k] / g->shares[t + k]));",
-    ),
+    "target-by-difference": ("src/fast/loss.h", "none - others, vload", "hit - total, vload"),
     "softmax-not-shifted": (
         "src/fast/attention.h",
-        "largest = vmax(largest, score);",
+        "largest = vmax(largest, vload(scores + q * W));",
         "largest = vset1(0.0f);",
     ),
-    "lanes-past-documents-weigh": ("src/fast/attention.h", "vkeep(lanes_below(g->counts[p] - d), vset1(1.0f) / total)", "vset1(1.0f) / total"),
+    "lanes-past-documents-weigh": ("src/fast/attention.h", "vkeep(documents, vset1(1.0f) / total)", "vset1(1.0f) / total"),
     "later-keys-weigh": (
         "src/fast/attention_by_document.h",
         "            k = vselect(lanes_below(q - p), vset1(0.0f), k);",

@@ -13,96 +13,122 @@
 /* The vectors of (query position p, key position 0), for documents d, d + 1, ..., among the pairs of one head. */
 INLINE size_t pairs_at(const Group *g, size_t p, size_t d) { return g->pairs[p] + d * (p + 1); }
 
-/* out: [j] = sum over q of weights[q] * v[j](q), for n features j from `v` on */
-INLINE void mix_values(float *out, const float *weights, const float *v, const Group *g, size_t p, size_t d, const int n) {
-    vf sum[4];
-    UNROLL for (int j = 0; j < n; j++)
-        sum[j] = vset1(0.0f);
+/* dots[q] = y(p) . x(q) over n features, added to what was there `before`, for q <= p */
+INLINE void dot_some(float *dots, const float *y, const float *x, const Group *g, size_t p, size_t d, const int n,
+                     const int before) {
+    const float *xj[4];
+    vf yj[4];
+    UNROLL for (int j = 0; j < n; j++) {
+        xj[j] = x + j * g->stride + d;
+        yj[j] = vload(y + j * g->stride + g->offsets[p] + d);
+    }
     for (size_t q = 0; q <= p; q++) {
+        size_t at = g->offsets[q];
+        vf sum = before ? vload(dots + q * W) : vset1(0.0f);
+        UNROLL for (int j = 0; j < n; j++)
+            sum = vfma(yj[j], vload(xj[j] + at), sum);
+        vstore(dots + q * W, sum);
+    }
+}
+
+static void dot_positions(float *dots, const float *y, const float *x, const Group *g, size_t p, size_t d, size_t hd) {
+    size_t j = 0;
+    for (; j + 4 <= hd; j += 4)
+        dot_some(dots, y + j * g->stride, x + j * g->stride, g, p, d, 4, j > 0);
+    for (; j < hd; j++)
+        dot_some(dots, y + j * g->stride, x + j * g->stride, g, p, d, 1, j > 0);
+}
+
+/* y(p) = sum over q <= p of weights[q] * x(q), n features of them */
+INLINE void mix_some(float *y, const float *weights, const float *x, const Group *g, size_t p, size_t d, const int n) {
+    const float *xj[4];
+    vf sum[4];
+    UNROLL for (int j = 0; j < n; j++) {
+        xj[j] = x + j * g->stride + d;
+        sum[j] = vset1(0.0f);
+    }
+    for (size_t q = 0; q <= p; q++) {
+        size_t at = g->offsets[q];
         vf w = vload(weights + q * W);
         UNROLL for (int j = 0; j < n; j++)
-            sum[j] = vfma(w, vload(v + j * g->stride + g->offsets[q] + d), sum[j]);
+            sum[j] = vfma(w, vload(xj[j] + at), sum[j]);
     }
     UNROLL for (int j = 0; j < n; j++)
-        vstore(out + j * g->stride + g->offsets[p] + d, sum[j]);
+        vstore(y + j * g->stride + g->offsets[p] + d, sum[j]);
+}
+
+static void mix_positions(float *y, const float *weights, const float *x, const Group *g, size_t p, size_t d, size_t hd) {
+    size_t j = 0;
+    for (; j + 4 <= hd; j += 4)
+        mix_some(y + j * g->stride, weights, x + j * g->stride, g, p, d, 4);
+    for (; j < hd; j++)
+        mix_some(y + j * g->stride, weights, x + j * g->stride, g, p, d, 1);
+}
+
+/* Scores of the keys up to p, replaced by their softmax; 0 in lanes past the documents. */
+INLINE void softmax(float *scores, size_t p, vf inverse_root, vm documents) {
+    vf largest = vload(scores), total = vset1(0.0f);
+    for (size_t q = 1; q <= p; q++)
+        largest = vmax(largest, vload(scores + q * W));
+    for (size_t q = 0; q <= p; q++) {
+        vf k = vexp((vload(scores + q * W) - largest) * inverse_root);
+        vstore(scores + q * W, k);
+        total = total + k;
+    }
+    vf scale = vkeep(documents, vset1(1.0f) / total);
+    for (size_t q = 0; q <= p; q++)
+        vstore(scores + q * W, vload(scores + q * W) * scale);
 }
 
 /* heads: (n_embd) from qkv: (3 n_embd), for heads first to end */
 static void attention_forward(const Shape *s, const Group *g, Layer *a, size_t first, size_t end) {
-    size_t e = s->n_embd, hd = s->head_dim, stride = g->stride;
+    size_t hd = s->head_dim, block = s->n_embd * g->stride;
     const vf inverse_root = vset1((float)s->inverse_root);
     for (size_t h = first; h < end; h++) {
-        const float *query = a->qkv + h * hd * stride, *key = query + e * stride, *value = key + e * stride;
+        size_t row = h * hd * g->stride;
+        const float *query = a->qkv + row;
         for (size_t p = 0; p < g->n_runs; p++)
             for (size_t d = 0; d < g->counts[p]; d += W) {
                 float *weights = a->weights + h * g->n_pairs + pairs_at(g, p, d);
-                vf largest = vset1(-INFINITY), total = vset1(0.0f);
-                for (size_t q = 0; q <= p; q++) {
-                    const float *x = query + g->offsets[p] + d, *y = key + g->offsets[q] + d;
-                    vf score = vload(x) * vload(y);
-                    for (size_t j = 1; j < hd; j++)
-                        score = vfma(vload(x + j * stride), vload(y + j * stride), score);
-                    score = score * inverse_root;
-                    vstore(weights + q * W, score);
-                    largest = vmax(largest, score);
-                }
-                for (size_t q = 0; q <= p; q++) {
-                    vf k = vexp(vload(weights + q * W) - largest);
-                    vstore(weights + q * W, k);
-                    total = total + k;
-                }
-                vf scale = vkeep(lanes_below(g->counts[p] - d), vset1(1.0f) / total);
-                for (size_t q = 0; q <= p; q++)
-                    vstore(weights + q * W, vload(weights + q * W) * scale);
-                size_t j = 0;
-                for (; j + 4 <= hd; j += 4)
-                    mix_values(a->heads + (h * hd + j) * stride, weights, value + j * stride, g, p, d, 4);
-                for (; j < hd; j++)
-                    mix_values(a->heads + (h * hd + j) * stride, weights, value + j * stride, g, p, d, 1);
+                dot_positions(weights, query, query + block, g, p, d, hd);
+                softmax(weights, p, inverse_root, lanes_below(g->counts[p] - d));
+                mix_positions(a->heads + row, weights, query + 2 * block, g, p, d, hd);
             }
     }
 }
 
-/* d_scores of one head: weight * (d_weight - sum over keys of weight * d_weight) / sqrt(head_dim), where d_weight = v . d_out and
- * that sum is out . d_out (Dao et al., FlashAttention, 2022, appendix B). */
-static void scores_backward(const Shape *s, const Group *g, float *d_scores, const float *weights, const float *value,
-                            const float *out, const float *d_out) {
-    size_t hd = s->head_dim, stride = g->stride;
+/* From d_weights, the derivatives by the weights, to those by the scores before they were scaled, in their place:
+ * weight * (d_weight - sum over keys of weight * d_weight) / sqrt(head_dim), where that sum is out . d_out (Dao et al.,
+ * FlashAttention, 2022, appendix B). */
+static void softmax_backward(const Shape *s, float *d_weights, const float *weights, const float *out, const float *d_out,
+                             size_t p, size_t stride) {
     const vf inverse_root = vset1((float)s->inverse_root);
-    for (size_t p = 0; p < g->n_runs; p++)
-        for (size_t d = 0; d < g->counts[p]; d += W) {
-            size_t at = g->offsets[p] + d, pair = pairs_at(g, p, d);
-            vf mean = vset1(0.0f);
-            for (size_t j = 0; j < hd; j++)
-                mean = vfma(vload(out + j * stride + at), vload(d_out + j * stride + at), mean);
-            for (size_t q = 0; q <= p; q++) {
-                const float *v = value + g->offsets[q] + d;
-                vf d_weight = vload(v) * vload(d_out + at);
-                for (size_t j = 1; j < hd; j++)
-                    d_weight = vfma(vload(v + j * stride), vload(d_out + j * stride + at), d_weight);
-                vf w = vload(weights + pair + q * W) * inverse_root;
-                vstore(d_scores + pair + q * W, w * (d_weight - mean));
-            }
-        }
+    vf mean = vset1(0.0f);
+    for (size_t j = 0; j < s->head_dim; j++)
+        mean = vfma(vload(out + j * stride), vload(d_out + j * stride), mean);
+    for (size_t q = 0; q <= p; q++) {
+        vf w = vload(weights + q * W) * inverse_root;
+        vstore(d_weights + q * W, w * (vload(d_weights + q * W) - mean));
+    }
 }
 
-/* d_key and d_value of position q, and what it adds to d_query, for n features of one head and the documents from d on. What the
- * later queries give to a key stays in registers. */
-INLINE void mix_backward(const Group *g, float *d_query, float *d_key, float *d_value, const float *query, const float *key,
-                         const float *d_out, const float *weights, const float *d_scores, size_t q, size_t d, const int n) {
+/* d_key and d_value of position q, for n features: what the later queries give to a key. */
+INLINE void key_backward_some(float *d_key, float *d_value, const float *query, const float *d_out, const float *weights,
+                              const float *d_scores, const Group *g, size_t q, size_t d, const int n) {
     size_t stride = g->stride, at = g->offsets[q] + d;
-    vf dk[4], dv[4], k[4];
+    const float *queries[4], *d_outs[4];
+    vf dk[4], dv[4];
     UNROLL for (int j = 0; j < n; j++) {
+        queries[j] = query + j * stride + d;
+        d_outs[j] = d_out + j * stride + d;
         dk[j] = dv[j] = vset1(0.0f);
-        k[j] = vload(key + j * stride + at);
     }
     for (size_t p = q; p < g->n_runs && g->counts[p] > d; p++) {
-        size_t from = g->offsets[p] + d, pair = pairs_at(g, p, d) + q * W;
+        size_t from = g->offsets[p], pair = pairs_at(g, p, d) + q * W;
         vf w = vload(weights + pair), ds = vload(d_scores + pair);
         UNROLL for (int j = 0; j < n; j++) {
-            dv[j] = vfma(w, vload(d_out + j * stride + from), dv[j]);
-            dk[j] = vfma(ds, vload(query + j * stride + from), dk[j]);
-            vstore(d_query + j * stride + from, vfma(ds, k[j], vload(d_query + j * stride + from)));
+            dv[j] = vfma(w, vload(d_outs[j] + from), dv[j]);
+            dk[j] = vfma(ds, vload(queries[j] + from), dk[j]);
         }
     }
     UNROLL for (int j = 0; j < n; j++) {
@@ -113,29 +139,29 @@ INLINE void mix_backward(const Group *g, float *d_query, float *d_key, float *d_
 
 /* d_qkv: (3 n_embd) from d_heads: (n_embd) */
 static void attention_backward(const Shape *s, const Group *g, Layer *a, size_t first, size_t end) {
-    const float *d_heads = g->d_heads;
-    size_t hd = s->head_dim, block = s->n_embd * g->stride;
+    size_t hd = s->head_dim, stride = g->stride, block = s->n_embd * stride;
     for (size_t h = first; h < end; h++) {
-        const float *weights = a->weights + h * g->n_pairs;
-        float *d_scores = g->d_scores + h * g->n_pairs;
-        size_t row = h * hd * g->stride;
-        scores_backward(s, g, d_scores, weights, a->qkv + 2 * block + row, a->heads + row, d_heads + row);
-        for (size_t j = 0, n; j < hd; j += n) {
-            size_t at = row + j * g->stride;
-            n = j + 4 <= hd ? 4 : 1;
-            memset(a->d_qkv + at, 0, n * g->stride * sizeof(float));
-            for (size_t q = 0; q < g->n_runs; q++)
-                for (size_t d = 0; d < g->counts[q]; d += W) {
-#define MIX(n)                                                                                                                 \
-    mix_backward(g, a->d_qkv + at, a->d_qkv + block + at, a->d_qkv + 2 * block + at, a->qkv + at, a->qkv + block + at,         \
-                 d_heads + at, weights, d_scores, q, d, n)
-                    if (n == 4)
-                        MIX(4);
-                    else
-                        MIX(1);
-#undef MIX
-                }
-        }
+        size_t row = h * hd * stride;
+        const float *weights = a->weights + h * g->n_pairs, *query = a->qkv + row, *d_out = g->d_heads + row;
+        float *d_scores = g->d_scores + h * g->n_pairs, *d_query = a->d_qkv + row;
+        for (size_t p = 0; p < g->n_runs; p++)
+            for (size_t d = 0; d < g->counts[p]; d += W) {
+                size_t at = g->offsets[p] + d, pair = pairs_at(g, p, d);
+                dot_positions(d_scores + pair, d_out, query + 2 * block, g, p, d, hd);
+                softmax_backward(s, d_scores + pair, weights + pair, a->heads + row + at, d_out + at, p, stride);
+                mix_positions(d_query, d_scores + pair, query + block, g, p, d, hd);
+            }
+        float *d_key = d_query + block, *d_value = d_key + block;
+        for (size_t q = 0; q < g->n_runs; q++)
+            for (size_t d = 0; d < g->counts[q]; d += W) {
+                size_t j = 0;
+                for (; j + 4 <= hd; j += 4)
+                    key_backward_some(d_key + j * stride, d_value + j * stride, query + j * stride, d_out + j * stride, weights,
+                                      d_scores, g, q, d, 4);
+                for (; j < hd; j++)
+                    key_backward_some(d_key + j * stride, d_value + j * stride, query + j * stride, d_out + j * stride, weights,
+                                      d_scores, g, q, d, 1);
+            }
     }
 }
 

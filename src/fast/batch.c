@@ -77,15 +77,15 @@ enum outcome group_fill(Group *g, const Shape *s, const Documents *docs, size_t 
             if (tokens[p] >= s->vocab || tokens[p + 1] >= s->vocab)
                 return BAD_CORPUS;
             g->inputs[t] = tokens[p];
-            g->targets[t] = tokens[p + 1];
+            g->targets[t] = (float)tokens[p + 1];
             g->positions[t] = (uint32_t)p;
             g->shares[t] = share;
         }
         g->n_tokens += sorted[d].n;
     }
     for (size_t t = g->n_tokens; t < g->columns; t++) { /* any token will do that counts for nothing */
-        g->inputs[t] = g->targets[t] = g->positions[t] = 0;
-        g->shares[t] = 0.0f;
+        g->inputs[t] = g->positions[t] = 0;
+        g->targets[t] = g->shares[t] = 0.0f;
     }
     return DONE;
 }

@@ -10,32 +10,26 @@
 static void loss_and_derivatives(const Shape *s, float *losses, float *logits, const Group *g, Columns to) {
     size_t stride = to.stride;
     for (size_t t = to.first; t < to.end; t += W) {
-        vf largest = vload(logits + t), total = vset1(0.0f);
+        vf largest = vload(logits + t), target = vload(g->targets + t), none = vset1(0.0f);
         for (size_t i = 1; i < s->vocab; i++)
             largest = vmax(largest, vload(logits + i * stride + t));
-        float at_target[W];
-        for (size_t k = 0; k < W; k++)
-            at_target[k] = logits[g->targets[t + k] * stride + t + k];
+        vf at_target = none, hit = none, others = none; /* the logit; e to the power of it; the sum of the other powers */
         for (size_t i = 0; i < s->vocab; i++) {
-            vf e = vexp(vload(logits + i * stride + t) - largest);
+            vf logit = vload(logits + i * stride + t) - largest, e = vexp(logit);
+            vm is_target = veq(target, vset1((float)i));
+            at_target = vselect(is_target, logit, at_target);
+            hit = vselect(is_target, e, hit);
+            others = others + vselect(is_target, none, e);
             vstore(logits + i * stride + t, e);
-            total = total + e;
         }
-        vf share = vload(g->shares + t);
-        vf surprise = vlog(total) + (total - total) - (vload(at_target) - largest); /* vlog knows no NaN */
+        vf total = hit + others, share = vload(g->shares + t), scale = share / total;
+        vf surprise = vlog(total) + (total - total) - at_target; /* vlog knows no NaN */
         vstore(losses + t, share * surprise);
         /* The target's derivative is minus the sum of the others: 1 - its probability, without losing what is near 1. */
-        for (size_t k = 0; k < W; k++)
-            logits[g->targets[t + k] * stride + t + k] = 0.0f;
-        vf scale = share / total, others = vset1(0.0f);
         for (size_t i = 0; i < s->vocab; i++) {
-            vf d = vload(logits + i * stride + t) * scale;
-            vstore(logits + i * stride + t, d);
-            others = others + d;
+            vf e = vselect(veq(target, vset1((float)i)), none - others, vload(logits + i * stride + t));
+            vstore(logits + i * stride + t, e * scale);
         }
-        vstore(at_target, others);
-        for (size_t k = 0; k < W; k++)
-            logits[g->targets[t + k] * stride + t + k] = -at_target[k];
     }
 }
 

@@ -36,8 +36,8 @@ static void place_group(Group *g, const Shape *s, Arena *a, Extent room) {
     g->offsets = take(a, runs, 1, sizeof(size_t));
     g->pairs = take(a, runs, 1, sizeof(size_t));
     g->inputs = take(a, columns, 1, sizeof(uint32_t));
-    g->targets = take(a, columns, 1, sizeof(uint32_t));
     g->positions = take(a, columns, 1, sizeof(uint32_t));
+    g->targets = floats(a, 1, columns);
     g->shares = floats(a, 1, columns);
     g->losses = floats(a, 1, columns);
     g->x = floats(a, e, stride);

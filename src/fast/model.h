@@ -37,7 +37,8 @@ typedef struct {
     /* Runs of tokens: those of one position, or with by_document of one document. */
     size_t n_runs, n_pairs;
     size_t *counts, *offsets, *pairs; /* [run] its tokens, the first of them, its first pair */
-    uint32_t *inputs, *targets, *positions; /* [token] */
+    uint32_t *inputs, *positions; /* [token] */
+    float *targets;            /* [token] ids, which a float holds: vectors compare them */
     float *shares;             /* [token] what its loss counts for in the batch's */
     float *losses;             /* [token] its part of the batch's loss */
 

@@ -65,7 +65,7 @@ INLINE void adam_step(Adam *a, float *params, const float *gradients, float *m, 
     vf mi = vfma(a->beta1, vload_some(m, lanes), a->rest1 * g);
     vf vi = vfma(a->beta2, vload_some(v, lanes), a->rest2 * g * g);
     vf root = vsqrt(vi * a->inverse_c2) + a->eps;
-    p = p * a->keep - a->lr * (mi / root);
+    p = p * a->keep - a->lr * vdivide(mi, root);
     a->lost_root = vfma(root, zero, a->lost_root); /* infinity * 0 is NaN */
     a->lost_p = vfma(p, zero, a->lost_p);
     vstore_some(params, p, lanes);

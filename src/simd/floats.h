@@ -23,7 +23,16 @@ INLINE vf vmax(vf a, vf b) { return _mm512_max_ps(a, b); } /* a > b ? a : b */
 INLINE vf vsqrt(vf a) { return _mm512_sqrt_ps(a); }
 INLINE vf vfma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }  /* a * b + c */
 INLINE vf vfnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a * b */
+#define HAVE_DIVIDE 1
+INLINE vf vdivide(vf a, vf b) { /* 14 bits of 1 / b, 28, all; then a / b and its remainder (Markstein, IBM J. R&D 34, 1990) */
+    vf r = _mm512_rcp14_ps(b), one = _mm512_set1_ps(1.0f);
+    r = _mm512_fmadd_ps(_mm512_fnmadd_ps(b, r, one), r, r);
+    r = _mm512_fmadd_ps(_mm512_fnmadd_ps(b, r, one), r, r);
+    vf q = a * r;
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(b, q, a), r, q);
+}
 INLINE vm vgt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+INLINE vm veq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 INLINE vf vselect(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); } /* m ? a : b */
 INLINE unsigned vbits(vm m) { return m; }
 INLINE vm lanes_below(size_t k) { return k >= 16 ? (vm)0xffff : (vm)((1u << k) - 1); } /* lanes 0 .. k - 1 */
@@ -81,6 +90,7 @@ INLINE vf vsqrt(vf a) { return _mm256_sqrt_ps(a); }
 INLINE vf vfma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 INLINE vf vfnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
 INLINE vm vgt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
+INLINE vm veq(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
 INLINE vf vselect(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
 INLINE unsigned vbits(vm m) { return (unsigned)_mm256_movemask_ps(m); }
 INLINE vm lanes_below(size_t k) {
@@ -137,6 +147,7 @@ INLINE vf vsqrt(vf a) { return _mm_sqrt_ps(a); }
 INLINE vf vfma(vf a, vf b, vf c) { return a * b + c; }
 INLINE vf vfnma(vf a, vf b, vf c) { return c - a * b; }
 INLINE vm vgt(vf a, vf b) { return _mm_cmpgt_ps(a, b); }
+INLINE vm veq(vf a, vf b) { return _mm_cmpeq_ps(a, b); }
 INLINE vf vselect(vm m, vf a, vf b) { return _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, b)); }
 INLINE unsigned vbits(vm m) { return (unsigned)_mm_movemask_ps(m); }
 INLINE vm lanes_below(size_t k) {
@@ -173,6 +184,7 @@ INLINE vf vsqrt(vf a) { return vsqrtq_f32(a); }
 INLINE vf vfma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 INLINE vf vfnma(vf a, vf b, vf c) { return vfmsq_f32(c, a, b); }
 INLINE vm vgt(vf a, vf b) { return vcgtq_f32(a, b); }
+INLINE vm veq(vf a, vf b) { return vceqq_f32(a, b); }
 INLINE vf vselect(vm m, vf a, vf b) { return vbslq_f32(m, a, b); }
 INLINE unsigned vbits(vm m) {
     static const uint32_t weight[4] = {1, 2, 4, 8};
@@ -218,6 +230,7 @@ INLINE vf vsqrt(vf a) { return sqrtf(a); }
 INLINE vf vfma(vf a, vf b, vf c) { return a * b + c; }
 INLINE vf vfnma(vf a, vf b, vf c) { return c - a * b; }
 INLINE vm vgt(vf a, vf b) { return a > b; }
+INLINE vm veq(vf a, vf b) { return a == b; }
 INLINE vf vselect(vm m, vf a, vf b) { return m ? a : b; }
 INLINE unsigned vbits(vm m) { return (unsigned)m; }
 INLINE vm lanes_below(size_t k) { return k > 0; }
@@ -236,6 +249,12 @@ INLINE void vtranspose(vf *r) { (void)r; }
 
 /* vscale(a, k): a * 2**i for k = 1.5 * 2**23 + i, an integer i kept in the low bits. vsplit(a, &e): m with a = m * 2**e and
  * sqrt(1/2) <= m < sqrt(2), for normal a > 0. */
+
+/* a / b as the divider rounds it, where b, 1 / b and a / b are normal; with multiplications where these leave the divider to a root
+ * that is taken beside it. */
+#ifndef HAVE_DIVIDE
+INLINE vf vdivide(vf a, vf b) { return a / b; }
+#endif
 
 #ifndef HAVE_TRANSPOSE
 INLINE void vtranspose(vf *r) {
