@@ -175,6 +175,42 @@ def test_gradients_of_wider_models(monkeypatch, isa, config, length, count, batc
     assert max(worst.values()) < 5e-6, worst
 
 
+# ---- Softmaxes at their ends: a sum of probabilities near 1 has lost what the small ones say; e**89 is no float32 --------
+
+
+def scaled(config, vocab_size, params, names, factor):
+    """`params`, rounded to float32, with some of its matrices multiplied."""
+    return array("d", array("f", np.concatenate(
+        [matrix.ravel() * (factor if name in names else 1) for name, matrix in matrices(config, vocab_size, params).items()]
+    ).tolist()))  # fmt: skip
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("batch_size", [3, 16])
+@pytest.mark.parametrize("factor", [0.5, 1, 2])
+def test_a_model_that_is_sure(monkeypatch, isa, batch_size, factor):
+    """Its loss, down to 1e-12, and its gradients are as good as any other's."""
+    config = GPTConfig(n_embd=8, n_head=2, block_size=8)  # a document is cut before its end: what follows is an a
+    corpus, vocab_size = corpus_of(["a" * 20], config)
+    params = fresh(config, vocab_size, 1)
+    engines.create("exact", config, vocab_size, memoryview(params)).train(corpus, range(300), TrainConfig(num_steps=300), [])
+    params = scaled(config, vocab_size, params, ["lm_head"], factor)
+    monkeypatch.setenv("MICROGPT_ISA", isa)
+    worst = relative_errors(config, vocab_size, corpus, params, TrainConfig(batch_size=batch_size), [0])
+    assert max(worst.values()) < 1e-4, worst
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("batch_size", [3, 16])
+def test_attention_to_one_key_alone(monkeypatch, isa, batch_size):
+    config = GPTConfig(n_embd=16, n_head=2, block_size=12)
+    corpus, vocab_size = corpus_of(["emma", "isabella", "ava", "olivia", "maximiliano"], config)
+    params = scaled(config, vocab_size, fresh(config, vocab_size, 1), ["layer0.attn_wq", "layer0.attn_wk"], 30)
+    monkeypatch.setenv("MICROGPT_ISA", isa)
+    worst = relative_errors(config, vocab_size, corpus, params, TrainConfig(batch_size=batch_size), [0])
+    assert max(worst.values()) < 1e-3, worst
+
+
 # ---- Whole runs ------------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,8 @@ static void loss_and_derivatives(const Shape *s, float *losses, float *logits, c
             vstore(logits + i * stride + t, e);
         }
         vf total = hit + others, share = vload(g->shares + t), scale = share / total;
-        vf surprise = vlog(total) + (total - total) - at_target; /* vlog knows no NaN */
+        /* Near 1 the total has lost what the others say; and vlog knows no NaN. */
+        vf surprise = vlog(total) + (others - (total - hit)) / total - at_target;
         vstore(losses + t, share * surprise);
         /* The target's derivative is minus the sum of the others: 1 - its probability, without losing what is near 1. */
         for (size_t i = 0; i < s->vocab; i++) {
