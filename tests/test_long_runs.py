@@ -194,7 +194,7 @@ def test_what_is_left_after_a_divergence(folder):
     every = ["--checkpoint-every", 2]
     message = fail("train", "docs.txt", *options)
     diverged = int(re.match(r"training diverged at step (\d+) of 60: ", message)[1])
-    assert message.endswith("or smaller initial weights") and not os.path.exists("run") and diverged > 3
+    assert message.endswith("; try 0.01") and not os.path.exists("run") and diverged > 3
     kept = (diverged - 1) // 2 * 2
     left = f"; 'run' has the weights after step {kept}, which --init starts from"
     assert fail("train", "docs.txt", *options, *every) == message + left

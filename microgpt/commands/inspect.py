@@ -6,7 +6,7 @@ from collections import Counter
 from microgpt import documents, engines
 from microgpt.commands import Failure, load
 from microgpt.commands.options import MODEL, TRAINING, add, add_preset, in_options, settings
-from microgpt.training import start
+from microgpt.training import remedy, start
 
 DESCRIPTION = (
     "Look at a text file before training on it: its documents, what --block-size cuts off, and the model's size, its "
@@ -96,7 +96,7 @@ def measure(run):
             engine.train(run.corpus, range(done, done + portion), run.training, steps)
         except (ValueError, ArithmeticError) as error:
             raise Failure(
-                f"training would diverge at step {len(steps) + 1}: {error}; try a lower --learning-rate"
+                f"training would diverge at step {len(steps) + 1}: {error}; {in_options(remedy(run, len(steps) + 1))}"
             ) from None
         done += portion
     return (time.perf_counter() - started) / done

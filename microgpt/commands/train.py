@@ -21,7 +21,7 @@ from microgpt.commands.options import (
     preset_of,
     settings,
 )
-from microgpt.training import SEED, DivergenceError, start
+from microgpt.training import SEED, DivergenceError, remedy, start
 
 DESCRIPTION = "Train a model on a text file, one document a line, and print documents that it makes up."
 
@@ -131,7 +131,7 @@ def _train(run, arguments, out):
                 run.train(progress=update, pause_every=every)
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
             left = "; {!r} has the weights after step {}, which --init starts from".format(*kept) if kept else ""
-            raise Failure(f"{error}{left}") from error
+            raise Failure(f"{in_options(error)}{left}") from error
         except KeyboardInterrupt:  # a second Ctrl-C, in the middle of a step
             raise KeyboardInterrupt(f"interrupted after step {len(run.losses)} of {run.training.num_steps}") from None
         finally:
@@ -203,9 +203,8 @@ def _print_samples(run, n, temperature, heading, line):
         try:
             [text] = run.generate(1, temperature)
         except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
-            raise Failure(
-                f"no sample can be drawn: {error}; try a lower --learning-rate or a higher --temperature"
-            ) from None
+            advice = in_options(remedy(run, len(run.losses) + 1))
+            raise Failure(f"no sample can be drawn: {error}; {advice}, or a higher --temperature") from None
         print(line.format(i, text), flush=time.perf_counter() - started > 0.02)  # a slow one is seen when it is there
 
 
