@@ -1,7 +1,7 @@
 """The command line: finds the command, and turns its errors into one sentence and an exit code.
 
-Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C. Only an error of microgpt's
-own shows a traceback.
+Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C, 143 after
+SIGTERM. Only an error of microgpt's own shows a traceback.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 
 from microgpt import __version__
 from microgpt.checkpoint import CheckpointError
-from microgpt.commands import COMMANDS, Failure, Usage
+from microgpt.commands import COMMANDS, Failure, Interrupted, Usage
 from microgpt.data import DataError
 from microgpt.engines import EngineError
 from microgpt.training import DivergenceError
@@ -50,8 +50,10 @@ def main(argv=None):
         return _fail(in_options(error) or f"there is not enough memory; {SMALLER}", 1)
     except RecursionError:
         return _fail("this model's graph is too deep for Python's recursion; use --engine graph, which has none", 1)
-    except KeyboardInterrupt as error:
-        return _fail(error.args[0] if error.args else "interrupted", 130, kind="")
+    except Interrupted as error:
+        return _fail(error, error.exit_code, kind="")
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130, kind="")
 
 
 def _run(argv):

@@ -127,16 +127,16 @@ def wait_for_steps(child):
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number):
+@pytest.mark.parametrize("number, code, ended", [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number, code, ended):
     options = ["--steps", 30_000, "--engine", "graph", "--schedule", "constant", *SMALL]
     with open_training(*options, "--out", "the run") as child:
         wait_for_steps(child)
         child.send_signal(number)
         out, err = child.communicate(timeout=60)
-    assert child.returncode == 130
+    assert child.returncode == code
     found = re.fullmatch(
-        r"microgpt: interrupted after step (\d+) of 30000; go on with: (microgpt train docs.txt .* --resume 'the run')\n",
+        rf"microgpt: {ended} after step (\d+) of 30000; go on with: (microgpt train docs.txt .* --resume 'the run')\n",
         err,
     )
     assert found, err
@@ -212,6 +212,7 @@ def test_a_second_signal_does_not_wait():
             signal.raise_signal(signal.SIGTERM)
             assert stopped == [signal.SIGTERM]
             signal.raise_signal(signal.SIGINT)
+    assert stopped == [signal.SIGTERM, signal.SIGINT]  # the last one says how it ends
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
@@ -221,7 +222,7 @@ def test_a_signal_without_out(folder):
         wait_for_steps(child)
         child.send_signal(signal.SIGTERM)
         _, err = child.communicate(timeout=60)
-    assert child.returncode == 130 and re.fullmatch(r"microgpt: interrupted after step \d+ of 1000000\n", err)
+    assert child.returncode == 143 and re.fullmatch(r"microgpt: terminated after step \d+ of 1000000\n", err)
     assert os.listdir(folder) == ["docs.txt"]
 
 

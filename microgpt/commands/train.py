@@ -8,7 +8,7 @@ import time
 from contextlib import closing, contextmanager, nullcontext
 
 from microgpt import checkpoint, documents, engines, history, progress
-from microgpt.commands import Failure, Usage, count, load, whole
+from microgpt.commands import Failure, Interrupted, Usage, count, load, whole
 from microgpt.commands.options import (
     EVALUATION,
     MODEL,
@@ -111,7 +111,7 @@ def _warn_if_cut(run, docs):
 
 
 def _train(run, arguments, out):
-    """All the steps, with what shows and keeps them. KeyboardInterrupt where a signal stopped it."""
+    """All the steps, with what shows and keeps them. Interrupted where a signal stopped it."""
     every = arguments.checkpoint_every
     kept = (arguments.resume, len(run.losses)) if arguments.resume else None  # the newest file, and its step
     log = closing(history.Log(run, arguments.log)) if arguments.log else nullcontext()
@@ -132,18 +132,22 @@ def _train(run, arguments, out):
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
             left = "; {!r} has the weights after step {}, which --init starts from".format(*kept) if kept else ""
             raise Failure(f"{in_options(error)}{left}") from error
-        except KeyboardInterrupt:  # a second Ctrl-C, in the middle of a step
-            raise KeyboardInterrupt(f"interrupted after step {len(run.losses)} of {run.training.num_steps}") from None
+        except KeyboardInterrupt:  # a second signal, in the middle of a step
+            raise Interrupted(stopped[-1], _where(run)) from None
         finally:
             if log:
                 log.update()
     if stopped:
-        message = f"interrupted after step {len(run.losses)} of {run.training.num_steps}"
+        rest = _where(run)
         if out:
             run.save(out)
             again = ", the same text on standard input," if arguments.data == "-" else ""
-            message += f"; go on{again} with: {_command_to_go_on(arguments.argv, out)}"
-        raise KeyboardInterrupt(message)
+            rest += f"; go on{again} with: {_command_to_go_on(arguments.argv, out)}"
+        raise Interrupted(stopped[-1], rest)
+
+
+def _where(run):
+    return f"after step {len(run.losses)} of {run.training.num_steps}"
 
 
 def _save_on_the_way(run, out):
@@ -157,13 +161,13 @@ def _save_on_the_way(run, out):
 
 @contextmanager
 def _stopping_signals():
-    """A list that is no longer empty once Ctrl-C or SIGTERM came; a second one raises KeyboardInterrupt at once."""
+    """The list of the signals that came, Ctrl-C's SIGINT or SIGTERM; a second one raises KeyboardInterrupt at once."""
     stopped = []
 
     def handle(number, _):
-        if stopped:
-            raise KeyboardInterrupt
         stopped.append(number)
+        if len(stopped) > 1:
+            raise KeyboardInterrupt
 
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM):
