@@ -13,6 +13,7 @@ from microgpt.checkpoint import Checkpoint, CheckpointError, Progress, Source
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.model import GPT
 from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.words import counted
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
 SEED = 42
@@ -155,7 +156,7 @@ class Run:
         return self.val_losses[-1][1]
 
     def __repr__(self):
-        return f"<Run of {len(self.losses)} steps, {self.model!r}>"
+        return f"<Run of {counted(len(self.losses), 'step')}, {self.model!r}>"
 
 
 class DivergenceError(ValueError):
@@ -274,7 +275,7 @@ def _resume(docs, path, engine, threads, **given):
     )
     if len(fresh) != saved.source.num_docs:
         raise CheckpointError(
-            f"the data are not those that {what} was trained on: {len(fresh)} documents to train on, "
+            f"the data are not those that {what} was trained on: {counted(len(fresh), 'document')} to train on, "
             f"not {saved.source.num_docs}"
         )
     try:

@@ -17,6 +17,7 @@ import pytest
 
 import microgpt
 from microgpt import EvalConfig, GPTConfig, Tokenizer, TrainConfig, cli, explore, history
+from microgpt.words import sized
 
 HOSTILE = ["<script>alert(1)</script>", "</script>", "<!--", "]]>", "a&b\"'`", "\u2028\u2029\x00\ud800", "${x}\\"]
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
@@ -187,7 +188,8 @@ def test_curve():
 def test_the_command(saved, run, capsys):
     assert cli.main(["explore", saved]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("model.html: 0.1 MB; open it in a browser: file:///") and out.count("\n") == 1
+    size = sized(os.path.getsize("model.html"))
+    assert out.startswith(f"model.html: {size}; open it in a browser: file:///") and out.count("\n") == 1
     page = Path("model.html").read_text(encoding="utf-8")
     assert page == explore.page(run.model, name="model", **everything(run))
     assert cli.main(["explore", saved]) == 0  # its own page may be replaced

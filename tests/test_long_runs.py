@@ -404,14 +404,18 @@ def test_inspect(folder):
     (folder / "docs.txt").write_text("\n".join([*DOCS, "emma", "a" * 20]), encoding="utf-8")
     facts = dict(re.split(r"  +", line, maxsplit=1) for line in succeed("inspect", "docs.txt", *SMALL).splitlines())
     assert facts["encoding"] == "UTF-8"
-    assert facts["documents"] == "12, 1 of them repeat another"
-    assert facts["characters"] == "79, 15 different: 'abeghilmnoprsvy'; 3 occur only once"
+    assert facts["documents"] == "12, with 1 repetition"
+    assert facts["characters"] == "79, 15 different: 'abeghilmnoprsvy'; 3 of them only once"
     assert facts["lengths"] == "3 to 20 characters, median 6, 99% have at most 8"
     assert facts["block_size 16"] == "cuts 8.3% of the documents; 5.5% of the text is never learned"
     assert facts["suggestion"].startswith("--block-size 9, which cuts 8.3%")
     run = microgpt.training.start([*DOCS, "emma", "a" * 20], GPTConfig(n_embd=8, n_head=2))
     assert facts["parameters"] == f"{run.model.num_params:,}"
-    assert re.match(r"about [\d.e-]+ (s|min|h) for 1000 steps on the exact engine, which see 83.3 times", facts["time"])
+    assert re.match(r"about [\d.e-]+ (s|min|h) for 1,000 steps on the engine exact; each document is seen 83 times", facts["time"])
+    (folder / "one.txt").write_text("a", encoding="utf-8")
+    one = succeed("inspect", "one.txt", *SMALL, "--steps", 1)
+    assert "  1, all different\n" in one and "  1 to 1 character, median" in one and "  cuts nothing\n" in one
+    assert " for 1 step on the engine exact; each document is seen 1.0 times\n" in one
     (folder / "latin.txt").write_bytes("zoé\nnoël".encode("latin-1"))
     assert "likely latin-1" in fail("inspect", "latin.txt")
 

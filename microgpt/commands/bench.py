@@ -44,5 +44,5 @@ def run(arguments):
         print(bench.table(rows))
     differing = [row for row in rows if row.differs]
     if differing:
-        print(f"microgpt: {len(differing)} results differ from the reference's", file=sys.stderr)
+        print(f"microgpt: {len(differing)} of {len(rows)} results differ from the reference's", file=sys.stderr)
     return 1 if differing else 0
