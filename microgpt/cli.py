@@ -8,6 +8,7 @@ import argparse
 import importlib
 import os
 import sys
+import textwrap
 
 from microgpt import __version__
 from microgpt.checkpoint import CheckpointError
@@ -74,7 +75,11 @@ def _run(argv):
 
 
 def _parser(argv):
-    parser = Parser(prog="microgpt", description="Karpathy's microgpt, compiled: the same numbers to the last bit; and an engine in float32, for speed.")
+    parser = Parser(
+        prog="microgpt",
+        description="Karpathy's microgpt, compiled: the same numbers to the last bit; and an engine in float32, for speed.",
+        epilog="microgpt COMMAND --help lists what a command takes.",
+    )
     version = f"microgpt {__version__}"
     parser.add_argument("--version", action="version", version=version, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -99,8 +104,16 @@ class Parser(argparse.ArgumentParser):
 
 
 class Help(argparse.HelpFormatter):
+    """Help whose lines break between words only: an option or a command that is cut in two cannot be copied."""
+
     def __init__(self, prog):
         super().__init__(prog, max_help_position=30)
+
+    def _split_lines(self, text, width):
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text, width, indent):
+        return "\n".join(indent + line for line in self._split_lines(text, width - len(indent)))
 
 
 # ---- Streams ----------------------------------------------------------------------------------------------------

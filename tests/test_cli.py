@@ -12,8 +12,8 @@ import pytest
 from command_line import NAMES, TINY, driver, environment, microgpt_command, posix, printed
 
 import microgpt
-from microgpt import EvalConfig, cli, engines
-from microgpt.commands import options
+from microgpt import EvalConfig, TrainConfig, cli, engines, words
+from microgpt.commands import COMMANDS, options
 from microgpt.commands import train as train_command
 from microgpt.commands.options import in_options
 
@@ -187,6 +187,32 @@ def test_help_names_every_option_and_its_default(capsys):
     assert text.count("(default: ") == len(options.OPTIONS) + len(others) + 1  # and DATA
     assert cli.main(["--help"]) == 0
     assert "train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_on_80_columns(command, capsys, monkeypatch):
+    """Lines end at spaces, not within an option or a command that somebody copies."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([command, "--help"] if command else ["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) < 80 and not [line for line in lines if line.endswith("-")]
+
+
+def test_help_tells_the_fast_engine_s_bounds(capsys):
+    assert cli.main(["train", "--help"]) == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "(default: 1; 16 with --engine fast)" in text
+    [beta] = map(float, re.findall("with --engine fast up to ([0-9.]+)", text))
+    [eps] = map(float, re.findall("with --engine fast at least ([0-9.e-]+)", text))
+    microgpt.train(NAMES, training=TrainConfig(num_steps=1, beta1=beta, beta2=beta, eps=eps), engine="fast")
+    for beyond in (dict(beta1=beta + 1e-8), dict(beta2=beta + 1e-8), dict(eps=eps * 0.99)):
+        with pytest.raises(engines.EngineError):
+            microgpt.train(NAMES, training=TrainConfig(num_steps=1, **beyond), engine="fast")
+
+
+def test_numbers_in_sentences():
+    assert [words.counted(n, "step") for n in (0, 1, 2, 1000)] == ["0 steps", "1 step", "2 steps", "1,000 steps"]
+    assert [words.sized(n) for n in (1, 999, 1000, 5_600_000, 7.8e9)] == ["1 byte", "999 bytes", "1.0 kB", "5.6 MB", "7.8 GB"]
 
 
 def test_version_and_info():
