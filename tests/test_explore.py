@@ -1,4 +1,5 @@
-"""The page of `microgpt explore` as Python assembles it, and the command; in a browser: test_explore_browser.py."""
+"""The page of `microgpt explore` as Python assembles it, and the command; in a browser: test_explore_numbers.py,
+test_explore_page.py."""
 
 import base64
 import hashlib
