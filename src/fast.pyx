@@ -151,7 +151,7 @@ cdef class Network:
         for i in range(self.trainer.shape.n_params):
             if not isfinite(<float>self.params[i]):
                 raise EngineError(
-                    f"parameter {i} is {self.params[i]!r}, and the fast engine's numbers are finite and end at 3.4e+38 (float32); "
+                    f"parameter {i} is {self.params[i]!r}, and the fast engine's numbers are finite and at most 3.4e+38; "
                     "start from smaller weights, or choose an exact engine"
                 )
 

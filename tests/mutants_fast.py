@@ -4,6 +4,7 @@ TESTS = "test_fast_corners.py test_fast.py test_fast_threads.py"
 THREADS = {  # the tests about them alone: with the first, the others would hang for as long as mutants.py waits
     "a-sleeper-overslept": "test_fast_threads.py -k sleep",
     "gil-kept": "test_fast_threads.py -k gil",
+    "two-callers": "test_fast_threads.py -k one_caller",
 }
 
 # name: (file, old text, new text, and so on)
@@ -72,7 +73,11 @@ CHANGES = {
         "            with nogil:\n                result = train(",
         "            if True:\n                result = train(",
     ),
-    "two-callers": ("src/fast.pyx", "if not self.lock.acquire(False):", "if False:"),
+    "two-callers": (
+        "src/fast.pyx",
+        "    cdef acquire(self):\n        if not self.lock.acquire(False):",
+        "    cdef acquire(self):\n        if not self.lock.acquire(False) and False:",
+    ),
 }
 
 

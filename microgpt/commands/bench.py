@@ -9,7 +9,7 @@ from microgpt.config import GPTConfig
 
 DESCRIPTION = (
     "Time the training of each engine against the pure reference, with Python's garbage collector on and off. A result "
-    "that differs from the reference's gets no time. Takes about a minute."
+    "that differs from the reference's gets no time. Takes about a minute; wide models take longer."
 )
 
 

@@ -11,7 +11,7 @@ from microgpt.words import counted, sized
 
 DESCRIPTION = (
     "Look at a text file before training on it: its documents, what --block-size cuts off, and the model's size, its "
-    "memory and its time on this machine, which is measured in half a second. Its options are those of train that matter here."
+    "memory and its time on this machine, which is measured in half a second. Its options are train's."
 )
 MEASURE_SECONDS = 0.5
 
@@ -115,4 +115,6 @@ def _duration(seconds):
 
 
 def _passes(times):
-    return f"{100 * times:.2g}% of the documents are seen" if times < 1 else f"each document is seen {times:,.{int(times < 10)}f} times"
+    if times < 1:
+        return f"{100 * times:.2g}% of the documents are seen"
+    return f"each document is seen {times:,.{int(times < 10)}f} times"

@@ -27,12 +27,12 @@ TRAINING = [
     ("--warmup-steps", dict(type=whole, metavar="N"), "first steps, over which the learning rate rises"),
     ("--clip-norm", dict(type=number, metavar="X"), "scale gradients down that are longer, all taken as one vector"),
     ("--weight-decay", dict(type=number, metavar="X"), "pull weights towards 0, apart from the gradient (AdamW)"),
-    ("--beta1", dict(type=number, metavar="X"), "decay of Adam's mean of the gradients, below 1; with --engine fast up to 0.99999997"),
+    ("--beta1", dict(type=number, metavar="X"), "decay of Adam's mean of the gradients; with --engine fast up to 0.99999997"),
     ("--beta2", dict(type=number, metavar="X"), "decay of Adam's mean of their squares, likewise"),
     ("--eps", dict(type=number, metavar="X"), "keeps Adam's division finite; with --engine fast at least 1e-15"),
 ]
 EVALUATION = [
-    ("--val-fraction", dict(type=number, metavar="X"), "hold this share of the documents out, to measure on; if above 0, at least one"),
+    ("--val-fraction", dict(type=number, metavar="X"), "hold out this share of the documents to measure on; if not 0, at least one"),
     ("--eval-every", dict(type=whole, metavar="N"), "steps between two measurements"),
     ("--patience", dict(type=whole, metavar="N"), "stop after so many measurements without a new best, and keep the best weights"),
 ]

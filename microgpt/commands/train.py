@@ -243,8 +243,9 @@ def configure(parser):
         "--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)"
     )
     files.add_argument(
-        "--checkpoint-every", type=whole, metavar="N", help="save to --out every N steps too (default: only at the end, or after Ctrl-C)"
-    )
+        "--checkpoint-every", type=whole, metavar="N",
+        help="save to --out every N steps too (default: only at the end, or after Ctrl-C)",
+    )  # fmt: skip
     files.add_argument(
         "--resume", metavar="FILE", help="go on with a run that was saved before its end (default: a new run)"
     )

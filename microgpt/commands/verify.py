@@ -31,7 +31,7 @@ def configure(parser):
 def run(arguments):
     docs = load(arguments.data)
     known = published.hash_text(docs) == published.NAMES
-    print(f"data: {counted(len(docs), 'document')}, {'those of the published runs' if known else 'not those of the published runs'}")
+    print(f"data: {counted(len(docs), 'document')}, {'' if known else 'not '}those of the published runs")
     passed = [
         _verify(docs, preset, known, arguments.against == "python")
         for preset in PRESETS
