@@ -1,17 +1,18 @@
 """The command line: finds the command, and turns its errors into one sentence and an exit code.
 
-Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C. Only an error of microgpt's
-own shows a traceback.
+Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C, 143 after
+SIGTERM. Only an error of microgpt's own shows a traceback.
 """
 
 import argparse
 import importlib
 import os
 import sys
+import textwrap
 
 from microgpt import __version__
 from microgpt.checkpoint import CheckpointError
-from microgpt.commands import COMMANDS, Failure, Usage
+from microgpt.commands import COMMANDS, Failure, Interrupted, Usage
 from microgpt.data import DataError
 from microgpt.engines import EngineError
 from microgpt.training import DivergenceError
@@ -50,8 +51,10 @@ def main(argv=None):
         return _fail(in_options(error) or f"there is not enough memory; {SMALLER}", 1)
     except RecursionError:
         return _fail("this model's graph is too deep for Python's recursion; use --engine graph, which has none", 1)
-    except KeyboardInterrupt as error:
-        return _fail(error.args[0] if error.args else "interrupted", 130, kind="")
+    except Interrupted as error:
+        return _fail(error, error.exit_code, kind="")
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130, kind="")
 
 
 def _run(argv):
@@ -72,7 +75,11 @@ def _run(argv):
 
 
 def _parser(argv):
-    parser = Parser(prog="microgpt", description="Karpathy's microgpt, compiled: the same numbers to the last bit; and an engine in float32, for speed.")
+    parser = Parser(
+        prog="microgpt",
+        description="Karpathy's microgpt, compiled: the same numbers to the last bit; and an engine in float32, for speed.",
+        epilog="microgpt COMMAND --help lists what a command takes.",
+    )
     version = f"microgpt {__version__}"
     parser.add_argument("--version", action="version", version=version, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -97,8 +104,16 @@ class Parser(argparse.ArgumentParser):
 
 
 class Help(argparse.HelpFormatter):
+    """Help whose lines break between words only: an option or a command that is cut in two cannot be copied."""
+
     def __init__(self, prog):
         super().__init__(prog, max_help_position=30)
+
+    def _split_lines(self, text, width):
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text, width, indent):
+        return "\n".join(indent + line for line in self._split_lines(text, width - len(indent)))
 
 
 # ---- Streams ----------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """From the list of documents to those a run trains on: shuffled, some held out, the long ones dealt with."""
 
+from microgpt.words import counted
+
 LONG = ("truncate", "split", "error")  # what may be done with documents longer than the block
 
 
@@ -16,7 +18,7 @@ def arrange(docs, rng, block_size, val_fraction=0.0, long="truncate"):
         count = max(1, round(val_fraction * len(docs)))
         if count >= len(docs):
             raise ValueError(
-                f"of {len(docs)} documents a val_fraction of {val_fraction:g} leaves none to train on; "
+                f"of {counted(len(docs), 'document')} a val_fraction of {val_fraction:g} leaves none to train on; "
                 "give more documents"
             )
         docs, held_out = docs[:-count], docs[-count:]
@@ -37,7 +39,7 @@ def fit(docs, block_size, long):
         for doc in docs:
             if len(doc) >= block_size:
                 raise ValueError(
-                    f"a document has {len(doc)} characters, but a block_size of {block_size} has room for "
+                    f"a document has {counted(len(doc), 'character')}, but a block_size of {block_size} has room for "
                     f"{block_size - 1} and the end: {shorten(doc)!r}; choose a larger block_size, or truncate or split "
                     "long documents"
                 )

@@ -8,6 +8,7 @@ from array import array
 from typing import NamedTuple
 
 from microgpt import checkpoint
+from microgpt.words import counted
 
 SMOOTHED_STEPS = 100
 FORMATS = (".csv", ".jsonl")
@@ -152,9 +153,9 @@ def summary(run):
     vocab_size, losses = run.model.tokenizer.vocab_size, run.losses
     count = min(SMOOTHED_STEPS, len(losses))
     batch = run.training.batch_size
-    each = "a single document's" if batch == 1 else f"that of {batch} documents"
+    each = "a single document's" if batch == 1 else f"that of {batch:,} documents"
     lines = [
-        f"loss {smoothed(losses):.4f}, the mean of the last {count} steps (the last step's own, {each}: "
+        f"loss {smoothed(losses):.4f}, the mean of the last {counted(count, 'step')} (the last step's own, {each}: "
         f"{losses[-1]:.4f}); guessing at random has ln({vocab_size}) = {math.log(vocab_size):.4f}"
     ]
     if run.val_losses:
@@ -162,11 +163,11 @@ def summary(run):
         known = {tuple(document) for document in run.corpus}
         repeated = sum(tuple(document) in known for document in run.held_out) / len(run.held_out)
         lines.append(
-            f"held-out loss {loss:.4f} after step {step}, on {len(run.held_out)} documents that were not trained on "
-            f"({repeated:.0%} of them occur in the training data as well); "
+            f"held-out loss {loss:.4f} after step {step}, on {counted(len(run.held_out), 'document')} not trained on "
+            f"({repeated:.0%} of them in the training data as well); "
             f"the best was {run.best[1]:.4f} after step {run.best[0]}"
             + (", and its weights are kept" if run.finished and run.evaluation.patience is not None else "")
         )
     if run.stopped_early:
-        lines.append(f"stopped early: no better held-out loss in {run.evaluation.patience} evaluations")
+        lines.append(f"stopped early: no better held-out loss in {counted(run.evaluation.patience, 'evaluation')}")
     return lines

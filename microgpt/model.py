@@ -8,6 +8,7 @@ from itertools import chain
 
 from microgpt import bulk, checkpoint, engines, sampling
 from microgpt.scalar import Value
+from microgpt.words import counted
 
 
 class GPT:
@@ -254,13 +255,13 @@ class GPT:
     def _context(self, text, longest):
         if len(text) > longest:
             raise ValueError(
-                f"{text!r} has {len(text)} characters, but a block_size of {self.config.block_size} "
+                f"{text!r} has {counted(len(text), 'character')}, but a block_size of {self.config.block_size} "
                 f"has room for {longest} after BOS; shorten it"
             )
         return self.tokenizer.encode(text)
 
     def __repr__(self):
-        return f"<GPT with {self.num_params} parameters, {self.config}>"
+        return f"<GPT with {counted(self.num_params, 'parameter')}, {self.config}>"
 
 
 def _check_size(num_params):

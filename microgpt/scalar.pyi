@@ -4,6 +4,8 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+__all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
+
 class Value:
     """A scalar in a computation graph. `data` is its number, `grad` the derivative of the last backward()'s root by it."""
 

@@ -13,6 +13,7 @@ from microgpt.checkpoint import Checkpoint, CheckpointError, Progress, Source
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.model import GPT
 from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.words import counted
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
 SEED = 42
@@ -140,7 +141,7 @@ class Run:
         except engines.EngineError:
             raise
         except (ArithmeticError, ValueError) as error:
-            raise DivergenceError(len(self.losses) + 1, self.training, self.losses, error) from error
+            raise DivergenceError(self, error) from error
 
     def _evaluate_where_due(self):
         done = len(self.losses)
@@ -155,18 +156,33 @@ class Run:
         return self.val_losses[-1][1]
 
     def __repr__(self):
-        return f"<Run of {len(self.losses)} steps, {self.model!r}>"
+        return f"<Run of {counted(len(self.losses), 'step')}, {self.model!r}>"
 
 
 class DivergenceError(ValueError):
     """Training cannot go on: a number grew out of range. step: which step, from 1; losses: those of the steps before."""
 
-    def __init__(self, step, training, losses, cause):
-        self.step, self.losses = step, losses
+    def __init__(self, run, cause):
+        self.step, self.losses = len(run.losses) + 1, run.losses
         super().__init__(
-            f"training diverged at step {step} of {training.num_steps}: {cause}; "
-            f"try a learning rate below {training.learning_rate:g} or smaller initial weights"
+            f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; {remedy(run, self.step)}"
         )
+
+
+def remedy(run, step):
+    """What is most likely at fault where a run diverges at a step (from 1), and what to do about it."""
+    training = run.training
+    rate, decay, beta1, beta2 = training.learning_rate, training.weight_decay, training.beta1, training.beta2
+    if rate > 1:
+        usual = TrainConfig.learning_rate
+        return f"learning_rate {rate:g} is far too large, as Adam moves each weight by about so much in a step; try {usual:g}"
+    if rate * decay > 1:
+        return f"weight_decay {decay:g} takes {rate * decay:g} times each weight away in a step; try one below {1 / rate:g}"
+    if step == 1 or run.model.config.init_std > 1:
+        return "the weights it starts from are too large; try a smaller init_std, or another model with init"
+    if beta1**2 > beta2:  # a mean that remembers large gradients, divided by one that has forgotten them
+        return f"Adam's steps grow without bound where beta2 is below the square of beta1; try a beta2 above {beta1**2:.3g}"
+    return f"try a learning_rate below {rate:g} or a smaller init_std"
 
 
 # ---- Beginning a run -------------------------------------------------------------------------------------------------
@@ -259,7 +275,7 @@ def _resume(docs, path, engine, threads, **given):
     )
     if len(fresh) != saved.source.num_docs:
         raise CheckpointError(
-            f"the data are not those that {what} was trained on: {len(fresh)} documents to train on, "
+            f"the data are not those that {what} was trained on: {counted(len(fresh), 'document')} to train on, "
             f"not {saved.source.num_docs}"
         )
     try:

@@ -10,6 +10,7 @@ from threading import Lock
 
 from microgpt import sampling
 from microgpt.engines import EngineError, chosen_isa
+from microgpt.words import counted
 
 from libc.math cimport isfinite
 from libc.stddef cimport size_t
@@ -159,7 +160,7 @@ cdef class Batches:
         try:
             self.losses = array("d", bytes(8 * training.batch_size))
         except (MemoryError, OverflowError):
-            raise_memory(f"a batch of {training.batch_size} documents")
+            raise_memory(f"a batch of {counted(training.batch_size, 'document')}")
         self.docs.tokens, self.docs.starts = &self.tokens[0], &self.starts[0]
         self.first = step * training.batch_size % self.docs.n_docs
         self.options.batch_size, self.options.losses = training.batch_size, &self.losses[0]

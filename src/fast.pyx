@@ -141,16 +141,25 @@ cdef class Network:
             t.beta1, t.beta2, t.eps = <float>training.beta1, <float>training.beta2, training.eps
 
     def check_settings(self, training):
-        """EngineError for what has no meaning in float32."""
+        """EngineError for settings and parameters that have no meaning in float32."""
         check_float32(training)
+        self.check_params()
 
-    cdef read_params(self):
-        """OverflowError where a parameter is no float32; that it is too small to be one loses nothing."""
+    cdef check_params(self):
+        """EngineError where a parameter is no float32; that it is too small to be one loses nothing."""
         cdef size_t i
         for i in range(self.trainer.shape.n_params):
+            if not isfinite(<float>self.params[i]):
+                raise EngineError(
+                    f"parameter {i} is {self.params[i]!r}, and the fast engine's numbers are finite and at most 3.4e+38; "
+                    "start from smaller weights, or choose an exact engine"
+                )
+
+    cdef read_params(self):
+        cdef size_t i
+        self.check_params()
+        for i in range(self.trainer.shape.n_params):
             self.trainer.params[i] = <float>self.params[i]
-            if not isfinite(self.trainer.params[i]):
-                raise OverflowError(f"parameter {i} is {self.params[i]!r}, and float32 ends at 3.4e+38")
 
     cdef void write_params(self) noexcept nogil:
         cdef size_t i
@@ -159,7 +168,7 @@ cdef class Network:
 
     def train(self, corpus, steps, training, list losses not None, size_t n_threads=1):
         """See Engine.train. FloatingPointError where a loss is not finite, OverflowError where a number
-        leaves the range of float32, EngineError for settings that have no meaning in it."""
+        leaves the range of float32, EngineError for settings and parameters that have no meaning in it."""
         cdef Batches batches
         cdef double[::1] lr, found
         cdef size_t n_losses = 0

@@ -5,6 +5,7 @@
 
 import base64
 import contextlib
+import json
 import shutil
 import sys
 import tempfile
@@ -65,11 +66,39 @@ def wait(driver, code, *arguments):
     return driver.execute_async_script(code, *arguments)
 
 
+def requested(entry):
+    """The address that a page on the disk asked for; None where an entry of the network's log is about something else."""
+    message = json.loads(entry["message"])["message"]
+    if message["method"] != "Network.requestWillBeSent" or not message["params"]["documentURL"].startswith("file:"):
+        return None
+    return message["params"]["request"]["url"]
+
+
+def text_of(driver, name):
+    return driver.find_element("id", name).get_property("innerText")
+
+
+def bars(driver):
+    """[(label, percent), ...] as they are seen."""
+    rows = driver.find_elements("css selector", "#bars .bar")
+    return [tuple(row.get_property("innerText").split()) for row in rows]
+
+
+def percent(p):
+    """A probability as the page writes it."""
+    return "<0.1%" if 0 < p < 0.0005 else f"{100 * p:.1f}%"
+
+
+def type_in(driver, text):
+    """Put a text into the field (send_keys knows no emoji), and wait for what the page makes of it."""
+    wait(driver, "page.set(arguments[0]); await page.update()", text)
+
+
 def screenshot(page, picture, text="emma", width=1280, height=2400):
     """A picture of the page down to the embeddings, with `text` typed."""
     with chromium() as driver:
         show(driver, page, width, height)
-        wait(driver, "page.set(arguments[0]); await page.update()", text)
+        type_in(driver, text)
         wait(driver, "await new Promise((done) => setTimeout(done, 500))")  # the bars have arrived
         end = driver.execute_script("return byId('training-title').getBoundingClientRect().top - 20")
         clip = {"x": 0, "y": 0, "width": width, "height": end, "scale": 1}

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import browser
+import microgpt
 from command_line import NAMES, TEN_NAMES
-
-from microgpt import engines, load_docs, reference, scalar
+from microgpt import EvalConfig, GPTConfig, TrainConfig, engines, explore, load_docs, reference, scalar
 
 
 settings.register_profile("microgpt", deadline=None)  # a busy machine is no failure
@@ -52,3 +53,39 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
     return tmp_path
+
+
+# ---- The page of `microgpt explore` ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser, as browser.py starts it."""
+    pytest.importorskip("selenium", reason="needs selenium: pip install -e '.[browser]'")
+    if None in browser.programs():
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    with browser.chromium() as driver:
+        yield driver
+
+
+@pytest.fixture
+def show(chromium, tmp_path):
+    """show(model, width=..., dark=..., **page) opens a model's page; at the end the browser must have no objections."""
+
+    def show(model, *, width=1280, dark=False, **options):
+        explore.write(tmp_path / "page.html", model, **options)
+        browser.show(chromium, tmp_path / "page.html", width, dark=dark)
+        return chromium
+
+    chromium.get_log("browser"), chromium.get_log("performance")
+    yield show
+    assert chromium.get_log("browser") == []
+    requests = [request for request in map(browser.requested, chromium.get_log("performance")) if request]
+    assert requests and all(url.startswith("file:///") for url in requests), requests
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A run to show."""
+    config, training = GPTConfig(n_embd=8, n_layer=2), TrainConfig(num_steps=300)
+    return microgpt.train(NAMES, config, training, evaluation=EvalConfig(0.2, 50))

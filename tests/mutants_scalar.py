@@ -346,8 +346,8 @@ SCALAR = [
     (
         "fast_math_linked",
         "setup.py",
-        "    LINK = []\n    if SANITIZE:",
-        '    LINK = ["-ffast-math"]\n    if SANITIZE:',
+        'COMPILE + ["-pthread"], ["-pthread"]',
+        'COMPILE + ["-pthread"], ["-pthread", "-ffast-math"]',
         "test_value.py -k subnormal",
     ),
 ]

@@ -399,7 +399,8 @@ def test_on_the_command_line(model, saved, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.splitlines() == model.generate(1, 0) and "in 1000 tries" in err  # what was found is not lost
     assert cli.main(["sample", saved, "--threads", "2"]) == 1
-    assert "needs the engine 'fast'" in capsys.readouterr().err
+    message = "microgpt: error: --threads 2 needs --engine fast; the engine 'exact' computes on one thread\n"
+    assert capsys.readouterr().err == message
 
 
 def test_many_without_a_seed_are_written_fast(saved, monkeypatch, capsys):

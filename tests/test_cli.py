@@ -12,8 +12,8 @@ import pytest
 from command_line import NAMES, TINY, driver, environment, microgpt_command, posix, printed
 
 import microgpt
-from microgpt import EvalConfig, cli, engines
-from microgpt.commands import options
+from microgpt import EvalConfig, TrainConfig, cli, engines, words
+from microgpt.commands import COMMANDS, options
 from microgpt.commands import train as train_command
 from microgpt.commands.options import in_options
 
@@ -189,6 +189,32 @@ def test_help_names_every_option_and_its_default(capsys):
     assert "train" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_on_80_columns(command, capsys, monkeypatch):
+    """Lines end at spaces, not within an option or a command that somebody copies."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([command, "--help"] if command else ["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) < 80 and not [line for line in lines if line.endswith("-")]
+
+
+def test_help_tells_the_fast_engine_s_bounds(capsys):
+    assert cli.main(["train", "--help"]) == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "(default: 1; 16 with --engine fast)" in text
+    [beta] = map(float, re.findall("with --engine fast up to ([0-9.]+)", text))
+    [eps] = map(float, re.findall("with --engine fast at least ([0-9.e-]+)", text))
+    microgpt.train(NAMES, training=TrainConfig(num_steps=1, beta1=beta, beta2=beta, eps=eps), engine="fast")
+    for beyond in (dict(beta1=beta + 1e-8), dict(beta2=beta + 1e-8), dict(eps=eps * 0.99)):
+        with pytest.raises(engines.EngineError):
+            microgpt.train(NAMES, training=TrainConfig(num_steps=1, **beyond), engine="fast")
+
+
+def test_numbers_in_sentences():
+    assert [words.counted(n, "step") for n in (0, 1, 2, 1000)] == ["0 steps", "1 step", "2 steps", "1,000 steps"]
+    assert [words.sized(n) for n in (1, 999, 1000, 5_600_000, 7.8e9)] == ["1 byte", "999 bytes", "1.0 kB", "5.6 MB", "7.8 GB"]
+
+
 def test_version_and_info():
     done = microgpt_command("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"microgpt {microgpt.__version__}\n", "")
@@ -342,15 +368,43 @@ def test_without_a_network_the_built_in_names_are_used(tmp_path):
 
 def test_divergence_says_which_step_and_why(data):
     done = microgpt_command("train", data, "--learning-rate", "1e200", *TINY)
-    assert_fails(done, 1, r"training diverged at step (\d+) of 1000: .*; try a learning rate below 1e\+200 or .*")
+    assert_fails(done, 1, r"training diverged at step (\d+) of 1000: .*; --learning-rate 1e\+200 is far too large, .*; try 0\.01")
     steps = re.findall(r"^step +(\d+) / 1000 \| loss", done.stdout, re.MULTILINE)
     diverged = int(re.search(r"at step (\d+)", done.stderr)[1])
     assert list(map(int, steps)) == list(range(1, diverged))  # every step before is there
 
 
+@pytest.mark.parametrize(
+    "options, advice",
+    [
+        (["--learning-rate", "5"], "--learning-rate 5 is far too large, as .*; try 0.01"),
+        (["--learning-rate", "5", "--weight-decay", "9"], "--learning-rate 5 is far too large, as .*; try 0.01"),
+        (["--weight-decay", "1e5"], r"--weight-decay 100000 takes 1000 times each weight away in a step; try one below 100"),
+        (["--init-std", "1e10"], "the weights it starts from are too large; try a smaller --init-std, or another model .*--init"),
+        (["--init-std", "1e200"], "the weights it starts from are too large; .*"),
+        (["--beta1", "0.9", "--beta2", "0"], "Adam's steps grow without bound where --beta2 .*; try a --beta2 above 0.81"),
+        (["--learning-rate", "1", "--n-embd", "16"], "try a --learning-rate below 1 or a smaller --init-std"),
+    ],
+    ids=str,
+)
+def test_what_is_at_fault_where_training_diverges(data, options, advice):
+    for command in ("train", "inspect"):
+        done = microgpt_command(command, data, "--engine", "exact", *options)
+        assert_fails(done, 1, rf"training (would diverge|diverged) at step \d+.*: .*; {advice}")
+
+
+def test_a_model_too_large_for_float32_is_refused_before_training(data, tmp_path):
+    model = tmp_path / "model"
+    options = ["--steps", 0, "--samples", 0, "--n-embd", 4, "--init-std", "1e40", "--out", model]
+    assert microgpt_command("train", data, *options).returncode == 0
+    done = microgpt_command("train", data, "--engine", "fast", "--init", model)
+    assert done.stdout == ""
+    assert_fails(done, 1, r"parameter \d+ is .*e\+\d\d, and the fast engine's numbers .*; start from smaller weights, or .*")
+
+
 def test_samples_that_cannot_be_drawn(data):
     done = microgpt_command("train", data, "--steps", 1, "--learning-rate", "1e308", *TINY)
-    assert_fails(done, 1, r"no sample can be drawn: .*; try a lower --learning-rate or a higher --temperature")
+    assert_fails(done, 1, r"no sample can be drawn: .*; --learning-rate 1e\+308 is .*; try 0\.01, or a higher --temperature")
 
 
 @pytest.mark.parametrize(

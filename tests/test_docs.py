@@ -1,4 +1,4 @@
-"""Every fenced example in docs/ runs, in the order of its page, in a folder of its own."""
+"""Every fenced example in docs/ runs, in the order of its page, in a folder of its own; the README's tree is the tree."""
 
 import importlib.util
 import os
@@ -37,3 +37,25 @@ def test_examples(page, tmp_path):
             command = [sys.executable, "-Werror", "-c", code]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, (code, done.stderr)
+
+
+# ---- The tree in the README ------------------------------------------------------------------------------------------
+
+ROOT = DOCS.parent
+NOT_SOURCE = re.compile(r"__.*|.*\.(so|pyd|c)")  # special to Python, or built
+[TREE] = re.findall(r"^## The tree\n\n```\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("folder", ["microgpt", "src"])
+def test_the_tree_has_everything_in(folder):
+    [part] = re.findall(rf"^{folder}/\n((?: .*\n)+)", TREE, re.MULTILINE)
+    sources = [path for path in (ROOT / folder).iterdir() if not NOT_SOURCE.fullmatch(path.name)]
+    expected = {f"{path.name}/" if path.is_dir() else path.name for path in sources}
+    assert expected - set(re.findall(r"[\w.]+/?", part)) == set()
+
+
+def test_all_that_the_tree_names_is_there():
+    folders = [ROOT / name for name in re.findall(r"^(\w+)/", TREE, re.MULTILINE)]
+    there = {path.name for folder in folders for path in (folder, *folder.rglob("*"))}
+    named = re.findall(r"\b(\w+)/|\b(\w+\.(?:pyi?|pyx|pxi|h|txt|typed))\b", TREE)
+    assert len(named) > 40 and {folder or file for folder, file in named} <= there

@@ -117,7 +117,7 @@ def test_divergence(engine, activation, learning_rate):
     step, losses, message, *_ = outcome
     assert len(losses) == step - 1
     assert message.startswith(f"training diverged at step {step} of 200: ")
-    assert f"learning rate below {learning_rate:g}" in message
+    assert f"learning_rate {learning_rate:g} is far too large" in message
 
 
 def test_steps_in_portions_equal_steps_at_once(engine):

@@ -1,4 +1,5 @@
-"""The page of `microgpt explore` as Python assembles it, and the command; in a browser: test_explore_browser.py."""
+"""The page of `microgpt explore` as Python assembles it, and the command; in a browser: test_explore_numbers.py,
+test_explore_page.py."""
 
 import base64
 import hashlib
@@ -17,6 +18,7 @@ import pytest
 
 import microgpt
 from microgpt import EvalConfig, GPTConfig, Tokenizer, TrainConfig, cli, explore, history
+from microgpt.words import sized
 
 HOSTILE = ["<script>alert(1)</script>", "</script>", "<!--", "]]>", "a&b\"'`", "\u2028\u2029\x00\ud800", "${x}\\"]
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
@@ -187,7 +189,8 @@ def test_curve():
 def test_the_command(saved, run, capsys):
     assert cli.main(["explore", saved]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("model.html: 0.1 MB; open it in a browser: file:///") and out.count("\n") == 1
+    size = sized(os.path.getsize("model.html"))
+    assert out.startswith(f"model.html: {size}; open it in a browser: file:///") and out.count("\n") == 1
     page = Path("model.html").read_text(encoding="utf-8")
     assert page == explore.page(run.model, name="model", **everything(run))
     assert cli.main(["explore", saved]) == 0  # its own page may be replaced

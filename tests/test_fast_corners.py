@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 from test_exact import fresh
 
-from microgpt import DivergenceError, GPTConfig, TrainConfig, _fast, engines, train
+from microgpt import GPT, DivergenceError, GPTConfig, TrainConfig, _fast, engines, train
 from microgpt.engines import EngineError
 from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.training import start
 
 DOCS = ["emma", "olivia", "ava", "isabella", "a"]
 CONFIG = GPTConfig(n_embd=8, n_head=2, block_size=6)
@@ -51,7 +52,11 @@ def test_learning_rates_that_leave_float32(activation, rate, threads):
 
 
 def test_divergence_is_what_a_run_reports():
-    with pytest.raises(DivergenceError, match=r"training diverged at step 1 of 9: a parameter, or the square of a gradient, is too"):
+    message = (
+        "training diverged at step 1 of 9: a parameter, or the square of a gradient, is too large for a float32; "
+        "learning_rate 1e+300 is far too large, "
+    )
+    with pytest.raises(DivergenceError, match=re.escape(message)):
         train(DOCS, CONFIG, TrainConfig(num_steps=9, learning_rate=1e300, batch_size=4), engine="fast")
 
 
@@ -102,12 +107,19 @@ def test_nothing_is_left_of_a_pass_that_failed(batch_size):
 
 @pytest.mark.parametrize("value", [1e39, -1e300, math.inf, math.nan])
 def test_parameters_beyond_float32(value):
-    """Also one that no document uses; the caller's number is not replaced by what it is in float32."""
+    """Also one that no document uses, and before training; the caller's number is not replaced by what it is in float32."""
     params = weights()
     params[-1] = value
-    with pytest.raises(OverflowError, match=re.escape(f"parameter {len(params) - 1} is {value!r}, and float32 ends")):
+    refused = pytest.raises(EngineError, match=re.escape(f"parameter {len(params) - 1} is {value!r}, and the fast engine's"))
+    with refused:
         network(params).train(CORPUS, range(1), TrainConfig(), [])
+    with refused:
+        start(DOCS, init=GPT(CONFIG, TOKENIZER, params), engine="fast")
     assert repr(params[-1]) == repr(value)
+    sound = start(DOCS, init=GPT(CONFIG, TOKENIZER, weights()), engine="fast")
+    sound.model.params[-1] = value
+    with refused:  # not a DivergenceError
+        sound.train()
 
 
 def test_parameters_below_float32():

@@ -127,16 +127,16 @@ def wait_for_steps(child):
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number):
+@pytest.mark.parametrize("number, code, ended", [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number, code, ended):
     options = ["--steps", 30_000, "--engine", "graph", "--schedule", "constant", *SMALL]
     with open_training(*options, "--out", "the run") as child:
         wait_for_steps(child)
         child.send_signal(number)
         out, err = child.communicate(timeout=60)
-    assert child.returncode == 130
+    assert child.returncode == code
     found = re.fullmatch(
-        r"microgpt: interrupted after step (\d+) of 30000; go on with: (microgpt train docs.txt .* --resume 'the run')\n",
+        rf"microgpt: {ended} after step (\d+) of 30000; go on with: (microgpt train docs.txt .* --resume 'the run')\n",
         err,
     )
     assert found, err
@@ -194,7 +194,7 @@ def test_what_is_left_after_a_divergence(folder):
     every = ["--checkpoint-every", 2]
     message = fail("train", "docs.txt", *options)
     diverged = int(re.match(r"training diverged at step (\d+) of 60: ", message)[1])
-    assert message.endswith("or smaller initial weights") and not os.path.exists("run") and diverged > 3
+    assert message.endswith("; try 0.01") and not os.path.exists("run") and diverged > 3
     kept = (diverged - 1) // 2 * 2
     left = f"; 'run' has the weights after step {kept}, which --init starts from"
     assert fail("train", "docs.txt", *options, *every) == message + left
@@ -212,6 +212,7 @@ def test_a_second_signal_does_not_wait():
             signal.raise_signal(signal.SIGTERM)
             assert stopped == [signal.SIGTERM]
             signal.raise_signal(signal.SIGINT)
+    assert stopped == [signal.SIGTERM, signal.SIGINT]  # the last one says how it ends
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
@@ -221,7 +222,7 @@ def test_a_signal_without_out(folder):
         wait_for_steps(child)
         child.send_signal(signal.SIGTERM)
         _, err = child.communicate(timeout=60)
-    assert child.returncode == 130 and re.fullmatch(r"microgpt: interrupted after step \d+ of 1000000\n", err)
+    assert child.returncode == 143 and re.fullmatch(r"microgpt: terminated after step \d+ of 1000000\n", err)
     assert os.listdir(folder) == ["docs.txt"]
 
 
@@ -403,14 +404,18 @@ def test_inspect(folder):
     (folder / "docs.txt").write_text("\n".join([*DOCS, "emma", "a" * 20]), encoding="utf-8")
     facts = dict(re.split(r"  +", line, maxsplit=1) for line in succeed("inspect", "docs.txt", *SMALL).splitlines())
     assert facts["encoding"] == "UTF-8"
-    assert facts["documents"] == "12, 1 of them repeat another"
-    assert facts["characters"] == "79, 15 different: 'abeghilmnoprsvy'; 3 occur only once"
+    assert facts["documents"] == "12, with 1 repetition"
+    assert facts["characters"] == "79, 15 different: 'abeghilmnoprsvy'; 3 of them only once"
     assert facts["lengths"] == "3 to 20 characters, median 6, 99% have at most 8"
     assert facts["block_size 16"] == "cuts 8.3% of the documents; 5.5% of the text is never learned"
     assert facts["suggestion"].startswith("--block-size 9, which cuts 8.3%")
     run = microgpt.training.start([*DOCS, "emma", "a" * 20], GPTConfig(n_embd=8, n_head=2))
     assert facts["parameters"] == f"{run.model.num_params:,}"
-    assert re.match(r"about [\d.e-]+ (s|min|h) for 1000 steps on the exact engine, which see 83.3 times", facts["time"])
+    assert re.match(r"about [\d.e-]+ (s|min|h) for 1,000 steps on the engine exact; each document is seen 83 times", facts["time"])
+    (folder / "one.txt").write_text("a", encoding="utf-8")
+    one = succeed("inspect", "one.txt", *SMALL, "--steps", 1)
+    assert "  1, all different\n" in one and "  1 to 1 character, median" in one and "  cuts nothing\n" in one
+    assert " for 1 step on the engine exact; each document is seen 1.0 times\n" in one
     (folder / "latin.txt").write_bytes("zoé\nnoël".encode("latin-1"))
     assert "likely latin-1" in fail("inspect", "latin.txt")
 

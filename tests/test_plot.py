@@ -13,6 +13,7 @@ import pytest
 from microgpt import cli, history, plot
 from microgpt.commands.plot import short_names
 from microgpt.history import History
+from microgpt.words import sized
 
 pytest.importorskip("matplotlib", reason="plots need matplotlib")
 from matplotlib.figure import Figure  # noqa: E402
@@ -130,7 +131,8 @@ def test_the_command_without_a_display(folder):
     environment.pop("DISPLAY", None)
     command = [sys.executable, "-Werror", "-m", "microgpt", "plot", "a.csv", "b.csv", "-o", "loss.png"]
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    size = sized((folder / "loss.png").stat().st_size)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"loss.png: 2 runs, {size}\n", "")
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 

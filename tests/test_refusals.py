@@ -54,8 +54,8 @@ def test_the_table_of_bad_input(folder, arguments, message):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--engine", "fast", "--batch-size", "1000000000"], "a batch of 1000000000 documents takes "),
-        (["--threads", "2"], "--threads=2 needs the engine 'fast'; the engine 'exact' computes on one thread"),
+        (["--engine", "fast", "--batch-size", "1000000000"], "a batch of 1,000,000,000 documents takes "),
+        (["--threads", "2"], "--threads 2 needs --engine fast; the engine 'exact' computes on one thread"),
         (["--engine", "fast", "--threads", "-1"], "--threads must be at least 1, or 0 for all cores, not -1"),
         (["--engine", "fast", "--eps", "1e-50"], "--eps must be at least 1e-15 on the fast engine, not 1e-50"),
     ],

@@ -149,5 +149,5 @@ def test_pieces_of_a_document_stay_on_one_side():
     assert len({piece[0] for piece in held_out}) == 3
     assert not {piece[0] for piece in held_out} & {piece[0] for piece in train}
     assert len(documents.arrange(["a", "b"], random.Random(1), 8, 0.01)[1]) == 1
-    with pytest.raises(ValueError, match="of 1 documents a val_fraction of 0.5 leaves none to train on"):
+    with pytest.raises(ValueError, match="of 1 document a val_fraction of 0.5 leaves none to train on"):
         documents.arrange(["a"], random.Random(1), 8, 0.5)

@@ -5,6 +5,7 @@ A command's module is imported only when that command runs, since start-up count
 
 import argparse
 import os
+import signal
 import sys
 import warnings
 
@@ -27,6 +28,14 @@ class Failure(Exception):
 
 class Usage(Exception):
     """The command was called wrongly; the message says how to call it. Exit code 2."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the command; the message says what that left. Exit code 128 + the signal's number, as in shells."""
+
+    def __init__(self, number, rest):
+        super().__init__(f"{'terminated' if number == signal.SIGTERM else 'interrupted'} {rest}")
+        self.exit_code = 128 + number
 
 
 def load(source):

@@ -6,6 +6,7 @@ from pathlib import Path
 from microgpt import checkpoint, explore, history
 from microgpt.commands import Failure, Usage
 from microgpt.model import GPT
+from microgpt.words import sized
 
 DESCRIPTION = (
     "Write a model as one HTML page that needs no network: type a beginning and see what may follow, where the "
@@ -38,7 +39,7 @@ def run(arguments):
     except ValueError as error:
         raise Failure(error) from None
     where = Path(out).absolute()
-    print(f"{out}: {os.path.getsize(out) / 1e6:.1f} MB; open it in a browser: {where.as_uri()}")
+    print(f"{out}: {sized(os.path.getsize(out))}; open it in a browser: {where.as_uri()}")
     if arguments.open:
         import webbrowser
 

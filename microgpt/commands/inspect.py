@@ -6,11 +6,12 @@ from collections import Counter
 from microgpt import documents, engines
 from microgpt.commands import Failure, load
 from microgpt.commands.options import MODEL, TRAINING, add, add_preset, in_options, settings
-from microgpt.training import start
+from microgpt.training import remedy, start
+from microgpt.words import counted, sized
 
 DESCRIPTION = (
     "Look at a text file before training on it: its documents, what --block-size cuts off, and the model's size, its "
-    "memory and its time on this machine, which is measured in half a second. Give the options you would give to train."
+    "memory and its time on this machine, which is measured in half a second. Its options are train's."
 )
 MEASURE_SECONDS = 0.5
 
@@ -35,14 +36,15 @@ def run(arguments):
     except ValueError as error:
         raise Failure(in_options(error)) from None
     facts["parameters"] = f"{run.model.num_params:,}"
-    facts["memory"] = f"{_megabytes(32 * run.model.num_params)} for weights, gradients and Adam's moments (and what one document's activations take); " + (
-        f"{_megabytes(4 * len(run.corpus.tokens))} for the documents"
+    facts["memory"] = (
+        f"{sized(32 * run.model.num_params)} for weights, gradients and Adam's moments, "
+        f"{sized(4 * len(run.corpus.tokens))} for the documents (activations not counted)"
     )
     if training.num_steps:
         seconds = measure(run)
         facts["time"] = (
-            f"{_duration(seconds * training.num_steps)} for {training.num_steps} steps on the {arguments.engine} "
-            f"engine, which see {_passes(training.num_steps * training.batch_size / len(docs))} the documents"
+            f"{_duration(seconds * training.num_steps)} for {counted(training.num_steps, 'step')} on the engine "
+            f"{arguments.engine}; {_passes(training.num_steps * training.batch_size / len(docs))}"
         )
     width = max(map(len, facts))
     for name, fact in facts.items():
@@ -58,14 +60,17 @@ def describe(docs, block_size):
     shown = "".join(sorted(characters))
     rare = sum(n == 1 for n in characters.values())
     of_docs, of_text = documents.share_cut(docs, block_size)
+    repetitions = len(docs) - len(set(docs))
     suggested = suggest(lengths)
     facts = {
-        "documents": f"{len(docs):,}, {len(docs) - len(set(docs)):,} of them repeat another",
+        "documents": f"{len(docs):,}, " + (f"with {counted(repetitions, 'repetition')}" if repetitions else "all different"),
         "characters": f"{characters.total():,}, {len(characters)} different: {documents.shorten(shown, 60)!r}"
-        + (f"; {rare} occur only once" if rare else ""),
-        "lengths": f"{lengths[0]} to {lengths[-1]} characters, median {lengths[len(lengths) // 2]}, "
+        + (f"; {rare} of them only once" if rare else ""),
+        "lengths": f"{lengths[0]} to {counted(lengths[-1], 'character')}, median {lengths[len(lengths) // 2]}, "
         f"99% have at most {lengths[int(0.99 * (len(lengths) - 1))]}",
-        f"block_size {block_size}": f"cuts {of_docs:.1%} of the documents; {of_text:.1%} of the text is never learned",
+        f"block_size {block_size}": f"cuts {of_docs:.1%} of the documents; {of_text:.1%} of the text is never learned"
+        if of_docs
+        else "cuts nothing",
     }
     if suggested <= block_size and not of_docs:
         facts["suggestion"] = f"--block-size {block_size} is enough" + (
@@ -96,14 +101,10 @@ def measure(run):
             engine.train(run.corpus, range(done, done + portion), run.training, steps)
         except (ValueError, ArithmeticError) as error:
             raise Failure(
-                f"training would diverge at step {len(steps) + 1}: {error}; try a lower --learning-rate"
+                f"training would diverge at step {len(steps) + 1}: {error}; {in_options(remedy(run, len(steps) + 1))}"
             ) from None
         done += portion
     return (time.perf_counter() - started) / done
-
-
-def _megabytes(size):
-    return f"{size / 1e6:.1f} MB"
 
 
 def _duration(seconds):
@@ -114,4 +115,6 @@ def _duration(seconds):
 
 
 def _passes(times):
-    return f"{times:.0%} of" if times < 1 else f"{times:.1f} times"
+    if times < 1:
+        return f"{100 * times:.2g}% of the documents are seen"
+    return f"each document is seen {times:,.{int(times < 10)}f} times"

@@ -21,18 +21,18 @@ MODEL = [  # option, what argparse must know of it, help
 ]
 TRAINING = [
     ("--steps", dict(type=whole, metavar="N", dest="num_steps"), "training steps"),
-    ("--batch-size", dict(type=whole, metavar="N"), "documents a step, whose mean loss it reduces; 16 with --engine fast"),
+    ("--batch-size", dict(type=whole, metavar="N"), "documents a step, whose mean loss it reduces"),
     ("--learning-rate", dict(type=number, metavar="X"), "at the first step, or after the warm-up"),
     ("--schedule", dict(choices=SCHEDULES), "of the learning rate: linear and cosine fall to 0"),
     ("--warmup-steps", dict(type=whole, metavar="N"), "first steps, over which the learning rate rises"),
     ("--clip-norm", dict(type=number, metavar="X"), "scale gradients down that are longer, all taken as one vector"),
     ("--weight-decay", dict(type=number, metavar="X"), "pull weights towards 0, apart from the gradient (AdamW)"),
-    ("--beta1", dict(type=number, metavar="X"), "decay of Adam's mean of the gradients"),
-    ("--beta2", dict(type=number, metavar="X"), "decay of Adam's mean of their squares"),
-    ("--eps", dict(type=number, metavar="X"), "keeps Adam's division finite"),
+    ("--beta1", dict(type=number, metavar="X"), "decay of Adam's mean of the gradients; with --engine fast up to 0.99999997"),
+    ("--beta2", dict(type=number, metavar="X"), "decay of Adam's mean of their squares, likewise"),
+    ("--eps", dict(type=number, metavar="X"), "keeps Adam's division finite; with --engine fast at least 1e-15"),
 ]
 EVALUATION = [
-    ("--val-fraction", dict(type=number, metavar="X"), "hold this share of the documents out, to measure on"),
+    ("--val-fraction", dict(type=number, metavar="X"), "hold out this share of the documents to measure on; if not 0, at least one"),
     ("--eval-every", dict(type=whole, metavar="N"), "steps between two measurements"),
     ("--patience", dict(type=whole, metavar="N"), "stop after so many measurements without a new best, and keep the best weights"),
 ]
@@ -59,6 +59,8 @@ def add(group, options):
             shown = _show(defaults["current"])
         else:
             shown = ", ".join(f"{_show(value)} in {name}" for name, value in defaults.items())
+        if option == "--batch-size":
+            shown += f"; {engines.default_batch_size('fast')} with --engine fast"
         group.add_argument(option, help=f"{text} (default: {shown})", default=None, **more)
 
 
@@ -132,5 +134,6 @@ def preset_of(arguments, saved=None):
 def in_options(error):
     """An error's text with the user's options in place of the fields; what it quotes of the user's stays as it is."""
     text = re.sub(r"\bleave (seed|long) away", r"leave --\1 away", str(error)).replace("with init", "with --init")
+    text = re.sub(r"^threads=(\d+) needs engine='fast'", r"--threads \1 needs --engine fast", text)
     text = re.sub(r"^threads\b", "--threads", text)
     return re.sub(r"""(?<!\w)'[^']*'|(?<!\w)"[^"]*"|(?<!-)\b\w+""", lambda part: OPTIONS.get(part[0], part[0]), text)

@@ -4,6 +4,7 @@ import os
 
 from microgpt import history, plot
 from microgpt.commands import Failure, Usage
+from microgpt.words import counted, sized
 
 DESCRIPTION = (
     "Draw the losses of one run or several into one picture: of single steps, smoothed, and of documents held out. LOG "
@@ -31,6 +32,7 @@ def run(arguments):
         plot.plot(dict(zip(short_names(logs), map(history.read, logs))), out)
     except (ValueError, ImportError) as error:
         raise Failure(error) from None
+    print(f"{out}: {counted(len(logs), 'run')}, {sized(os.path.getsize(out))}")
 
 
 def short_names(paths):

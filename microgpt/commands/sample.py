@@ -56,7 +56,10 @@ def run(arguments):
         raise Usage(in_options(error).replace("top_k", "--top-k").replace("top_p", "--top-p")) from None
     if arguments.engine is None:
         arguments.engine = "fast" if arguments.seed is None and arguments.n >= MANY else engines.DEFAULT
-    model = GPT.load(arguments.model, arguments.engine, arguments.threads)
+    try:
+        model = GPT.load(arguments.model, arguments.engine, arguments.threads)
+    except engines.EngineError as error:
+        raise Failure(in_options(error)) from None
     try:
         for texts in _portions(model, arguments):
             print("".join(f"{text}\t{_scores(model, text)}\n" if arguments.scores else f"{text}\n" for text in texts), end="")

@@ -8,7 +8,7 @@ import time
 from contextlib import closing, contextmanager, nullcontext
 
 from microgpt import checkpoint, documents, engines, history, progress
-from microgpt.commands import Failure, Usage, count, load, whole
+from microgpt.commands import Failure, Interrupted, Usage, count, load, whole
 from microgpt.commands.options import (
     EVALUATION,
     MODEL,
@@ -21,7 +21,7 @@ from microgpt.commands.options import (
     preset_of,
     settings,
 )
-from microgpt.training import SEED, DivergenceError, start
+from microgpt.training import SEED, DivergenceError, remedy, start
 
 DESCRIPTION = "Train a model on a text file, one document a line, and print documents that it makes up."
 
@@ -111,7 +111,7 @@ def _warn_if_cut(run, docs):
 
 
 def _train(run, arguments, out):
-    """All the steps, with what shows and keeps them. KeyboardInterrupt where a signal stopped it."""
+    """All the steps, with what shows and keeps them. Interrupted where a signal stopped it."""
     every = arguments.checkpoint_every
     kept = (arguments.resume, len(run.losses)) if arguments.resume else None  # the newest file, and its step
     log = closing(history.Log(run, arguments.log)) if arguments.log else nullcontext()
@@ -131,19 +131,23 @@ def _train(run, arguments, out):
                 run.train(progress=update, pause_every=every)
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
             left = "; {!r} has the weights after step {}, which --init starts from".format(*kept) if kept else ""
-            raise Failure(f"{error}{left}") from error
-        except KeyboardInterrupt:  # a second Ctrl-C, in the middle of a step
-            raise KeyboardInterrupt(f"interrupted after step {len(run.losses)} of {run.training.num_steps}") from None
+            raise Failure(f"{in_options(error)}{left}") from error
+        except KeyboardInterrupt:  # a second signal, in the middle of a step
+            raise Interrupted(stopped[-1], _where(run)) from None
         finally:
             if log:
                 log.update()
     if stopped:
-        message = f"interrupted after step {len(run.losses)} of {run.training.num_steps}"
+        rest = _where(run)
         if out:
             run.save(out)
             again = ", the same text on standard input," if arguments.data == "-" else ""
-            message += f"; go on{again} with: {_command_to_go_on(arguments.argv, out)}"
-        raise KeyboardInterrupt(message)
+            rest += f"; go on{again} with: {_command_to_go_on(arguments.argv, out)}"
+        raise Interrupted(stopped[-1], rest)
+
+
+def _where(run):
+    return f"after step {len(run.losses)} of {run.training.num_steps}"
 
 
 def _save_on_the_way(run, out):
@@ -157,13 +161,13 @@ def _save_on_the_way(run, out):
 
 @contextmanager
 def _stopping_signals():
-    """A list that is no longer empty once Ctrl-C or SIGTERM came; a second one raises KeyboardInterrupt at once."""
+    """The list of the signals that came, Ctrl-C's SIGINT or SIGTERM; a second one raises KeyboardInterrupt at once."""
     stopped = []
 
     def handle(number, _):
-        if stopped:
-            raise KeyboardInterrupt
         stopped.append(number)
+        if len(stopped) > 1:
+            raise KeyboardInterrupt
 
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -203,9 +207,8 @@ def _print_samples(run, n, temperature, heading, line):
         try:
             [text] = run.generate(1, temperature)
         except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
-            raise Failure(
-                f"no sample can be drawn: {error}; try a lower --learning-rate or a higher --temperature"
-            ) from None
+            advice = in_options(remedy(run, len(run.losses) + 1))
+            raise Failure(f"no sample can be drawn: {error}; {advice}, or a higher --temperature") from None
         print(line.format(i, text), flush=time.perf_counter() - started > 0.02)  # a slow one is seen when it is there
 
 
@@ -240,8 +243,9 @@ def configure(parser):
         "--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)"
     )
     files.add_argument(
-        "--checkpoint-every", type=whole, metavar="N", help="save every N steps too (default: only at the end, or after Ctrl-C)"
-    )
+        "--checkpoint-every", type=whole, metavar="N",
+        help="save to --out every N steps too (default: only at the end, or after Ctrl-C)",
+    )  # fmt: skip
     files.add_argument(
         "--resume", metavar="FILE", help="go on with a run that was saved before its end (default: a new run)"
     )

@@ -5,6 +5,7 @@ import time
 from microgpt import published, verify
 from microgpt.commands import load, note
 from microgpt.config import PRESETS
+from microgpt.words import counted
 
 DESCRIPTION = (
     "Train each exact engine as the reference's published run does and compare every loss, the final parameters and the "
@@ -30,7 +31,7 @@ def configure(parser):
 def run(arguments):
     docs = load(arguments.data)
     known = published.hash_text(docs) == published.NAMES
-    print(f"data: {len(docs)} documents, {'those of the published runs' if known else 'not those of the published runs'}")
+    print(f"data: {counted(len(docs), 'document')}, {'' if known else 'not '}those of the published runs")
     passed = [
         _verify(docs, preset, known, arguments.against == "python")
         for preset in PRESETS

@@ -122,5 +122,5 @@ def create(name, config, vocab_size, params, threads=1):
     if name == "fast":
         return module.ENGINE(config, vocab_size, params, threads)
     if threads != 1:
-        raise EngineError(f"threads={threads} needs the engine 'fast'; the engine {name!r} computes on one thread")
+        raise EngineError(f"threads={threads} needs engine='fast'; the engine {name!r} computes on one thread")
     return module.ENGINE(config, vocab_size, params)

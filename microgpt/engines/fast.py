@@ -10,6 +10,7 @@ import os
 from microgpt._fast import Network, Writer
 from microgpt.engines import machine_memory
 from microgpt.engines.exact import ExactEngine
+from microgpt.words import counted
 
 
 class FastEngine(ExactEngine):
@@ -29,7 +30,7 @@ class FastEngine(ExactEngine):
         needed, there_is = training.batch_size * mean_tokens * a_token, machine_memory()
         if needed > there_is:
             raise MemoryError(
-                f"a batch of {training.batch_size} documents takes {needed / 2**30:.3g} GB, and this machine has "
+                f"a batch of {counted(training.batch_size, 'document')} takes {needed / 2**30:.3g} GB, and this machine has "
                 f"{there_is / 2**30:.3g} GB; choose a smaller batch_size"
             )
 

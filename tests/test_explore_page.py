@@ -1,9 +1,5 @@
-"""The page of `microgpt explore` in a headless Chromium: its numbers are Python's, and it can be used by everybody.
+"""How the page of `microgpt explore` is used and looks, in a headless Chromium: it can be used by everybody."""
 
-The page's JavaScript is one script, so what it declares (page, Context, probabilities, ...) can be called from here.
-"""
-
-import json
 import random
 import time
 
@@ -11,216 +7,27 @@ import pytest
 
 import browser
 import microgpt
-from microgpt import GPT, EvalConfig, GPTConfig, Tokenizer, TrainConfig, explore, sampling
+from browser import bars, percent, text_of, type_in
+from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig, sampling
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install -e '.[browser]'")
-if None in browser.programs():
-    pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver", allow_module_level=True)
 Keys, ActionChains = webdriver.Keys, webdriver.ActionChains
 
-DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
 HOSTILE = [
     "<script>alert(1)</script>", "</script>", "<img src=x onerror=alert(1)>", "a&b\"'`", "\u2028\u2029\x00", "&lt;\\",
 ]  # fmt: skip
-ALPHABETS = [
-    "abcdefghijklmnopqrstuvwxyz", "김민준서연", "ज़ोयाआरव", "محمد", "😀👍🏽🦄𝒳", "aé😀\ue000\U0010ffff", " \t\n-", "x",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as driver:
-        yield driver
-
-
-@pytest.fixture
-def show(chromium, tmp_path):
-    """show(model, width=..., dark=..., **page) opens a model's page; at the end the browser must have no objections."""
-
-    def show(model, *, width=1280, dark=False, **options):
-        explore.write(tmp_path / "page.html", model, **options)
-        browser.show(chromium, tmp_path / "page.html", width, dark=dark)
-        return chromium
-
-    chromium.get_log("browser"), chromium.get_log("performance")
-    yield show
-    assert chromium.get_log("browser") == []
-    requests = [request for request in map(sent, chromium.get_log("performance")) if request]
-    assert requests and all(url.startswith("file:///") for url in requests), requests
-
-
-def sent(entry):
-    """The address that a page on the disk asked for; None where an entry of the log is about something else."""
-    message = json.loads(entry["message"])["message"]
-    if message["method"] != "Network.requestWillBeSent" or not message["params"]["documentURL"].startswith("file:"):
-        return None
-    return message["params"]["request"]["url"]
-
-
-@pytest.fixture(scope="module")
-def run():
-    config, training = GPTConfig(n_embd=8, n_layer=2), TrainConfig(num_steps=300)
-    return microgpt.train(DOCS, config, training, evaluation=EvalConfig(0.2, 50))
-
-
-def text_of(driver, name):
-    return driver.find_element("id", name).get_property("innerText")
-
-
-def bars(driver):
-    """[(label, percent), ...] as they are seen."""
-    rows = driver.find_elements("css selector", "#bars .bar")
-    return [tuple(row.get_property("innerText").split()) for row in rows]
-
-
-def type_in(driver, text):
-    """Put a text into the field (send_keys knows no emoji), and wait for what the page makes of it."""
-    browser.wait(driver, "page.set(arguments[0]); await page.update()", text)
-
-
-def percent(p):
-    return "<0.1%" if 0 < p < 0.0005 else f"{100 * p:.1f}%"
-
-
-# ---- The numbers -----------------------------------------------------------------------------------------------------
-
-
-def random_model(rng, alphabet, spread=0.3):
-    n_head = rng.choice([1, 2, 3, 4])
-    config = GPTConfig(
-        n_layer=rng.randint(1, 4), n_embd=n_head * rng.randint(1, 7), n_head=n_head, block_size=rng.randint(1, 24),
-        activation=rng.choice(["relu", "relu2"]), bos_first=rng.random() < 0.5, init_std=rng.uniform(0.05, spread),
-    )  # fmt: skip
-    return GPT.init(config, Tokenizer.from_docs([alphabet], config.bos_first), rng)
-
-
-@pytest.mark.parametrize("seed", range(24))
-def test_logits_are_python_s(show, seed):
-    rng = random.Random(seed)
-    alphabet = ALPHABETS[seed % len(ALPHABETS)]
-    model = random_model(rng, alphabet)
-    driver = show(model)
-    for _ in range(12):  # one after the other on the same page, which keeps what two texts share
-        text = "".join(rng.choices(alphabet, k=rng.randrange(model.config.block_size)))
-        type_in(driver, text)
-        found = driver.execute_script("return page.context.logits.map((logits) => [...logits])")
-        expected = model.logits(text)
-        assert len(found) == len(expected) == len(text) + 1
-        for ours, pythons in zip(found, expected):
-            assert ours == pytest.approx(pythons, abs=1e-9, rel=0)
-        shares = driver.execute_script("return page.reading.scores")
-        assert shares == pytest.approx(model.scores(text)[: len(text)], abs=1e-9)
-
-
-def test_logits_of_a_trained_model(show, run):
-    driver = show(run.model)
-    for text in ["", *DOCS, "e", "ol", "vvvvvv", "aaaaaaaaaaaaaaa"]:
-        type_in(driver, text)
-        found = driver.execute_script("return page.context.logits.map((logits) => [...logits])")
-        assert sum(found, []) == pytest.approx(sum(run.model.logits(text), []), abs=1e-9, rel=0)
-
-
-def test_probabilities_are_python_s(show, run):
-    driver = show(run.model)
-    rng = random.Random(1)
-    for temperature in (0, 0.05, 0.5, 1, 2):
-        for n in (1, 2, 27):
-            logits = [rng.choice([-3.5, 0.0, rng.gauss(0, 3)]) for _ in range(n)]
-            code = "return [...probabilities(Float64Array.from(arguments[0]), arguments[1])]"
-            found = driver.execute_script(code, logits, temperature)
-            assert found == pytest.approx(sampling.probabilities(logits, temperature), abs=1e-12)
-
-
-def test_tokens_are_drawn_as_often_as_is_probable(show, run):
-    driver = show(run.model)
-    weights = [0.0, 0.25, 0.0, 0.5, 0.25, 0.0]
-    counts = driver.execute_script(
-        """
-        const [weights, counts] = [Float64Array.from(arguments[0]), arguments[0].map(() => 0)];
-        for (let i = 0; i < 1000; i++) {
-          Math.random = () => (i + 0.5) / 1000; // every part of its range as often
-          counts[draw(weights)]++;
-        }
-        return counts;
-        """,
-        weights,
-    )
-    assert counts == pytest.approx([1000 * weight for weight in weights], abs=1)
-    # a random number is less than 1, but where the weights' sum is rounded it can be as if it were 1
-    for least_or_largest, token in ("0", 1), ("1", 4):
-        code = f"Math.random = () => {least_or_largest}; return draw(Float64Array.from(arguments[0]))"
-        assert driver.execute_script(code, weights) == token
-
-
-def test_samples_and_their_scores(show, run):
-    driver = show(run.model)
-    for text, temperature in ("", 1), ("ol", 0.7), ("a" * 15, 1.5):
-        tokens = [run.model.tokenizer.bos, *run.model.tokenizer.encode(text)]
-        samples = browser.wait(
-            driver,
-            """
-            const samples = [];
-            const [tokens, temperature] = arguments;
-            for (let i = 0; i < 40; i++) samples.push(await page.samples.sample(tokens, temperature, () => true));
-            return samples;
-            """,
-            tokens, temperature,
-        )  # fmt: skip
-        assert text or len({tuple(sample["ids"]) for sample in samples}) > 1
-        for sample in samples:
-            written = run.model.tokenizer.decode(sample["ids"])
-            assert written.startswith(text) and len(written) <= 16
-            assert sample["ended"] or len(written) == 16
-            assert sample["scores"] == pytest.approx(run.model.scores(written), abs=1e-9)
-    greedy = browser.wait(driver, "return page.samples.sample([page.config.bos], 0, () => true)")
-    assert run.model.tokenizer.decode(greedy["ids"]) == run.model.generate(1, temperature=0)[0]
-
-
-def test_attention_sums_up_and_agrees_with_a_model_of_one_head(show):
-    """With keys of zero all positions are looked at alike."""
-    model = GPT.init(GPTConfig(n_layer=2, n_embd=8, n_head=2), Tokenizer("abc"), random.Random(0))
-    keys = model.state_dict()["layer1.attn_wk"]
-    for i in range(8):
-        for j in range(8):
-            keys[i, j] = 0.0
-    driver = show(model)
-    type_in(driver, "abca")
-    for position, weights in enumerate(driver.execute_script("return page.context.attention.map((a) => [...a])")):
-        parts = [weights[i * (position + 1) :][: position + 1] for i in range(4)]
-        assert [sum(part) for part in parts] == pytest.approx([1] * 4)
-        assert parts[2] == parts[3] == pytest.approx([1 / (position + 1)] * (position + 1))
-        assert position == 0 or parts[0] != pytest.approx(parts[2])
-
-
-def test_principal_components(show, run):
-    numpy = pytest.importorskip("numpy")
-    rows = numpy.array(run.model.state_dict()["wte"].tolist())
-    centred = rows - rows.mean(0)
-    values, vectors = numpy.linalg.eigh(centred.T @ centred)
-    vectors = vectors[:, [-1, -2]]
-    vectors *= numpy.sign(vectors[numpy.abs(vectors).argmax(0), [0, 1]])
-    driver = show(run.model)
-    found = driver.execute_script(
-        "return principalComponents(page.model.wte, page.config.vocab_size, page.config.n_embd)"
-    )
-    assert numpy.allclose(found["points"], centred @ vectors, atol=1e-6)
-    assert numpy.allclose(found["shares"], values[[-1, -2]] / values.sum(), atol=1e-9)
-    near = driver.execute_script("return nearest(page.model.wte, page.config.vocab_size, page.config.n_embd, 3, 4)")
-    distances = numpy.linalg.norm(rows - rows[3], axis=1)
-    assert [row for row, _ in near] == list(distances.argsort()[1:5])
-    assert [distance for _, distance in near] == pytest.approx(sorted(distances)[1:5])
 
 
 # ---- What is seen ----------------------------------------------------------------------------------------------------
 
 
-def test_typing_changes_the_bars(show, run):
-    driver = show(run.model)
+def test_typing_changes_the_bars(show, trained):
+    driver = show(trained.model)
     seen = []
     for text in "", "o", "ol":
         driver.find_element("id", "text").send_keys(text[-1:])
-        logits = run.model.logits(text)[-1]
-        names = [*run.model.tokenizer.chars, "end"]
+        logits = trained.model.logits(text)[-1]
+        names = [*trained.model.tokenizer.chars, "end"]
         expected = sorted(zip(names, sampling.probabilities(logits, 0.5)), key=lambda pair: -pair[1])
         assert bars(driver) == [(name, percent(p)) for name, p in expected]
         seen.append(bars(driver))
@@ -231,11 +38,11 @@ def test_typing_changes_the_bars(show, run):
     driver.find_element("id", "text").send_keys(Keys.BACKSPACE)
     assert sorted(bars(driver)) == sorted(seen[1])
     tokens = [token.text.split() for token in driver.find_elements("css selector", "#read .token")]
-    assert tokens == [["⊢", "BOS"], ["o", percent(run.model.scores("o")[0])]]
+    assert tokens == [["⊢", "BOS"], ["o", percent(trained.model.scores("o")[0])]]
 
 
-def test_what_the_model_cannot_read_is_said(show, run):
-    driver = show(run.model)
+def test_what_the_model_cannot_read_is_said(show, trained):
+    driver = show(trained.model)
     type_in(driver, "olXé€v")
     message = text_of(driver, "message").translate({0x2068: None, 0x2069: None})
     assert "does not know X (U+0058), é (U+00E9), € (U+20AC); it knows a b e" in message
@@ -253,8 +60,8 @@ def test_what_the_model_cannot_read_is_said(show, run):
     assert text_of(driver, "message").endswith("What you see is for an empty text.")
 
 
-def test_only_the_keyboard(show, run):
-    driver = show(run.model, losses=run.losses, val_losses=run.val_losses)
+def test_only_the_keyboard(show, trained):
+    driver = show(trained.model, losses=trained.losses, val_losses=trained.val_losses)
 
     def press(*keys):
         ActionChains(driver).send_keys(*keys).perform()
@@ -325,8 +132,8 @@ def wait_for(condition, seconds=20):
         time.sleep(0.05)
 
 
-def test_everything_that_can_be_operated_has_a_name(show, run):
-    driver = show(run.model, losses=run.losses)
+def test_everything_that_can_be_operated_has_a_name(show, trained):
+    driver = show(trained.model, losses=trained.losses)
     nameless = driver.execute_script("""
         return [...document.querySelectorAll("button, input, textarea, canvas[tabindex], [role=radiogroup]")].filter((e) =>
           !(e.getAttribute("aria-label") || e.labels?.[0]?.textContent.trim() || e.tagName === "BUTTON" && e.textContent.trim())
@@ -403,15 +210,15 @@ def test_numbers_that_overflow_are_said_to(show):
     assert {share for _, share in bars(driver)} == {"–"}
 
 
-def test_the_loss_curve(show, run):
-    driver = show(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training)
-    smoothed, val = microgpt.history.smoothed(run.losses), run.val_losses[-1][1]
+def test_the_loss_curve(show, trained):
+    driver = show(trained.model, losses=trained.losses, val_losses=trained.val_losses, training=trained.training)
+    smoothed, val = microgpt.history.smoothed(trained.losses), trained.val_losses[-1][1]
     assert text_of(driver, "loss").startswith(f"Step 300: loss {smoothed:.4f}; held out {val:.4f} after step 300. ")
     assert painted(driver, "losses") > 1000
     rows = dict(line.split("\t")[:2] for line in text_of(driver, "configuration").split("\n"))
     expected = {"n_layer": "2", "n_embd": "8", "num_steps": "300", "steps_done": "300", "clip_norm": "none"}
     assert expected.items() <= rows.items()
-    driver = show(run.model)
+    driver = show(trained.model)
     assert not driver.find_element("id", "losses").is_displayed()
     assert "without the losses of its training" in text_of(driver, "no-losses")
 
@@ -430,8 +237,8 @@ def painted(driver, canvas):
     )
 
 
-def test_drawings_and_pointers(show, run):
-    driver = show(run.model)
+def test_drawings_and_pointers(show, trained):
+    driver = show(trained.model)
     type_in(driver, "oli")
     assert painted(driver, "attention") > 1000 and painted(driver, "embeddings") > 1000
     for canvas, readout in ("attention", "looks"), ("embeddings", "neighbours"):
@@ -447,9 +254,9 @@ def test_drawings_and_pointers(show, run):
 
 
 @pytest.mark.parametrize("width", [320, 360, 800, 1440, 2560])
-def test_nothing_is_wider_than_the_window(show, run, width):
-    everything = {"losses": run.losses, "val_losses": run.val_losses, "training": run.training}
-    driver = show(run.model, width=width, name="x" * 80, **everything)
+def test_nothing_is_wider_than_the_window(show, trained, width):
+    everything = {"losses": trained.losses, "val_losses": trained.val_losses, "training": trained.training}
+    driver = show(trained.model, width=width, name="x" * 80, **everything)
     type_in(driver, "a" * 18)
     browser.wait(driver, "await page.samples.write()")
     assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
@@ -464,15 +271,15 @@ def brightness(driver, element="body"):
     return sum(map(int, colour.removeprefix("rgb(").rstrip(")").split(","))) / 3
 
 
-def test_light_and_dark(show, run):
-    driver = show(run.model)
+def test_light_and_dark(show, trained):
+    driver = show(trained.model)
     assert brightness(driver) > 240
     accent = driver.execute_script("return colour('accent')")
     driver.find_element("id", "theme").click()
     assert brightness(driver) < 40
     assert driver.execute_script("return colour('accent')") != accent
     assert driver.find_element("id", "theme").get_attribute("aria-label") == "Switch to light colours"
-    driver = show(run.model, dark=True)
+    driver = show(trained.model, dark=True)
     assert brightness(driver) < 40
     driver.find_element("id", "theme").click()
     assert brightness(driver) > 240
@@ -514,8 +321,8 @@ def test_a_million_parameters(show):
     print(f"a keystroke after 250 characters: {took:.0f} ms")
 
 
-def test_the_policy_forbids_the_network(show, run, chromium):
-    driver = show(run.model)
+def test_the_policy_forbids_the_network(show, trained, chromium):
+    driver = show(trained.model)
     fetch = "try { await fetch('https://localhost/'); return 'fetched' } catch (error) { return error.name }"
     outcome = browser.wait(driver, fetch)
     assert outcome == "TypeError"

@@ -1,0 +1,143 @@
+"""What the page of `microgpt explore` computes, in a headless Chromium: its numbers are Python's.
+
+The page's JavaScript is one script, so what it declares (page, Context, probabilities, ...) can be called from here.
+"""
+
+import random
+
+import pytest
+from command_line import NAMES
+
+import browser
+from browser import type_in
+from microgpt import GPT, GPTConfig, Tokenizer, sampling
+
+ALPHABETS = [
+    "abcdefghijklmnopqrstuvwxyz", "김민준서연", "ज़ोयाआरव", "محمد", "😀👍🏽🦄𝒳", "aé😀\ue000\U0010ffff", " \t\n-", "x",
+]  # fmt: skip
+
+
+def random_model(rng, alphabet, spread=0.3):
+    n_head = rng.choice([1, 2, 3, 4])
+    config = GPTConfig(
+        n_layer=rng.randint(1, 4), n_embd=n_head * rng.randint(1, 7), n_head=n_head, block_size=rng.randint(1, 24),
+        activation=rng.choice(["relu", "relu2"]), bos_first=rng.random() < 0.5, init_std=rng.uniform(0.05, spread),
+    )  # fmt: skip
+    return GPT.init(config, Tokenizer.from_docs([alphabet], config.bos_first), rng)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_logits_are_python_s(show, seed):
+    rng = random.Random(seed)
+    alphabet = ALPHABETS[seed % len(ALPHABETS)]
+    model = random_model(rng, alphabet)
+    driver = show(model)
+    for _ in range(12):  # one after the other on the same page, which keeps what two texts share
+        text = "".join(rng.choices(alphabet, k=rng.randrange(model.config.block_size)))
+        type_in(driver, text)
+        found = driver.execute_script("return page.context.logits.map((logits) => [...logits])")
+        expected = model.logits(text)
+        assert len(found) == len(expected) == len(text) + 1
+        for ours, pythons in zip(found, expected):
+            assert ours == pytest.approx(pythons, abs=1e-9, rel=0)
+        shares = driver.execute_script("return page.reading.scores")
+        assert shares == pytest.approx(model.scores(text)[: len(text)], abs=1e-9)
+
+
+def test_logits_of_a_trained_model(show, trained):
+    driver = show(trained.model)
+    for text in ["", *NAMES, "e", "ol", "vvvvvv", "aaaaaaaaaaaaaaa"]:
+        type_in(driver, text)
+        found = driver.execute_script("return page.context.logits.map((logits) => [...logits])")
+        assert sum(found, []) == pytest.approx(sum(trained.model.logits(text), []), abs=1e-9, rel=0)
+
+
+def test_probabilities_are_python_s(show, trained):
+    driver = show(trained.model)
+    rng = random.Random(1)
+    for temperature in (0, 0.05, 0.5, 1, 2):
+        for n in (1, 2, 27):
+            logits = [rng.choice([-3.5, 0.0, rng.gauss(0, 3)]) for _ in range(n)]
+            code = "return [...probabilities(Float64Array.from(arguments[0]), arguments[1])]"
+            found = driver.execute_script(code, logits, temperature)
+            assert found == pytest.approx(sampling.probabilities(logits, temperature), abs=1e-12)
+
+
+def test_tokens_are_drawn_as_often_as_is_probable(show, trained):
+    driver = show(trained.model)
+    weights = [0.0, 0.25, 0.0, 0.5, 0.25, 0.0]
+    counts = driver.execute_script(
+        """
+        const [weights, counts] = [Float64Array.from(arguments[0]), arguments[0].map(() => 0)];
+        for (let i = 0; i < 1000; i++) {
+          Math.random = () => (i + 0.5) / 1000; // every part of its range as often
+          counts[draw(weights)]++;
+        }
+        return counts;
+        """,
+        weights,
+    )
+    assert counts == pytest.approx([1000 * weight for weight in weights], abs=1)
+    # a random number is less than 1, but where the weights' sum is rounded it can be as if it were 1
+    for least_or_largest, token in ("0", 1), ("1", 4):
+        code = f"Math.random = () => {least_or_largest}; return draw(Float64Array.from(arguments[0]))"
+        assert driver.execute_script(code, weights) == token
+
+
+def test_samples_and_their_scores(show, trained):
+    driver = show(trained.model)
+    for text, temperature in ("", 1), ("ol", 0.7), ("a" * 15, 1.5):
+        tokens = [trained.model.tokenizer.bos, *trained.model.tokenizer.encode(text)]
+        samples = browser.wait(
+            driver,
+            """
+            const samples = [];
+            const [tokens, temperature] = arguments;
+            for (let i = 0; i < 40; i++) samples.push(await page.samples.sample(tokens, temperature, () => true));
+            return samples;
+            """,
+            tokens, temperature,
+        )  # fmt: skip
+        assert text or len({tuple(sample["ids"]) for sample in samples}) > 1
+        for sample in samples:
+            written = trained.model.tokenizer.decode(sample["ids"])
+            assert written.startswith(text) and len(written) <= 16
+            assert sample["ended"] or len(written) == 16
+            assert sample["scores"] == pytest.approx(trained.model.scores(written), abs=1e-9)
+    greedy = browser.wait(driver, "return page.samples.sample([page.config.bos], 0, () => true)")
+    assert trained.model.tokenizer.decode(greedy["ids"]) == trained.model.generate(1, temperature=0)[0]
+
+
+def test_attention_sums_up_and_agrees_with_a_model_of_one_head(show):
+    """With keys of zero all positions are looked at alike."""
+    model = GPT.init(GPTConfig(n_layer=2, n_embd=8, n_head=2), Tokenizer("abc"), random.Random(0))
+    keys = model.state_dict()["layer1.attn_wk"]
+    for i in range(8):
+        for j in range(8):
+            keys[i, j] = 0.0
+    driver = show(model)
+    type_in(driver, "abca")
+    for position, weights in enumerate(driver.execute_script("return page.context.attention.map((a) => [...a])")):
+        parts = [weights[i * (position + 1) :][: position + 1] for i in range(4)]
+        assert [sum(part) for part in parts] == pytest.approx([1] * 4)
+        assert parts[2] == parts[3] == pytest.approx([1 / (position + 1)] * (position + 1))
+        assert position == 0 or parts[0] != pytest.approx(parts[2])
+
+
+def test_principal_components(show, trained):
+    numpy = pytest.importorskip("numpy")
+    rows = numpy.array(trained.model.state_dict()["wte"].tolist())
+    centred = rows - rows.mean(0)
+    values, vectors = numpy.linalg.eigh(centred.T @ centred)
+    vectors = vectors[:, [-1, -2]]
+    vectors *= numpy.sign(vectors[numpy.abs(vectors).argmax(0), [0, 1]])
+    driver = show(trained.model)
+    found = driver.execute_script(
+        "return principalComponents(page.model.wte, page.config.vocab_size, page.config.n_embd)"
+    )
+    assert numpy.allclose(found["points"], centred @ vectors, atol=1e-6)
+    assert numpy.allclose(found["shares"], values[[-1, -2]] / values.sum(), atol=1e-9)
+    near = driver.execute_script("return nearest(page.model.wte, page.config.vocab_size, page.config.n_embd, 3, 4)")
+    distances = numpy.linalg.norm(rows - rows[3], axis=1)
+    assert [row for row, _ in near] == list(distances.argsort()[1:5])
+    assert [distance for _, distance in near] == pytest.approx(sorted(distances)[1:5])
