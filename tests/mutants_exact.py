@@ -1,12 +1,17 @@
 """Defects of the exact engine that keep it looking right, for mutants.py."""
 
-TESTS = "test_exact_options.py test_exact.py test_exact_writing.py"
+TESTS = "test_exact_options.py test_exact.py test_exact_adam.py test_exact_writing.py"
 
 # name: (file, old text, new text, and so on)
 CHANGES = {
     "fma-allowed": ("setup.py", "-ffp-contract=off", "-ffp-contract=fast"),
     "pow-folded": ("src/exact/adam.h", "pow(g, 2.0)", "(g * g)"),
     "root-folded": ("src/exact/adam.h", "pow(v / a->c2, 0.5)", "sqrt(v / a->c2)"),
+    "one-correction-less": ("src/exact/divide.h", "    q = vfma(vfnma(b, q, a), inverse, q);\n    return", "    return"),
+    "inverse-not-rounded": ("src/exact/divide.h", "i < 3; i++", "i < 2; i++"),
+    "zeros-to-the-multiplier": ("src/exact/adam.h", "vor(vnlt(vset1(1e-100), vabs(p)), vones(divisor))", "vones(divisor)"),
+    "absurd-rates-to-the-multiplier": ("src/exact/adam.h", " || !(lr < 1e50))", ")"),
+    "absurd-moments-to-the-multiplier": ("src/exact/train.c", "fabs(t->adam.m[i]) < 1e50 && ", ""),
     "no-fallback-in-adam": ("src/exact/adam.h", "return vbits(open);", "return vbits(open) & 0;"),
     "no-fallback-in-exp": ("src/exact/libm.h", "FOR_EACH_VECTOR(y, x, n, EXP_VECTOR, exp(x[i]))", "FOR_EACH_VECTOR(y, x, n, EXP_VECTOR, y[i])"),
     "no-fallback-in-powers": (

@@ -13,11 +13,13 @@
 #ifndef MICROGPT_ADAM_H
 #define MICROGPT_ADAM_H
 
+#include "divide.h"
 #include "libm.h"
 #include "model.h"
 
 typedef struct {
     double beta1, rest1, beta2, rest2, c1, c2, lr, eps; /* rest = 1 - beta */
+    double inverse_c1, inverse_c2;
 } AdamStep;
 
 /* One parameter, with the C library. Returns 0 if the square of g overflows; v and p are then as before, as in the reference. */
@@ -72,9 +74,40 @@ INLINE vd bound(vd a, vd b, vd c) {
 #endif
 }
 
-/* W parameters, with gradients below 1e17 and v below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all there is of
- * the sum. Returns the lanes that are not settled: their p and v are left as they were, m is
- * new. The corrections c1 and c2 become exactly 1 after some hundred or thousand steps, and then their divisions are left out. */
+/* v / c2, its root, and what a parameter moves by. The corrections c1 and c2 become exactly 1 after some hundred or thousand steps,
+ * and then their divisions are left out. */
+typedef struct { vd v_hat, root, step; } Move;
+
+INLINE Move move_by_division(const AdamStep *a, vd m, vd v, const int correct1, const int correct2) {
+    vd m_hat = m, v_hat = v;
+    if (correct1)
+        m_hat = m / vset1(a->c1);
+    if (correct2)
+        v_hat = v / vset1(a->c2);
+    vd root = vsqrt(v_hat);
+    return (Move){v_hat, root, vset1(a->lr) * m_hat / (root + vset1(a->eps))};
+}
+
+/* The same for parameters p. Where m or v is below 1e-290, the quotients can be wrong. But then the step is all but nothing to a p
+ * above 1e-100, or v to eps. Other p, 0 most often, are given to the divider. */
+INLINE Move move_of(const AdamStep *a, vd p, vd m, vd v, const int correct1, const int correct2) {
+#ifdef HAVE_INVERSE
+    vd m_hat = m, v_hat = v;
+    if (correct1)
+        m_hat = quotient_by(m, vset1(a->c1), vset1(a->inverse_c1));
+    if (correct2)
+        v_hat = quotient_by(v, vset1(a->c2), vset1(a->inverse_c2));
+    vd root = vsqrt(v_hat), divisor = root + vset1(a->eps);
+    vm exception = vor(vnlt(vset1(1e-100), vabs(p)), vones(divisor));
+    if (!RARELY(vbits(exception)))
+        return (Move){v_hat, root, quotient(vset1(a->lr) * m_hat, divisor)};
+#endif
+    (void)p;
+    return move_by_division(a, m, v, correct1, correct2);
+}
+
+/* W parameters, with gradients below 1e17, |m|, v and lr below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all there is
+ * of the sum. Returns the lanes that are not settled: their p and v are left as they were, m is new. */
 INLINE unsigned adam_vector(const AdamStep *a, double *p, double *m, double *v, const double *g, const int correct1,
                             const int correct2) {
     const double change = 0x1p-50; /* more than two neighbours, and what is computed of them, can differ, relatively */
@@ -94,16 +127,10 @@ INLINE unsigned adam_vector(const AdamStep *a, double *p, double *m, double *v, 
         open = vand(open, square_in_doubt(gi, square, &error));
 #endif
 
-    vd v_hat = v_new, m_hat = mi;
-    if (correct1)
-        m_hat = mi / vset1(a->c1);
-    if (correct2)
-        v_hat = v_new / vset1(a->c2);
-    vd root = vsqrt(v_hat);
-    vd step = (vset1(a->lr) * m_hat) / (root + vset1(a->eps));
-    vd p_new = pi - step; /* a larger root gives a smaller step */
-    vm p_open = root_in_doubt(v_hat, root, MARGIN, &error);
-    p_open = vand(p_open, vneq(p_new, bound(step, vcopysign(change, error) - one, pi - hair)));
+    Move move = move_of(a, pi, mi, v_new, correct1, correct2);
+    vd p_new = pi - move.step; /* a larger root gives a smaller step */
+    vm p_open = root_in_doubt(move.v_hat, move.root, MARGIN, &error);
+    p_open = vand(p_open, vneq(p_new, bound(move.step, vcopysign(change, error) - one, pi - hair)));
 
     open = vor(open, p_open);
     vstore(v, vselect(open, vi, v_new));
@@ -163,9 +190,10 @@ static size_t adam_update(const Shape *s, double *params, Adam *adam, double lr)
         adam->c1 = 1 - pow(adam->beta1, t);
     if (adam->c2 != 1)
         adam->c2 = 1 - pow(adam->beta2, t);
-    AdamStep a = {adam->beta1, 1 - adam->beta1, adam->beta2, 1 - adam->beta2, adam->c1, adam->c2, lr, adam->eps};
+    AdamStep a = {adam->beta1, 1 - adam->beta1, adam->beta2, 1 - adam->beta2, adam->c1, adam->c2, lr, adam->eps,
+                  1 / adam->c1, 1 / adam->c2};
     size_t n = s->n_params, done;
-    if (!s->vector_libm || adam->large || adam->eps < 1e-15)
+    if (!s->vector_libm || adam->large || adam->eps < 1e-15 || !(lr < 1e50))
         done = adam_plain(&a, params, adam->m, adam->v, adam->gradients, 0, n);
     else if (a.c1 != 1)
         done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 1, 1);

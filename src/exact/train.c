@@ -59,7 +59,7 @@ static size_t update(Trainer *t, const Options *o, double lr) {
 enum outcome train(Trainer *t, const Documents *docs, size_t first, const Options *o, size_t n_steps, const double *lr,
                    double *losses, size_t *n_losses, double *culprit) {
     for (size_t i = 0; i < t->shape.n_params; i++) /* Python may have written there */
-        t->adam.large |= !(t->adam.v[i] < 1e50);
+        t->adam.large |= !(fabs(t->adam.m[i]) < 1e50 && t->adam.v[i] < 1e50);
     for (size_t i = 0; i < n_steps; i++) {
         *n_losses = i;
         enum outcome outcome = batch_gradients(t, docs, first, o, &losses[i]);

@@ -24,6 +24,7 @@ INLINE vd vabs(vd a) { return _mm512_abs_pd(a); }
 INLINE vd vsqrt(vd a) { return _mm512_sqrt_pd(a); }
 INLINE vd vfma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); } /* a * b + c, rounded once */
 INLINE vd vfms(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); } /* a * b - c, rounded once */
+INLINE vd vfnma(vd a, vd b, vd c) { return _mm512_fnmadd_pd(a, b, c); } /* c - a * b, rounded once */
 INLINE vm vgt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 INLINE vm vlt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 INLINE vm vnlt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NLT_UQ); } /* not a < b: true for NaN */
@@ -50,6 +51,13 @@ INLINE vd vtable16(const double *table, vd k) {
 INLINE vd vscale16(vd a, vd k) {
     __m512i bits = _mm512_andnot_si512(_mm512_set1_epi64(15), _mm512_castpd_si512(k));
     return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a), _mm512_slli_epi64(bits, 48)));
+}
+
+#define HAVE_INVERSE 1
+INLINE vd vinverse14(vd a) { return _mm512_rcp14_pd(a); } /* 1 / a within 2**-14 of it */
+INLINE vm vones(vd a) { /* are all bits of the fraction ones? */
+    return _mm512_cmpeq_epi64_mask(
+        _mm512_or_si512(_mm512_castpd_si512(a), _mm512_set1_epi64((long long)0xfff0000000000000)), _mm512_set1_epi64(-1));
 }
 
 #define HAVE_TRANSPOSE 1
