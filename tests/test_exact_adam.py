@@ -59,7 +59,7 @@ def test_numbers_near_nothing(monkeypatch, seed, hard, first, learning_rate, eps
 
 def test_quotients_are_the_divider_s(tmp_path):
     if "avx512" not in _exact.info()["isas"]:
-        pytest.skip("only AVX-512 divides by multiplying")
+        pytest.skip("only with AVX-512 does it divide by multiplying")
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
     program = tmp_path / "divide"
     options = ["-std=c11", "-O2", "-ffp-contract=off", f"-I{ROOT / 'src'}", "-o", str(program), "-lm"]

@@ -13,13 +13,12 @@
 #ifndef MICROGPT_ADAM_H
 #define MICROGPT_ADAM_H
 
-#include "divide.h"
 #include "libm.h"
 #include "model.h"
 
 typedef struct {
     double beta1, rest1, beta2, rest2, c1, c2, lr, eps; /* rest = 1 - beta */
-    double inverse_c1, inverse_c2;
+    double inverse_c1, inverse_c2;                      /* 1 / c */
 } AdamStep;
 
 /* One parameter, with the C library. Returns 0 if the square of g overflows; v and p are then as before, as in the reference. */
@@ -57,7 +56,7 @@ INLINE vm square_in_doubt(vd x, vd square, vd *error) {
  * or 0. */
 INLINE vm root_in_doubt(vd x, vd root, double margin, vd *error) {
 #ifdef HAVE_FMA
-    *error = vset1(0.0) - vfms(root, root, x);
+    *error = vfnma(root, root, x);
 #else
     vd square = root * root;
     *error = (x - square) - square_error(root, square);
@@ -74,40 +73,46 @@ INLINE vd bound(vd a, vd b, vd c) {
 #endif
 }
 
-/* v / c2, its root, and what a parameter moves by. The corrections c1 and c2 become exactly 1 after some hundred or thousand steps,
- * and then their divisions are left out. */
-typedef struct { vd v_hat, root, step; } Move;
+#if defined(HAVE_FMA) && W == 8 /* dividers of fewer lanes keep up */
 
-INLINE Move move_by_division(const AdamStep *a, vd m, vd v, const int correct1, const int correct2) {
-    vd m_hat = m, v_hat = v;
-    if (correct1)
-        m_hat = m / vset1(a->c1);
-    if (correct2)
-        v_hat = v / vset1(a->c2);
-    vd root = vsqrt(v_hat);
-    return (Move){v_hat, root, vset1(a->lr) * m_hat / (root + vset1(a->eps))};
+/* a / b to the bit, given 1 / b, which leaves the divider to those who need it. A quotient q is corrected by what it leaves: by
+ * Markstein's theorem (Computation of elementary functions on the IBM RISC System/6000 processor, IBM J. Res. Dev. 34, 1990)
+ * q + (a - b * q) / b, rounded like this, is the correctly rounded quotient if q was within a unit in the last place. The first q is
+ * within 1.5 units, the second within one. Nothing may over- or underflow on the way. */
+INLINE vd quotient(vd a, vd b, vd inverse) {
+    vd q = a * inverse;
+    q = vfma(vfnma(b, q, a), inverse, q);
+    return vfma(vfnma(b, q, a), inverse, q);
 }
 
-/* The same for parameters p. Where m or v is below 1e-290, the quotients can be wrong. But then the step is all but nothing to a p
- * above 1e-100, or v to eps. Other p, 0 most often, are given to the divider. */
-INLINE Move move_of(const AdamStep *a, vd p, vd m, vd v, const int correct1, const int correct2) {
-#ifdef HAVE_INVERSE
-    vd m_hat = m, v_hat = v;
-    if (correct1)
-        m_hat = quotient_by(m, vset1(a->c1), vset1(a->inverse_c1));
+/* The corrected moments. Where v is below 1e-290, the quotient may be wrong, but its root is nothing to eps. Where m is so small,
+ * 0 most often, the divider does it. */
+INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const int correct1, const int correct2) {
+    *m_hat = m, *v_hat = v;
     if (correct2)
-        v_hat = quotient_by(v, vset1(a->c2), vset1(a->inverse_c2));
-    vd root = vsqrt(v_hat), divisor = root + vset1(a->eps);
-    vm exception = vor(vnlt(vset1(1e-100), vabs(p)), vones(divisor));
-    if (!RARELY(vbits(exception)))
-        return (Move){v_hat, root, quotient(vset1(a->lr) * m_hat, divisor)};
+        *v_hat = quotient(v, vset1(a->c2), vset1(a->inverse_c2));
+    if (correct1) {
+        *m_hat = quotient(m, vset1(a->c1), vset1(a->inverse_c1));
+        if (RARELY(vbits(vnlt(vset1(1e-200), vabs(m)))))
+            *m_hat = m / vset1(a->c1);
+    }
+}
+
+#else
+
+INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const int correct1, const int correct2) {
+    *m_hat = m, *v_hat = v;
+    if (correct1)
+        *m_hat = m / vset1(a->c1);
+    if (correct2)
+        *v_hat = v / vset1(a->c2);
+}
+
 #endif
-    (void)p;
-    return move_by_division(a, m, v, correct1, correct2);
-}
 
-/* W parameters, with gradients below 1e17, |m|, v and lr below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all there is
- * of the sum. Returns the lanes that are not settled: their p and v are left as they were, m is new. */
+/* W parameters, with gradients below 1e17, |m| and v below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all there is
+ * of the sum. Returns the lanes that are not settled: their p and v are left as they were, m is new. The corrections c1 and c2 become
+ * exactly 1 after some hundred or thousand steps, and then their divisions are left out. */
 INLINE unsigned adam_vector(const AdamStep *a, double *p, double *m, double *v, const double *g, const int correct1,
                             const int correct2) {
     const double change = 0x1p-50; /* more than two neighbours, and what is computed of them, can differ, relatively */
@@ -127,10 +132,13 @@ INLINE unsigned adam_vector(const AdamStep *a, double *p, double *m, double *v, 
         open = vand(open, square_in_doubt(gi, square, &error));
 #endif
 
-    Move move = move_of(a, pi, mi, v_new, correct1, correct2);
-    vd p_new = pi - move.step; /* a larger root gives a smaller step */
-    vm p_open = root_in_doubt(move.v_hat, move.root, MARGIN, &error);
-    p_open = vand(p_open, vneq(p_new, bound(move.step, vcopysign(change, error) - one, pi - hair)));
+    vd m_hat, v_hat;
+    corrected(a, mi, v_new, &m_hat, &v_hat, correct1, correct2);
+    vd root = vsqrt(v_hat);
+    vd step = (vset1(a->lr) * m_hat) / (root + vset1(a->eps));
+    vd p_new = pi - step; /* a larger root gives a smaller step */
+    vm p_open = root_in_doubt(v_hat, root, MARGIN, &error);
+    p_open = vand(p_open, vneq(p_new, bound(step, vcopysign(change, error) - one, pi - hair)));
 
     open = vor(open, p_open);
     vstore(v, vselect(open, vi, v_new));
@@ -193,7 +201,7 @@ static size_t adam_update(const Shape *s, double *params, Adam *adam, double lr)
     AdamStep a = {adam->beta1, 1 - adam->beta1, adam->beta2, 1 - adam->beta2, adam->c1, adam->c2, lr, adam->eps,
                   1 / adam->c1, 1 / adam->c2};
     size_t n = s->n_params, done;
-    if (!s->vector_libm || adam->large || adam->eps < 1e-15 || !(lr < 1e50))
+    if (!s->vector_libm || adam->large || adam->eps < 1e-15)
         done = adam_plain(&a, params, adam->m, adam->v, adam->gradients, 0, n);
     else if (a.c1 != 1)
         done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 1, 1);

@@ -53,13 +53,6 @@ INLINE vd vscale16(vd a, vd k) {
     return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a), _mm512_slli_epi64(bits, 48)));
 }
 
-#define HAVE_INVERSE 1
-INLINE vd vinverse14(vd a) { return _mm512_rcp14_pd(a); } /* 1 / a within 2**-14 of it */
-INLINE vm vones(vd a) { /* are all bits of the fraction ones? */
-    return _mm512_cmpeq_epi64_mask(
-        _mm512_or_si512(_mm512_castpd_si512(a), _mm512_set1_epi64((long long)0xfff0000000000000)), _mm512_set1_epi64(-1));
-}
-
 #define HAVE_TRANSPOSE 1
 INLINE void vtranspose(vd *r) { /* r[i][j] <-> r[j][i]: swap halves of pairs, of quarters, of halves */
     vd a[8], b[8];
@@ -93,6 +86,7 @@ INLINE vd vabs(vd a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
 INLINE vd vsqrt(vd a) { return _mm256_sqrt_pd(a); }
 INLINE vd vfma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vd vfms(vd a, vd b, vd c) { return _mm256_fmsub_pd(a, b, c); }
+INLINE vd vfnma(vd a, vd b, vd c) { return _mm256_fnmadd_pd(a, b, c); }
 INLINE vm vgt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_GT_OQ); }
 INLINE vm vlt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
 INLINE vm vnlt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_NLT_UQ); }
@@ -189,6 +183,7 @@ INLINE vd vabs(vd a) { return vabsq_f64(a); }
 INLINE vd vsqrt(vd a) { return vsqrtq_f64(a); }
 INLINE vd vfma(vd a, vd b, vd c) { return vfmaq_f64(c, a, b); }
 INLINE vd vfms(vd a, vd b, vd c) { return vfmaq_f64(vnegq_f64(c), a, b); }
+INLINE vd vfnma(vd a, vd b, vd c) { return vfmsq_f64(c, a, b); }
 INLINE vm vgt(vd a, vd b) { return vcgtq_f64(a, b); }
 INLINE vm vlt(vd a, vd b) { return vcltq_f64(a, b); }
 INLINE vm vand(vm a, vm b) { return vandq_u64(a, b); }
