@@ -228,7 +228,7 @@ def test_each_path_over_many_steps(on_path, config, num_steps, batch_size, lette
 def test_a_batch_beyond_memory():
     engine, corpus = made("exact", GPTConfig(n_embd=4), ["ab"], 1)
     for batch_size in (2**58, 2**70):
-        with pytest.raises(MemoryError, match=f"a batch of {batch_size} documents"):
+        with pytest.raises(MemoryError, match=f"a batch of {batch_size:,} documents"):
             engine.train(corpus, range(1), TrainConfig(batch_size=batch_size), [])
     losses = []
     engine.train(corpus, range(1), TrainConfig(batch_size=2), losses)

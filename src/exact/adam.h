@@ -85,7 +85,7 @@ INLINE vd quotient(vd a, vd b, vd inverse) {
     return vfma(vfnma(b, q, a), inverse, q);
 }
 
-/* The corrected moments. Where v is below 1e-290, the quotient may be wrong, but its root is nothing to eps. Where m is so small,
+/* The corrected moments. Where v is below 1e-290, the quotient may be wrong, but its root is nothing to eps. Where m is that small,
  * 0 most often, the divider does it. */
 INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const int correct1, const int correct2) {
     *m_hat = m, *v_hat = v;
