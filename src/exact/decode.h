@@ -1,5 +1,5 @@
-/* One token at a time, with a KV cache: the forward pass of writing. The same kernels as in training, with one position: the lanes
- * of a vector all hold the same number. Only attention differs, because the earlier positions are in the cache. */
+/* One token at a time, with a KV cache: the forward pass of writing. There are no positions to fill a vector, so the lanes are features;
+ * an activation is its n_embd numbers, one after the other, with room up to a whole vector. */
 #ifndef MICROGPT_DECODE_H
 #define MICROGPT_DECODE_H
 
@@ -19,24 +19,77 @@ static void softmax_row(const Shape *s, double *x, double *work, size_t n) {
     exp_array(x, work, padded, s->vector_libm);
     for (size_t i = 0; i < n; i++)
         total += x[i];
-    double inverse_total = pow(total, -1.0);
-    for (size_t i = 0; i < n; i++)
-        x[i] *= inverse_total;
+    vstore(work, vset1(total));
+    pow_array(INVERSE, work + W, work, W, s->vector_libm);
+    for (size_t i = 0; i < padded; i += W)
+        vstore(x + i, vload(x + i) * vload(work + W));
+}
+
+/* W rows of a matrix, or twice as many, are turned so that a vector holds their numbers in one column: y[i] = sum of w[i][j] * x[j]. */
+INLINE void row_tile(double *y, const double *w, const double *x, size_t n_in, const int vecs) {
+    vd sum[2];
+    size_t j = 0;
+    UNROLL for (int c = 0; c < vecs; c++)
+        sum[c] = vset1(0.0);
+    for (; j + W <= n_in; j += W)
+        UNROLL for (int c = 0; c < vecs; c++) {
+            vd columns[W];
+            UNROLL for (int r = 0; r < W; r++)
+                columns[r] = vload(w + (c * W + r) * n_in + j);
+            vtranspose(columns);
+            UNROLL for (int k = 0; k < W; k++)
+                sum[c] = sum[c] + columns[k] * vset1(x[j + k]);
+        }
+    for (; j < n_in; j++)
+        UNROLL for (int c = 0; c < vecs; c++) {
+            double column[W];
+            for (int r = 0; r < W; r++)
+                column[r] = w[(c * W + r) * n_in + j];
+            sum[c] = sum[c] + vload(column) * vset1(x[j]);
+        }
+    UNROLL for (int c = 0; c < vecs; c++)
+        vstore(y + c * W, sum[c]);
+}
+
+/* y: (n_out), w: (n_out, n_in), x: (n_in) */
+static void linear_row(double *y, const double *w, const double *x, size_t n_out, size_t n_in) {
+    size_t i = 0;
+    for (; i + 2 * W <= n_out; i += 2 * W)
+        row_tile(y + i, w + i * n_in, x, n_in, 2);
+    for (; i < n_out && n_out >= W; i += W) {
+        size_t first = smaller(i, n_out - W); /* the last may do rows again: it writes the same */
+        row_tile(y + first, w + first * n_in, x, n_in, 1);
+    }
+    for (; i < n_out; i++) {
+        y[i] = 0.0;
+        for (size_t j = 0; j < n_in; j++)
+            y[i] = y[i] + w[i * n_in + j] * x[j];
+    }
+}
+
+/* y: (n_embd) = x: (n_embd) scaled to root mean square 1; me, scale: (W), the same number in every lane */
+static void rmsnorm_row(const Shape *s, double *y, double *me, double *scale, const double *x) {
+    double sum = 0.0;
+    for (size_t j = 0; j < s->n_embd; j++)
+        sum = sum + x[j] * x[j];
+    vstore(me, vset1(sum * s->inverse_n_embd + 1e-5));
+    pow_array(INVERSE_ROOT, scale, me, W, s->vector_libm);
+    for (size_t j = 0; j < s->n_embd; j += W)
+        vstore(y + j, vload(x + j) * vload(scale));
 }
 
 /* heads: (n_embd) from q, k, v: (n_embd) of the position at the end of the cache, which it joins. keys: [n_embd][capacity],
  * values: [capacity][n_embd]. */
 static void attention_decode(const Shape *s, const Layer *a, Cache *cache, double *keys, double *values) {
     size_t e = s->n_embd, hd = s->head_dim, last = cache->length, n = last + 1;
-    for (size_t j = 0; j < e; j++) {
-        keys[j * cache->capacity + last] = a->k[j * W];
-        values[last * e + j] = a->v[j * W];
-    }
+    for (size_t j = 0; j < e; j++)
+        keys[j * cache->capacity + last] = a->k[j];
+    memcpy(values + last * e, a->v, e * sizeof(double));
     for (size_t h = 0; h < s->n_head; h++) {
         for (size_t t = 0; t < n; t += W) {
             vd sum = vset1(0.0);
             for (size_t j = h * hd; j < (h + 1) * hd; j++)
-                sum = sum + vload(a->q + j * W) * vload(keys + j * cache->capacity + t);
+                sum = sum + vset1(a->q[j]) * vload(keys + j * cache->capacity + t);
             vstore(cache->scores + t, sum * vset1(s->inverse_root));
         }
         softmax_row(s, cache->scores, cache->exps, n);
@@ -44,10 +97,7 @@ static void attention_decode(const Shape *s, const Layer *a, Cache *cache, doubl
             vd sum = vset1(0.0);
             for (size_t t = 0; t < n; t++)
                 sum = sum + vset1(cache->scores[t]) * vload(values + t * e + h * hd + j);
-            double lanes[W];
-            vstore(lanes, sum);
-            for (size_t lane = 0; lane < smaller(W, hd - j); lane++)
-                vstore(a->heads + (h * hd + j + lane) * W, vset1(lanes[lane]));
+            vstore_some(a->heads + h * hd + j, sum, hd - j);
         }
     }
 }
@@ -56,35 +106,33 @@ static void attention_decode(const Shape *s, const Layer *a, Cache *cache, doubl
 static int decode(const Shape *s, const double *params, Cache *cache, Document *d, uint32_t token, double *logits,
                   double *culprit) {
     size_t e = s->n_embd;
+    const double *wte = params + wte_offset() + token * e, *wpe = params + wpe_offset(s) + cache->length * e;
     for (size_t j = 0; j < e; j++)
-        vstore(d->embedding + j * W,
-               vset1(params[wte_offset() + token * e + j] + params[wpe_offset(s) + cache->length * e + j]));
+        d->embedding[j] = wte[j] + wpe[j];
     double *x = d->out;
-    rmsnorm_forward(s, x, d->me0, d->scale0, d->embedding, W);
+    rmsnorm_row(s, x, d->me0, d->scale0, d->embedding);
     for (size_t i = 0; i < s->n_layer; i++) {
         Layer *a = &d->layers[0]; /* nothing is kept for a backward pass: one layer's memory will do */
         LayerOffsets w = layer_offsets(s, i);
-        rmsnorm_forward(s, a->norm1, a->me1, a->scale1, x, W);
-        linear_forward(a->q, params + w.wq, a->norm1, e, e, W);
-        linear_forward(a->k, params + w.wk, a->norm1, e, e, W);
-        linear_forward(a->v, params + w.wv, a->norm1, e, e, W);
+        rmsnorm_row(s, a->norm1, a->me1, a->scale1, x);
+        linear_row(a->q, params + w.wq, a->norm1, e, e);
+        linear_row(a->k, params + w.wk, a->norm1, e, e);
+        linear_row(a->v, params + w.wv, a->norm1, e, e);
         attention_decode(s, a, cache, cache->keys + i * e * cache->capacity, cache->values + i * e * cache->capacity);
-        linear_forward(a->mid, params + w.wo, a->heads, e, e, W);
-        add(a->mid, a->mid, x, e * W);
-        rmsnorm_forward(s, a->norm2, a->me2, a->scale2, a->mid, W);
-        linear_forward(a->pre, params + w.fc1, a->norm2, 4 * e, e, W);
-        activation_forward(s, a->act, a->pre, d->d_act, 4 * e * W);
-        for (size_t j = 0; j < 4 * e * W; j += W)
+        linear_row(a->mid, params + w.wo, a->heads, e, e);
+        add(a->mid, a->mid, x, e);
+        rmsnorm_row(s, a->norm2, a->me2, a->scale2, a->mid);
+        linear_row(a->pre, params + w.fc1, a->norm2, 4 * e, e);
+        activation_forward(s, a->act, a->pre, d->d_act, padded_to_vector(4 * e));
+        for (size_t j = 0; j < 4 * e; j++)
             if (a->act[j] > DBL_MAX && a->pre[j] <= DBL_MAX) {
                 *culprit = a->pre[j];
                 return 1;
             }
-        linear_forward(x, params + w.fc2, a->act, e, 4 * e, W);
-        add(x, x, a->mid, e * W);
+        linear_row(x, params + w.fc2, a->act, e, 4 * e);
+        add(x, x, a->mid, e);
     }
-    linear_forward(d->logits, params + lm_head_offset(s), x, s->vocab, e, W);
-    for (size_t i = 0; i < s->vocab; i++)
-        logits[i] = d->logits[i * W];
+    linear_row(logits, params + lm_head_offset(s), x, s->vocab, e);
     cache->length++;
     return 0;
 }
