@@ -68,7 +68,9 @@ CHANGES = {
         "            with nogil:\n                result = train(",
         "            if True:\n                result = train(",
     ),
-    "two-callers": ("src/fast.pyx", "if not self.lock.acquire(False):", "if False:"),
+    "two-callers": (
+        "src/fast.pyx", "acquire(self):\n        if not self.lock.acquire(False):", "acquire(self):\n        if False:",
+    ),
 }
 
 

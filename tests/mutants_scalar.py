@@ -346,8 +346,8 @@ SCALAR = [
     (
         "fast_math_linked",
         "setup.py",
-        "    LINK = []\n    if SANITIZE:",
-        '    LINK = ["-ffast-math"]\n    if SANITIZE:',
+        'options + ["-pthread"], ["-pthread"]',
+        'options + ["-pthread"], ["-pthread", "-ffast-math"]',
         "test_value.py -k subnormal",
     ),
 ]
