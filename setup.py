@@ -12,6 +12,7 @@ from glob import glob
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 
 def switch(name):
@@ -23,19 +24,50 @@ def switch(name):
 
 DEBUG, SANITIZE, NATIVE = switch("MICROGPT_DEBUG"), switch("MICROGPT_SANITIZE"), switch("MICROGPT_NATIVE")
 
-if sys.platform == "win32":
-    COMPILE = ["/Od", "/Zi", "/fp:precise"] if DEBUG else ["/O2", "/fp:precise"]
-    LINK = []
-else:
+
+class Build(build_ext):
+    """Chooses options by the compiler, of which Windows has several."""
+
+    def build_extensions(self):
+        options, link = microsoft() if self.compiler.compiler_type == "msvc" else gnu(self.compiler)
+        for extension in self.extensions:
+            extension.extra_compile_args, extension.extra_link_args = options, link
+        super().build_extensions()
+
+
+def microsoft():
+    """Options for compiling and for linking. What keeps the bits is in src/rounding.h."""
+    if SANITIZE or NATIVE:
+        raise SystemExit("MICROGPT_SANITIZE and MICROGPT_NATIVE need gcc or clang; unset them to build with Microsoft's compiler")
+    return ["/fp:precise", *(["/Od", "/Zi", "/UNDEBUG"] if DEBUG else ["/O2"])], []
+
+
+def gnu(compiler):
+    """The same for gcc and clang."""
     # Bits are the product. A fused multiply-add rounds once where the reference rounds twice, and a compiler that knows pow
     # turns pow(x, 2.0) into x*x: each changes the losses.
-    COMPILE = ["-std=c11", "-ffp-contract=off", "-fno-builtin-pow", "-fno-builtin-exp", "-fno-builtin-log"]
-    COMPILE += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0", "-fno-semantic-interposition"]
-    COMPILE += ["-march=native"] if NATIVE else []
-    COMPILE, LINK = COMPILE + ["-pthread"], ["-pthread"]
+    options = ["-std=c11", "-ffp-contract=off", "-fno-builtin-pow", "-fno-builtin-exp", "-fno-builtin-log"]
+    options += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]
+    options += ["-march=native"] if NATIVE else []
+    link = []
+    if sys.platform == "win32":
+        if "MSC" in sys.version:
+            raise SystemExit(
+                "This Python was built with Microsoft's compiler, and MinGW's pow, exp and log round otherwise than its own, so "
+                "results would differ from Python's: build with Microsoft's compiler too, or use the Python of MSYS2"
+            )
+        if "clang" not in os.path.basename(compiler.compiler[0]):
+            # gcc may expect vectors at multiples of 64 on Windows' stack, where they are at multiples of 16 (its bug 54412)
+            options += ["-Wa,-muse-unaligned-vector-move"]
+    else:
+        options, link = options + ["-pthread"], ["-pthread"]
+        if not DEBUG and sys.platform != "darwin":  # of ELF
+            options += ["-fno-semantic-interposition"]
     if SANITIZE:
-        COMPILE += ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
-        LINK += ["-fsanitize=address,undefined"]
+        options += ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+        link += ["-fsanitize=address,undefined"]
+    return options, link
+
 
 DIRECTIVES = {
     "language_level": 3,
@@ -50,8 +82,8 @@ DIRECTIVES = {
 
 def extension(name, depends, source=None, c_files=(), **options):
     return Extension(
-        f"microgpt.{name}", [f"src/{source or name}.pyx", *c_files], depends=depends, include_dirs=["src"],
-        extra_compile_args=COMPILE, extra_link_args=LINK, **options,
+        f"microgpt.{name}", [f"src/{source or name}.pyx", *c_files], depends=["src/rounding.h", *depends], include_dirs=["src"],
+        **options,
     )
 
 
@@ -68,5 +100,6 @@ setup(
         ],
         build_dir="build/cython",
         compiler_directives=DIRECTIVES,
-    )
+    ),
+    cmdclass={"build_ext": Build},
 )

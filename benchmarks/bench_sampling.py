@@ -52,7 +52,7 @@ def in_fresh_process(case, path):
     engine, isa, threads = case
     environment = os.environ | ({"MICROGPT_ISA": isa} if isa else {})
     command = [sys.executable, __file__, path, engine, str(threads)]
-    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, encoding="utf-8").stdout)
 
 
 def measure(path, engine, threads):

@@ -128,7 +128,7 @@ def measure(name, n_embd, seconds=1.0):
 
 def in_fresh_process(name, n_embd):
     command = [sys.executable, __file__, "--measure", name, "--n-embd", str(n_embd)]
-    process = subprocess.run(command, capture_output=True, text=True)
+    process = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if process.returncode:
         return {"differs": f"failed: {process.stderr.strip().splitlines()[-1]}"}
     return json.loads(process.stdout.splitlines()[-1])

@@ -129,7 +129,7 @@ def _difference(timing, base, rounded):
 def _in_fresh_process(case, source):
     command = [sys.executable, "-m", "microgpt.bench", json.dumps(case), source]
     environment = os.environ | ({"MICROGPT_ISA": case.isa} if case.isa else {})
-    process = subprocess.run(command, capture_output=True, text=True, env=environment)
+    process = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment)
     if process.returncode:
         raise RuntimeError(f"measuring {case} failed: {process.stderr.strip().splitlines()[-1:]}")
     return Timing(*json.loads(process.stdout))

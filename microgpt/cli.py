@@ -5,6 +5,7 @@ SIGTERM. Only an error of microgpt's own shows a traceback.
 """
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -36,12 +37,12 @@ def main(argv=None):
         return code or 0
     except Usage as error:
         return _fail(error, 2)
-    except BrokenPipeError:  # the reader has seen enough, as in `microgpt train | head`
-        _settle_output()
-        return 1
     except (Failure, DataError, DivergenceError, CheckpointError, EngineError) as error:
         return _fail(error, 1)
     except OSError as error:
+        if _is_broken_pipe(error):  # the reader has seen enough, as in `microgpt train | head`
+            _settle_output()
+            return 1
         # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)
         where = error.filename or "the output cannot be written"
         return _fail(error if error.errno is None else f"{where}: {error.strerror}", 1)
@@ -133,6 +134,11 @@ def _fail(message, code, kind="error: "):
     _settle_output()
     print(f"microgpt: {kind}{message}", file=sys.stderr)
     return code
+
+
+def _is_broken_pipe(error):
+    """Windows may call it an invalid argument: https://github.com/python/cpython/issues/79935"""
+    return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL and error.filename is None)
 
 
 def _settle_output():

@@ -22,7 +22,8 @@ def write_atomically(path, data):
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _usual_mode(path))
+        if os.name == "posix":  # Windows knows read-only alone, and that could be neither renamed onto nor removed
+            os.chmod(temporary, _usual_mode(path))
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -1,35 +1,11 @@
-/* The fast engine without Python, for tests/fast_driver.sh: trains some models with each instruction set on one thread and on
- * several, fails where a bit differs, and prints the losses. */
+/* The fast engine without Python, for fast_driver.sh and cross_compile.sh: trains some models and writes with them, with each
+ * instruction set on one thread and on several, fails where a bit differs, and prints the losses. */
+#include "driver.h"
 #include "fast/engine.h"
+#include "fast/writer.h"
 #include "simd/isa.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { DOCS = 60, LONGEST = 40, STEPS = 3, VOCAB = 11 };
-
-static uint64_t state = 1;
-static double random_unit(void) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(state >> 11) * 0x1p-53;
-}
-
-static uint32_t tokens[DOCS * (LONGEST + 1) + 1];
-static uint64_t starts[DOCS + 1];
-
-static void make_corpus(void) {
-    size_t at = 0;
-    for (size_t i = 0; i < DOCS; i++) {
-        starts[i] = at;
-        tokens[at++] = VOCAB - 1;
-        for (size_t n = 1 + (size_t)(random_unit() * LONGEST); n > 0; n--)
-            tokens[at++] = (uint32_t)(random_unit() * (VOCAB - 1));
-    }
-    starts[DOCS] = at;
-    tokens[at] = VOCAB - 1;
-}
+enum { WRITTEN_DOCS = 300 };
 
 /* The last loss, and in `params` (malloc) what was trained. */
 static double run(Shape shape, const Kernels *kernels, const Options *options, float **params) {
@@ -60,27 +36,44 @@ static double run(Shape shape, const Kernels *kernels, const Options *options, f
     return loss;
 }
 
+/* A hash of documents that start beyond what 32 bits can number. */
+static uint64_t written(Shape shape, const Kernels *kernels, const float *trained, size_t threads) {
+    Writer w = {.shape = shape, .kernels = kernels, .key = {1, 2}, .bos = VOCAB - 1, .top_k = VOCAB - 2, .scale = 1.5f,
+                .top_p = 0.95f, .n_prefix = 2};
+    uint32_t prefix[] = {VOCAB - 1, 4};
+    double *params = malloc(shape.n_params * sizeof(double));
+    uint64_t hash = 0;
+    for (size_t i = 0; i < shape.n_params; i++)
+        params[i] = trained[i];
+    if (writer_prepare(&w, params, prefix, 1e4) != WRITTEN || writer_write(&w, 1ull << 33, WRITTEN_DOCS, threads) != WRITTEN)
+        exit(5);
+    for (size_t i = 0; i < WRITTEN_DOCS; i++)
+        for (size_t n = 0; n < w.lengths[i]; n++)
+            hash = hash * 31 + w.tokens[i * shape.block_size + n] + 1;
+    writer_free(&w);
+    free(params);
+    return hash;
+}
+
 int main(void) {
-    static const size_t sizes[][4] = {{1, 16, 4, 16}, {2, 24, 2, 40}, {1, 9, 3, 7}, {1, 80, 5, 16}}; /* layers, width, heads, block */
     static const size_t batches[] = {1, 5, 16, 33, 60};
     int failed = 0;
     make_corpus();
-    for (size_t s = 0; s < 4; s++)
+    for (size_t s = 0; s < SHAPES; s++)
         for (size_t b = 0; b < 5; b++) {
-            size_t l = sizes[s][0], e = sizes[s][1], h = sizes[s][2], block = sizes[s][3];
-            Shape shape = {.n_layer = l, .n_embd = e, .n_head = h, .head_dim = e / h, .block_size = block, .vocab = VOCAB,
-                           .relu2 = s == 1, .n_params = (2 * VOCAB + block) * e + 12 * l * e * e,
-                           .inverse_n_embd = 1.0 / (double)e, .inverse_root = 1.0 / sqrt((double)(e / h))};
+            Shape shape = shape_at(s);
             for (int i = 0; kernels_at(i); i++) {
                 if (!isa_supported(kernels_at(i)->isa))
                     continue;
                 float *expected;
                 double loss = run(shape, kernels_at(i), &(Options){batches[b], 1, b % 2 ? 0.5 : 0.0, 0.01}, &expected);
-                printf("%zu %zu %.5f\n", e, batches[b], loss);
+                uint64_t documents = written(shape, kernels_at(i), expected, 1);
+                printf("%d %d %.5f\n", (int)shape.n_embd, (int)batches[b], loss);
                 for (size_t threads = 2; threads <= 3; threads++) {
                     float *params;
                     run(shape, kernels_at(i), &(Options){batches[b], threads, b % 2 ? 0.5 : 0.0, 0.01}, &params);
                     failed |= memcmp(params, expected, 2 * shape.n_params * sizeof(float)) != 0;
+                    failed |= written(shape, kernels_at(i), expected, threads) != documents;
                     free(params);
                 }
                 free(expected);

@@ -346,8 +346,8 @@ SCALAR = [
     (
         "fast_math_linked",
         "setup.py",
-        'COMPILE + ["-pthread"], ["-pthread"]',
-        'COMPILE + ["-pthread"], ["-pthread", "-ffast-math"]',
+        'options + ["-pthread"], ["-pthread"]',
+        'options + ["-pthread"], ["-pthread", "-ffast-math"]',
         "test_value.py -k subnormal",
     ),
 ]

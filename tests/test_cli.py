@@ -1,5 +1,6 @@
 """The command line end to end, in processes of its own: what it prints and where, and how it ends."""
 
+import errno
 import hashlib
 import os
 import re
@@ -247,7 +248,7 @@ def test_completion(tmp_path, line, words):
     )  # fmt: skip
     done = microgpt_command(env=shell)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert {word.strip() for word in (tmp_path / "words").read_text().splitlines()} == words
+    assert {word.strip() for word in (tmp_path / "words").read_text(encoding="utf-8").splitlines()} == words
 
 
 # ---- Errors -----------------------------------------------------------------------------------------------------
@@ -497,6 +498,15 @@ def test_a_reader_that_has_seen_enough(data):
         child.stdout = None
         _, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (1, "")
+
+
+@pytest.mark.parametrize("system, expected", [("nt", True), ("posix", False)])
+def test_what_windows_calls_an_invalid_argument(monkeypatch, system, expected):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", system)
+        found = cli._is_broken_pipe(OSError(errno.EINVAL, "Invalid argument"))
+        of_a_file = cli._is_broken_pipe(OSError(errno.EINVAL, "Invalid argument", "a:b"))
+    assert (found, of_a_file) == (expected, False)
 
 
 @posix

@@ -149,12 +149,15 @@ def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number, code, ende
     assert bytes(run.model.params) == bytes(expected.model.params) and run.losses == expected.losses
 
 
+A_B = "'a b.txt'" if os.name == "posix" else '"a b.txt"'
+
+
 @pytest.mark.parametrize(
     "given, command",
     [
         (["names", "--out", "run"], "microgpt train names --resume run"),
         (["--out=run", "--seed", "3"], "microgpt train --seed 3 --resume run"),
-        (["--resume", "run", "a b.txt"], "microgpt train 'a b.txt' --resume run"),
+        (["--resume", "run", "a b.txt"], f"microgpt train {A_B} --resume run"),
         (["--init", "base", "--out", "-run"], "microgpt train --resume=-run"),
         (["--out", "run", "--", "-docs.txt"], f"microgpt train {os.path.join('.', '-docs.txt')} --resume run"),
         (["--out", "run", "--", "--out"], f"microgpt train {os.path.join('.', '--out')} --resume run"),
@@ -164,6 +167,14 @@ def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number, code, ende
 )
 def test_the_command_to_go_on(given, command):
     assert train_command._command_to_go_on(["train", *given], shlex.split(command)[-1].removeprefix("--resume=")) == command
+
+
+def test_the_command_to_go_on_is_quoted_as_windows_does(monkeypatch):
+    given = ["train", "a b.txt", "--out", r"runs\a"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        command = train_command._command_to_go_on(given, given[-1])
+    assert command == r'microgpt train "a b.txt" --resume runs\a'
 
 
 @posix
@@ -369,7 +380,7 @@ def test_the_log_and_the_summary(folder):
     smoothed = sum(run.losses[-100:]) / 100
     assert float(rows[-1]["smoothed"]) == pytest.approx(smoothed)
     succeed(*options, "--log", "log.jsonl")
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["loss"] for line in lines] == run.losses
     assert [(line["step"], line["val_loss"]) for line in lines if "val_loss" in line] == run.val_losses
     first, second = done.stderr.splitlines()

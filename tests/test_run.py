@@ -9,14 +9,14 @@ import time
 import pytest
 from scripts_under import RUN, SCRIPTS, both, start
 
-VALUE = (SCRIPTS / "current.py").read_text().partition("class Value")[2].partition("n_layer, n_embd")[0]
+VALUE = (SCRIPTS / "current.py").read_text(encoding="utf-8").partition("class Value")[2].partition("n_layer, n_embd")[0]
 VALUE = "import math\n\n\nclass Value" + VALUE  # line 4
 
 
 def write(folder, source, name="script.py"):
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(source)
+    path.write_text(source, encoding="utf-8")
     return path
 
 

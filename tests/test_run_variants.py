@@ -12,7 +12,7 @@ PLACE = re.compile(r"^microgpt run: script\.py:\d+: (.*?)(?: with its own .*)?: 
 @pytest.mark.parametrize("name", EDITS)
 def test_edited_script(name, tmp_path):
     script, edits, expected, reasons = EDITS[name]
-    source = (SCRIPTS / f"{script}.py").read_text()
+    source = (SCRIPTS / f"{script}.py").read_text(encoding="utf-8")
     for old, new in edits:
         assert old in source, f"the script has no {old!r} to edit"
         source = source.replace(old, new)

@@ -197,7 +197,12 @@ def _command_to_go_on(argv, out):
             kept.append(argument)
     resume = [f"--resume={out}"] if out.startswith("-") else ["--resume", out]
     data = [os.path.join(".", argument) if argument[:1] == "-" != argument else argument for argument in arguments]
-    return shlex.join(["microgpt", *kept, *data, *resume])
+    command = ["microgpt", *kept, *data, *resume]
+    if os.name == "posix":
+        return shlex.join(command)
+    import subprocess
+
+    return subprocess.list2cmdline(command)
 
 
 def _print_samples(run, n, temperature, heading, line):

@@ -41,7 +41,6 @@ double team_clock(void) {
 #endif
 
 #if defined(_MSC_VER)
-#include <intrin.h>
 typedef volatile LONG64 Shared;
 static size_t load(Shared *x) { return (size_t)InterlockedCompareExchange64(x, 0, 0); }
 static void store(Shared *x, size_t value) { InterlockedExchange64(x, (LONG64)value); }

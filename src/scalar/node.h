@@ -15,6 +15,8 @@
 #ifndef MICROGPT_NODE_H
 #define MICROGPT_NODE_H
 
+#include "rounding.h"
+
 #include <Python.h>
 #include <math.h>
 #include <stddef.h>

@@ -2,16 +2,12 @@
 #ifndef MICROGPT_SIMD_COMMON_H
 #define MICROGPT_SIMD_COMMON_H
 
+#include "rounding.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF /* gcc is told by -ffp-contract=off; a fused multiply-add would round once, not twice */
-#elif defined(_MSC_VER)
-#pragma fp_contract(off)
-#endif
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline, unused))

@@ -1,0 +1,78 @@
+/* The exact engine without Python, for cross_compile.sh: trains some models and writes with them, with each instruction set, with
+ * the C library alone and (where it is good enough for them) with vectors in its place, fails where a bit differs, and prints the
+ * losses. */
+#include "driver.h"
+#include "exact/engine.h"
+#include "simd/isa.h"
+
+enum { TOKENS = 7 }; /* of a document that is written */
+
+/* The last loss; in `results` (malloc) what was trained, the gradients after it, and a document's logits. */
+static double run(Shape shape, const Kernels *kernels, size_t batch_size, double **results) {
+    Documents docs = {tokens, starts, starts[DOCS] + 1, DOCS};
+    size_t n = shape.n_params, n_losses;
+    double losses[DOCS], lr[STEPS], found[STEPS], culprit, loss;
+    double *params = *results = calloc(2 * n + TOKENS * VOCAB, sizeof(double)), *logits = params + 2 * n;
+    Options options = {batch_size, batch_size > 1 ? 0.5 : 0.0, 0.01, losses};
+    Trainer t = {.shape = shape, .kernels = kernels, .params = params, .adam = {.beta1 = 0.85, .beta2 = 0.99, .eps = 1e-8}};
+    if (!params || adam_reserve(&t.adam, &shape) < 0)
+        exit(2);
+    state = 7;
+    for (size_t i = 0; i < n; i++)
+        params[i] = 0.3 * (random_unit() - 0.5);
+    for (size_t i = 0; i < STEPS; i++)
+        lr[i] = 0.01;
+    if (train(&t, &docs, 3, &options, STEPS, lr, found, &n_losses, &culprit) != DONE || n_losses != STEPS ||
+        batch_gradients(&t, &docs, 5, &options, &loss) != DONE)
+        exit(3);
+    memcpy(params + n, t.adam.gradients, n * sizeof(double));
+    Cache cache = {0};
+    Document scratch = {0};
+    Shape one_layer = shape;
+    one_layer.n_layer = 1;
+    if (document_reserve(&scratch, &one_layer, 8) < 0)
+        exit(4);
+    for (size_t i = 0; i < TOKENS; i++)
+        if (cache_reserve(&cache, &shape, i + 1) < 0 ||
+            kernels->decode(&shape, params, &cache, &scratch, tokens[i], logits + i * VOCAB, &culprit))
+            exit(5);
+    cache_free(&cache);
+    document_free(&scratch);
+    document_free(&t.document);
+    adam_free(&t.adam);
+    return loss;
+}
+
+int main(void) {
+    static const size_t batches[] = {1, 5, 60};
+    int failed = 0;
+    make_corpus();
+    for (size_t s = 0; s < SHAPES; s++)
+        for (size_t b = 0; b < 3; b++) {
+            double *expected = NULL;
+            for (int i = 0; kernels_at(i); i++) {
+                const Kernels *kernels = kernels_at(i);
+                if (!isa_supported(kernels->isa))
+                    continue;
+                for (int vectors = 0; vectors <= kernels->libm_agrees(); vectors++) {
+                    Shape shape = shape_at(s);
+                    double *results;
+                    shape.vector_libm = vectors;
+                    double loss = run(shape, kernels, batches[b], &results);
+                    if (s + b == 0)
+                        fprintf(stderr, "%s%s\n", kernels->isa, vectors ? ", vectors" : "");
+                    if (!expected) {
+                        expected = results;
+                        printf("%d %d %.5f\n", (int)shape.n_embd, (int)batches[b], loss);
+                        continue;
+                    }
+                    failed |= memcmp(results, expected, (2 * shape.n_params + TOKENS * VOCAB) * sizeof(double)) != 0;
+                    free(results);
+                }
+            }
+            free(expected);
+        }
+    if (failed)
+        puts("instruction sets change results");
+    return failed;
+}
