@@ -5,11 +5,20 @@ import pytest
 from microgpt import PRESETS, engines, published, verify
 
 
+def check(result, preset):
+    assert verify.difference(result, published.RUNS[preset]) is None
+    assert result == published.RUNS[preset]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("engine", verify.exact_engines())
 def test_published_run(names, engine, preset):
-    outcome = verify.compute(engine, names, preset)
-    assert verify.difference(outcome.result, published.RUNS[preset]) is None
-    assert outcome.result == published.RUNS[preset]
+    check(verify.compute(engine, names, preset).result, preset)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_published_run_of_the_reference(reference_runs, preset):
+    check(reference_runs()[preset], preset)
 
 
 def test_names_are_the_published_ones(names):
