@@ -87,7 +87,7 @@ def extension(name, depends, source=None, c_files=(), **options):
     )
 
 
-SHARED = ["src/arena.h", "src/shape.h", "src/shape.pxi", *glob("src/simd/*")]
+SHARED = ["src/arena.h", "src/shape.h", "src/shape.pxi", "src/training.h", "src/training.pxi", *glob("src/simd/*")]
 
 setup(
     ext_modules=cythonize(

@@ -18,6 +18,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 
 include "shape.pxi"
+include "training.pxi"
 
 
 cdef extern from "exact/model.h" nogil:
@@ -57,14 +58,6 @@ cdef extern from "exact/engine.h" nogil:
     void cache_free(Cache *c)
     int adam_reserve(Adam *a, const Shape *s)
     void adam_free(Adam *a)
-
-    enum outcome:
-        DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW
-
-    ctypedef struct Documents:
-        const uint32_t *tokens
-        const uint64_t *starts
-        size_t n_tokens, n_docs
 
     ctypedef struct Options:
         size_t batch_size
@@ -154,14 +147,11 @@ cdef class Batches:
 
     def __cinit__(self, corpus, step, training):
         self.tokens, self.starts = corpus.tokens, corpus.starts
-        self.docs.n_tokens, self.docs.n_docs = self.tokens.shape[0], max(self.starts.shape[0] - 1, 0)
-        if self.docs.n_docs == 0 or self.docs.n_tokens == 0:
-            raise ZeroDivisionError("there are no documents to train on")
+        set_documents(&self.docs, self.tokens, self.starts)
         try:
             self.losses = array("d", bytes(8 * training.batch_size))
         except (MemoryError, OverflowError):
             raise_memory(f"a batch of {counted(training.batch_size, 'document')}")
-        self.docs.tokens, self.docs.starts = &self.tokens[0], &self.starts[0]
         self.first = step * training.batch_size % self.docs.n_docs
         self.options.batch_size, self.options.losses = training.batch_size, &self.losses[0]
         self.options.clip_norm = training.clip_norm or 0.0

@@ -14,6 +14,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 
 include "shape.pxi"
+include "training.pxi"
 
 
 cdef extern from "simd/isa.h" nogil:
@@ -27,14 +28,6 @@ cdef extern from "fast/model.h" nogil:
 
 cdef extern from "fast/engine.h" nogil:
     const Kernels *kernels_at(int i)
-
-    enum outcome:
-        DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW
-
-    ctypedef struct Documents:
-        const uint32_t *tokens
-        const uint64_t *starts
-        size_t n_tokens, n_docs
 
     ctypedef struct Options:
         size_t batch_size, n_threads
@@ -97,10 +90,7 @@ cdef class Batches:
 
     def __cinit__(self, corpus, step, training, n_threads):
         self.tokens, self.starts = corpus.tokens, corpus.starts
-        self.docs.n_tokens, self.docs.n_docs = self.tokens.shape[0], max(self.starts.shape[0] - 1, 0)
-        if self.docs.n_docs == 0 or self.docs.n_tokens == 0:
-            raise ZeroDivisionError("there are no documents to train on")
-        self.docs.tokens, self.docs.starts = &self.tokens[0], &self.starts[0]
+        set_documents(&self.docs, self.tokens, self.starts)
         self.first = step * training.batch_size % self.docs.n_docs
         self.options.batch_size, self.options.n_threads = training.batch_size, n_threads
         self.options.clip_norm = training.clip_norm or 0.0

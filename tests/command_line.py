@@ -1,6 +1,7 @@
 """The command line in a process of its own, for the tests: how it is called, and what it should print."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -70,3 +71,9 @@ def printed(docs, preset="current", steps=6, samples=3, seed=42, **model):
         lines += ["", "--- inference ---"]
         lines += ["sample %d: %s" % (i, text) for i, text in enumerate(run.generate(samples, temperature), 1)]
     return "\n".join(lines) + "\n"
+
+
+def assert_fails(done, code, message):
+    """One line on standard error, which is `message` (a pattern), and exit code `code`."""
+    assert done.returncode == code, done
+    assert re.fullmatch(f"microgpt: error: {message}\n", done.stderr), done.stderr

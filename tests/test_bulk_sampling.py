@@ -14,25 +14,14 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_sampling import DOCS, model, saved
 
 import microgpt
 from microgpt import GPT, GPTConfig, TrainConfig, _exact, _fast, bulk, cli, engines, sampling
 from microgpt.tokenizer import Tokenizer
 
 ISAS = _exact.info()["isas"]
-DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
-
-
-@pytest.fixture(scope="module")
-def model():
-    return microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=30)).model
-
-
-@pytest.fixture
-def saved(model, tmp_path):
-    path = str(tmp_path / "model")
-    model.save(path)
-    return path
+__all__ = ["model", "saved"]  # fixtures
 
 
 @pytest.fixture(params=ISAS)

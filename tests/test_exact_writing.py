@@ -1,7 +1,6 @@
 """Logits, losses and samples of the exact engine, and how it treats what is not right."""
 
 import random
-import struct
 import subprocess
 import sys
 import threading
@@ -9,8 +8,9 @@ from array import array
 from types import SimpleNamespace
 
 import pytest
+from test_exact import bits
 
-from microgpt import _exact, engines, sampling
+from microgpt import _exact, engines
 from microgpt.config import GPTConfig, TrainConfig
 from microgpt.engines.exact import ExactEngine
 from microgpt.tokenizer import Corpus, Tokenizer
@@ -21,10 +21,6 @@ CONFIGS = [
     GPTConfig(n_embd=6, n_head=3, n_layer=2, block_size=20, activation="relu2", init_std=0.6),
     GPTConfig(n_embd=9, n_head=1, block_size=1, init_std=0.5),
 ]
-
-
-def bits(values):
-    return [struct.pack("<d", value).hex() for value in values]
 
 
 def make(name, config, seed=5, vocab_size=VOCAB):

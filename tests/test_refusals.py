@@ -1,11 +1,20 @@
 """What the command line cannot do is one sentence, before training where that can be."""
 
-import pytest
+import os
+import re
+import shutil
+import subprocess
+import sys
 
-from command_line import SMALL, TEN_NAMES, fail, microgpt_command, succeed
+import pytest
+from command_line import (
+    NAMES, SMALL, TEN_NAMES, TINY, assert_fails, environment, fail, microgpt_command, printed, succeed,
+)  # fmt: skip
 
 import microgpt
-from microgpt import TrainConfig
+from microgpt import TrainConfig, cli
+from microgpt.commands import train as train_command
+from microgpt.commands.options import in_options
 
 
 def test_files_that_cannot_be_used(folder):
@@ -74,3 +83,209 @@ def test_how_many_were_found_before_there_was_no_other(folder):
     options = ("-n", 50, "--unique", "--temperature", 0)
     assert "after 1 of 50" in fail("sample", "run", *options, "--engine", "exact")
     assert "after 1 of 50" in fail("sample", "run", *options, "--engine", "fast")
+
+
+# ---- In processes of their own, with their exit codes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], r"the following arguments are required: COMMAND \(see microgpt --help\)"),
+        (["fly"], r".*invalid choice: 'fly'.*\(see microgpt --help\)"),
+        (["--fly"], r".*\(see microgpt --help\)"),
+        (["train", "--fly"], r"unrecognized arguments: --fly \(see microgpt train --help\)"),
+        (["train", "--step", "3"], r"unrecognized arguments: --step .*"),  # options added later would break them
+        (["info", "x"], r"unrecognized arguments: x \(see microgpt info --help\)"),
+        (["train", "--steps"], r"--steps: expected one argument .*"),
+        (["train", "--steps", "1.5"], r"--steps: must be a whole number, not '1.5' \(see microgpt train --help\)"),
+        (["train", "--eps", "x"], r"--eps: must be a number, not 'x' .*"),
+        (["train", "--seed", ""], r"--seed: must be a whole number, not '' .*"),
+        (["train", "--samples", "-1"], r"--samples: must be at least 0, not -1 .*"),
+        (["train", "--engine", "warp"], r"--engine: invalid choice: 'warp' .*"),
+        (["train", "--steps", "-3"], r"--steps must be at least 0, not -3"),
+        (["train", "--n-head", "3"], r"--n-embd 16 is not divisible by --n-head 3: .* from 1, 2, 4, 8, 16"),
+        (["train", "--n-layer", "0"], r"--n-layer must be at least 1, not 0"),
+        (["train", "--block-size", "0"], r"--block-size must be at least 1, not 0"),
+        (["train", "--init-std", "nan"], r"--init-std must be .*, not nan"),
+        (["train", "--learning-rate", "-1"], r"--learning-rate must be at least 0 and finite, not -1.0"),
+        (["train", "--beta1", "1"], r"--beta1 must be .* less than 1, not 1.0"),
+        (["train", "--eps", "0"], r"--eps must be more than 0 .*"),
+        (["train", "--batch-size", "0"], r"--batch-size must be at least 1, not 0"),
+        (["train", "--schedule", "step"], r"--schedule: invalid choice: 'step' .*"),
+        (["train", "--clip-norm", "0"], r"--clip-norm must be more than 0 and finite, not 0.0"),
+        (["train", "--weight-decay", "-1"], r"--weight-decay must be at least 0 and finite, not -1.0"),
+        (["train", "--warmup-steps", "-1"], r"--warmup-steps must be at least 0, not -1"),
+        (["train", "--val-fraction", "1"], r"--val-fraction must be at least 0 and less than 1, not 1.0"),
+        (["train", "--eval-every", "0"], r"--eval-every must be at least 1, not 0"),
+        (["train", "--patience", "3"], r"--patience needs documents to measure on; give a --val-fraction too, such as 0.1"),
+        (["train", "--checkpoint-every", "3"], r"--checkpoint-every needs --out FILE, the file to write"),
+        (["train", "--checkpoint-every", "0", "--out", "x"], r"--checkpoint-every must be at least 1, not 0"),
+        (["train", "--resume", "x", "--init", "x"], r"--resume goes on with a run's own weights; .*"),
+        (["train", "--log", "x.txt"], r"--log must end in \.csv or \.jsonl, which says how to write it; not 'x\.txt'"),
+        (["sample"], r"the following arguments are required: MODEL .*"),
+        (["sample", "x", "--top-k", "0"], r"--top-k must be at least 1, not 0"),
+        (["sample", "x", "--prompt", "\udcff"], r"--prompt: must be text in UTF-8, not '\\udcff' .*"),
+        (["run", "--explain"], r"the following arguments are required: SCRIPT \(see microgpt run --help\)"),
+        (["bench", "--n-embd", "16", "3"], r"--n-embd must be a multiple of 4, the number of heads; not 3"),
+        (["sample", "x", "--top-p", "0"], r"--top-p must be more than 0 and at most 1, not 0.0"),
+        (["train", "--temperature", "-1"], r"--temperature must be 0 \(greedy\) or more.*"),
+        (["train", "--temperature", "inf"], r"--temperature must be .*"),
+    ],
+)
+def test_wrong_usage(arguments, message, capsys):
+    code = cli.main(arguments)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert_fails(subprocess.CompletedProcess(arguments, code, captured.out, captured.err), 2, message)
+
+
+def test_a_wrong_configuration_ends_the_process_with_2(data):
+    done = microgpt_command("train", data, "--n-head", 3)
+    assert done.stdout == ""
+    assert_fails(done, 2, "--n-embd 16 is not divisible .*")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, r"there is no file '.*docs\.txt'; check the path"),
+        (b"", r"'.*docs\.txt' is empty; give a text file, one document a line"),
+        (b"\n \n", r"'.*docs\.txt' holds only blank lines; .*"),
+        ("zoé\nnoël".encode("latin-1"), r"'.*docs\.txt' is not UTF-8: byte 0xe9 .* likely latin-1: .*iconv .*"),
+        ("emma".encode("utf-16"), r"'.*docs\.txt' is not UTF-8 but UTF-16; .*"),
+        (b"\x00\x01\x02", r"'.*docs\.txt' is not a text file: .*"),
+    ],
+)
+def test_data_that_cannot_be_trained_on(tmp_path, content, message):
+    path = tmp_path / "docs.txt"
+    if content is not None:
+        path.write_bytes(content)
+    done = microgpt_command("train", path, *TINY)
+    assert done.stdout == ""
+    assert_fails(done, 1, message)
+
+
+def test_a_folder_and_a_wrong_microgpt_names(tmp_path):
+    assert_fails(microgpt_command("train", tmp_path), 1, r"'.*' is a folder; .*")
+    done = microgpt_command("train", "names", env=environment(MICROGPT_NAMES=str(tmp_path / "nemo")))
+    assert_fails(done, 1, r"there is no file '.*nemo' \(named by the environment variable MICROGPT_NAMES\); .*")
+
+
+def test_notes_go_to_standard_error(tmp_path):
+    path = tmp_path / "docs.txt"
+    path.write_text("\n".join(NAMES), encoding="utf-8-sig")
+    done = microgpt_command("train", path, "--steps", 6, "--samples", 3, *TINY)
+    assert (done.returncode, done.stdout) == (0, printed(NAMES))
+    assert re.fullmatch(r"microgpt: '.*docs\.txt' begins with a byte order mark .*\n", done.stderr)
+
+
+def test_without_a_network_the_built_in_names_are_used(tmp_path):
+    offline = environment(
+        https_proxy="http://127.0.0.1:9",
+        no_proxy=None,
+        NO_PROXY=None,  # a port where nobody listens
+        XDG_CACHE_HOME=str(tmp_path),
+        HOME=str(tmp_path),
+        WIN_PD_OVERRIDE_LOCAL_APPDATA=str(tmp_path),
+    )
+    done = microgpt_command("train", "--steps", 1, "--samples", 1, *TINY, env=offline, cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.fullmatch(r"microgpt: names.txt could not be downloaded \(.*\): .*built-in list .*\n", done.stderr)
+    assert done.stdout.startswith("num docs: ") and "sample  1: " in done.stdout
+
+
+def test_divergence_says_which_step_and_why(data):
+    done = microgpt_command("train", data, "--learning-rate", "1e200", *TINY)
+    assert_fails(done, 1, r"training diverged at step (\d+) of 1000: .*; --learning-rate 1e\+200 is far too large, .*; try 0\.01")
+    steps = re.findall(r"^step +(\d+) / 1000 \| loss", done.stdout, re.MULTILINE)
+    diverged = int(re.search(r"at step (\d+)", done.stderr)[1])
+    assert list(map(int, steps)) == list(range(1, diverged))  # every step before is there
+
+
+@pytest.mark.parametrize(
+    "options, advice",
+    [
+        (["--learning-rate", "5"], "--learning-rate 5 is far too large, as .*; try 0.01"),
+        (["--learning-rate", "5", "--weight-decay", "9"], "--learning-rate 5 is far too large, as .*; try 0.01"),
+        (["--weight-decay", "1e5"], r"--weight-decay 100000 takes 1000 times each weight away in a step; try one below 100"),
+        (["--init-std", "1e10"], "the weights it starts from are too large; try a smaller --init-std, or another model .*--init"),
+        (["--init-std", "1e200"], "the weights it starts from are too large; .*"),
+        (["--beta1", "0.9", "--beta2", "0"], "Adam's steps grow without bound where --beta2 .*; try a --beta2 above 0.81"),
+        (["--learning-rate", "1", "--n-embd", "16"], "try a --learning-rate below 1 or a smaller --init-std"),
+    ],
+    ids=str,
+)
+def test_what_is_at_fault_where_training_diverges(data, options, advice):
+    for command in ("train", "inspect"):
+        done = microgpt_command(command, data, "--engine", "exact", *options)
+        assert_fails(done, 1, rf"training (would diverge|diverged) at step \d+.*: .*; {advice}")
+
+
+def test_a_model_too_large_for_float32_is_refused_before_training(data, tmp_path):
+    model = tmp_path / "model"
+    options = ["--steps", 0, "--samples", 0, "--n-embd", 4, "--init-std", "1e40", "--out", model]
+    assert microgpt_command("train", data, *options).returncode == 0
+    done = microgpt_command("train", data, "--engine", "fast", "--init", model)
+    assert done.stdout == ""
+    assert_fails(done, 1, r"parameter \d+ is .*e\+\d\d, and the fast engine's numbers .*; start from smaller weights, or .*")
+
+
+def test_samples_that_cannot_be_drawn(data):
+    done = microgpt_command("train", data, "--steps", 1, "--learning-rate", "1e308", *TINY)
+    assert_fails(done, 1, r"no sample can be drawn: .*; --learning-rate 1e\+308 is .*; try 0\.01, or a higher --temperature")
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (RecursionError, "this model's graph is too deep for Python's recursion; use --engine graph, .*"),
+        (MemoryError, "there is not enough memory; choose a smaller --n-embd.*"),
+        (MemoryError("a batch with this batch_size"), "a batch with this --batch-size"),
+    ],
+)
+def test_models_too_large_for_this_machine(data, monkeypatch, capsys, error, message):
+    def start(*_, **__):
+        raise error
+
+    monkeypatch.setattr(train_command, "start", start)
+    code = cli.main(["train", data])
+    captured = capsys.readouterr()
+    assert_fails(subprocess.CompletedProcess(data, code, captured.out, captured.err), 1, message)
+
+
+def test_an_error_of_our_own_shows_its_traceback(data, monkeypatch):
+    monkeypatch.setattr(train_command, "start", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["train", data])
+
+
+def test_a_checkout_that_is_not_built(tmp_path):
+    package = os.path.dirname(microgpt.__file__)
+    shutil.copytree(package, tmp_path / "microgpt", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}
+    bare = [sys.executable, "-S"]  # without site-packages, where the built one may be
+    done = subprocess.run([*bare, "-m", "microgpt", "--version"], **options)
+    assert_fails(done, 1, r"the compiled core is not there \(.*microgpt\.scalar.*\); build it, .*: pip install -e \.")
+    done = subprocess.run([*bare, "-c", "import microgpt"], **options)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(
+        "ImportError: the compiled core is not there"
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--n-embd", "100000"], ["--n-layer", "1" + 22 * "0"], ["--block-size", "1" + 12 * "0"], ["--n-embd", "1" + 12 * "0"]],
+)
+def test_a_model_that_no_machine_holds_is_refused_at_once(data, options):
+    assert_fails(microgpt_command("train", data, *options), 1, r"a model of .* parameters takes .* GB to train, .* smaller --n-embd.*")
+
+
+@pytest.mark.parametrize("option", ["--out", "--log", "--resume", "--init"])
+def test_an_empty_file_name_is_refused(data, option):
+    assert_fails(microgpt_command("train", data, option, ""), 2, f"{option} needs the name of a file.*")
+
+
+def test_what_is_the_user_s_own_is_not_turned_into_options():
+    error = ValueError("'schedule and eps' has batch_size in it, the model's seed too; leave seed away")
+    assert in_options(error) == "'schedule and eps' has --batch-size in it, the model's seed too; leave --seed away"

@@ -3,6 +3,7 @@
 #define MICROGPT_ENGINE_H
 
 #include "model.h"
+#include "training.h"
 
 const Kernels *kernels_at(int i); /* this build's, best first; NULL after the last */
 
@@ -15,14 +16,6 @@ int adam_reserve(Adam *a, const Shape *s);
 void adam_free(Adam *a);
 
 /* ---- train.c ---- */
-enum outcome { DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW };
-
-typedef struct {
-    const uint32_t *tokens; /* n_tokens: BOS d0 BOS d1 BOS ... */
-    const uint64_t *starts; /* n_docs + 1 */
-    size_t n_tokens, n_docs;
-} Documents;
-
 typedef struct {
     size_t batch_size;
     double clip_norm;     /* 0: no clipping */

@@ -4,16 +4,9 @@
 
 #include "model.h"
 #include "pace.h"
+#include "training.h"
 
 const Kernels *kernels_at(int i); /* this build's, best first; NULL after the last */
-
-enum outcome { DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW };
-
-typedef struct {
-    const uint32_t *tokens; /* n_tokens: BOS d0 BOS d1 BOS ... */
-    const uint64_t *starts; /* n_docs + 1 */
-    size_t n_tokens, n_docs;
-} Documents;
 
 /* ---- batch.c: a batch's documents, dealt into groups ---- */
 size_t groups_of(size_t batch_size);
