@@ -80,25 +80,31 @@ DIRECTIVES = {
 }
 
 
-def extension(name, depends, source=None, c_files=(), **options):
+def extension(name, depends, c_files=(), **options):
     return Extension(
-        f"microgpt.{name}", [f"src/{source or name}.pyx", *c_files], depends=["src/rounding.h", *depends], include_dirs=["src"],
-        **options,
-    )
+        f"microgpt.compiled.{name}", [f"src/{name}/{name}.pyx", *c_files], depends=[*COMMON, *depends, *glob(f"src/{name}/*")],
+        include_dirs=["src"], **options,
+    )  # fmt: skip
 
 
-SHARED = ["src/arena.h", "src/shape.h", "src/shape.pxi", "src/training.h", "src/training.pxi", *glob("src/simd/*")]
+COMMON = glob("src/common/*")
+
+
+def engine(name):
+    """An engine's kernels name their instruction sets themselves, see src/simd/target.h."""
+    return extension(name, glob("src/simd/*"), ["src/simd/isa.c", *sorted(glob(f"src/{name}/*.c"))])
+
 
 setup(
     ext_modules=cythonize(
         [
             # heap types, so that Value has a __module__ of its own and users can give it more methods
-            extension("scalar", glob("src/scalar/*"), define_macros=[("CYTHON_USE_TYPE_SPECS", "1")]),
-            # the kernels name their instruction sets themselves, see src/simd/target.h
-            extension("_exact", SHARED + glob("src/exact/*"), "exact", ["src/simd/isa.c", *sorted(glob("src/exact/*.c"))]),
-            extension("_fast", SHARED + glob("src/fast/*"), "fast", ["src/simd/isa.c", *sorted(glob("src/fast/*.c"))]),
+            extension("scalar", [], define_macros=[("CYTHON_USE_TYPE_SPECS", "1")]),
+            engine("exact"),
+            engine("fast"),
         ],
         build_dir="build/cython",
+        include_path=["src"],
         compiler_directives=DIRECTIVES,
     ),
     cmdclass={"build_ext": Build},

@@ -17,7 +17,9 @@ import tempfile
 import time
 
 import microgpt
-from microgpt import TrainConfig, _exact, bulk, sampling
+from microgpt import TrainConfig
+from microgpt.compiled import exact as _exact
+from microgpt.engines import bulk, sampling
 
 CHECKED, TOLERANCE = 300, 1e-4
 WRITTEN = {"exact": 20_000, "fast": 200_000}  # documents

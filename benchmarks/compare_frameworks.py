@@ -18,8 +18,9 @@ import sys
 import time
 from dataclasses import replace
 
-from microgpt import GPTConfig, TrainConfig, bench, load_docs
-from microgpt._exact import Network
+from microgpt import GPTConfig, TrainConfig, load_docs
+from microgpt.proof import bench
+from microgpt.compiled.exact import Network
 from microgpt.engines.graph import GraphEngine
 from microgpt.tokenizer import Corpus
 from microgpt.training import start

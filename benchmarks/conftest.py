@@ -1,6 +1,7 @@
 import pytest
 
-from microgpt import load_docs, reference, scalar
+from microgpt import load_docs, reference
+from microgpt.compiled import scalar
 
 
 @pytest.fixture(params=[reference, scalar], ids=["python", "compiled"])

@@ -13,7 +13,8 @@ import math
 import time
 from dataclasses import replace
 
-from microgpt import GPT, EvalConfig, GPTConfig, TrainConfig, bench, load_docs
+from microgpt import GPT, EvalConfig, GPTConfig, TrainConfig, load_docs
+from microgpt.proof import bench
 from microgpt.training import start
 
 SHORT = 3  # seconds; longer runs see each name many times, and weight decay keeps the model from learning them by heart

@@ -18,13 +18,14 @@ import random
 import sys
 
 import microgpt
-from microgpt import TrainConfig, documents
+from microgpt import TrainConfig
+from microgpt.corpus import documents
 from microgpt.tokenizer import Corpus
 
 try:
     import torch
     import torch.distributed as dist
-    from microgpt.interchange.pytorch import cross_entropy, pad
+    from microgpt.storage.pytorch import cross_entropy, pad
     from torch.nn.parallel import DistributedDataParallel
 except ImportError as error:
     sys.exit(f"this example needs PyTorch ({error}); install it with: pip install 'microgpt-cython[torch]'")

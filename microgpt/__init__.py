@@ -5,25 +5,32 @@
     print(run.generate(20))
 """
 
-import sys
+import importlib
 
 __version__ = "0.1.0"
 
-try:
-    import microgpt.scalar
-except ImportError as error:
-    _unbuilt = f"the compiled core is not there ({error}); build it, in the checkout's folder, with: pip install -e ."
-    if sys.argv[:1] == ["-m"]:  # `python -m microgpt` imports the package before any code of __main__ could catch this
-        sys.exit(f"microgpt: error: {_unbuilt}")
-    raise ImportError(_unbuilt) from error
+_HOMES = {  # where each public name is defined; its module is imported when the name is first used
+    "microgpt.config": ["PRESETS", "EvalConfig", "GPTConfig", "TrainConfig"],
+    "microgpt.tokenizer": ["Tokenizer"],
+    "microgpt.corpus.loading": ["load_docs"],
+    "microgpt.compiled.scalar": [
+        "Adam", "Value", "attention", "cross_entropy", "linear", "matrix", "rmsnorm", "softmax"
+    ],
+    "microgpt.storage.checkpoint": ["CheckpointError"],
+    "microgpt.model": ["GPT", "load"],
+    "microgpt.training": ["DivergenceError", "Run", "train"],
+    "microgpt.display.drawing": ["graph"],
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME)
 
-from microgpt.checkpoint import CheckpointError
-from microgpt.config import PRESETS, EvalConfig, GPTConfig, TrainConfig
-from microgpt.data import load_docs
-from microgpt.drawing import graph
-from microgpt.model import GPT
-from microgpt.scalar import Adam, Value, attention, cross_entropy, linear, matrix, rmsnorm, softmax
-from microgpt.tokenizer import Tokenizer
-from microgpt.training import DivergenceError, Run, train
 
-load = GPT.load
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,9 @@
 
 import sys
 
-from microgpt.cli import main
-
 if __name__ == "__main__":
+    try:
+        from microgpt.cli import main
+    except ImportError as error:  # such as a core that has not been built
+        sys.exit(f"microgpt: error: {error}")
     sys.exit(main())

@@ -6,9 +6,11 @@ import random
 from array import array
 from itertools import chain
 
-from microgpt import bulk, checkpoint, engines, sampling
-from microgpt.scalar import Value
-from microgpt.words import counted
+from microgpt import engines
+from microgpt.engines import bulk, sampling
+from microgpt.storage import checkpoint
+from microgpt.compiled.scalar import Value
+from microgpt.common.words import counted
 
 
 class GPT:
@@ -70,7 +72,7 @@ class GPT:
 
     def to_numpy(self):
         """Name -> NumPy array of each parameter matrix: views, so that writing into one changes the model."""
-        from microgpt.interchange import arrays
+        from microgpt.storage import arrays
 
         return arrays.to_numpy(self)
 
@@ -81,13 +83,13 @@ class GPT:
         ValueError where they are not the configuration's and the tokenizer's, or not finite; TypeError for what is not
         floats.
         """
-        from microgpt.interchange.arrays import from_numpy
+        from microgpt.storage.arrays import from_numpy
 
         return cls(config, tokenizer, from_numpy(arrays, config, tokenizer), **options)
 
     def to_values(self, kind=Value):
         """The reference's state_dict: name -> list of rows of fresh Values; kind: their class."""
-        from microgpt.interchange import values
+        from microgpt.storage import values
 
         return values.to_values(self, kind)
 
@@ -97,7 +99,7 @@ class GPT:
 
         ValueError where they are not the configuration's and the tokenizer's, or not finite.
         """
-        from microgpt.interchange import values
+        from microgpt.storage import values
 
         return cls(config, tokenizer, values.from_values(weights, config, tokenizer), **options)
 
@@ -108,20 +110,20 @@ class GPT:
         that training takes. The Values are copies: changing them leaves the model as it is. ValueError where the loss
         is infinite. microgpt.graph(loss, names=weights, to=...) draws the way to a weight.
         """
-        from microgpt.interchange import values
+        from microgpt.storage import values
 
         return values.loss_graph(self, text)
 
     def to_json(self):
         """The model as JSON text, exact to the last bit. CheckpointError where a weight is not finite."""
-        from microgpt.interchange import jsontext
+        from microgpt.storage import jsontext
 
         return jsontext.to_json(self)
 
     @classmethod
     def from_json(cls, text, **options):
         """The model in JSON text that to_json wrote. CheckpointError (a ValueError) where it is not such a text."""
-        from microgpt.interchange import jsontext
+        from microgpt.storage import jsontext
 
         return cls(*jsontext.from_json(text), **options)
 
@@ -130,10 +132,10 @@ class GPT:
 
         dtype: torch.float64 where it is None. ImportError where PyTorch is not installed.
         """
-        from microgpt.interchange import needed
+        from microgpt.storage import needed
 
         needed("to_torch", "torch", "PyTorch")
-        from microgpt.interchange import pytorch
+        from microgpt.storage import pytorch
 
         return pytorch.to_torch(self, dtype)
 
@@ -143,10 +145,10 @@ class GPT:
 
         TypeError for another module, ValueError where weights are missing, unknown or not finite.
         """
-        from microgpt.interchange import needed, parameters
+        from microgpt.storage import needed, parameters
 
         needed("from_torch", "torch", "PyTorch")
-        from microgpt.interchange import pytorch
+        from microgpt.storage import pytorch
 
         config, tokenizer, rows = pytorch.rows_of(module)
         return cls(config, tokenizer, parameters(rows, config, tokenizer), **options)
@@ -203,7 +205,7 @@ class GPT:
         temperature: below 1 the likely characters become likelier, above 1 less so; 0 always takes the likeliest.
         seed: the same seed gives the same documents; None gives others each time. options: see `generate_from`.
         engine, threads: what computes and on how many threads; None: the model's own. The engine "fast" writes many documents
-        at a time, in float32 and with random numbers of its own (see microgpt.bulk): there a seed gives other documents, the
+        at a time, in float32 and with random numbers of its own (see microgpt.engines.bulk): there a seed gives other documents, the
         same on any number of threads.
         """
         own = self.engine.name
@@ -272,3 +274,6 @@ def _check_size(num_params):
             f"a model of {num_params:.3g} parameters takes {needed / 2**30:.3g} GB to train, and this machine has "
             f"{there_is / 2**30:.3g} GB; choose a smaller n_embd, n_layer or block_size"
         )
+
+
+load = GPT.load

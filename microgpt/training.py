@@ -8,12 +8,14 @@ import time
 from array import array
 from typing import NamedTuple
 
-from microgpt import checkpoint, documents, engines
-from microgpt.checkpoint import Checkpoint, CheckpointError, Progress, Source
+from microgpt import engines
+from microgpt.corpus import documents
+from microgpt.storage import checkpoint
+from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, Source
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.model import GPT
 from microgpt.tokenizer import Corpus, Tokenizer
-from microgpt.words import counted
+from microgpt.common.words import counted
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
 SEED = 42
@@ -244,7 +246,7 @@ def train(
     callback: called with a Step after each step; a true return value ends the run there.
 
     evaluation: EvalConfig, to hold documents out. long: what to do with documents longer than the block: "truncate"
-    (the reference's), "split" or "error", see microgpt.documents. init: a GPT, or the path of a saved one, to start
+    (the reference's), "split" or "error", see microgpt.corpus.documents. init: a GPT, or the path of a saved one, to start
     from instead of random weights. resume: the path of a saved run, which goes on as if it had never stopped, on the
     engine it was on unless another is given; all other settings are its own, and ValueError names one that differs.
 

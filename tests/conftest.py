@@ -12,7 +12,9 @@ from hypothesis import settings
 import browser
 import microgpt
 from command_line import NAMES, TEN_NAMES
-from microgpt import EvalConfig, GPTConfig, TrainConfig, engines, explore, load_docs, reference, scalar
+from microgpt import EvalConfig, GPTConfig, TrainConfig, engines, load_docs, reference
+from microgpt.compiled import scalar
+from microgpt.display import explore
 
 
 settings.register_profile("microgpt", deadline=None)  # a busy machine is no failure
@@ -48,7 +50,8 @@ def names():
 REFERENCE_RUNS = pytest.StashKey()
 COMPUTE = """if True:
     import pickle, sys
-    from microgpt import PRESETS, load_docs, verify
+    from microgpt import PRESETS, load_docs
+    from microgpt.proof import verify
     docs = load_docs(sys.argv[1])
     pickle.dump({preset: verify.compute("python", docs, preset).result for preset in PRESETS}, sys.stdout.buffer)
 """

@@ -85,7 +85,7 @@ def fate(mutant):
         )
         if code:
             raise SystemExit(f"{mutant.name} does not build:\n{output}")
-        check = "import microgpt.scalar as s, sys; sys.exit(not s.__file__.startswith(sys.argv[1]))"
+        check = "import microgpt.compiled.scalar as s, sys; sys.exit(not s.__file__.startswith(sys.argv[1]))"
         code, output = run([sys.executable, "-c", check, str(folder)], folder, 60, environment)
         if code not in (0, -11, -6):
             raise SystemExit(f"{mutant.name} is not what would be tested:\n{output}")

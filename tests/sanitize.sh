@@ -22,8 +22,8 @@ export UBSAN_OPTIONS=print_stacktrace=1
 export ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:allocator_may_return_null=1
 cd "$folder/source/tests"
 "$folder/venv/bin/python" -c "
-import ctypes, microgpt.scalar
-assert '/venv/' in microgpt.scalar.__file__, microgpt.scalar.__file__
+import ctypes, microgpt.compiled.scalar
+assert '/venv/' in microgpt.compiled.scalar.__file__, microgpt.compiled.scalar.__file__
 ctypes.CDLL(None).__asan_init  # the sanitizer is there
-print('under sanitizers:', microgpt.scalar.__file__)"
+print('under sanitizers:', microgpt.compiled.scalar.__file__)"
 "$folder/venv/bin/python" -m pytest -p no:cacheprovider -q "$@"

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from microgpt import _exact, bench, cli, engines
+from microgpt import cli, engines
+from microgpt.compiled import exact as _exact
+from microgpt.proof import bench
 
 TIMINGS = {
     "python": bench.Timing(1000.0, 7.0, 90.0, [3.0, 2.5], ["ann"], 2**20),

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from test_sampling import DOCS, model, saved
 
 import microgpt
-from microgpt import GPT, GPTConfig, TrainConfig, _exact, _fast, bulk, cli, engines, sampling
+from microgpt import GPT, GPTConfig, TrainConfig, cli, engines
+from microgpt.compiled import exact as _exact, fast as _fast
+from microgpt.engines import bulk, sampling
 from microgpt.tokenizer import Tokenizer
 
 ISAS = _exact.info()["isas"]

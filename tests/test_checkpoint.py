@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import microgpt
-from microgpt import CheckpointError, EvalConfig, GPTConfig, TrainConfig, checkpoint, engines, train
+from microgpt import CheckpointError, EvalConfig, GPTConfig, TrainConfig, engines, train
+from microgpt.storage import checkpoint
 from microgpt.training import start
 
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia", "zoë", "김민준", "😀\ud800"]

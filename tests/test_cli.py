@@ -12,9 +12,10 @@ import pytest
 from command_line import NAMES, TINY, assert_fails, driver, environment, microgpt_command, posix, printed
 
 import microgpt
-from microgpt import EvalConfig, TrainConfig, cli, engines, words
-from microgpt.commands import COMMANDS, options
-from microgpt.commands import train as train_command
+from microgpt import EvalConfig, TrainConfig, cli, engines
+from microgpt.common import words
+from microgpt.cli.commands import COMMANDS, options
+from microgpt.cli.commands import train as train_command
 
 # ---- Output to a pipe -------------------------------------------------------------------------------------------
 

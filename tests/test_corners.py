@@ -11,7 +11,8 @@ import threading
 
 import pytest
 
-from microgpt import fallback, reference, scalar
+from microgpt import reference
+from microgpt.compiled import fallback, scalar
 from programs import exact, outcome
 
 CORNERS = []
@@ -462,7 +463,7 @@ def test_pickles_of_every_protocol():
         "class Last(Value):\n def __del__(self):\n  (self * 2).backward()\nx = Last(1.0); y = x + 1",
         "import sys; sys.leak = [Value(float(i)) for i in range(10_000)]",
         "import os; x = Value(2.0); y = x * x\nif os.fork():\n assert os.wait()[1] == 0\ny.backward(); assert x.grad == 4",
-        "import sys; v = Value(1.0); del sys.modules['microgpt.scalar'], sys.modules['microgpt']; v = v + 1",
+        "import sys; v = Value(1.0); del sys.modules['microgpt.compiled.scalar'], sys.modules['microgpt']; v = v + 1",
         "import threading; threading.Thread(target=lambda: linear([Value(1.0)], [[Value(2.0)]])[0].backward()).start()",
     ],
 )

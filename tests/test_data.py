@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from microgpt import data
-from microgpt.data import DataError, DataWarning, load_docs
-from microgpt.files import write_atomically
+from microgpt.corpus import loading as data
+from microgpt.corpus.loading import DataError, DataWarning, load_docs
+from microgpt.common.files import write_atomically
 
 NAMES = b"emma\nolivia\nava"
 

@@ -11,7 +11,9 @@ import pytest
 from programs import Program
 
 import microgpt
-from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig, Value, drawing, graph, reference, scalar
+from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig, Value, graph, reference
+from microgpt.compiled import scalar
+from microgpt.display import drawing
 from microgpt.tokenizer import Corpus
 
 GRAPHVIZ = pytest.mark.skipif(not shutil.which("dot"), reason="Graphviz is not installed")
@@ -361,7 +363,7 @@ def test_the_picture_in_the_docs_is_what_its_page_draws():
     code = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "graph.dot" in block)
     drawn = {}
     exec(code.replace('.save("graph.dot")', ""), {"__name__": "docs"}, drawn)
-    picture = next(value for value in drawn.values() if isinstance(value, microgpt.drawing.Graph))
+    picture = next(value for value in drawn.values() if isinstance(value, microgpt.display.drawing.Graph))
     lines = [line for box in boxes(picture)[0] for line in box] + [label for *_, label in boxes(picture)[1]]
     svg = ElementTree.fromstring((DOCS / "graph.svg").read_text(encoding="utf-8"))
     texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from microgpt import _exact, engines, reference
+from microgpt import engines, reference
+from microgpt.compiled import exact as _exact
 from microgpt.config import GPTConfig, TrainConfig
 from microgpt.tokenizer import Corpus, Tokenizer
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_exact import bits
 
-from microgpt import GPTConfig, TrainConfig, _exact, engines
+from microgpt import GPTConfig, TrainConfig, engines
+from microgpt.compiled import exact as _exact
 from microgpt.tokenizer import Corpus, Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent

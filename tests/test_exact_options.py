@@ -9,7 +9,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from test_exact import ALPHABET, PATHS, bits, documents, few, fresh, models, on_path, outcome
 
-from microgpt import _exact, engines
+from microgpt import engines
+from microgpt.compiled import exact as _exact
 from microgpt.config import SCHEDULES, GPTConfig, TrainConfig
 from microgpt.tokenizer import Corpus, Tokenizer
 

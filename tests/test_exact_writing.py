@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 from test_exact import bits
 
-from microgpt import _exact, engines
+from microgpt import engines
+from microgpt.compiled import exact as _exact
 from microgpt.config import GPTConfig, TrainConfig
 from microgpt.engines.exact import ExactEngine
 from microgpt.tokenizer import Corpus, Tokenizer

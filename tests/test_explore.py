@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 import microgpt
-from microgpt import EvalConfig, GPTConfig, Tokenizer, TrainConfig, cli, explore, history
-from microgpt.words import sized
+from microgpt import EvalConfig, GPTConfig, Tokenizer, TrainConfig, cli
+from microgpt.display import explore, history
+from microgpt.common.words import sized
 
 HOSTILE = ["<script>alert(1)</script>", "</script>", "<!--", "]]>", "a&b\"'`", "\u2028\u2029\x00\ud800", "${x}\\"]
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]

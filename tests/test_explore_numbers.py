@@ -10,7 +10,8 @@ from command_line import NAMES
 
 import browser
 from browser import type_in
-from microgpt import GPT, GPTConfig, Tokenizer, sampling
+from microgpt import GPT, GPTConfig, Tokenizer
+from microgpt.engines import sampling
 
 ALPHABETS = [
     "abcdefghijklmnopqrstuvwxyz", "김민준서연", "ज़ोयाआरव", "محمد", "😀👍🏽🦄𝒳", "aé😀\ue000\U0010ffff", " \t\n-", "x",

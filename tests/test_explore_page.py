@@ -8,7 +8,8 @@ import pytest
 import browser
 import microgpt
 from browser import bars, percent, text_of, type_in
-from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig, sampling
+from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig
+from microgpt.engines import sampling
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install -e '.[browser]'")
 Keys, ActionChains = webdriver.Keys, webdriver.ActionChains
@@ -212,7 +213,7 @@ def test_numbers_that_overflow_are_said_to(show):
 
 def test_the_loss_curve(show, trained):
     driver = show(trained.model, losses=trained.losses, val_losses=trained.val_losses, training=trained.training)
-    smoothed, val = microgpt.history.smoothed(trained.losses), trained.val_losses[-1][1]
+    smoothed, val = microgpt.display.history.smoothed(trained.losses), trained.val_losses[-1][1]
     assert text_of(driver, "loss").startswith(f"Step 300: loss {smoothed:.4f}; held out {val:.4f} after step 300. ")
     assert painted(driver, "losses") > 1000
     rows = dict(line.split("\t")[:2] for line in text_of(driver, "configuration").split("\n"))

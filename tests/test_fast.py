@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from test_exact import docs, fresh
 
-from microgpt import EvalConfig, GPTConfig, TrainConfig, _exact, _fast, engines
+from microgpt import EvalConfig, GPTConfig, TrainConfig, engines
+from microgpt.compiled import exact as _exact, fast as _fast
 from microgpt.config import PRESETS, SCHEDULES
-from microgpt.documents import arrange
+from microgpt.corpus.documents import arrange
 from microgpt.tokenizer import Corpus, Tokenizer
 
 np = pytest.importorskip("numpy", reason="the bounds are computed with NumPy")

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 from test_exact import fresh
 
-from microgpt import GPT, DivergenceError, GPTConfig, TrainConfig, _fast, engines, train
+from microgpt import GPT, DivergenceError, GPTConfig, TrainConfig, engines, train
+from microgpt.compiled import fast as _fast
 from microgpt.engines import EngineError
 from microgpt.tokenizer import Corpus, Tokenizer
 from microgpt.training import start

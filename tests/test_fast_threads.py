@@ -11,7 +11,8 @@ from array import array
 import pytest
 from test_exact import docs, fresh
 
-from microgpt import GPTConfig, TrainConfig, _exact, _fast
+from microgpt import GPTConfig, TrainConfig
+from microgpt.compiled import exact as _exact, fast as _fast
 from microgpt.tokenizer import Corpus, Tokenizer
 
 __all__ = ["docs"]  # a fixture
@@ -109,7 +110,8 @@ def test_batches_of_changing_size(docs):
 PROGRAM = """
 import hashlib, random
 from array import array
-from microgpt import GPTConfig, TrainConfig, Tokenizer, _fast
+from microgpt import GPTConfig, TrainConfig, Tokenizer
+from microgpt.compiled import fast as _fast
 from microgpt.tokenizer import Corpus
 docs = [str(i * i) for i in range(1, 500)]
 tokenizer, config = Tokenizer.from_docs(docs), GPTConfig()
@@ -213,7 +215,8 @@ def test_the_gil_is_free_while_it_computes(docs):
 SLEEPERS = """
 import os
 from array import array
-from microgpt import GPTConfig, TrainConfig, Tokenizer, _fast
+from microgpt import GPTConfig, TrainConfig, Tokenizer
+from microgpt.compiled import fast as _fast
 from microgpt.tokenizer import Corpus
 if hasattr(os, "sched_setaffinity"):  # on one core, who waits for the others sleeps before they have had a turn
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

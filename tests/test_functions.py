@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgpt import reference, scalar
+from microgpt import reference
+from microgpt.compiled import scalar
 from programs import exact
 
 numbers = st.one_of(st.floats(-1e3, 1e3), st.floats(allow_nan=False), st.integers(-3, 3))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from microgpt import PRESETS, engines, published, verify
+from microgpt import PRESETS, engines
+from microgpt.proof import published, verify
 
 
 def check(result, preset):

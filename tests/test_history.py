@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from microgpt import EvalConfig, GPTConfig, TrainConfig, history, train
+from microgpt import EvalConfig, GPTConfig, TrainConfig, train
+from microgpt.display import history
 from microgpt.training import start
 
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]

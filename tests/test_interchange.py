@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import GPT, GPTConfig, Tokenizer, Value, reference
-from microgpt.checkpoint import CheckpointError
+from microgpt.storage.checkpoint import CheckpointError
 from microgpt.engines.graph import GraphEngine
 
 DOUBLES = st.floats(allow_nan=False, allow_infinity=False)
@@ -279,7 +279,7 @@ def test_what_is_missing_is_named(module, use):
     code = f"""
 import random, sys
 from microgpt import GPT, GPTConfig, Tokenizer
-assert not {{"numpy", "torch", "subprocess", "json.tool", "microgpt.interchange"}} & sys.modules.keys()
+assert not {{"numpy", "torch", "subprocess", "json.tool", "microgpt.storage"}} & sys.modules.keys()
 sys.modules[{module!r}] = None
 model = GPT.init(GPTConfig(n_embd=4), Tokenizer("a"), random.Random(1))
 try:

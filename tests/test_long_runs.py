@@ -16,8 +16,9 @@ import pytest
 from command_line import SMALL, TEN_NAMES as DOCS, driver, fail, microgpt_command, posix, succeed
 
 import microgpt
-from microgpt import EvalConfig, GPTConfig, TrainConfig, history
-from microgpt.commands import train as train_command
+from microgpt import EvalConfig, GPTConfig, TrainConfig
+from microgpt.display import history
+from microgpt.cli.commands import train as train_command
 
 
 def steps_of(text):
@@ -262,7 +263,7 @@ def test_killed_at_random_moments(folder):
     assert kills >= 1 and reached > 0
     out = succeed("train", "docs.txt", *options, "--resume", "run")  # it is through, and prints its samples again
     assert samples_of(out) == samples_of(whole)
-    ours, other = microgpt.checkpoint.read("run"), microgpt.checkpoint.read("whole")
+    ours, other = microgpt.storage.checkpoint.read("run"), microgpt.storage.checkpoint.read("whole")
     assert ours == other
 
 

@@ -138,7 +138,8 @@ def test_no_reference_leaks():
     """Every live node counts in the references to its type, and every other block of memory with tracemalloc."""
     out = run("""
 import gc, sys, tracemalloc
-from microgpt import Value, attention, cross_entropy, linear, rmsnorm, scalar, softmax
+from microgpt import Value, attention, cross_entropy, linear, rmsnorm, softmax
+from microgpt.compiled import scalar
 
 def deep(x, n):
     for _ in range(n):

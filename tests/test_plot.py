@@ -10,10 +10,11 @@ from array import array
 
 import pytest
 
-from microgpt import cli, history, plot
-from microgpt.commands.plot import short_names
-from microgpt.history import History
-from microgpt.words import sized
+from microgpt import cli
+from microgpt.display import history, plot
+from microgpt.cli.commands.plot import short_names
+from microgpt.display.history import History
+from microgpt.common.words import sized
 
 pytest.importorskip("matplotlib", reason="plots need matplotlib")
 from matplotlib.figure import Figure  # noqa: E402

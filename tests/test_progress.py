@@ -8,7 +8,8 @@ import subprocess
 import pytest
 from command_line import NAMES, TINY, driver, environment, posix, printed
 
-from microgpt import TrainConfig, progress
+from microgpt import TrainConfig
+from microgpt.cli import progress
 
 
 class Counting:
@@ -47,7 +48,7 @@ def test_steps_are_written_as_they_happen_but_not_one_by_one():
 # ---- On a terminal ----------------------------------------------------------------------------------------------
 
 EAGER = """
-from microgpt import progress
+from microgpt.cli import progress
 progress.BEGIN_SECONDS = progress.REMAINING_SECONDS = progress.REFRESH_SECONDS = 0
 """
 

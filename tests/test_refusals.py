@@ -13,8 +13,8 @@ from command_line import (
 
 import microgpt
 from microgpt import TrainConfig, cli
-from microgpt.commands import train as train_command
-from microgpt.commands.options import in_options
+from microgpt.cli.commands import train as train_command
+from microgpt.cli.options import in_options
 
 
 def test_files_that_cannot_be_used(folder):

@@ -195,7 +195,7 @@ def test_the_published_runs(tmp_path, names, script, steps, golden):
 def test_the_fast_ways_are_taken(tmp_path):
     write(tmp_path, VALUE)
     code = """
-from microgpt import scalar
+from microgpt.compiled import scalar
 from microgpt.run import run_script
 run_script("script.py", quiet=True)
 V = scalar.Value

@@ -5,7 +5,8 @@ import types
 import pytest
 from programs import outcome
 
-from microgpt import reference, scalar
+from microgpt import reference
+from microgpt.compiled import scalar
 
 
 def attention(q, keys, values, n_head):

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import microgpt
-from microgpt import GPTConfig, TrainConfig, cli, documents, sampling
+from microgpt import GPTConfig, TrainConfig, cli
+from microgpt.corpus import documents
+from microgpt.engines import sampling
 
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
 

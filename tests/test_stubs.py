@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import microgpt
-from microgpt import _exact, _fast, scalar
+from microgpt.compiled import exact as _exact, fast as _fast, scalar
 
 FOLDER = Path(microgpt.__file__).parent
 MODULES = {module.__name__.rpartition(".")[2]: module for module in (scalar, _exact, _fast)}

@@ -11,7 +11,7 @@ from microgpt.tokenizer import Corpus
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from microgpt.interchange import pytorch  # noqa: E402
+from microgpt.storage import pytorch  # noqa: E402
 
 TOLERANCE = 1e-12  # absolute; where the largest of all gradients (or logits) is above 1, relative to that one
 DOCS = ["emma", "olivia", "a", "isabella", "ava", "mia", "ella", ""]

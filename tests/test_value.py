@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from microgpt import Value, reference, scalar
+from microgpt import Value, reference
+from microgpt.compiled import scalar
 from programs import exact, outcome
 
 
@@ -192,5 +193,5 @@ def test_numpy_scalars_work_as_in_the_reference(layer):
 
 def test_subnormal_numbers_survive_the_import():
     """An object linked with fast-math switches the whole process to flush-to-zero."""
-    code = "import microgpt.scalar, microgpt; x = 2.0**-1070; print(x * 0.5 > 0, x * 0.5 == 2.0**-1071)"
+    code = "import microgpt.compiled.scalar, microgpt; x = 2.0**-1070; print(x * 0.5 > 0, x * 0.5 == 2.0**-1071)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True True\n"

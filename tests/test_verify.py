@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from microgpt import GPTConfig, TrainConfig, cli, published, training, verify
+from microgpt import GPTConfig, TrainConfig, cli, training
+from microgpt.proof import published, verify
 from microgpt.config import PRESETS, Preset
 from microgpt.engines import graph, python
 

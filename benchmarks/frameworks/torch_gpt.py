@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from microgpt.interchange.pytorch import cross_entropy, pad
+from microgpt.storage.pytorch import cross_entropy, pad
 
 NEEDS = ["torch"]
 

@@ -12,7 +12,7 @@ import os
 from abc import ABC, abstractmethod
 from array import array
 
-from microgpt import sampling
+from microgpt.engines import sampling
 
 EXACT = ("python", "graph", "exact")
 ENGINES = (*EXACT, "fast")
@@ -76,7 +76,7 @@ class Engine(ABC):
         return total * (1 / n)
 
     def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
-        """Token ids of one document that starts with `prompt`; see microgpt.sampling.generate."""
+        """Token ids of one document that starts with `prompt`; see microgpt.engines.sampling.generate."""
         return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k, top_p)
 
 

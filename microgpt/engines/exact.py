@@ -3,8 +3,8 @@
 import math
 from array import array
 
-from microgpt import sampling
-from microgpt._exact import Decoder, Network
+from microgpt.engines import sampling
+from microgpt.compiled.exact import Decoder, Network
 from microgpt.engines import Engine, check_finite
 
 

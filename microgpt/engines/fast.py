@@ -1,16 +1,16 @@
 """The fast engine: trains in float32, many documents at a time, on one thread or several.
 
 The same model, documents and gradients as the exact engine's with the same batch_size, only rounded differently. It also writes
-many documents at a time, see microgpt.bulk. What else a trained model is asked for, logits and losses, is computed as the exact
+many documents at a time, see microgpt.engines.bulk. What else a trained model is asked for, logits and losses, is computed as the exact
 engine does, from the same weights.
 """
 
 import os
 
-from microgpt._fast import Network, Writer
+from microgpt.compiled.fast import Network, Writer
 from microgpt.engines import machine_memory
 from microgpt.engines.exact import ExactEngine
-from microgpt.words import counted
+from microgpt.common.words import counted
 
 
 class FastEngine(ExactEngine):
@@ -44,7 +44,7 @@ class FastEngine(ExactEngine):
         self.trainer.restore(training, m, v, num_steps)
 
     def writer(self, key, letters, prefix, temperature, top_k, top_p, n):
-        """What writes documents, about n of them: a microgpt._fast.Writer.
+        """What writes documents, about n of them: a microgpt.compiled.fast.Writer.
 
         key: of the random numbers, below 2**64; letters: the character of each token id; prefix: token ids that all documents
         begin with, BOS first.

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from microgpt import scalar
+from microgpt.compiled import scalar
 from microgpt.engines.scalar import ScalarEngine
 
 

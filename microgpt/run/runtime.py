@@ -4,7 +4,7 @@ globals hold nothing it has not put there.
 
 import builtins
 
-from microgpt import scalar
+from microgpt.compiled import scalar
 
 UPDATES = {"adam": scalar.script_adam, "descent": scalar.script_descent}
 NOT_CARRIED = {"__dict__", "__weakref__", "__module__", "__qualname__", "__doc__", "__slots__"}

@@ -15,7 +15,7 @@ import warnings
 from microgpt.run import runtime
 from microgpt.run.rewrite import rewrite
 
-STAYS = ("microgpt.fallback",)
+STAYS = ("microgpt.compiled.fallback",)
 GIVEN_UP = {}  # modules of this package, kept alive
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COMPILED_FILES = {"scalar.pyx", "script.pxi", "adam.pxi"}  # as tracebacks name them, with a path of where they were built
@@ -90,7 +90,7 @@ def take_over(path, name, arguments):
 
 def give_up_name():
     """Lets `import microgpt` find the script's own module of that name, as it does under Python."""
-    importlib.import_module("microgpt.fallback")  # the one that compiled code imports later; it stays
+    importlib.import_module("microgpt.compiled.fallback")  # the one that compiled code imports later; it stays
     for name in [name for name in sys.modules if name.split(".")[0] == "microgpt" and name not in STAYS]:
         GIVEN_UP[name] = sys.modules.pop(name)
 

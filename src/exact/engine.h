@@ -3,7 +3,7 @@
 #define MICROGPT_ENGINE_H
 
 #include "model.h"
-#include "training.h"
+#include "common/training.h"
 
 const Kernels *kernels_at(int i); /* this build's, best first; NULL after the last */
 

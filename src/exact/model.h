@@ -2,7 +2,7 @@
 #ifndef MICROGPT_MODEL_H
 #define MICROGPT_MODEL_H
 
-#include "shape.h"
+#include "common/shape.h"
 
 #include <stdint.h>
 

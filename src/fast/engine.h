@@ -4,7 +4,7 @@
 
 #include "model.h"
 #include "pace.h"
-#include "training.h"
+#include "common/training.h"
 
 const Kernels *kernels_at(int i); /* this build's, best first; NULL after the last */
 

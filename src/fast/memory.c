@@ -1,7 +1,7 @@
 /* Everything a run allocates. */
 #include "engine.h"
 
-#include "arena.h"
+#include "common/arena.h"
 
 #include <string.h>
 

@@ -11,7 +11,7 @@
 #ifndef MICROGPT_FAST_MODEL_H
 #define MICROGPT_FAST_MODEL_H
 
-#include "shape.h"
+#include "common/shape.h"
 
 #include <stdint.h>
 

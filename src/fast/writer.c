@@ -1,7 +1,7 @@
 /* Writing many documents: memory, and dealing them out to threads. */
 #include "writer.h"
 
-#include "arena.h"
+#include "common/arena.h"
 #include "simd/denormals.h"
 
 #include <math.h>

@@ -15,7 +15,7 @@
 #ifndef MICROGPT_NODE_H
 #define MICROGPT_NODE_H
 
-#include "rounding.h"
+#include "common/rounding.h"
 
 #include <Python.h>
 #include <math.h>

@@ -2,7 +2,7 @@
 #ifndef MICROGPT_SIMD_COMMON_H
 #define MICROGPT_SIMD_COMMON_H
 
-#include "rounding.h"
+#include "common/rounding.h"
 
 #include <math.h>
 #include <stddef.h>

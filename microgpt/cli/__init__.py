@@ -1,0 +1,149 @@
+"""The command line: finds the command, and turns its errors into one sentence and an exit code.
+
+Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C, 143 after
+SIGTERM. Only an error of microgpt's own shows a traceback.
+"""
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+import textwrap
+
+from microgpt import __version__
+from microgpt.storage.checkpoint import CheckpointError
+from microgpt.cli.commands import COMMANDS, Failure, Interrupted, Usage
+from microgpt.corpus.loading import DataError
+from microgpt.engines import EngineError
+from microgpt.training import DivergenceError
+
+SMALLER = "choose a smaller --n-embd, --n-layer, --block-size or --batch-size, or less data"
+
+
+def main(argv=None):
+    """Run the command line `argv` (a list of strings; None: this process's own). Returns the exit code."""
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
+        import argcomplete
+
+        argcomplete.autocomplete(_parser(os.environ["COMP_LINE"].split()))  # answers, and ends the process
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        if argv[:1] == ["run"]:  # a script opens, flushes and closes its streams as under Python
+            return _run(argv) or 0
+        _prepare_streams()
+        code = _run(argv)
+        sys.stdout.flush()
+        return code or 0
+    except Usage as error:
+        return _fail(error, 2)
+    except (Failure, DataError, DivergenceError, CheckpointError, EngineError) as error:
+        return _fail(error, 1)
+    except OSError as error:
+        if _is_broken_pipe(error):  # the reader has seen enough, as in `microgpt train | head`
+            _settle_output()
+            return 1
+        # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)
+        where = error.filename or "the output cannot be written"
+        return _fail(error if error.errno is None else f"{where}: {error.strerror}", 1)
+    except MemoryError as error:
+        from microgpt.cli.options import in_options
+
+        return _fail(in_options(error) or f"there is not enough memory; {SMALLER}", 1)
+    except RecursionError:
+        return _fail("this model's graph is too deep for Python's recursion; use --engine graph, which has none", 1)
+    except Interrupted as error:
+        return _fail(error, error.exit_code, kind="")
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130, kind="")
+
+
+def _run(argv):
+    rest = []
+    if argv[:1] == ["run"]:
+        from microgpt.cli.commands.run import split
+
+        own, rest = split(argv[1:])
+        argv = ["run", *own]
+    try:
+        arguments, unknown = _parser(argv).parse_known_args(argv)
+    except SystemExit:  # --help and --version have printed all there is to say
+        return None
+    if unknown:
+        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    arguments.script_arguments = rest
+    return arguments.module.run(arguments)
+
+
+def _parser(argv):
+    parser = Parser(
+        prog="microgpt",
+        description="Karpathy's microgpt, compiled: the same numbers to the last bit; and an engine in float32, for speed.",
+        epilog="microgpt COMMAND --help lists what a command takes.",
+    )
+    version = f"microgpt {__version__}"
+    parser.add_argument("--version", action="version", version=version, help="print the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if name in argv:  # only the one that may be meant is worth its import
+            module = importlib.import_module(f"microgpt.cli.commands.{name}")
+            command.description = module.DESCRIPTION
+            command.set_defaults(module=module, parser=command, argv=list(argv))
+            module.configure(command)
+    return parser
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one sentence."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, formatter_class=Help, **options)
+
+    def error(self, message):
+        raise Usage(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
+
+
+class Help(argparse.HelpFormatter):
+    """Help whose lines break between words only: an option or a command that is cut in two cannot be copied."""
+
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=30)
+
+    def _split_lines(self, text, width):
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text, width, indent):
+        return "\n".join(indent + line for line in self._split_lines(text, width - len(indent)))
+
+
+# ---- Streams ----------------------------------------------------------------------------------------------------
+
+
+def _prepare_streams():
+    """UTF-8 whatever the locale says, and lines that end as the reference's do. A closed stream takes and drops all."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def _fail(message, code, kind="error: "):
+    _settle_output()
+    print(f"microgpt: {kind}{message}", file=sys.stderr)
+    return code
+
+
+def _is_broken_pipe(error):
+    """Windows may call it an invalid argument: https://github.com/python/cpython/issues/79935"""
+    return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL and error.filename is None)
+
+
+def _settle_output():
+    """Flush standard output; where nobody takes it, drop it, or the interpreter would fail on it again as it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

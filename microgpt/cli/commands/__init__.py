@@ -1,0 +1,90 @@
+"""The commands of `microgpt`, a module each, with `configure(parser)` and `run(arguments)`; and what they share.
+
+A command's module is imported only when that command runs, since start-up counts.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import warnings
+
+COMMANDS = {  # in the order in which `microgpt --help` shows them
+    "train": "train a model and print samples of it",
+    "sample": "print documents that a saved model makes up",
+    "explore": "write a saved model as a web page to look into it",
+    "plot": "draw the losses of runs",
+    "inspect": "look at the data before training on it",
+    "run": "run your own microgpt script, compiled",
+    "verify": "prove that this installation reproduces the reference",
+    "bench": "time the engines against the pure reference",
+    "info": "version, platform, engines and build",
+}
+
+
+class Failure(Exception):
+    """A failure that its message explains; exit code 1."""
+
+
+class Usage(Exception):
+    """The command was called wrongly; the message says how to call it. Exit code 2."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the command; the message says what that left. Exit code 128 + the signal's number, as in shells."""
+
+    def __init__(self, number, rest):
+        super().__init__(f"{'terminated' if number == signal.SIGTERM else 'interrupted'} {rest}")
+        self.exit_code = 128 + number
+
+
+def load(source):
+    """load_docs for a command: its notes go to standard error."""
+    from microgpt.corpus.loading import DataWarning, load_docs
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = lambda message, *_: print(f"microgpt: {message}", file=sys.stderr)
+        return load_docs(source)
+
+
+def note(text):
+    """A passing line on standard error that the next one replaces; nothing where that is no terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+# ---- Types of options ------------------------------------------------------------------------------------------------
+
+def characters(text):
+    """UTF-8 whatever the locale says, as in everything else that microgpt reads and prints."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:  # bytes that the locale's encoding does not have
+        pass
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"must be text in UTF-8, not {text!r}") from None
+
+
+def whole(text):
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+
+
+def count(text):
+    n = whole(text)
+    if n < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {n}")
+    return n
+
+
+def number(text):
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None

@@ -1,0 +1,48 @@
+"""microgpt bench: the engines against the pure reference, on this machine."""
+
+import json
+import sys
+
+from microgpt.proof import bench
+from microgpt.cli.commands import Usage, load, note, whole
+from microgpt.config import GPTConfig
+
+DESCRIPTION = (
+    "Time the training of each engine against the pure reference, with Python's garbage collector on and off. A result "
+    "that differs from the reference's gets no time. Takes about a minute; wide models take longer."
+)
+
+
+def configure(parser):
+    parser.add_argument(
+        "--data", metavar="DATA", default="names", help="the text file to train on, as for train (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=whole, metavar="N", default=3, help="measurements of each (default: %(default)s)")
+    parser.add_argument(
+        "--n-embd", type=whole, metavar="N", nargs="+", default=[16], help="widths of the models (default: 16)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+
+def run(arguments):
+    if arguments.rounds < 1:
+        raise Usage("--rounds must be at least 1")
+    if arguments.data == "-":
+        raise Usage("--data must be a file: every measurement reads it again in a process of its own")
+    for n_embd in arguments.n_embd:
+        if n_embd < 1 or n_embd % GPTConfig.n_head:
+            raise Usage(f"--n-embd must be a multiple of {GPTConfig.n_head}, the number of heads; not {n_embd}")
+    load(arguments.data)  # what is wrong with it is said once, here
+    machine = bench.machine()
+    if not arguments.json:
+        print("\n".join(f"{name:15} {fact}" for name, fact in machine.items()), "\n", flush=True)
+    rows = bench.compare(bench.cases_of(*arguments.n_embd), arguments.data, rounds=arguments.rounds, note=note)
+    note("")
+    if arguments.json:
+        print(json.dumps({"machine": machine, "rows": [{**row._asdict(), "case": row.case._asdict()} for row in rows]}))
+    else:
+        print(bench.table(rows))
+    differing = [row for row in rows if row.differs]
+    if differing:
+        print(f"microgpt: {len(differing)} of {len(rows)} results differ from the reference's", file=sys.stderr)
+    return 1 if differing else 0

@@ -1,0 +1,88 @@
+"""microgpt explore: a saved model as one web page."""
+
+import os
+from pathlib import Path
+
+from microgpt.display import explore, history
+from microgpt.storage import checkpoint
+from microgpt.cli.commands import Failure, Usage
+from microgpt.model import GPT
+from microgpt.common.words import sized
+
+DESCRIPTION = (
+    "Write a model as one HTML page that needs no network: type a beginning and see what may follow, where the "
+    "attention heads look, how the characters relate, what the model makes up, and how it learned. MODEL is a file "
+    "that microgpt train --out wrote."
+)
+
+
+def configure(parser):
+    parser.add_argument("model", metavar="MODEL", help="the saved model; the page contains all its weights")
+    parser.add_argument(
+        "-o", "--out", metavar="FILE", help="the page (default: MODEL's name with .html, in the current folder)"
+    )
+    parser.add_argument(
+        "--log", metavar="FILE",
+        help="what microgpt train --log wrote (.csv or .jsonl), for the loss curve (default: the losses in MODEL)",
+    )  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="open the page in the browser (default: only write it)")
+
+
+def run(arguments):
+    _check_options(arguments)
+    saved = checkpoint.read(arguments.model)
+    name = Path(arguments.model).stem
+    out = arguments.out or _default(name)
+    _check_place(arguments, out)
+    model = GPT(saved.config, saved.tokenizer, saved.params)
+    try:
+        explore.write(out, model, name=name, training=saved.training, **_losses(arguments, saved))
+    except ValueError as error:
+        raise Failure(error) from None
+    where = Path(out).absolute()
+    print(f"{out}: {sized(os.path.getsize(out))}; open it in a browser: {where.as_uri()}")
+    if arguments.open:
+        import webbrowser
+
+        if not webbrowser.open(where.as_uri()):
+            raise Failure(f"no browser could be opened here; open {os.fspath(where)!r} in one yourself")
+
+
+def _check_options(arguments):
+    for option in ("out", "log"):
+        if getattr(arguments, option) == "":
+            raise Usage(f"--{option} needs the name of a file; it was given an empty one")
+    if arguments.log and not arguments.log.endswith(history.FORMATS):
+        formats = " or ".join(history.FORMATS)
+        raise Usage(f"--log must be a {formats} file that microgpt train --log wrote, not {arguments.log!r}")
+
+
+def _losses(arguments, saved):
+    """Options of explore.page: the losses of the log, else those in the file, else none."""
+    if arguments.log:
+        return history.read(arguments.log)._asdict()
+    if saved.progress:
+        return {"losses": saved.progress.losses, "val_losses": saved.progress.val_losses}
+    return {}
+
+
+def _default(name):
+    """The page's usual place, unless that is taken by a file nobody named."""
+    out = f"{name}.html"
+    if os.path.exists(out) and not explore.is_page(out):
+        raise Failure(f"{out!r} is there already and is not a page of microgpt explore; name another file with -o")
+    return out
+
+
+def _check_place(arguments, out):
+    """May the page be there, without a loss of anything but an older file of that name?"""
+    if os.path.isdir(out):
+        raise Failure(f"--out: {out!r} is a folder; name a file in it")
+    if os.path.exists(out) and not os.path.isfile(out):
+        raise Failure(f"--out: {out!r} is a device or a pipe; name a file")
+    folder = os.path.dirname(out) or "."
+    if not os.path.isdir(folder):
+        raise Failure(f"--out: there is no folder {folder!r}; make it first")
+    for source in (arguments.model, arguments.log):
+        if source and os.path.exists(out) and os.path.samefile(source, out):
+            raise Failure(f"--out: the page would replace {source!r}, which it is made of; name another file")

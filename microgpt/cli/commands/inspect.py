@@ -1,0 +1,121 @@
+"""microgpt inspect: what is in the data, how much of it a model would see, and what the training would take."""
+
+import time
+from collections import Counter
+
+from microgpt import engines
+from microgpt.corpus import documents
+from microgpt.cli.commands import Failure, load
+from microgpt.cli.options import MODEL, TRAINING, add, add_preset, in_options, settings
+from microgpt.training import remedy, start
+from microgpt.common.words import counted, sized
+
+DESCRIPTION = (
+    "Look at a text file before training on it: its documents, what --block-size cuts off, and the model's size, its "
+    "memory and its time on this machine, which is measured in half a second. Its options are train's."
+)
+MEASURE_SECONDS = 0.5
+
+
+def configure(parser):
+    parser.add_argument("data", metavar="DATA", nargs="?", help="a text file, '-' or 'names', as for train")
+    group = parser.add_argument_group("the run")
+    add_preset(group)
+    group.add_argument(
+        "--engine", choices=engines.ENGINES, default=engines.DEFAULT, help="what would compute, and is timed (default: %(default)s)"
+    )
+    add(parser.add_argument_group("the model"), MODEL)
+    add(parser.add_argument_group("the training (Adam)"), TRAINING)
+
+
+def run(arguments):
+    config, training, _, _ = settings(arguments)
+    docs = load(arguments.data)
+    facts = {"encoding": "UTF-8", **describe(docs, config.block_size)}
+    try:
+        run = start(docs, config, training, engine=arguments.engine)
+    except ValueError as error:
+        raise Failure(in_options(error)) from None
+    facts["parameters"] = f"{run.model.num_params:,}"
+    facts["memory"] = (
+        f"{sized(32 * run.model.num_params)} for weights, gradients and Adam's moments, "
+        f"{sized(4 * len(run.corpus.tokens))} for the documents (activations not counted)"
+    )
+    if training.num_steps:
+        seconds = measure(run)
+        facts["time"] = (
+            f"{_duration(seconds * training.num_steps)} for {counted(training.num_steps, 'step')} on the engine "
+            f"{arguments.engine}; {_passes(training.num_steps * training.batch_size / len(docs))}"
+        )
+    width = max(map(len, facts))
+    for name, fact in facts.items():
+        print(f"{name:{width}}  {fact}")
+
+
+def describe(docs, block_size):
+    """Name -> text, of what can be said without a model."""
+    lengths = sorted(map(len, docs))
+    characters = Counter()
+    for doc in docs:
+        characters.update(doc)
+    shown = "".join(sorted(characters))
+    rare = sum(n == 1 for n in characters.values())
+    of_docs, of_text = documents.share_cut(docs, block_size)
+    repetitions = len(docs) - len(set(docs))
+    suggested = suggest(lengths)
+    facts = {
+        "documents": f"{len(docs):,}, " + (f"with {counted(repetitions, 'repetition')}" if repetitions else "all different"),
+        "characters": f"{characters.total():,}, {len(characters)} different: {documents.shorten(shown, 60)!r}"
+        + (f"; {rare} of them only once" if rare else ""),
+        "lengths": f"{lengths[0]} to {counted(lengths[-1], 'character')}, median {lengths[len(lengths) // 2]}, "
+        f"99% have at most {lengths[int(0.99 * (len(lengths) - 1))]}",
+        f"block_size {block_size}": f"cuts {of_docs:.1%} of the documents; {of_text:.1%} of the text is never learned"
+        if of_docs
+        else "cuts nothing",
+    }
+    if suggested <= block_size and not of_docs:
+        facts["suggestion"] = f"--block-size {block_size} is enough" + (
+            f"; {suggested} would be, too" if suggested < block_size else ""
+        )
+    else:
+        cut, lost = documents.share_cut(docs, suggested)
+        facts["suggestion"] = f"--block-size {suggested}" + (
+            f", which cuts {cut:.1%}" if cut else ", which cuts nothing"
+        )
+        if lost > 0.01:
+            facts["suggestion"] += " (--long split learns the rest too)"
+    return facts
+
+
+def suggest(lengths, most=256):
+    """A block_size for sorted lengths: that of the longest document and its end, unless a few are far longer."""
+    longest, usual = lengths[-1] + 1, lengths[int(0.99 * (len(lengths) - 1))] + 1
+    return min(longest if longest <= 2 * usual else usual, most)
+
+
+def measure(run):
+    """Seconds a step, from the first steps of a run that is thrown away."""
+    engine, done, steps, started = run.model.engine, 0, [], time.perf_counter()
+    while done < run.training.num_steps and time.perf_counter() - started < MEASURE_SECONDS:
+        portion = min(max(1, done), run.training.num_steps - done)
+        try:
+            engine.train(run.corpus, range(done, done + portion), run.training, steps)
+        except (ValueError, ArithmeticError) as error:
+            raise Failure(
+                f"training would diverge at step {len(steps) + 1}: {error}; {in_options(remedy(run, len(steps) + 1))}"
+            ) from None
+        done += portion
+    return (time.perf_counter() - started) / done
+
+
+def _duration(seconds):
+    if seconds < 100:
+        return f"about {seconds:.2g} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 100 else f"about {minutes / 60:.1f} h"
+
+
+def _passes(times):
+    if times < 1:
+        return f"{100 * times:.2g}% of the documents are seen"
+    return f"each document is seen {times:,.{int(times < 10)}f} times"

@@ -1,0 +1,60 @@
+"""microgpt plot: the losses of runs in one picture."""
+
+import os
+
+from microgpt.display import history, plot
+from microgpt.cli.commands import Failure, Usage
+from microgpt.common.words import counted, sized
+
+DESCRIPTION = (
+    "Draw the losses of one run or several into one picture: of single steps, smoothed, and of documents held out. LOG "
+    "is what microgpt train --log wrote, or a run that --out saved. Needs matplotlib: "
+    "pip install 'microgpt-cython[plot]'"
+)
+LONGEST_NAME = 40  # in the legend
+
+
+def configure(parser):
+    parser.add_argument("logs", metavar="LOG", nargs="+", help="a log (.csv or .jsonl) or a saved run")
+    parser.add_argument("-o", "--out", metavar="FILE", required=True, help=f"the picture: {', '.join(plot.FORMATS)}")
+
+
+def run(arguments):
+    logs, out = arguments.logs, arguments.out
+    if not out.endswith(plot.FORMATS):
+        raise Usage(f"--out must end in {', '.join(plot.FORMATS)}, which says how to draw it; not {out!r}")
+    for i, log in enumerate(logs):
+        if _same(log, out):
+            raise Usage(f"--out {out!r} is one of the logs, which would be lost; name another file")
+        if any(_same(log, other) for other in logs[:i]):
+            raise Usage(f"{log!r} is given twice")
+    try:
+        plot.plot(dict(zip(short_names(logs), map(history.read, logs))), out)
+    except (ValueError, ImportError) as error:
+        raise Failure(error) from None
+    print(f"{out}: {counted(len(logs), 'run')}, {sized(os.path.getsize(out))}")
+
+
+def short_names(paths):
+    """Names for a legend: of each path as many folders as tell them apart, and its ending where that is needed."""
+    parts = [os.path.abspath(path).split(os.sep) for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        for ends in (lambda name: os.path.splitext(name)[0], lambda name: name):
+            names = [ends(os.sep.join(path[-depth:])) for path in parts]
+            if len(set(map(_printable, names))) == len(names):
+                return [_printable(name) for name in names]
+    return [f"{i}: {_printable(name)}" for i, name in enumerate(names, 1)]  # bytes that cannot be shown tell them apart
+
+
+def _printable(name):
+    """Without what is no character, and with its middle left out where it is long."""
+    name = os.fsencode(name).decode("utf-8", "replace")
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
+
+
+def _same(path, other):
+    try:
+        return os.path.samefile(path, other)
+    except OSError:  # one of them is not there
+        return False

@@ -1,0 +1,36 @@
+"""microgpt run: somebody's own microgpt-like script, unchanged, on the compiled Value."""
+
+from microgpt.cli.commands import Failure
+
+DESCRIPTION = (
+    "Run a script as Python would, with what in it is the reference's (Value, linear, softmax, rmsnorm, attention, Adam) "
+    "compiled. Its output is the same, only sooner. One line on standard error says what was replaced and what was left alone."
+)
+
+
+def configure(parser):
+    parser.usage = "microgpt run [--explain | --quiet] SCRIPT [ARGS ...]"
+    talk = parser.add_mutually_exclusive_group()
+    talk.add_argument("--explain", action="store_true", help="say for each place in the script what was done with it")
+    talk.add_argument("--quiet", action="store_true", help="say nothing on standard error that the script does not say")
+    parser.add_argument("script", metavar="SCRIPT", help="the Python file to run")
+    parser.add_argument("arguments", metavar="ARGS", nargs="*", default=[], help="the script's own arguments, options included")
+
+
+def split(argv):
+    """`argv` up to the script, and what comes after it, which is the script's even where it looks like an option."""
+    for i, argument in enumerate(argv):
+        if not argument.startswith("-") or argument == "-":
+            return argv[: i + 1], argv[i + 1 :]
+    return argv, []
+
+
+def run(arguments):
+    from microgpt.run import Unreadable, run_script
+
+    try:
+        return run_script(
+            arguments.script, arguments.script_arguments, explain=arguments.explain, quiet=arguments.quiet
+        )
+    except Unreadable as error:
+        raise Failure(str(error)) from None

@@ -1,0 +1,245 @@
+"""Reading documents: from a file, from standard input, or the reference's list of names.
+
+Documents are never repaired in silence: a file that is not what it should be is an error that names the remedy, and
+what was done without asking (a byte order mark dropped, a list of names replaced) is a `DataWarning`.
+"""
+
+import codecs
+import os
+import sys
+import warnings
+
+from microgpt.common.files import write_atomically
+
+NAMES_URL = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"
+NAMES_SIZE = 228145
+NAMES_SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
+DOWNLOAD_SECONDS = 5  # for the whole download: a machine without a network must not wait long for its training
+
+
+MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    ("utf-32", codecs.BOM_UTF32_LE),
+    ("utf-32", codecs.BOM_UTF32_BE),
+    ("utf-16", codecs.BOM_UTF16_LE),
+    ("utf-16", codecs.BOM_UTF16_BE),
+)
+
+
+class DataError(ValueError):
+    """The data cannot be trained on; the message says why and what to do."""
+
+
+class DataWarning(UserWarning):
+    """Something about the data that the user should know; the run goes on."""
+
+
+def load_docs(source=None):
+    """The documents of a text file (UTF-8), a list of strings in file order: its lines, stripped, without empty ones.
+
+    source: a path; "-" for standard input; "names" for the reference's list of names; None for input.txt in the current
+    folder where there is one, else "names". (A file called "names" is "./names".) DataError or OSError says what to do.
+
+    "names" is the file that the environment variable MICROGPT_NAMES names, else names.txt as downloaded once into the
+    user's cache folder. Without a network it is a shorter list that comes with the package, and a DataWarning says so.
+    """
+    notes = []
+    try:
+        if source is None:
+            source = "input.txt" if os.path.exists("input.txt") else "names"
+        if source == "names":
+            return _parse(*_names(notes), notes)
+        if source == "-":
+            return _parse(_read_stdin(), None, notes)
+        return _parse(_read_file(source), source, notes)
+    finally:
+        for note in notes:
+            warnings.warn(note, DataWarning, stacklevel=2)
+
+
+# ---- From bytes to documents ------------------------------------------------------------------------------------
+
+
+def _parse(data, path, notes):
+    """The documents in `data`, the bytes of the file `path`; None is standard input."""
+    what = _called(path)
+    _refuse_nul(data, path)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(_not_utf8(data, path, error)) from None
+    if text.startswith("\ufeff"):
+        notes.append(f"{what} begins with a byte order mark (U+FEFF), which is dropped: it is not part of the text")
+        text = text[1:]
+    text = text.replace("\r\n", "\n").replace("\r", "\n")  # as open() does
+    docs = [doc for line in text.split("\n") if (doc := line.strip())]
+    if not docs:
+        problem = "holds only blank lines" if data else "is empty"
+        raise DataError(f"{what} {problem}; give a text file, one document a line")
+    return docs
+
+
+def _refuse_nul(data, path):
+    """DataError for bytes that no text in UTF-8 has: those of UTF-16 and UTF-32, and binary data."""
+    what = _called(path)
+    for encoding, mark in MARKS:
+        if data.startswith(mark):
+            raise DataError(f"{what} is not UTF-8 but {encoding.upper()}; {_convert(encoding, path)}")
+    at = data.find(0)
+    if at < 0:
+        return
+    head = data[:2000]
+    for encoding, zeros, others in (("utf-16le", head[1::2], head[::2]), ("utf-16be", head[::2], head[1::2])):
+        if zeros.count(0) > len(zeros) / 2 and others.count(0) == 0:  # ASCII letters have a zero byte beside them
+            raise DataError(f"{what} is not UTF-8 but looks like {encoding.upper()}; {_convert(encoding, path)}")
+    raise DataError(
+        f"{what} is not a text file: it has a NUL byte at {_place(data, at)}; give a UTF-8 text, one document a line"
+    )
+
+
+def _not_utf8(data, path, error):
+    problem = f"{_called(path)} is not UTF-8: byte 0x{data[error.start]:02x} at {_place(data, error.start)}"
+    text = data.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    good = len(text) - len(text.encode("ascii", "ignore")) - bad  # characters of several bytes, which only UTF-8 has
+    if good and error.reason == "unexpected end of data":
+        return f"{problem} begins a character that the end cuts off; the text is incomplete, get it again"
+    if good > bad:
+        return f"{problem}, although most of the rest is; it is damaged or mixes encodings: correct that place"
+    encoding = _likely_encoding(data)
+    if encoding is None:
+        return f"{problem}; {_convert('ENCODING', path)} (with the ENCODING it is in)"
+    likely = {"latin1": "latin-1", "cp1252": "cp1252 (Windows)"}[encoding]
+    return f"{problem}; its encoding is likely {likely}: {_convert(encoding, path)}"
+
+
+def _likely_encoding(data):
+    """The western European encoding of bytes that are not UTF-8; None for what is more likely another script's."""
+    foreign = data.translate(None, bytes(range(0x80)))
+    if len(foreign) > 0.4 * len(data):  # in western languages most letters are ASCII
+        return None
+    if max(foreign.translate(None, bytes(range(0xA0, 0x100))), default=0) == 0:
+        return "latin1"  # it has nothing printable at 0x80 to 0x9f, where cp1252 has quotes, dashes and the euro
+    try:
+        data.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    return "cp1252"
+
+
+def _place(data, at):
+    lines = data[:at].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n")
+    return f"offset {at}, line {lines + 1}"
+
+
+def _convert(encoding, path):
+    command = f"convert it with: iconv -f {encoding} -t utf-8"
+    if path is None:
+        return command
+    import shlex
+
+    return f"{command} {shlex.quote(os.fsdecode(path))} > utf8.txt"
+
+
+def _called(path):
+    return "standard input" if path is None else repr(os.fsdecode(path))
+
+
+# ---- Where the bytes come from ----------------------------------------------------------------------------------
+
+
+def _read_file(path, remedy="check the path", said=""):
+    """The bytes of a file. Each OSError becomes one sentence: `said` tells who named the path, `remedy` what to do."""
+    what = _called(path) + said
+    if os.path.isdir(path):  # Windows would report a permission
+        raise IsADirectoryError(f"{what} is a folder; give a text file, one document a line")
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {what}; {remedy}") from None
+    except PermissionError:
+        raise PermissionError(f"{what} may not be read by this user; change its permissions (chmod +r)") from None
+    except OSError as error:
+        raise OSError(f"{what} cannot be read: {error.strerror}; {remedy}") from error
+
+
+def _read_stdin():
+    if sys.stdin is None:
+        raise DataError("standard input is closed; give a file, or pipe a text into this command")
+    try:
+        if hasattr(sys.stdin, "buffer"):
+            return sys.stdin.buffer.read()
+        return sys.stdin.read().encode("utf-8", "surrogatepass")  # somebody's StringIO
+    except OSError as error:  # such as a folder: `microgpt train - < .`
+        raise OSError(f"standard input cannot be read: {error.strerror or error}; give a file") from error
+
+
+# ---- The reference's list of names ------------------------------------------------------------------------------
+
+
+def _names(notes):
+    """Bytes and path of the list of names; the first that is there of: MICROGPT_NAMES, cached, downloaded, built in."""
+    given = os.environ.get("MICROGPT_NAMES")
+    if given:
+        said = " (named by the environment variable MICROGPT_NAMES)"
+        return _read_file(given, "correct the variable or unset it", said), given
+
+    import platformdirs
+
+    cached = os.path.join(platformdirs.user_cache_dir("microgpt", False), "names.txt")
+    try:
+        with open(cached, "rb") as file:
+            data = file.read()
+        if _is_genuine(data):
+            return data, cached
+        notes.append(f"the cached copy {cached!r} is not the names.txt it should be (wrong checksum); it is not used")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        notes.append(f"the cached copy {cached!r} cannot be read ({error.strerror}); it is not used")
+
+    data, failure = _download()
+    if failure:
+        import importlib.resources
+
+        notes.append(
+            f"names.txt could not be downloaded ({failure}): the package's built-in list of names is used instead, so "
+            "the numbers differ from the reference's; MICROGPT_NAMES can name a copy of the file"
+        )
+        builtin = importlib.resources.files("microgpt").joinpath("names.txt")
+        return builtin.read_bytes(), str(builtin)
+    try:
+        os.makedirs(os.path.dirname(cached), exist_ok=True)
+        write_atomically(cached, data)
+    except OSError as error:
+        notes.append(f"names.txt could not be kept in {cached!r} ({error.strerror}) and will be downloaded again")
+    return data, cached
+
+
+def _is_genuine(data):
+    import hashlib
+
+    return len(data) == NAMES_SIZE and hashlib.sha256(data).hexdigest() == NAMES_SHA256
+
+
+def _download():
+    """(bytes, None), or (None, why not). In a thread: neither a name server nor a trickle of bytes obeys a timeout."""
+    import threading
+    import urllib.request
+
+    outcome = [(None, f"no answer within {DOWNLOAD_SECONDS} seconds")]
+
+    def fetch():
+        try:
+            with urllib.request.urlopen(NAMES_URL, timeout=DOWNLOAD_SECONDS) as response:
+                data = response.read(NAMES_SIZE + 1)
+            outcome[0] = (data, None) if _is_genuine(data) else (None, "what came has a wrong checksum")
+        except Exception as error:  # a broken proxy or server can raise nearly anything; all mean: no download
+            reason = getattr(error, "reason", error)  # what urllib's own errors wrap
+            reason = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
+            outcome[0] = None, " ".join(reason.split())
+
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+    thread.join(DOWNLOAD_SECONDS)
+    return outcome[0]

@@ -1,0 +1,264 @@
+"""The scalar graph as a picture: Graphviz's DOT of what a Value was computed from.
+
+A Value knows its operands and its derivative by each of them, but not the operator it was made by. An operator is named
+where the numbers prove it: data and local gradients are, to the bit and the type, what it gives on the operands' data.
+"""
+
+import math
+
+MAX_NODES = 200
+MISSING = (
+    "drawing needs Graphviz's program dot; install Graphviz (Debian: apt-get install graphviz), or use the DOT text"
+)
+
+
+def graph(root, *, names=None, to=None, max_nodes=MAX_NODES, direction="LR"):
+    """A Graph of the Value `root` and what it was computed from, shown by itself in Jupyter; looking changes no result.
+
+    A box is a Value: its name and operator, data and gradient; an arrow leads from an operand to the result, and beside
+    it stands the local gradient, d result / d operand. The Value may be microgpt.Value, microgpt.reference.Value or of
+    a class of your own with the same attributes.
+
+    names: name -> Value, or -> list (of lists) of them, whose names are then those of wte[3][5]: a state_dict does.
+    to: a Value that root was computed from: only the shortest paths to it, with the other operands on the way.
+    max_nodes: how many Values are drawn, the nearest to the root first; where operands are left out the box is dashed
+    and says how many. Paths to a Value are always whole: of them, only the operands on the way are left out.
+    direction: where the arrows point: "LR" to the right, "TB" down, "RL", "BT".
+
+    ValueError where root was not computed from `to`.
+    """
+    _check_value("graph draws", root)
+    if direction not in ("LR", "TB", "RL", "BT"):
+        raise ValueError(f"direction must be one of LR, TB, RL, BT, not {direction!r}")
+    if isinstance(max_nodes, bool) or not isinstance(max_nodes, int) or max_nodes < 1:
+        raise ValueError(f"max_nodes must be a whole number of at least 1, not {max_nodes!r}")
+    names = _names(names or {})
+    if to is None:
+        drawn, more = [], 0
+        for node in _breadth_first(root):
+            if len(drawn) < max_nodes:
+                drawn.append(node)
+            else:
+                more += 1
+        caption = f"{len(drawn):,} Values of {len(drawn) + more:,}: … {more:,} more" if more else ""
+        marked = {root: None}
+    else:
+        _check_value("to must be", to)
+        marked, caption = _shortest_paths(root, to)
+        beside = dict.fromkeys(operand for node in marked for operand in node._children if operand not in marked)
+        drawn = [*marked, *list(beside)[: max(0, max_nodes - len(marked))]]
+    return Graph(_dot(drawn, names, marked, caption, direction), len(drawn))
+
+
+class Graph:
+    """A drawn graph. dot: its text in Graphviz's language; num_nodes: how many Values are drawn."""
+
+    def __init__(self, dot, num_nodes):
+        self.dot, self.num_nodes = dot, num_nodes
+
+    def svg(self):
+        """The picture as SVG text. FileNotFoundError where Graphviz is not installed."""
+        return self._run("svg").decode("utf-8")
+
+    def save(self, path):
+        """Write .dot, .svg or .png, as the path ends: the whole file or none."""
+        import os
+
+        from microgpt.common.files import write_atomically
+
+        suffix = os.path.splitext(os.fspath(path))[1]
+        if suffix not in (".dot", ".svg", ".png"):
+            raise ValueError(f"a graph is saved as .dot, .svg or .png, which the path must end in, not in {suffix!r}")
+        write_atomically(path, self.dot.encode("utf-8") if suffix == ".dot" else self._run(suffix[1:]))
+
+    def _run(self, form):
+        import shutil
+        import subprocess
+
+        program = shutil.which("dot")
+        if program is None:
+            raise FileNotFoundError(MISSING)
+        done = subprocess.run([program, f"-T{form}"], input=self.dot.encode("utf-8"), capture_output=True)
+        if done.returncode:
+            raise RuntimeError(f"Graphviz could not draw the graph: {done.stderr.decode('utf-8', 'replace').strip()}")
+        return done.stdout
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        try:
+            return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+        except (OSError, RuntimeError) as error:
+            return {"text/plain": f"{self!r}\n{error}:\n\n{self.dot}"}
+
+    def __repr__(self):
+        return f"<Graph of {self.num_nodes:,} Values>"
+
+
+# ---- Which Values ----------------------------------------------------------------------------------------------------
+
+
+def _breadth_first(root):
+    """All Values that root was computed from, itself first, the nearest before the others."""
+    seen, level = {root}, [root]
+    while level:
+        yield from level
+        below = dict.fromkeys(child for node in level for child in node._children if child not in seen)
+        seen.update(below)
+        level = list(below)
+
+
+def _shortest_paths(root, to):
+    """(Values on the shortest paths from root to `to`, a dict's keys, the nearest first; what to say of the paths)."""
+    above, level = {root: []}, [root]  # above: the Values on the level before that have this one as an operand
+    while level and to not in above:
+        found = {}
+        for node in level:
+            for child in node._children:
+                if child not in above:
+                    found.setdefault(child, []).append(node)
+        above |= found
+        level = list(found)
+    if to not in above:
+        raise ValueError("there is no path: the root was not computed from the Value `to`; choose one that it was")
+    levels = [[to]]
+    while levels[-1] != [root]:
+        levels.append(list(dict.fromkeys(parent for node in levels[-1] for parent in above[node])))
+    levels.reverse()
+    (number, share), edges = _share(levels), len(levels) - 1
+    caption = "shortest path" if number == 1 else f"{number:,} shortest paths"
+    caption += f" of {edges:,} {'edge' if edges == 1 else 'edges'}; product of the local gradients: {_short(share)}"
+    return dict.fromkeys(node for level in levels for node in level), caption
+
+
+def _share(levels):
+    """How many paths lead through the levels, and their part of d first / d last: the sum of their products."""
+    paths = {levels[0][0]: (1, 1)}
+    for level in levels[1:]:
+        below = dict.fromkeys(level, (0, 0))
+        for node, (number, product) in paths.items():
+            for child, local in zip(node._children, node._local_grads):
+                if child in below:
+                    below[child] = below[child][0] + number, below[child][1] + product * local
+        paths = below
+    return paths[levels[-1][0]]
+
+
+# ---- What stands in the boxes ----------------------------------------------------------------------------------------
+
+
+def _names(given):
+    """Value -> name, of name -> Value or nested lists of Values."""
+    names, todo = {}, list(given.items())
+    while todo:
+        name, value = todo.pop()
+        if isinstance(value, (list, tuple)):
+            todo.extend((f"{name}[{i}]", item) for i, item in enumerate(value))
+        else:
+            _check_value(f"{name!r} in names must be", value)
+            names[value] = str(name)
+    return names
+
+
+def _check_value(what, value):
+    if not all(hasattr(value, name) for name in ("data", "grad", "_children", "_local_grads")):
+        raise TypeError(f"{what} a Value, not {type(value).__name__}")
+
+
+def _operator(node):
+    """The operator that made a Value, or "f" where the numbers do not prove one; "" for a leaf."""
+    operands = [child.data for child in node._children]
+    if not operands:
+        return ""
+    made = node.data, tuple(node._local_grads)
+    for symbol, compute in _OPERATORS.get(len(operands), ()):
+        if _agrees(made, compute, operands):
+            return symbol
+    if len(operands) == 1:
+        for k in _exponents(operands[0], *made):
+            if _agrees(made, lambda a: (a**k, (k * a ** (k - 1),)), operands):
+                return f"** {_short(k)}"
+    return "f"
+
+
+_OPERATORS = {  # by the number of operands: symbol, and a function of their data that gives data and local gradients
+    1: (
+        ("relu", lambda a: (max(0, a), (float(a > 0),))),
+        ("exp", lambda a: (math.exp(a), (math.exp(a),))),
+        ("log", lambda a: (math.log(a), (1 / a,))),
+    ),
+    2: (
+        ("+", lambda a, b: (a + b, (1, 1))),
+        ("×", lambda a, b: (a * b, (b, a))),
+    ),
+}
+
+
+def _agrees(made, compute, operands):
+    try:
+        data, local_grads = compute(*operands)
+    except (ArithmeticError, ValueError, TypeError):
+        return False
+    return _same(made[0], data) and len(made[1]) == len(local_grads) and all(map(_same, made[1], local_grads))
+
+
+def _same(x, y):
+    return type(x) is type(y) and (x == y or (x != x and y != y))
+
+
+def _exponents(a, data, local_grads):
+    """Numbers k that data = a**k and local_grads = (k * a**(k - 1),) may have come from."""
+    try:
+        k = local_grads[0] * a / data
+        rounded = float(f"{k:.12g}")
+        if abs(rounded) > 1000:  # a power of ints may take for ever
+            return []
+        return [int(rounded), rounded, k] if rounded.is_integer() else [rounded, k]
+    except (ArithmeticError, ValueError, TypeError, IndexError):
+        return []
+
+
+# ---- DOT -------------------------------------------------------------------------------------------------------------
+
+
+def _dot(drawn, names, marked, caption, direction):
+    ids = {node: f"n{i}" for i, node in enumerate(drawn)}
+    lines = [
+        "digraph {",
+        f'  graph [rankdir={direction}, label="{_escaped(caption)}", fontname="sans-serif"]',
+        '  node [shape=box, style="rounded,filled", fillcolor=white, fontname="sans-serif", fontsize=11]',
+        '  edge [fontname="sans-serif", fontsize=9, color=gray40]',
+    ]
+    for node, name in ids.items():
+        title = ": ".join(filter(None, (names.get(node), _operator(node))))
+        missing = sum(child not in ids for child in node._children)
+        text = [title, f"data {_short(node.data)}", f"grad {_short(node.grad)}", missing and f"… {missing:,} more"]
+        style = "rounded,filled,dashed" if missing else "rounded,filled"
+        color = "lightgoldenrod1" if node in marked else "lightblue" if node in names else "white"
+        exact = _escaped(f"data {_long(node.data)}, grad {_long(node.grad)}")
+        label = r"\n".join(_escaped(line) for line in text if line)
+        lines.append(f'  {name} [label="{label}", tooltip="{exact}", style="{style}", fillcolor={color}]')
+    for node, name in ids.items():
+        local_grads = [_short(local) for local in node._local_grads]
+        for i, child in enumerate(node._children):
+            if child in ids:
+                label = _escaped(local_grads[i]) if i < len(local_grads) else ""
+                bold = ", penwidth=2" if node in marked and child in marked else ""
+                lines.append(f'  {ids[child]} -> {name} [label="{label}"{bold}]')
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _escaped(text):
+    """Text as it stands between the quotes of a label, which knows backslashes and HTML's entities."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _short(number):
+    """A number with four digits; whatever else somebody has put there by its type."""
+    try:
+        return f"{number:.4g}"
+    except (TypeError, ValueError, OverflowError):
+        return type(number).__name__
+
+
+def _long(number):
+    return repr(number) if type(number) is float else _short(number)

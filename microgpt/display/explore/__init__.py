@@ -1,0 +1,121 @@
+"""`microgpt explore`: a trained model as one HTML page that computes in the browser, without a network.
+
+page.html is the page's frame; page.css and the scripts are put into it, the model's data and weights beside them. The
+weights travel as they are, so the page's forward pass (model.js) gives Python's logits, but for what the browser's exp
+and pow round otherwise.
+"""
+
+import base64
+import hashlib
+import json
+import math
+import os
+import sys
+from array import array
+from dataclasses import asdict
+from pathlib import Path
+from string import Template
+
+from microgpt import __version__
+from microgpt.display import history
+from microgpt.common.files import write_atomically
+
+# what later ones use comes first: they are one script
+SCRIPTS = (
+    "elements", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "embeddings", "training",
+    "configuration", "main",
+)  # fmt: skip
+GENERATOR = "microgpt explore"  # in the page's head: how to know such a page again
+MOST_POINTS = 500  # of the loss curve
+LARGEST_LOSS = 1e300  # a hundred of them still have a sum
+
+
+def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None):
+    """The page of a GPT, a string.
+
+    name: shown as its title. losses: of each training step; val_losses: [step, held-out loss], in order; steps: of the
+    losses, where they are not 1, 2, ...; without losses there is no curve. training: the TrainConfig, shown with the
+    configuration. ValueError for losses that cannot be drawn. As a Run has them:
+    `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training)`.
+    """
+    style = _source("page.css")
+    script = '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in SCRIPTS)
+    # nothing may be fetched or sent, and no script may run but this one
+    only = f"script-src {_hash(script)}; style-src {_hash(style)}"
+    policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {only}"
+    return Template(_source("page.html")).substitute(
+        policy=policy, generator=f"{GENERATOR} {__version__}", style=style, script=script,
+        data=_as_json(_data(model, name, curve(losses, val_losses, steps), training)), weights=_base64(model.params),
+    )  # fmt: skip
+
+
+def write(path, model, **options):
+    """Write the page of a GPT to a file, all of it or nothing; options: see `page`. OSError where that fails."""
+    data = page(model, **options).encode()
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise OSError(f"{os.fsdecode(path)!r} cannot be written: {error.strerror or error}") from error
+
+
+def is_page(path):
+    """Is this file one that `write` wrote? OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return f'name="generator" content="{GENERATOR} '.encode() in file.read(2000)
+
+
+def curve(losses, val_losses=(), steps=None):
+    """What the page draws of a run's losses: at most MOST_POINTS of its steps, the last one among them.
+
+    steps: from 1; smoothed: the loss there, see history.smoothed; low, high: four in five of the steps that this is the
+    mean of have a loss between these. None stands for a held-out loss that is not finite. Without losses: None.
+    """
+    if not losses:
+        return None
+    if not all(abs(loss) < LARGEST_LOSS for loss in losses):
+        raise ValueError(f"a curve cannot be drawn of losses that are not numbers below {LARGEST_LOSS:g}")
+    count = min(len(losses), MOST_POINTS)
+    ends = [len(losses) * i // count for i in range(1, count + 1)]
+    recent = [sorted(losses[max(0, end - history.SMOOTHED_STEPS) : end]) for end in ends]
+    return {
+        "steps": [end if steps is None else steps[end - 1] for end in ends],
+        "smoothed": [history.smoothed(losses, end) for end in ends],
+        "low": [part[len(part) // 10] for part in recent],
+        "high": [part[-1 - len(part) // 10] for part in recent],
+        "held_out": [[step, loss if math.isfinite(loss) else None] for step, loss in val_losses],
+    }
+
+
+def _data(model, name, losses, training):
+    done = losses["steps"][-1] if losses else 0
+    training = {} if training is None else {"steps_done": done, **asdict(training)}
+    return {
+        "name": name,
+        "config": asdict(model.config),
+        "num_params": model.num_params,
+        "characters": [ord(char) for char in model.tokenizer.chars],  # as numbers: JavaScript would join surrogates
+        "bos": model.tokenizer.bos,
+        "training": training,
+        "losses": losses,
+    }
+
+
+def _as_json(data):
+    """JSON in ASCII that cannot end the element it stands in."""
+    return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
+
+
+def _base64(params):
+    numbers = array("d", params)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.encodebytes(numbers.tobytes()).decode("ascii")
+
+
+def _source(name):
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _hash(text):
+    """What a Content-Security-Policy calls an inline element with this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

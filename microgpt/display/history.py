@@ -1,0 +1,173 @@
+"""What the losses of a run say: smoothed, as a file and read from it, and in a few sentences at the end."""
+
+import json
+import math
+import operator
+import os
+from array import array
+from typing import NamedTuple
+
+from microgpt.storage import checkpoint
+from microgpt.common.words import counted
+
+SMOOTHED_STEPS = 100
+FORMATS = (".csv", ".jsonl")
+
+
+def smoothed(losses, step=None):
+    """The mean loss of the last SMOOTHED_STEPS steps up to `step` (from 1; None: the last)."""
+    step = len(losses) if step is None else step
+    recent = losses[max(0, step - SMOOTHED_STEPS) : step]
+    return math.fsum(recent) / len(recent)
+
+
+class Log:
+    """A file with a line for each step: step, loss, smoothed loss, learning rate, held-out loss where it was evaluated.
+
+    A resumed run writes the lines of its earlier steps again, so the file is that of an uninterrupted run. path: ends
+    in .csv or .jsonl. OSError where it cannot be written.
+    """
+
+    def __init__(self, run, path):
+        self.run, self.written, self.csv = run, 0, path.endswith(".csv")
+        self.file = open(path, "w", encoding="utf-8", newline="\n")
+        if self.csv:
+            self.file.write("step,loss,smoothed,lr,val_loss\n")
+        self.update()
+
+    def update(self):
+        """Write the steps since the last call."""
+        losses, training = self.run.losses, self.run.training
+        first, self.written = self.written, len(losses)
+        evaluated = {step: loss for step, loss in self.run.val_losses if step > first}
+        for step in range(first + 1, self.written + 1):
+            row = {
+                "step": step,
+                "loss": losses[step - 1],
+                "smoothed": smoothed(losses, step),
+                "lr": training.lr(step - 1),
+            }
+            val_loss = evaluated.get(step)
+            if self.csv:
+                self.file.write(
+                    ",".join(map(repr, row.values())) + ("," if val_loss is None else f",{val_loss!r}") + "\n"
+                )
+            else:
+                self.file.write(json.dumps(row if val_loss is None else row | {"val_loss": val_loss}) + "\n")
+        self.file.flush()
+
+    def close(self):
+        self.file.close()
+
+
+class History(NamedTuple):
+    """The losses of a run, from a file."""
+
+    steps: array  # of whole numbers, rising; from 1 without a gap in what microgpt writes
+    losses: array  # of doubles, one for each of `steps`, in nats a token
+    val_losses: list  # (step, held-out loss), in order; empty where nothing was held out
+
+
+def read(path):
+    """The History in a file that `--log` or Log wrote (.csv, .jsonl), or in a saved run.
+
+    A last line without its end is still being written, or was cut off, and is left out. OSError where the file cannot
+    be read; ValueError says what is wrong with it, and in which line.
+    """
+    name = os.fsdecode(path)
+    if not name.endswith(FORMATS):
+        return _read_saved(path, name)
+    try:
+        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+            return _read_log(file, name)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {name!r}; check the path") from None
+    except OSError as error:
+        raise OSError(f"{name!r} cannot be read: {error.strerror or error}") from error
+
+
+def _read_saved(path, name):
+    try:
+        progress = checkpoint.read(path).progress
+    except checkpoint.CheckpointError as error:
+        raise ValueError(f"{error}; a log's name ends in {' or '.join(FORMATS)}") from None
+    if progress is None:
+        raise ValueError(f"{name!r} is a model without its training; give a run that microgpt train saved, or its log")
+    if not progress.losses:
+        raise ValueError(f"{name!r} has no steps yet")
+    return History(array("q", range(1, len(progress.losses) + 1)), progress.losses, progress.val_losses)
+
+
+def _read_log(file, name):
+    history, before, first, parse = History(array("q"), array("d"), []), 0, 1, _parse_json
+    if name.endswith(".csv"):
+        columns, first = file.readline().rstrip("\n").split(","), 2
+        if columns != [""]:
+            if not {"step", "loss"} <= set(columns):
+                raise ValueError(f"{name!r} is not a log of microgpt train: its first line does not name step and loss")
+            parse = _csv_parser(columns)
+    for number, line in enumerate(file, first):
+        if not line.endswith("\n"):
+            break
+        try:
+            step, loss, val_loss = parse(line)
+            history.steps.append(step)
+            history.losses.append(loss)
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+            raise ValueError(f"{name!r} is damaged, or not a log of microgpt train: see line {number}") from None
+        if step <= before:
+            raise ValueError(f"{name!r} is damaged: in line {number}, step {step} comes after step {before}")
+        before = step
+        if val_loss is not None:
+            history.val_losses.append((step, val_loss))
+    if not history.steps:
+        raise ValueError(f"{name!r} has no steps yet")
+    return history
+
+
+def _csv_parser(columns):
+    """A function from a line to (step, loss, held-out loss or None); ValueError where it is not one."""
+    step, loss = columns.index("step"), columns.index("loss")
+    val_loss = columns.index("val_loss") if "val_loss" in columns else None
+
+    def parse(line):
+        cells = line.rstrip("\n").split(",")
+        if len(cells) != len(columns):
+            raise ValueError
+        measured = val_loss is not None and cells[val_loss]
+        return int(cells[step]), float(cells[loss]), float(cells[val_loss]) if measured else None
+
+    return parse
+
+
+def _parse_json(line):
+    row = json.loads(line)
+    val_loss = row.get("val_loss")
+    return operator.index(row["step"]), float(row["loss"]), None if val_loss is None else float(val_loss)
+
+
+def summary(run):
+    """A few sentences about the losses of a Run, a list of lines."""
+    if not run.losses:
+        return []
+    vocab_size, losses = run.model.tokenizer.vocab_size, run.losses
+    count = min(SMOOTHED_STEPS, len(losses))
+    batch = run.training.batch_size
+    each = "a single document's" if batch == 1 else f"that of {batch:,} documents"
+    lines = [
+        f"loss {smoothed(losses):.4f}, the mean of the last {counted(count, 'step')} (the last step's own, {each}: "
+        f"{losses[-1]:.4f}); guessing at random has ln({vocab_size}) = {math.log(vocab_size):.4f}"
+    ]
+    if run.val_losses:
+        step, loss = run.val_losses[-1]
+        known = {tuple(document) for document in run.corpus}
+        repeated = sum(tuple(document) in known for document in run.held_out) / len(run.held_out)
+        lines.append(
+            f"held-out loss {loss:.4f} after step {step}, on {counted(len(run.held_out), 'document')} not trained on "
+            f"({repeated:.0%} of them in the training data as well); "
+            f"the best was {run.best[1]:.4f} after step {run.best[0]}"
+            + (", and its weights are kept" if run.finished and run.evaluation.patience is not None else "")
+        )
+    if run.stopped_early:
+        lines.append(f"stopped early: no better held-out loss in {counted(run.evaluation.patience, 'evaluation')}")
+    return lines

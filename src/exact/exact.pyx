@@ -1,0 +1,427 @@
+"""The exact engine's Python face: checks what comes in, lets go of the GIL, and raises what the reference would raise.
+
+All computing is in src/exact/*.c and *.h, which know nothing of Python.
+"""
+
+import os
+from array import array
+from random import Random
+from threading import Lock
+
+from microgpt.engines import sampling
+from microgpt.engines import EngineError, chosen_isa
+from microgpt.common.words import counted
+
+from libc.math cimport isfinite
+from libc.stddef cimport size_t
+from libc.stdint cimport uint32_t, uint64_t
+
+
+include "common/shape.pxi"
+include "common/training.pxi"
+
+
+cdef extern from "exact/model.h" nogil:
+    ctypedef struct Document:
+        pass
+
+    ctypedef struct Cache:
+        size_t length, capacity
+
+    ctypedef struct Adam:
+        double *gradients
+        double *m
+        double *v
+        double beta1, beta2, eps, c1, c2
+        uint64_t num_steps
+
+    ctypedef struct Kernels:
+        const char *isa
+        size_t width
+        size_t (*adam)(const Shape *, double *, Adam *, double) noexcept nogil
+        int (*decode)(const Shape *, const double *, Cache *, Document *, uint32_t, double *, double *) noexcept nogil
+        void (*softmax)(const Shape *, double *, double *, size_t) noexcept nogil
+        int (*libm_agrees)() noexcept nogil
+
+
+cdef extern from "simd/isa.h" nogil:
+    int isa_supported(const char *name)
+    const char *compiler_name()
+
+
+cdef extern from "exact/engine.h" nogil:
+    const Kernels *kernels_at(int i)
+
+    int document_reserve(Document *d, const Shape *s, size_t positions)
+    void document_free(Document *d)
+    int cache_reserve(Cache *c, const Shape *s, size_t positions)
+    void cache_free(Cache *c)
+    int adam_reserve(Adam *a, const Shape *s)
+    void adam_free(Adam *a)
+
+    ctypedef struct Options:
+        size_t batch_size
+        double clip_norm, weight_decay
+        double *losses
+
+    ctypedef struct Trainer:
+        Shape shape
+        const Kernels *kernels
+        double *params
+        Document document
+        Adam adam
+
+    outcome document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss)
+    outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, const Options *o, double *loss)
+    outcome train(Trainer *t, const Documents *docs, size_t first, const Options *o, size_t n_steps, const double *lr,
+                  double *losses, size_t *n_losses, double *culprit)
+
+
+cdef extern from "exact/sampling.h" nogil:
+    int keep_top(double *x, size_t n, size_t k, double *work)
+    double accumulate(double *sums, const double *weights, size_t n)
+    size_t bisect(const double *sums, size_t n, double x)
+
+
+# ---- Which kernels ------------------------------------------------------------------------------------------------------
+
+cdef list supported_isas():
+    """The instruction sets this build has and this processor runs, best first."""
+    cdef int i = 0
+    names = []
+    while kernels_at(i) != NULL:
+        if isa_supported(kernels_at(i).isa):
+            names.append(kernels_at(i).isa.decode())
+        i += 1
+    return names
+
+
+cdef const Kernels *chosen_kernels() except NULL:
+    cdef int i = 0
+    name = chosen_isa(supported_isas())
+    while kernels_at(i).isa.decode() != name:
+        i += 1
+    return kernels_at(i)
+
+
+cdef dict agreed = {}  # instruction set -> did the C library pass the self-test with it
+
+
+cdef bint vectors_for(const Kernels *kernels, str choice) except -1:
+    if choice not in ("", "vector", "plain"):
+        raise EngineError(f"MICROGPT_LIBM must be vector or plain, not {choice!r}")
+    if choice:
+        return choice == "vector"
+    isa = kernels.isa.decode()
+    if isa not in agreed:
+        agreed[isa] = bool(kernels.libm_agrees())
+    return agreed[isa]
+
+
+def info():
+    """How the exact engine computes here: a dict of isa, isas (those there are), libm ("vector" or "plain") and compiler."""
+    cdef const Kernels *kernels = chosen_kernels()
+    return {
+        "isa": kernels.isa.decode(),
+        "isas": supported_isas(),
+        "libm": "vector" if vectors_for(kernels, os.environ.get("MICROGPT_LIBM", "")) else "plain",
+        "compiler": compiler_name().decode(),
+    }
+
+
+# ---- Training -----------------------------------------------------------------------------------------------------------
+
+cdef raise_memory(what):
+    raise MemoryError(f"there is not enough memory for {what}")
+
+
+cdef class Batches:
+    """The documents of a run and what it does with them, as the C code reads them; `first` is the first that `step` takes."""
+
+    cdef const uint32_t[::1] tokens
+    cdef const uint64_t[::1] starts
+    cdef double[::1] losses
+    cdef Documents docs
+    cdef Options options
+    cdef size_t first
+
+    def __cinit__(self, corpus, step, training):
+        self.tokens, self.starts = corpus.tokens, corpus.starts
+        set_documents(&self.docs, self.tokens, self.starts)
+        try:
+            self.losses = array("d", bytes(8 * training.batch_size))
+        except (MemoryError, OverflowError):
+            raise_memory(f"a batch of {counted(training.batch_size, 'document')}")
+        self.first = step * training.batch_size % self.docs.n_docs
+        self.options.batch_size, self.options.losses = training.batch_size, &self.losses[0]
+        self.options.clip_norm = training.clip_norm or 0.0
+        self.options.weight_decay = training.weight_decay
+
+
+cdef class Network:
+    """One model's kernels, activations, gradients and Adam state, over the model's own parameter buffer.
+
+    Not for two threads at a time: the second gets a RuntimeError.
+    """
+
+    cdef Trainer trainer
+    cdef object params_owner, lock
+    cdef readonly str isa, libm
+
+    def __cinit__(self, config, vocab_size, double[::1] params not None):
+        cdef Shape *s = &self.trainer.shape
+        set_shape(s, config, vocab_size, params)
+        self.trainer.kernels = chosen_kernels()
+        s.vector_libm = vectors_for(self.trainer.kernels, os.environ.get("MICROGPT_LIBM", ""))
+        self.isa = self.trainer.kernels.isa.decode()
+        self.libm = "vector" if s.vector_libm else "plain"
+        self.trainer.params = &params[0]
+        self.params_owner = params
+        self.lock = Lock()
+
+    def __dealloc__(self):
+        document_free(&self.trainer.document)
+        adam_free(&self.trainer.adam)
+
+    cdef acquire(self):
+        if not self.lock.acquire(False):
+            raise RuntimeError("this engine is at work already; an engine computes for one caller at a time")
+
+    cdef prepare(self, training):
+        """Adam starts at the first step of a run, and keeps its settings."""
+        cdef Adam *adam = &self.trainer.adam
+        if adam.gradients == NULL:
+            if adam_reserve(adam, &self.trainer.shape) < 0:
+                raise_memory(f"the gradients and moments of {self.trainer.shape.n_params} parameters")
+            adam.beta1, adam.beta2, adam.eps = training.beta1, training.beta2, training.eps
+
+    def start(self, training):
+        """Make the gradients and moments, all 0, with the settings of `training`; `train` does so itself."""
+        self.prepare(training)
+
+    def train(self, corpus, steps, training, list losses not None):
+        """See Engine.train. Returns the step whose loss is not finite, or None; the caller finds out why."""
+        cdef Batches batches
+        cdef double[::1] lr, found
+        cdef size_t n_losses = 0
+        cdef double culprit = 0.0
+        cdef outcome result
+        if not len(steps):
+            return None
+        if steps.step != 1 or steps.start < 0:
+            raise ValueError(f"steps come one after the other, from 0 on; not {steps!r}")
+        batches = Batches(corpus, steps.start, training)
+        self.acquire()
+        try:
+            self.prepare(training)
+            lr = array("d", map(training.lr, steps))
+            found = array("d", bytes(8 * len(steps)))
+            with nogil:
+                result = train(
+                    &self.trainer, &batches.docs, batches.first, &batches.options, lr.shape[0], &lr[0], &found[0],
+                    &n_losses, &culprit,
+                )
+            losses.extend(found[:n_losses])
+        finally:
+            self.lock.release()
+        if result == LOSS_NOT_FINITE:
+            return steps[n_losses]
+        self.check(result)
+        if result == GRADIENT_OVERFLOW:
+            culprit**2  # as clipping or Adam does in the reference, for its error
+            raise OverflowError(34, "Numerical result out of range")
+        return None
+
+    cdef check(self, outcome result):
+        if result == NO_MEMORY:
+            raise_memory("this document's activations; a smaller block_size takes less")
+        if result == BAD_CORPUS:
+            raise ValueError(f"a document must be two or more token ids below {self.trainer.shape.vocab}")
+
+    def loss(self, tokens):
+        """Mean cross-entropy of token ids [BOS, ..., BOS], cut at block_size. Not finite when anything on the way was not."""
+        cdef const uint32_t[::1] ids = array("I", tokens)
+        cdef double loss = 0.0
+        cdef outcome result = BAD_CORPUS
+        self.acquire()
+        try:
+            if ids.shape[0]:
+                with nogil:
+                    result = document_loss(&self.trainer, &ids[0], ids.shape[0], &loss)
+            self.check(result)
+        finally:
+            self.lock.release()
+        return loss
+
+    def backward(self, corpus, step, training):
+        """Fill `gradients` with those of a step's loss, which must be finite, and return the loss."""
+        cdef Batches batches = Batches(corpus, step, training)
+        cdef double loss = 0.0
+        cdef outcome result
+        self.acquire()
+        try:
+            self.prepare(training)
+            with nogil:
+                result = batch_gradients(&self.trainer, &batches.docs, batches.first, &batches.options, &loss)
+            self.check(result)
+        finally:
+            self.lock.release()
+        return loss
+
+    # Flat buffers in parameter order, or None before training. They are the engine's own: read and restore them between calls.
+
+    @property
+    def gradients(self):
+        return self.view(self.trainer.adam.gradients)
+
+    @property
+    def m(self):
+        """Adam's first moments."""
+        return self.view(self.trainer.adam.m)
+
+    @property
+    def v(self):
+        """Adam's second moments."""
+        return self.view(self.trainer.adam.v)
+
+    @property
+    def num_steps(self):
+        """Adam's steps so far."""
+        return self.trainer.adam.num_steps
+
+    @num_steps.setter
+    def num_steps(self, value):
+        self.trainer.adam.num_steps = value
+        self.trainer.adam.c1 = self.trainer.adam.c2 = 0.0
+
+    cdef view(self, double *data):
+        if data == NULL:
+            return None
+        cdef Buffer buffer = Buffer.__new__(Buffer)
+        buffer.owner, buffer.data, buffer.shape[0] = self, data, self.trainer.shape.n_params
+        buffer.strides[0] = sizeof(double)
+        return memoryview(buffer)
+
+
+cdef class Buffer:
+    """Lends an array of doubles to a memoryview, and keeps its owner alive."""
+
+    cdef object owner
+    cdef double *data
+    cdef Py_ssize_t shape[1]
+    cdef Py_ssize_t strides[1]
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        view.buf, view.obj, view.len = self.data, self, self.shape[0] * sizeof(double)
+        view.itemsize, view.ndim, view.readonly = sizeof(double), 1, 0
+        view.format = b"d"
+        view.shape, view.strides = self.shape, self.strides
+        view.suboffsets, view.internal = NULL, NULL
+
+
+# ---- Writing ------------------------------------------------------------------------------------------------------------
+
+cdef class Decoder:
+    """A function of one token id that returns the logits of the next one; it remembers the tokens (the KV cache)."""
+
+    cdef Network network
+    cdef Shape shape
+    cdef Cache cache
+    cdef Document scratch
+    cdef double[::1] logits, probs, work
+    cdef object lock
+
+    def __cinit__(self, Network network not None):
+        cdef Shape one_layer = network.trainer.shape
+        self.network, self.shape, self.lock = network, network.trainer.shape, Lock()
+        one_layer.n_layer = 1  # of scratch memory
+        if document_reserve(&self.scratch, &one_layer, 8) < 0:
+            raise_memory("the activations of a token")
+        room = 8 * (self.shape.vocab + 8)
+        self.logits, self.probs, self.work = (array("d", bytes(room * k)) for k in (1, 1, 2))
+
+    def __dealloc__(self):
+        document_free(&self.scratch)
+        cache_free(&self.cache)
+
+    def __call__(self, token):
+        self.acquire()
+        try:
+            self.advance(token)
+            return self.read(&self.logits[0])
+        finally:
+            self.lock.release()
+
+    cdef acquire(self):
+        if not self.lock.acquire(False):
+            raise RuntimeError("this decoder is at work already; it computes for one caller at a time")
+
+    cdef list read(self, const double *x):
+        return [x[i] for i in range(self.shape.vocab)]
+
+    cdef int advance(self, token) except -1:
+        """Put one token in; its logits are in self.logits."""
+        cdef double culprit = 0.0
+        cdef int overflow
+        cdef uint32_t id = token
+        if id >= self.shape.vocab:
+            raise ValueError(f"token id {token} is out of range: this model knows {self.shape.vocab} tokens")
+        if self.cache.length >= self.shape.block_size:
+            raise ValueError(f"this decoder has taken block_size = {self.shape.block_size} tokens; make a new one")
+        if cache_reserve(&self.cache, &self.shape, self.cache.length + 1) < 0:
+            raise_memory("the keys and values of the tokens so far")
+        with nogil:
+            overflow = self.network.trainer.kernels.decode(
+                &self.shape, self.network.trainer.params, &self.cache, &self.scratch, id, &self.logits[0], &culprit
+            )
+        if overflow:
+            culprit**2  # as the reference does, for its error
+            raise OverflowError(34, "Numerical result out of range")
+        return 0
+
+    def generate(self, rng, size_t bos, prompt, temperature, top_k):
+        """Token ids of one document, from the beginning; as microgpt.engines.sampling.generate."""
+        cdef size_t token
+        random = rng.random
+        # Somebody's own choices() has to be asked; random.Random's is computed here, from one random() a token
+        choices = None if getattr(type(rng), "choices", None) is Random.choices else rng.choices
+        self.acquire()
+        try:
+            self.cache.length = 0
+            tokens = list(prompt)
+            self.advance(bos)
+            for token in tokens:
+                self.advance(token)
+            scale = 1.0 if temperature == 0 else temperature**-1
+            kept = 1 if temperature == 0 else top_k
+            while True:
+                token = self.choose(rng, random, choices, scale, kept, temperature, top_k)
+                if token == bos:
+                    return tokens
+                tokens.append(token)
+                if <size_t>len(tokens) == self.shape.block_size:
+                    return tokens
+                self.advance(token)
+        finally:
+            self.lock.release()
+
+    cdef size_t choose(self, rng, random, choices, double scale, kept, temperature, top_k) except? 0:
+        """rng.choices(range(vocab), weights=probabilities(logits, temperature, top_k))[0]"""
+        cdef size_t i, n = self.shape.vocab
+        cdef double *probs = &self.probs[0]
+        cdef double *work = &self.work[0]
+        cdef double total = 0.0
+        cdef bint finite = True
+        if choices is None:
+            for i in range(n):
+                probs[i] = self.logits[i] * scale
+                finite = finite and isfinite(probs[i])
+            if finite:
+                if kept is not None and kept < n:
+                    keep_top(probs, n, kept, work)
+                self.network.trainer.kernels.softmax(&self.shape, probs, work, n)
+                total = accumulate(work, probs, n)
+        if total > 0.0 and isfinite(total):
+            return bisect(work, n, <double>random() * total)
+        weights = sampling.probabilities(self.read(&self.logits[0]), temperature, top_k)
+        return rng.choices(range(n), weights=weights)[0]

@@ -1,0 +1,353 @@
+"""The fast engine's Python face: checks what comes in, lets go of the GIL, and says what went wrong.
+
+All computing is in src/fast/*.c and *.h, which know nothing of Python. There, numbers are floats (float32); here and above, doubles.
+"""
+
+from array import array
+from threading import Lock
+
+from microgpt.engines import EngineError, chosen_isa
+
+from libc.math cimport isfinite
+from libc.stddef cimport size_t
+from libc.stdint cimport uint32_t, uint64_t
+
+
+include "common/shape.pxi"
+include "common/training.pxi"
+
+
+cdef extern from "simd/isa.h" nogil:
+    int isa_supported(const char *name)
+
+
+cdef extern from "fast/model.h" nogil:
+    ctypedef struct Kernels:
+        const char *isa
+
+
+cdef extern from "fast/engine.h" nogil:
+    const Kernels *kernels_at(int i)
+
+    ctypedef struct Options:
+        size_t batch_size, n_threads
+        double clip_norm, weight_decay
+
+    ctypedef struct Trainer:
+        Shape shape
+        const Kernels *kernels
+        float *params
+        float *gradients
+        float *m
+        float *v
+        double beta1, beta2, eps
+        uint64_t num_steps
+
+    int trainer_reserve(Trainer *t)
+    void trainer_free(Trainer *t)
+    outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, const Options *o, double *loss)
+    outcome train(Trainer *t, const Documents *docs, size_t first, const Options *o, size_t n_steps, const double *lr,
+                  double *losses, size_t *n_losses)
+
+
+cdef const Kernels *chosen_kernels() except NULL:
+    cdef int i = 0
+    supported = []
+    while kernels_at(i) != NULL:
+        if isa_supported(kernels_at(i).isa):
+            supported.append(kernels_at(i).isa.decode())
+        i += 1
+    name = chosen_isa(supported)
+    i = 0
+    while kernels_at(i).isa.decode() != name:
+        i += 1
+    return kernels_at(i)
+
+
+# Gradients so small that (1 - beta2) * gradient**2 is 0 in float32, whatever beta2, are small beside an eps of this size.
+cdef double SMALLEST_EPS = 1e-15
+
+
+cdef check_float32(training):
+    for name in ("beta1", "beta2"):
+        if <float>getattr(training, name) == 1:
+            raise EngineError(f"{name} {getattr(training, name)!r} is 1 in float32; choose a smaller one, or an exact engine")
+    if training.eps < SMALLEST_EPS:
+        raise EngineError(
+            f"eps must be at least {SMALLEST_EPS:g} on the fast engine, not {training.eps:g}: in float32 the squares of smaller "
+            "gradients are 0; choose a larger one, or an exact engine"
+        )
+
+
+cdef class Batches:
+    """The documents of a run and what it does with them, as the C code reads them; `first` is the first that `step` takes."""
+
+    cdef const uint32_t[::1] tokens
+    cdef const uint64_t[::1] starts
+    cdef Documents docs
+    cdef Options options
+    cdef size_t first
+
+    def __cinit__(self, corpus, step, training, n_threads):
+        self.tokens, self.starts = corpus.tokens, corpus.starts
+        set_documents(&self.docs, self.tokens, self.starts)
+        self.first = step * training.batch_size % self.docs.n_docs
+        self.options.batch_size, self.options.n_threads = training.batch_size, n_threads
+        self.options.clip_norm = training.clip_norm or 0.0
+        self.options.weight_decay = training.weight_decay
+
+
+cdef class Network:
+    """One model's float32 parameters, activations, gradients and Adam state, beside the model's own buffer of doubles.
+
+    Not for two threads at a time: the second gets a RuntimeError.
+    """
+
+    cdef Trainer trainer
+    cdef double[::1] params
+    cdef object lock
+    cdef readonly str isa
+
+    def __cinit__(self, config, vocab_size, double[::1] params not None):
+        set_shape(&self.trainer.shape, config, vocab_size, params)
+        self.trainer.kernels = chosen_kernels()
+        self.isa = self.trainer.kernels.isa.decode()
+        self.params, self.lock = params, Lock()
+
+    def __dealloc__(self):
+        trainer_free(&self.trainer)
+
+    cdef acquire(self):
+        if not self.lock.acquire(False):
+            raise RuntimeError("this engine is at work already; an engine computes for one caller at a time")
+
+    cdef prepare(self, training):
+        """Adam starts at the first step of a run, and keeps its settings: its betas are those of float32."""
+        cdef Trainer *t = &self.trainer
+        if t.params == NULL:
+            check_float32(training)
+            if trainer_reserve(t) < 0:
+                raise MemoryError(f"there is not enough memory for the gradients and moments of {t.shape.n_params} parameters")
+            t.beta1, t.beta2, t.eps = <float>training.beta1, <float>training.beta2, training.eps
+
+    def check_settings(self, training):
+        """EngineError for settings and parameters that have no meaning in float32."""
+        check_float32(training)
+        self.check_params()
+
+    cdef check_params(self):
+        """EngineError where a parameter is no float32; that it is too small to be one loses nothing."""
+        cdef size_t i
+        for i in range(self.trainer.shape.n_params):
+            if not isfinite(<float>self.params[i]):
+                raise EngineError(
+                    f"parameter {i} is {self.params[i]!r}, and the fast engine's numbers are finite and at most 3.4e+38; "
+                    "start from smaller weights, or choose an exact engine"
+                )
+
+    cdef read_params(self):
+        cdef size_t i
+        self.check_params()
+        for i in range(self.trainer.shape.n_params):
+            self.trainer.params[i] = <float>self.params[i]
+
+    cdef void write_params(self) noexcept nogil:
+        cdef size_t i
+        for i in range(self.trainer.shape.n_params):
+            self.params[i] = self.trainer.params[i]
+
+    def train(self, corpus, steps, training, list losses not None, size_t n_threads=1):
+        """See Engine.train. FloatingPointError where a loss is not finite, OverflowError where a number
+        leaves the range of float32, EngineError for settings and parameters that have no meaning in it."""
+        cdef Batches batches
+        cdef double[::1] lr, found
+        cdef size_t n_losses = 0
+        cdef outcome result
+        if not len(steps):
+            return
+        if steps.step != 1 or steps.start < 0:
+            raise ValueError(f"steps come one after the other, from 0 on; not {steps!r}")
+        batches = Batches(corpus, steps.start, training, n_threads)
+        self.acquire()
+        try:
+            self.prepare(training)
+            lr = array("d", map(training.lr, steps))
+            found = array("d", bytes(8 * len(steps)))
+            self.read_params()
+            with nogil:
+                result = train(
+                    &self.trainer, &batches.docs, batches.first, &batches.options, lr.shape[0], &lr[0], &found[0], &n_losses
+                )
+                self.write_params()
+            losses.extend(found[:n_losses])
+        finally:
+            self.lock.release()
+        self.check(result)
+
+    cdef check(self, outcome result):
+        if result == NO_MEMORY:
+            raise MemoryError("there is not enough memory for this batch's activations; a smaller batch_size takes less")
+        if result == BAD_CORPUS:
+            raise ValueError(f"a document must be two or more token ids below {self.trainer.shape.vocab}")
+        if result == LOSS_NOT_FINITE:
+            raise FloatingPointError("the loss is not finite")
+        if result == GRADIENT_OVERFLOW:
+            raise OverflowError("a parameter, or the square of a gradient, is too large for a float32")
+
+    def backward(self, corpus, step, training, size_t n_threads=1):
+        """(loss, gradients) of a step: a float, and a list in parameter order."""
+        cdef Batches batches = Batches(corpus, step, training, n_threads)
+        cdef double loss = 0.0
+        cdef size_t i
+        cdef outcome result
+        self.acquire()
+        try:
+            self.prepare(training)
+            self.read_params()
+            with nogil:
+                result = batch_gradients(&self.trainer, &batches.docs, batches.first, &batches.options, &loss)
+            self.check(result)
+            return loss, [self.trainer.gradients[i] for i in range(self.trainer.shape.n_params)]
+        finally:
+            self.lock.release()
+
+    def moments(self):
+        """Adam's first and second moments, two arrays of doubles in parameter order; None before training."""
+        cdef size_t i, n = self.trainer.shape.n_params
+        if self.trainer.params == NULL:
+            return None
+        return (
+            array("d", [self.trainer.m[i] for i in range(n)]),
+            array("d", [self.trainer.v[i] for i in range(n)]),
+        )
+
+    def restore(self, training, const double[::1] m not None, const double[::1] v not None, uint64_t num_steps):
+        """Go on as after num_steps steps that left these moments."""
+        cdef size_t i, n = self.trainer.shape.n_params
+        if <size_t>m.shape[0] != n or <size_t>v.shape[0] != n:
+            raise ValueError(f"this model has {n} parameters, but {m.shape[0]} and {v.shape[0]} moments were given")
+        self.acquire()
+        try:
+            self.prepare(training)
+            for i in range(n):
+                self.trainer.m[i], self.trainer.v[i] = <float>m[i], <float>v[i]
+            self.trainer.num_steps = num_steps
+        finally:
+            self.lock.release()
+
+
+# ---- Writing ---------------------------------------------------------------------------------------------------------
+
+cdef extern from "fast/random.h" nogil:
+    void c_philox "philox"(uint32_t *out, uint32_t *counter, const uint32_t *key, int n)
+
+
+cdef extern from "fast/writer.h" nogil:
+    enum:
+        WRITTEN, WRITER_NO_MEMORY, NOT_FINITE
+
+    ctypedef struct CWriter "Writer":
+        Shape shape
+        const Kernels *kernels
+        uint32_t key[2]
+        uint32_t bos
+        size_t top_k, n_prefix
+        float scale, top_p
+        uint32_t *tokens
+        uint32_t *lengths
+
+    int writer_prepare(CWriter *w, const double *params, const uint32_t *prefix, double expected)
+    int writer_write(CWriter *w, uint64_t first, size_t n_docs, size_t n_threads)
+    void writer_free(CWriter *w)
+
+
+cdef extern from "Python.h":
+    object PyUnicode_FromKindAndData(int kind, const void *buffer, Py_ssize_t size)
+    object PyUnicode_New(Py_ssize_t size, uint32_t largest)
+    void *PyUnicode_DATA(object text)
+    int PyUnicode_4BYTE_KIND
+
+
+def philox(counter, key):
+    """Four random 32-bit numbers from four (counter) and two (key): Philox4x32-10."""
+    cdef uint32_t[4] out, c = counter
+    cdef uint32_t[2] k = key
+    c_philox(out, c, k, 1)
+    return tuple(out)
+
+
+cdef class Writer:
+    """Documents by their number, many at once: see microgpt.engines.fast.FastEngine.writer. It works with the weights as they were
+    when it was made."""
+
+    cdef CWriter writer
+    cdef size_t n_threads
+    cdef uint32_t[::1] letters
+    cdef bint ascii
+    cdef object lock
+    cdef readonly size_t portion
+
+    def __cinit__(self, Network network, uint64_t key, letters, prefix, temperature, top_k, top_p, expected, size_t n_threads):
+        cdef CWriter *w = &self.writer
+        cdef const double[::1] params = network.params
+        cdef const uint32_t[::1] tokens = array("I", prefix)
+        cdef double count = expected
+        cdef int outcome
+        self.ascii = letters.isascii()
+        self.letters, self.n_threads, self.lock = array("I", map(ord, letters)), n_threads, Lock()
+        w.shape, w.kernels = network.trainer.shape, network.trainer.kernels
+        w.key[0], w.key[1], w.bos = <uint32_t>key, <uint32_t>(key >> 32), tokens[0]
+        if temperature == 0:
+            temperature, top_k = 1.0, 1
+        w.scale = min(1 / temperature, 1e30)  # 0 * infinity would be NaN
+        w.top_k = w.shape.vocab if top_k is None else min(top_k, w.shape.vocab)
+        w.top_p = 2.0 if top_p is None or top_p == 1 else max(top_p, 1e-30)
+        w.n_prefix = tokens.shape[0]
+        if w.n_prefix > w.shape.block_size or max(tokens) >= w.shape.vocab or <size_t>self.letters.shape[0] != w.shape.vocab:
+            raise ValueError("this prompt or alphabet is not of this model")
+        with nogil:
+            outcome = writer_prepare(w, &params[0], &tokens[0], count)
+        self.check(outcome)
+        # Some 20 ms of work, if documents were as long as they may be.
+        effort = <double>w.shape.n_params * w.shape.block_size
+        self.portion = max(64, n_threads * int(min(2e9 / effort, 1e6 / w.shape.block_size)))
+
+    def __dealloc__(self):
+        writer_free(&self.writer)
+
+    def write(self, uint64_t first, size_t n_docs):
+        """The texts of documents first .. first + n_docs - 1."""
+        cdef CWriter *w = &self.writer
+        cdef size_t i, block = w.shape.block_size
+        cdef int outcome
+        if not self.lock.acquire(False):
+            raise RuntimeError("this engine is at work already; an engine computes for one caller at a time")
+        try:
+            with nogil:
+                outcome = writer_write(w, first, n_docs, self.n_threads)
+            self.check(outcome)
+            return [self.text(w.tokens + i * block, w.lengths[i]) for i in range(n_docs)]
+        finally:
+            self.lock.release()
+
+    cdef text(self, uint32_t *tokens, size_t n):
+        """The text of n token ids, which are used up."""
+        cdef size_t i
+        cdef unsigned char *data
+        if not self.ascii:
+            for i in range(n):
+                tokens[i] = self.letters[tokens[i]]
+            return PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, tokens, n)
+        text = PyUnicode_New(n, 127)  # half the time
+        data = <unsigned char *>PyUnicode_DATA(text)
+        for i in range(n):
+            data[i] = <unsigned char>self.letters[tokens[i]]
+        return text
+
+    cdef check(self, int outcome):
+        if outcome == WRITER_NO_MEMORY:
+            raise MemoryError("there is not enough memory to write with this model; a smaller block_size takes less")
+        if outcome == NOT_FINITE:
+            raise ValueError(
+                "the model's weights or probabilities are not finite numbers as float32; the exact engine computes in float64"
+            )

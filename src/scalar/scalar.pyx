@@ -1,0 +1,206 @@
+"""The scalar layer, compiled: microgpt.reference's Value, functions and Adam, with the same results to the last bit.
+
+The graph itself is C, in src/scalar/: node.h (what a Value is in memory), slab.h (where it lives), graph.h (birth, death,
+edges), operators.h, dot.h (a dot product as one node), backward.h and functions.h. This file is what Python sees of it.
+"""
+
+cimport cython
+from cpython.object cimport PyObject, PyTypeObject
+
+import copyreg
+import random
+
+__all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
+
+
+cdef extern from "scalar/functions.h":
+    ctypedef struct NodeFields:
+        pass
+    ctypedef struct Node:
+        pass
+    enum:
+        DATA, GRAD, ODD
+    unsigned start_grad
+    int value_type_ready(PyTypeObject *type) except -1
+    bint node_is_strange(const Node *node)
+    object slot_get(const Node *node, int slot)
+    int slot_set(Node *node, int slot, object value) except -1
+    object node_children(Node *node)
+    object node_local_grads(Node *node)
+    int node_set_edges(Node *node, object children, object local_grads) except -1
+    object value_log(object self)
+    object value_exp(object self)
+    object value_relu(object self)
+    int node_backward(Node *root) except -1
+    object value_add(object left, object right)
+    object value_mul(object left, object right)
+    object value_sub(object left, object right)
+    object value_truediv(object left, object right)
+    object value_pow(object left, object right, object modulus)
+    object value_neg(object self)
+    object linear_nodes(object x, object w)
+    object softmax_nodes(object logits)
+    object rmsnorm_nodes(object x)
+    object attention_nodes(object q, object keys, object values, object n_head)
+    object cross_entropy_nodes(object logits, object target)
+
+
+@cython.binding(False)  # plain methods check the type of self, Cython's own functions do not: Value.relu(3) would crash
+@cython.c_api_binop_methods(True)
+cdef class Value:
+    """Value(data, children=(), local_grads=()): a scalar in a computation graph.
+
+    data: the number; grad: the derivative of the last backward()'s root by this scalar. Numbers keep their Python type: a float
+    is a float and an int an int, as long as the reference keeps it one. After `loss.backward()`, `grad` of every Value that
+    `loss` was computed from has had d loss / d value added to it.
+
+    What differs from the reference: backward() does not recurse; attributes cannot be deleted; numbers and tuples of
+    edges are equal but not the same objects from one look to the next; operators make Values without calling __init__;
+    a graph that somebody makes cyclic is not collected.
+    """
+
+    cdef NodeFields f
+
+    def __init__(self, data, children=(), local_grads=()):
+        if node_is_strange(<Node *> self):
+            fallback().init(self, data, children, local_grads)
+            return
+        slot_set(<Node *> self, DATA, data)
+        slot_set(<Node *> self, GRAD, 0 if start_grad else 0.0)
+        node_set_edges(<Node *> self, children, local_grads)
+
+    @property
+    def data(self):
+        """The scalar itself."""
+        return slot_get(<Node *> self, DATA)
+
+    @data.setter
+    def data(self, value):
+        slot_set(<Node *> self, DATA, value)
+
+    @property
+    def grad(self):
+        """The derivative of the root by this scalar, summed over all paths and all calls of backward(); 0 at first."""
+        return slot_get(<Node *> self, GRAD)
+
+    @grad.setter
+    def grad(self, value):
+        slot_set(<Node *> self, GRAD, value)
+
+    @property
+    def _children(self):
+        """The operands, a tuple of Values."""
+        return node_children(<Node *> self)
+
+    @_children.setter
+    def _children(self, children):
+        node_set_edges(<Node *> self, children, node_local_grads(<Node *> self))
+
+    @property
+    def _local_grads(self):
+        """The derivative of this scalar by each of its operands."""
+        return node_local_grads(<Node *> self)
+
+    @_local_grads.setter
+    def _local_grads(self, local_grads):
+        node_set_edges(<Node *> self, node_children(<Node *> self), local_grads)
+
+    def __add__(left, right):
+        return value_add(left, right)
+
+    def __mul__(left, right):
+        return value_mul(left, right)
+
+    def __sub__(left, right):
+        return value_sub(left, right)
+
+    def __truediv__(left, right):
+        return value_truediv(left, right)
+
+    def __pow__(left, right, modulus):
+        return value_pow(left, right, modulus)
+
+    def __neg__(self):
+        return value_neg(self)
+
+    def log(self):
+        """The natural logarithm; ValueError where math.log raises it."""
+        return value_log(self)
+
+    def exp(self):
+        """e to the power of this scalar; OverflowError where math.exp raises it."""
+        return value_exp(self)
+
+    def relu(self):
+        """This scalar where it is positive, else the int 0."""
+        return value_relu(self)
+
+    def backward(self):
+        """Add d self / d node to the `grad` of every node below: the chain rule, from this node down to the leaves.
+
+        As in the reference, this node's own gradient is set to 1, and those of the others accumulate from call to call.
+        """
+        if node_backward(<Node *> self) == ODD:
+            fallback().backward(self)
+
+    def __repr__(self):
+        return f"Value(data={self.data}, grad={self.grad})"
+
+    def __reduce__(self):
+        names = ["data", "grad", "_children", "_local_grads", *copyreg._slotnames(type(self))]
+        slots = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return copyreg.__newobj__, (type(self),), (getattr(self, "__dict__", None), slots)
+
+
+Value.__module__ = "microgpt"
+value_type_ready(<PyTypeObject *> Value)
+
+
+# ---- Functions of vectors: each makes its nodes in C where it can ------------------------------------------------------
+
+cdef fallback():
+    """The module with the long ways, imported when one is first needed."""
+    from microgpt.compiled import fallback
+    return fallback
+
+
+def linear(x, w):
+    """Matrix times vector. x: (n_in,), w: (n_out, n_in) -> (n_out,)"""
+    y = linear_nodes(x, w)
+    return fallback().linear(x, w) if y is None else y
+
+
+def softmax(logits):
+    """Probabilities of the scores `logits`. (n,) -> (n,)"""
+    probs = softmax_nodes(logits)
+    return fallback().softmax(logits) if probs is None else probs
+
+
+def rmsnorm(x):
+    """Scale a vector to root mean square 1 (Zhang and Sennrich, 2019). (n,) -> (n,)"""
+    y = rmsnorm_nodes(x)
+    return fallback().rmsnorm(x) if y is None else y
+
+
+def attention(q, keys, values, n_head):
+    """Each head mixes the values seen so far, weighted by how well their keys match the query.
+
+    q: (n_embd,), keys and values: (positions, n_embd) -> (n_embd,)
+    """
+    x = attention_nodes(q, keys, values, n_head)
+    return fallback().attention(q, keys, values, n_head) if x is None else x
+
+
+def cross_entropy(logits, target):
+    """-log of the probability that `logits` give to the token id `target`."""
+    loss = cross_entropy_nodes(logits, target)
+    return fallback().cross_entropy(logits, target) if loss is None else loss
+
+
+def matrix(nout, nin, std=0.08, rng=random):
+    """Random weights: (nout, nin) Values from a Gaussian of mean 0, drawn row by row from rng."""
+    return [[Value(rng.gauss(0, std)) for _ in range(nin)] for _ in range(nout)]
+
+
+include "scalar/adam.pxi"
+include "scalar/script.pxi"
