@@ -18,9 +18,9 @@ void adam_free(Adam *a);
 /* ---- train.c ---- */
 typedef struct {
     size_t batch_size;
-    double clip_norm;     /* 0: no clipping */
+    double clip_norm; /* 0: no clipping */
     double weight_decay;
-    double *losses;       /* batch_size, for the losses of a step's documents */
+    double *losses; /* batch_size, for the losses of a step's documents */
 } Options;
 
 typedef struct {
