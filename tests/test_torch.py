@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import GPT, PRESETS, GPTConfig, Tokenizer, TrainConfig, train
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 

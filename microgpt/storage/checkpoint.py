@@ -273,7 +273,7 @@ def _source(metadata):
     source = Source(**given)
     if not (
         type(source.seed) is int
-        and source.long in LONG
+        and source.long in LONG.choices
         and type(source.num_docs) is int
         and source.num_docs > 0
         and isinstance(source.fingerprint, str)
