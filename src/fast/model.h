@@ -75,9 +75,10 @@ typedef struct {
     size_t start, count; /* its parameters in the flat buffers */
 } Task;
 
-typedef struct Writer Writer; /* of writer.h */
-typedef struct Lanes Lanes;
-struct Team;
+typedef struct Sampler Sampler; /* of sampler.h */
+typedef struct Portion Portion;
+typedef struct Lanes Lanes; /* of lanes.h */
+struct Team; /* of team.h */
 
 /* The kernels of one instruction set. */
 typedef struct {
@@ -92,10 +93,11 @@ typedef struct {
     double (*sum_of_squares)(const float *x, size_t n);
     /* Adam over a task's parameters. Returns 0, or 1 when a gradient's square or a parameter overflowed. */
     int (*update)(const Update *, float *params, const float *gradients, float *m, float *v, size_t n);
-    /* Writing documents, so many at once: what all of them need, and then documents, see writer.h. Return what went wrong, or 0. */
+    /* Writing documents, `lanes` at a time: first what all begin with, see beginnings.h; then a thread's share of a portion, see
+     * write.h. Each returns an enum written. */
     size_t lanes;
-    int (*prepare)(Writer *, Lanes *);
-    int (*write)(const Writer *, Lanes *, struct Team *);
+    int (*prepare)(Sampler *, Lanes *);
+    int (*write)(const Sampler *, const Portion *, Lanes *, struct Team *);
 } Kernels;
 
 extern const Kernels fast_kernels_baseline, fast_kernels_avx2, fast_kernels_avx512;
