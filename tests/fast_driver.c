@@ -46,12 +46,12 @@ static uint64_t written(Shape shape, const Kernels *kernels, const float *traine
     uint64_t hash = 0;
     for (size_t i = 0; i < shape.n_params; i++)
         params[i] = trained[i];
-    if (writer_prepare(&w, params, prefix, 1e4) != WRITTEN || writer_write(&w, 1ull << 33, WRITTEN_DOCS, threads) != WRITTEN)
+    if (fast_writer_prepare(&w, params, prefix, 1e4) != WRITTEN || fast_writer_write(&w, 1ull << 33, WRITTEN_DOCS, threads) != WRITTEN)
         exit(5);
     for (size_t i = 0; i < WRITTEN_DOCS; i++)
         for (size_t n = 0; n < w.portion.lengths[i]; n++)
             hash = hash * 31 + w.portion.tokens[i * shape.block_size + n] + 1;
-    writer_free(&w);
+    fast_writer_free(&w);
     free(params);
     return hash;
 }

@@ -15,7 +15,7 @@ static const Columns ALL_LANES = {0, LANES, LANES};
 /* x: (n_embd) = wte[token] + wpe[position] */
 static void embed_lanes(const Sampler *sampler, Lanes *l) {
     size_t e = sampler->shape.n_embd;
-    const float *wte = sampler->params + wte_offset(), *wpe = sampler->params + wpe_offset(&sampler->shape);
+    const float *wte = sampler->params + sampler->shape.wte, *wpe = sampler->params + sampler->shape.wpe;
     for (size_t c = 0; c < LANES; c += W)
         for (size_t j = 0; j < e; j += W) {
             vf block[W];
@@ -173,12 +173,12 @@ static void forward_lanes(const Sampler *sampler, Lanes *l) {
         linear_forward(l->mid, sampler->params + at.wo, l->heads, x, e, e, ALL_LANES, ADD);
         rmsnorm_forward(s, l->norm, l->scale, l->mid, ALL_LANES);
         linear_forward(l->hidden, sampler->params + at.fc1, l->norm, l->norm, 4 * e, e, ALL_LANES, RELU);
-        if (s->relu2)
+        if (s->activation == ACTIVATION_RELU2)
             for (size_t j = 0; j < 4 * e * LANES; j += W)
                 vstore(l->hidden + j, vload(l->hidden + j) * vload(l->hidden + j));
         linear_forward(x, sampler->params + at.fc2, l->hidden, l->mid, e, 4 * e, ALL_LANES, ADD);
     }
-    linear_forward(l->logits, sampler->params + lm_head_offset(s), x, x, s->vocab, e, ALL_LANES, KEEP);
+    linear_forward(l->logits, sampler->params + s->lm_head, x, x, s->vocab, e, ALL_LANES, KEEP);
     slot_done(l);
 }
 

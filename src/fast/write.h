@@ -89,7 +89,7 @@ static int begin_document(const Sampler *sampler, const Portion *portion, Lanes 
     const Begun *b;
     do {
         if (l->next == l->end) {
-            l->next = team_next(team) * BLOCK;
+            l->next = fast_team_next(team) * BLOCK;
             if (l->next >= portion->n_docs) {
                 l->next = l->end = 0;
                 idle(l, lane);

@@ -64,7 +64,7 @@ static void sampler_free(Sampler *sampler) {
     free_zeros(sampler->beginnings_kv);
 }
 
-int writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected) {
+int fast_writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected) {
     Sampler *sampler = &w->sampler;
     choose_levels(sampler, expected);
     if (lanes_for(w, 1) < 0 || sampler_reserve(sampler) < 0)
@@ -106,7 +106,7 @@ static void work(void *context, Team *team, size_t thread) {
     restore_denormals(denormals);
 }
 
-int writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads) {
+int fast_writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads) {
     size_t most = (n_docs + BLOCK - 1) / BLOCK;
     n_threads = smaller(n_threads, most);
     if (portion_reserve(w, n_docs) < 0 || lanes_for(w, n_threads) < 0)
@@ -115,14 +115,14 @@ int writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads) {
     w->portion.n_docs = n_docs;
     for (size_t i = 0; i < n_threads; i++)
         w->lanes[i].outcome = WRITTEN; /* of a thread that the system did not give, too */
-    team_run(n_threads, work, w);
+    fast_team_run(n_threads, work, w);
     for (size_t i = 0; i < n_threads; i++)
         if (w->lanes[i].outcome != WRITTEN)
             return w->lanes[i].outcome;
     return WRITTEN;
 }
 
-void writer_free(Writer *w) {
+void fast_writer_free(Writer *w) {
     for (size_t i = 0; i < w->n_lanes; i++)
         fast_lanes_free(&w->lanes[i]);
     free(w->lanes);

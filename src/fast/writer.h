@@ -16,9 +16,9 @@ typedef struct {
 
 /* Of a new writer the caller fills in kernels and, of the sampler: shape, key, bos, top_k, scale, top_p and n_prefix. Takes copies of
  * params and prefix; about `expected` documents will be written. Returns an enum written, as does writing. */
-int writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected);
+int fast_writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected);
 /* Documents number first .. first + n_docs - 1, into w->portion. */
-int writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads);
-void writer_free(Writer *w);
+int fast_writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads);
+void fast_writer_free(Writer *w);
 
 #endif
