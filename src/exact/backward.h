@@ -39,8 +39,8 @@ static void activation_backward(const Shape *s, double *d_act, const double *pre
     }
 }
 
-static void mlp_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w,
-                         Document *d, int go_on) {
+static void mlp_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w, Document *d,
+                         int go_on) {
     size_t e = s->n_embd, stride = d->stride;
     Segment fc2 = {params + w.fc2, d->d_x, e}, fc1 = {params + w.fc1, d->d_act, 4 * e};
     transpose(d->transposed, a->act, 4 * e, stride);
@@ -66,8 +66,8 @@ static void qkv_backward_x(const Shape *s, const double *params, LayerOffsets w,
     linear_backward_x(d->d_norm, d->segments, 3 * s->n_head, e, d->stride);
 }
 
-static void block_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w,
-                           Document *d, int go_on) {
+static void block_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w, Document *d,
+                           int go_on) {
     size_t e = s->n_embd, stride = d->stride;
     Segment wo = {params + w.wo, d->d_mid, e};
     transpose(d->transposed, a->heads, e, stride);

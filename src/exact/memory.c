@@ -103,15 +103,15 @@ int exact_cache_reserve(Cache *c, const Shape *s, size_t positions) {
         return -1;
     size_t capacity = (2 * c->capacity > positions ? 2 * c->capacity : positions) + 7;
     capacity -= capacity % 8;
-    Cache new = {c->length, capacity, NULL, NULL, NULL, NULL};
+    Cache grown = {c->length, capacity, NULL, NULL, NULL, NULL};
     Arena arena = {NULL, 0, 0};
     size_t rows = s->n_layer * s->n_embd; /* no overflow: the parameters are more */
     for (int placing = 0; placing < 2; placing++) {
-        new.keys = doubles(&arena, rows, capacity);
-        new.values = doubles(&arena, rows, capacity);
+        grown.keys = doubles(&arena, rows, capacity);
+        grown.values = doubles(&arena, rows, capacity);
         doubles(&arena, 1, 8);
-        new.scores = doubles(&arena, 1, capacity);
-        new.exps = doubles(&arena, 2, capacity);
+        grown.scores = doubles(&arena, 1, capacity);
+        grown.exps = doubles(&arena, 2, capacity);
         if (placing == 0) {
             char *base = arena.overflow ? NULL : allocate_zeros(arena.used);
             if (!base)
@@ -120,12 +120,12 @@ int exact_cache_reserve(Cache *c, const Shape *s, size_t positions) {
         }
     }
     for (size_t row = 0; row < rows && c->length; row++)
-        memcpy(new.keys + row * capacity, c->keys + row * c->capacity, c->length * sizeof(double));
+        memcpy(grown.keys + row * capacity, c->keys + row * c->capacity, c->length * sizeof(double));
     for (size_t layer = 0; layer < s->n_layer && c->length; layer++)
-        memcpy(new.values + layer * s->n_embd * capacity, c->values + layer * s->n_embd * c->capacity,
+        memcpy(grown.values + layer * s->n_embd * capacity, c->values + layer * s->n_embd * c->capacity,
                c->length * s->n_embd * sizeof(double));
     exact_cache_free(c);
-    *c = new;
+    *c = grown;
     return 0;
 }
 
