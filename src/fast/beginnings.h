@@ -25,7 +25,8 @@ static void keep_beginning(const Sampler *sampler, const Lanes *l, size_t lane, 
         sampler->cumulative[beginning * rounded_up(s->vocab, ROW) + i] = l->weights[i * LANES + lane];
 }
 
-/* Put the keys and values of a beginning's last token into the ring of `lane`, as those of the token `back` before the next one. */
+/* Put the keys and values of a beginning's last token into the ring of `lane`, as those of the token `back` before the next
+ * one. */
 static void recall(const Sampler *sampler, Lanes *l, size_t lane, size_t beginning, size_t back) {
     const Shape *s = &sampler->shape;
     size_t n = s->n_layer * 2 * s->n_embd;
@@ -108,7 +109,7 @@ INLINE size_t choose_next(const Sampler *sampler, size_t beginning, float chance
     vf target = vset1(chance * sums[vocab - 1]);
     for (size_t i = 0; i < padded; i += ROW) { /* the padding is 0, and not chosen */
         uint32_t bits = 0;
-        UNROLL for (int k = 0; k < ROW; k += W)
+        UNROLL_FOR (int k = 0; k < ROW; k += W)
             bits |= (uint32_t)vbits(vgt(vload(sums + i + k), target)) << k;
         if (bits)
             return i + lowest_bit(bits);

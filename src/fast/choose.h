@@ -4,8 +4,8 @@
 
 #include "forward_lanes.h"
 
-/* Moves up to n_rounds of the largest weights of each lane from `from` to `to`, the first of equals first, until the sum of those
- * moved reaches `enough`. The rest of `to` becomes 0. from, to: (vocab), of one vector of lanes. */
+/* Moves up to n_rounds of the largest weights of each lane from `from` to `to`, the first of equals first, until the sum of
+ * those moved reaches `enough`. The rest of `to` becomes 0. from, to: (vocab), of one vector of lanes. */
 static void move_likeliest(float *to, float *from, size_t vocab, size_t n_rounds, vf enough) {
     const vf one = vset1(1.0f);
     vf sum = vset1(0.0f);
@@ -35,8 +35,8 @@ static void move_likeliest(float *to, float *from, size_t vocab, size_t n_rounds
     }
 }
 
-/* weights: (vocab) the cumulative sums of e**((logit - the largest) / temperature) over the tokens that top_k and top_p keep. NaN
- * where a logit is not finite. */
+/* weights: (vocab) the cumulative sums of e**((logit - the largest) / temperature) over the tokens that top_k and top_p keep.
+ * NaN where a logit is not finite. */
 static void cumulate(const Sampler *sampler, Lanes *l) {
     size_t vocab = sampler->shape.vocab;
     const vf scale = vset1(sampler->scale);
@@ -80,8 +80,8 @@ static void cumulate(const Sampler *sampler, Lanes *l) {
     }
 }
 
-/* chosen: (1) the first token whose cumulative sum exceeds chance * the total; vocab where the sums are NaN. Never a token of weight
- * 0, since 2**-24 <= chance <= 1 - 2**-24. */
+/* chosen: (1) the first token whose cumulative sum exceeds chance * the total; vocab where the sums are NaN. Never a token of
+ * weight 0, since 2**-24 <= chance <= 1 - 2**-24. */
 static void choose(const Sampler *sampler, Lanes *l) {
     size_t vocab = sampler->shape.vocab;
     const vf zero = vset1(0.0f), one = vset1(1.0f);

@@ -19,11 +19,12 @@ static void embed_lanes(const Sampler *sampler, Lanes *l) {
     for (size_t c = 0; c < LANES; c += W)
         for (size_t j = 0; j < e; j += W) {
             vf block[W];
-            UNROLL for (size_t k = 0; k < W; k++)
-                block[k] = vload_some(wte + l->inputs[c + k] * e + j, e - j) + vload_some(wpe + l->positions[c + k] * e + j, e - j);
+            UNROLL_FOR (size_t k = 0; k < W; k++)
+                block[k] =
+                    vload_some(wte + l->inputs[c + k] * e + j, e - j) + vload_some(wpe + l->positions[c + k] * e + j, e - j);
             vtranspose(block);
             if (e - j >= W)
-                UNROLL for (size_t k = 0; k < W; k++)
+                UNROLL_FOR (size_t k = 0; k < W; k++)
                     vstore(l->x + (j + k) * LANES + c, block[k]);
             else
                 for (size_t k = 0; k < e - j; k++)
@@ -33,7 +34,8 @@ static void embed_lanes(const Sampler *sampler, Lanes *l) {
 
 /* Where a head's keys are: of the prefix, the same in all lanes, and in the ring. */
 typedef struct {
-    const float *prefix, *slot; /* of the prefix's first token, and of this one's slot: row 0 of the head, lane 0 of the vector */
+    const float *prefix,
+        *slot; /* of the prefix's first token, and of this one's slot: row 0 of the head, lane 0 of the vector */
     size_t n_prefix, n_ring, across; /* how many; across: floats from a token of the prefix to the next */
     size_t before_wrap, slot_floats, ring_floats;
 } Keys;
@@ -45,19 +47,19 @@ INLINE const float *ring_row(const Keys *k, size_t back) {
 /* scores[key] (+)= sum over n features of query * key */
 INLINE void score_keys(float *scores, const float *query, const Keys *k, const int n, const int more) {
     vf q[4];
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         q[j] = vload(query + j * LANES);
     for (size_t i = 0; i < k->n_prefix; i++, scores += W) {
         const float *key = k->prefix + i * k->across;
         vf score = vfma(vset1(key[0]), q[0], more ? vload(scores) : vset1(0.0f));
-        UNROLL for (int j = 1; j < n; j++)
+        UNROLL_FOR (int j = 1; j < n; j++)
             score = vfma(vset1(key[j]), q[j], score);
         vstore(scores, score);
     }
     for (size_t i = 0; i < k->n_ring; i++, scores += W) {
         const float *key = ring_row(k, i);
         vf score = vfma(vload(key), q[0], more ? vload(scores) : vset1(0.0f));
-        UNROLL for (int j = 1; j < n; j++)
+        UNROLL_FOR (int j = 1; j < n; j++)
             score = vfma(vload(key + j * LANES), q[j], score);
         vstore(scores, score);
     }
@@ -66,21 +68,21 @@ INLINE void score_keys(float *scores, const float *query, const Keys *k, const i
 /* out = scale * sum over keys of weight * value, for n features */
 INLINE void mix_lanes(float *out, const float *weights, const Keys *k, vf scale, const int n) {
     vf sum[4];
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         sum[j] = vset1(0.0f);
     for (size_t i = 0; i < k->n_prefix; i++, weights += W) {
         const float *value = k->prefix + i * k->across;
         vf w = vload(weights);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum[j] = vfma(vset1(value[j]), w, sum[j]);
     }
     for (size_t i = 0; i < k->n_ring; i++, weights += W) {
         const float *value = ring_row(k, i);
         vf w = vload(weights);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum[j] = vfma(vload(value + j * LANES), w, sum[j]);
     }
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         vstore(out + j * LANES, sum[j] * scale);
 }
 
@@ -168,7 +170,8 @@ static void forward_lanes(const Sampler *sampler, Lanes *l) {
         LayerOffsets at = layer_offsets(s, i);
         rmsnorm_forward(s, l->norm, l->scale, x, ALL_LANES);
         linear_forward(l->query, sampler->params + at.wq, l->norm, l->norm, e, e, ALL_LANES, KEEP);
-        linear_forward(slot_at(l, s, 0) + i * 2 * e * LANES, sampler->params + at.wk, l->norm, l->norm, 2 * e, e, ALL_LANES, KEEP);
+        linear_forward(slot_at(l, s, 0) + i * 2 * e * LANES, sampler->params + at.wk, l->norm, l->norm, 2 * e, e, ALL_LANES,
+                       KEEP);
         attend_lanes(sampler, l, i);
         linear_forward(l->mid, sampler->params + at.wo, l->heads, x, e, e, ALL_LANES, ADD);
         rmsnorm_forward(s, l->norm, l->scale, l->mid, ALL_LANES);

@@ -4,5 +4,5 @@
 #include "write.h"
 
 #define KERNELS(name)                                                                                                          \
-    const Kernels fast_kernels_##name = {#name, columns, heads, task_gradients, sum, sum_of_squares, update,                     \
-                                           LANES, prepare_beginnings, write_documents}
+    const Kernels fast_kernels_##name = {#name,          columns, heads, task_gradients,     sum,                              \
+                                         sum_of_squares, update,  LANES, prepare_beginnings, write_documents}

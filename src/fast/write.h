@@ -1,4 +1,5 @@
-/* Writing documents: their random numbers, their first tokens from the beginnings, and the rest token by token, in all lanes. */
+/* Writing documents: their random numbers, their first tokens from the beginnings, and the rest token by token, in all lanes.
+ */
 #ifndef MICROGPT_FAST_WRITE_H
 #define MICROGPT_FAST_WRITE_H
 
@@ -10,8 +11,8 @@
 
 /* ---- Random numbers ---- */
 
-/* The random numbers of tokens n .. n + DRAWN - 1 of n_docs documents from the portion's document `doc` on; n is a multiple of 4.
- * out: [word][counter][document] */
+/* The random numbers of tokens n .. n + DRAWN - 1 of n_docs documents from the portion's document `doc` on; n is a multiple
+ * of 4. out: [word][counter][document] */
 INLINE void draw(uint32_t *out, const Sampler *sampler, const Portion *portion, size_t doc, size_t n, const int n_docs) {
     uint32_t counter[DRAWN * BLOCK];
     const int across = DRAWN / 4 * n_docs;
@@ -28,8 +29,8 @@ INLINE void draw(uint32_t *out, const Sampler *sampler, const Portion *portion, 
 /* Where draw() put the number of the i-th token of one document of n_docs. */
 INLINE size_t drawn_at(size_t i, size_t n_docs) { return (i % 4 * (DRAWN / 4) + i / 4) * n_docs; }
 
-/* The first token with a random number, DRAWN of which a block draws for each document. Up to 3 of them are of the prompt, so that
- * DRAWN - 4 are left for the tokens of a beginning and 1 for the token after it. */
+/* The first token with a random number, DRAWN of which a block draws for each document. Up to 3 of them are of the prompt, so
+ * that DRAWN - 4 are left for the tokens of a beginning and 1 for the token after it. */
 INLINE size_t first_drawn(const Sampler *sampler) { return (sampler->n_prefix - 1) / 4 * 4; }
 
 /* The middle of one of 2**23 equal parts of (0, 1). */
@@ -45,7 +46,8 @@ static void draw_more(const Sampler *sampler, const Portion *portion, Lanes *l, 
 
 /* ---- Documents. Each function returns 0 where the sums of probabilities are NaN. ---- */
 
-/* Begin the documents of the next block. They go level by level together: within one document, each choice waits for the last. */
+/* Begin the documents of the next block. They go level by level together: within one document, each choice waits for the last.
+ */
 static int begin_block(const Sampler *sampler, const Portion *portion, Lanes *l) {
     size_t block = sampler->shape.block_size, vocab = sampler->shape.vocab, n_prompt = sampler->n_prefix - 1;
     size_t first = l->next, count = l->end - first, skipped = n_prompt - first_drawn(sampler);

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MOST_LEVELS (DRAWN - 5) /* see first_drawn() in write.h */
+#define MOST_LEVELS (DRAWN - 5)           /* see first_drawn() in write.h */
 #define MOST_BEGINNINGS ((size_t)1 << 20) /* bytes: they stay in a cache */
 
 static int lanes_for(Writer *w, size_t n_threads) {

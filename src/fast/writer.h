@@ -8,14 +8,14 @@
 typedef struct {
     const Kernels *kernels;
     Sampler sampler;
-    Portion portion;           /* what was written last */
-    size_t room;               /* documents that fit into it */
-    Lanes *lanes;              /* of each thread */
+    Portion portion; /* what was written last */
+    size_t room;     /* documents that fit into it */
+    Lanes *lanes;    /* of each thread */
     size_t n_lanes;
 } Writer;
 
-/* Of a new writer the caller fills in kernels and, of the sampler: shape, key, bos, top_k, scale, top_p and n_prefix. Takes copies of
- * params and prefix; about `expected` documents will be written. Returns an enum written, as does writing. */
+/* Of a new writer the caller fills in kernels and, of the sampler: shape, key, bos, top_k, scale, top_p and n_prefix. Takes
+ * copies of params and prefix; about `expected` documents will be written. Returns an enum written, as does writing. */
 int fast_writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected);
 /* Documents number first .. first + n_docs - 1, into w->portion. */
 int fast_writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads);
