@@ -3,7 +3,7 @@
 
 #define MOST_DOCS WIDEST /* in a group: a vector's lanes, so that attention wastes none */
 
-#define FEW_DOCS 6   /* up to here, a document's positions fill the lanes better than the documents do */
+#define FEW_DOCS 6 /* up to here, a document's positions fill the lanes better than the documents do */
 
 size_t fast_groups_of(size_t batch_size) { return batch_size / MOST_DOCS + (batch_size % MOST_DOCS != 0); }
 

@@ -23,16 +23,16 @@ typedef struct {
     const Kernels *kernels;
     float *params, *gradients, *m, *v; /* n_params each; gradients also has room for the largest task, n_tasks times */
     double beta1, beta2, eps;
-    uint64_t num_steps;                /* Adam's, so far */
+    uint64_t num_steps; /* Adam's, so far */
     Task *tasks;
-    size_t largest_task;               /* no task has more parameters */
-    double *squares;                   /* [task] the sum over its gradients */
-    int *overflowed;                   /* [task] */
+    size_t largest_task; /* no task has more parameters */
+    double *squares;     /* [task] the sum over its gradients */
+    int *overflowed;     /* [task] */
     size_t n_tasks;
     Group *groups;
-    size_t n_groups;                   /* there are; a batch may need fewer */
+    size_t n_groups; /* there are; a batch may need fewer */
     Pace pace;
-    void *memory;                      /* of params to overflowed */
+    void *memory; /* of params to overflowed */
 } Trainer;
 
 int fast_trainer_reserve(Trainer *t);
@@ -45,8 +45,8 @@ void fast_trainer_free(Trainer *t);
 /* The mean loss of a step's documents (from 0), and its gradients. */
 enum outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss);
 
-/* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses and how many there are. The results do not depend
- * on n_threads. */
+/* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses and how many there are. The results do not
+ * depend on n_threads. */
 enum outcome fast_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
                         double *losses, size_t *n_losses);
 

@@ -22,7 +22,8 @@ static void embedding_forward(const Shape *s, float *x, const float *params, con
         for (size_t j = 0; j < e; j += W) {
             vf block[W];
             for (size_t k = 0; k < W; k++)
-                block[k] = vload_some(wte + g->inputs[t + k] * e + j, e - j) + vload_some(wpe + g->positions[t + k] * e + j, e - j);
+                block[k] =
+                    vload_some(wte + g->inputs[t + k] * e + j, e - j) + vload_some(wpe + g->positions[t + k] * e + j, e - j);
             vtranspose(block);
             for (size_t k = 0; k < smaller(W, e - j); k++)
                 vstore(x + (j + k) * to.stride + t, block[k]);

@@ -23,7 +23,8 @@ typedef struct {
 
 static void fill(const Job *job, size_t i, size_t step) {
     Trainer *t = job->trainer;
-    t->groups[i].outcome = fast_group_fill(&t->groups[i], &t->shape, job->docs, step, job->options->batch_size, i, job->n_groups);
+    t->groups[i].outcome =
+        fast_group_fill(&t->groups[i], &t->shape, job->docs, step, job->options->batch_size, i, job->n_groups);
 }
 
 /* Groups to threads: nothing to wait for. */
@@ -104,9 +105,7 @@ static double clip(const Job *job, Team *team) {
 }
 
 /* 1 - beta**step. It becomes exactly 1, and then stays so. */
-static double correction(double before, double beta, uint64_t step) {
-    return before == 1 ? 1 : 1 - pow(beta, (double)step);
-}
+static double correction(double before, double beta, uint64_t step) { return before == 1 ? 1 : 1 - pow(beta, (double)step); }
 
 static enum outcome update(const Job *job, Team *team, double lr, double c1, double c2) {
     Trainer *t = job->trainer;
