@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import sys
 from array import array
 from dataclasses import asdict
@@ -22,8 +23,8 @@ from microgpt.common.files import write_atomically
 
 # what later ones use comes first: they are one script
 SCRIPTS = (
-    "elements", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "embeddings", "training",
-    "configuration", "main",
+    "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "embeddings",
+    "training", "configuration", "main",
 )  # fmt: skip
 GENERATOR = "microgpt explore"  # in the page's head: how to know such a page again
 MOST_POINTS = 500  # of the loss curve
@@ -35,9 +36,13 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None)
 
     name: shown as its title. losses: of each training step; val_losses: [step, held-out loss], in order; steps: of the
     losses, where they are not 1, 2, ...; without losses there is no curve. training: the TrainConfig, shown with the
-    configuration. ValueError for losses that cannot be drawn. As a Run has them:
-    `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training)`.
+    configuration. ValueError for losses that cannot be drawn, and for an activation that the page cannot compute. As a
+    Run has them: `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training)`.
     """
+    if model.config.activation not in activations():
+        raise ValueError(
+            f"the page cannot compute the activation {model.config.activation!r}; it knows {', '.join(activations())}"
+        )
     style = _source("page.css")
     script = '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in SCRIPTS)
     # nothing may be fetched or sent, and no script may run but this one
@@ -64,6 +69,11 @@ def is_page(path):
         return f'name="generator" content="{GENERATOR} '.encode() in file.read(2000)
 
 
+def activations():
+    """The names of the activations that the page can compute, in the order of their table, activations.js."""
+    return re.findall(r"^  (\w+): \(x\) => ", _source("activations.js"), re.MULTILINE)
+
+
 def curve(losses, val_losses=(), steps=None):
     """What the page draws of a run's losses: at most MOST_POINTS of its steps, the last one among them.
 
@@ -87,14 +97,15 @@ def curve(losses, val_losses=(), steps=None):
 
 
 def _data(model, name, losses, training):
+    vocab_size = model.tokenizer.vocab_size
     done = losses["steps"][-1] if losses else 0
     training = {} if training is None else {"steps_done": done, **asdict(training)}
     return {
         "name": name,
-        "config": asdict(model.config),
+        "config": {**asdict(model.config), "vocab_size": vocab_size, "bos": model.tokenizer.bos},
+        "layout": [[name, *shape] for name, shape in model.config.shapes(vocab_size).items()],
         "num_params": model.num_params,
         "characters": [ord(char) for char in model.tokenizer.chars],  # as numbers: JavaScript would join surrogates
-        "bos": model.tokenizer.bos,
         "training": training,
         "losses": losses,
     }

@@ -9,7 +9,7 @@ class EmbeddingsView {
     this.chosen = 0;
     this.typed = new Set();
     const { vocab_size, n_embd } = page.config;
-    const { points, shares } = principalComponents(page.model.wte, vocab_size, n_embd);
+    const { points, shares } = principalComponents(page.model.params.wte, vocab_size, n_embd);
     this.points = points;
     if (n_embd > 2) byId("shares").textContent = ` (${percent(shares[0] + shares[1])} of all their variance)`;
     this.drawing = new Drawing(byId("embeddings"), (pen, width, height) => this.draw(pen, width, height));
@@ -27,7 +27,7 @@ class EmbeddingsView {
   choose(id, aloud = true) {
     const { alphabet, model, config } = this.page;
     this.chosen = id;
-    this.nearest = nearest(model.wte, config.vocab_size, config.n_embd, id, NEIGHBOURS);
+    this.nearest = nearest(model.params.wte, config.vocab_size, config.n_embd, id, NEIGHBOURS);
     const name = (token) => glyph(alphabet.symbol(token), alphabet.points[token]);
     byId("neighbours").replaceChildren(
       name(id),

@@ -3,9 +3,9 @@
 class Page {
   constructor(data, weights) {
     this.data = data;
-    this.config = { ...data.config, vocab_size: data.characters.length + 1, bos: data.bos };
-    this.alphabet = new Alphabet(data.characters, data.bos);
-    this.model = new Model(this.config, weights);
+    this.config = data.config;
+    this.alphabet = new Alphabet(data.characters, this.config.bos);
+    this.model = new Model(this.config, data.layout, weights);
     this.context = new Context(this.model);
     this.temperature = Number(byId("temperature").value);
     this.run = 0;

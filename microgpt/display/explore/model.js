@@ -1,24 +1,19 @@
 // The model: what gpt() of microgpt/reference.py computes, operation for operation, in float64.
-// A vector is a Float64Array, a matrix one too, row by row.
+// A vector is a Float64Array; so is a matrix, row by row, with a property `rows`: how many it has.
 
 class Model {
-  /** config: GPTConfig's fields, vocab_size and bos. weights: Float64Array, all matrices in parameter order. */
-  constructor(config, weights) {
-    const { n_layer, n_embd, block_size, vocab_size } = config;
-    let start = 0;
-    const take = (rows, columns) => weights.subarray(start, (start += rows * columns));
+  /**
+   * config: GPTConfig's fields, vocab_size and bos. layout: [name, rows, columns] of each matrix, in parameter order.
+   * weights: Float64Array, all matrices one after another.
+   */
+  constructor(config, layout, weights) {
     this.config = config;
-    this.wte = take(vocab_size, n_embd);
-    this.wpe = take(block_size, n_embd);
-    this.lm_head = take(vocab_size, n_embd);
-    this.layers = Array.from({ length: n_layer }, () => ({
-      wq: take(n_embd, n_embd),
-      wk: take(n_embd, n_embd),
-      wv: take(n_embd, n_embd),
-      wo: take(n_embd, n_embd),
-      fc1: take(4 * n_embd, n_embd),
-      fc2: take(n_embd, 4 * n_embd),
-    }));
+    this.activation = ACTIVATIONS[config.activation];
+    this.params = {};
+    let start = 0;
+    for (const [name, rows, columns] of layout) {
+      this.params[name] = Object.assign(weights.subarray(start, (start += rows * columns)), { rows });
+    }
   }
 }
 
@@ -68,7 +63,7 @@ class Context {
     this.keys = Array.from({ length: n_layer }, () => vector(block_size * n_embd));
     this.values = Array.from({ length: n_layer }, () => vector(block_size * n_embd));
     [this.x, this.normed, this.q, this.mixed, this.added] = [vector(), vector(), vector(), vector(), vector()];
-    this.hidden = vector(4 * n_embd);
+    this.hidden = vector(model.params["layer0.mlp_fc1"].rows);
   }
 
   /** Forget all but the first `length` tokens. */
@@ -79,31 +74,29 @@ class Context {
   /** Read one more token; returns the logits of the next, (vocab_size). At most block_size tokens. */
   extend(token) {
     const { model, x, normed, hidden, added } = this;
-    const { n_layer, n_embd, n_head, vocab_size, activation } = model.config;
+    const { n_layer, n_embd, n_head } = model.config;
+    const { params, activation } = model;
     const position = this.tokens.length;
     const attention = new Float64Array(n_layer * n_head * (position + 1));
-    for (let i = 0; i < n_embd; i++) x[i] = model.wte[token * n_embd + i] + model.wpe[position * n_embd + i];
+    const cached = [position * n_embd, (position + 1) * n_embd];
+    for (let i = 0; i < n_embd; i++) x[i] = params.wte[token * n_embd + i] + params.wpe[position * n_embd + i];
     rmsnorm(x, x);
-    model.layers.forEach((layer, index) => {
-      const cached = [position * n_embd, (position + 1) * n_embd];
+    for (let layer = 0; layer < n_layer; layer++) {
       rmsnorm(x, normed);
-      linear(normed, layer.wq, this.q);
-      linear(normed, layer.wk, this.keys[index].subarray(...cached));
-      linear(normed, layer.wv, this.values[index].subarray(...cached));
-      this.attend(index, position, attention.subarray(index * n_head * (position + 1)));
-      linear(this.mixed, layer.wo, added);
+      linear(normed, params[`layer${layer}.attn_wq`], this.q);
+      linear(normed, params[`layer${layer}.attn_wk`], this.keys[layer].subarray(...cached));
+      linear(normed, params[`layer${layer}.attn_wv`], this.values[layer].subarray(...cached));
+      this.attend(layer, position, attention.subarray(layer * n_head * (position + 1)));
+      linear(this.mixed, params[`layer${layer}.attn_wo`], added);
       for (let i = 0; i < n_embd; i++) x[i] = added[i] + x[i];
 
       rmsnorm(x, normed);
-      linear(normed, layer.fc1, hidden);
-      for (let i = 0; i < hidden.length; i++) {
-        hidden[i] = Math.max(0, hidden[i]);
-        if (activation === "relu2") hidden[i] *= hidden[i];
-      }
-      linear(hidden, layer.fc2, added);
+      linear(normed, params[`layer${layer}.mlp_fc1`], hidden);
+      for (let i = 0; i < hidden.length; i++) hidden[i] = activation(hidden[i]);
+      linear(hidden, params[`layer${layer}.mlp_fc2`], added);
       for (let i = 0; i < n_embd; i++) x[i] = added[i] + x[i];
-    });
-    const logits = linear(x, model.lm_head, new Float64Array(vocab_size));
+    }
+    const logits = linear(x, params.lm_head, new Float64Array(params.lm_head.rows));
     this.tokens.push(token);
     this.logits.push(logits);
     this.attention.push(attention);
