@@ -27,7 +27,7 @@ function linear(x, w, out) {
   return out;
 }
 
-/** Scores to probabilities, in place. */
+/** Logits to probabilities, in place. logits: (n), returned. */
 function softmax(logits) {
   let largest = -Infinity;
   let total = 0;
@@ -48,9 +48,9 @@ function rmsnorm(x, out) {
 }
 
 /**
- * The tokens read so far, and what the model makes of them. It keeps each layer's keys and values, so that one more
- * token costs one token. `logits[i]` are those of the token after position i; `attention[i]`, (n_layer, n_head, i + 1),
- * is how much each head looks at each position from there.
+ * The tokens read so far and the model's results for them. It caches each layer's keys and values, so that each further
+ * token is computed alone. `logits[i]`, (vocab_size), are those of the token after position i; `attention[i]`,
+ * (n_layer, n_head, i + 1), are the weights that each head gives to each position up to i.
  */
 class Context {
   constructor(model) {
@@ -71,7 +71,7 @@ class Context {
     this.tokens.length = this.logits.length = this.attention.length = length;
   }
 
-  /** Read one more token; returns the logits of the next, (vocab_size). At most block_size tokens. */
+  /** Read one more token, at most block_size in all. Returns the logits of the next token, (vocab_size). */
   extend(token) {
     const { model, x, normed, hidden, added } = this;
     const { n_layer, n_embd, n_head } = model.config;
@@ -103,7 +103,10 @@ class Context {
     return logits;
   }
 
-  /** Each head mixes the values seen so far into `mixed`, weighted by how well their keys match the query `q`. */
+  /**
+   * Each head averages the values so far into `mixed`, weighted by how well their keys match the query `q`.
+   * attention: where the weights go, (n_head, position + 1).
+   */
   attend(layer, position, attention) {
     const { n_embd, n_head } = this.model.config;
     const width = n_embd / n_head;
@@ -126,7 +129,7 @@ class Context {
   }
 }
 
-/** Probabilities of the next token, a new array. Temperature 0 is greedy: all goes to the (first) likeliest token. */
+/** Probabilities of the next token, a new array. At temperature 0, the (first) most likely token has probability 1. */
 function probabilities(logits, temperature = 1) {
   if (temperature > 0) return softmax(logits.map((logit) => logit / temperature));
   const greedy = new Float64Array(logits.length);
@@ -134,7 +137,7 @@ function probabilities(logits, temperature = 1) {
   return greedy;
 }
 
-/** A token drawn from probabilities. */
+/** A token drawn at random. weights: the tokens' probabilities. */
 function draw(weights) {
   let left = Math.random() * weights.reduce((a, b) => a + b);
   let last = 0;
@@ -149,9 +152,9 @@ function draw(weights) {
 
 // ---- Work in slices, so that the page never freezes ----------------------------------------------------------------
 
-const SLICE = 12; // milliseconds of work, after which the browser gets its turn
+const SLICE = 12; // milliseconds of work between two turns of the browser
 
-/** Waits now and then: `await pace()` in a loop lets the browser breathe once SLICE milliseconds have passed. */
+/** A function `pace`: `await pace()` in a loop yields to the browser once SLICE milliseconds have passed. */
 function pacer() {
   let next = performance.now() + SLICE;
   return async () => {
@@ -161,7 +164,7 @@ function pacer() {
   };
 }
 
-/** Make a Context one of exactly these tokens, keeping the beginning they share. False where no longer wanted(). */
+/** Make a Context hold exactly these tokens, keeping the prefix it shares. Resolves to false once not wanted(). */
 async function follow(context, tokens, wanted) {
   const pace = pacer();
   let kept = 0;
