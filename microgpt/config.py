@@ -1,7 +1,7 @@
 """What is trained and how: the model's shape, the optimizer's settings, and the reference's two published revisions."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 ACTIVATIONS = ("relu", "relu2")
@@ -59,6 +59,18 @@ class GPTConfig:
     @property
     def head_dim(self) -> int:
         return self.n_embd // self.n_head
+
+    @property
+    def n_mlp(self) -> int:
+        return 4 * self.n_embd
+
+    def starts(self, vocab_size):
+        """(start of each matrix outside the layers and in the first one, how many parameters a layer has)."""
+        starts, at = {}, 0
+        for name, (rows, columns) in replace(self, n_layer=1).shapes(vocab_size).items():
+            starts[name] = at
+            at += rows * columns
+        return starts, replace(self, n_layer=self.n_layer + 1).num_params(vocab_size) - self.num_params(vocab_size)
 
     def shapes(self, vocab_size: int) -> dict[str, tuple[int, int]]:
         """Name and (rows, columns) of every parameter matrix, in parameter order."""

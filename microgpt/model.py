@@ -128,7 +128,7 @@ class GPT:
         return cls(*jsontext.from_json(text), **options)
 
     def to_torch(self, dtype=None):
-        """An equivalent torch.nn.Module with a copy of the weights, see microgpt/interchange/pytorch.py.
+        """An equivalent torch.nn.Module with a copy of the weights, see microgpt/storage/pytorch.py.
 
         dtype: torch.float64 where it is None. ImportError where PyTorch is not installed.
         """

@@ -106,7 +106,7 @@ static void attention_decode(const Shape *s, const Layer *a, Cache *cache, doubl
 static int decode(const Shape *s, const double *params, Cache *cache, Document *d, uint32_t token, double *logits,
                   double *culprit) {
     size_t e = s->n_embd;
-    const double *wte = params + wte_offset() + token * e, *wpe = params + wpe_offset(s) + cache->length * e;
+    const double *wte = params + s->wte + token * e, *wpe = params + s->wpe + cache->length * e;
     for (size_t j = 0; j < e; j++)
         d->embedding[j] = wte[j] + wpe[j];
     double *x = d->out;
@@ -132,7 +132,7 @@ static int decode(const Shape *s, const double *params, Cache *cache, Document *
         linear_row(x, params + w.fc2, a->act, e, 4 * e);
         add(x, x, a->mid, e);
     }
-    linear_row(logits, params + lm_head_offset(s), x, s->vocab, e);
+    linear_row(logits, params + s->lm_head, x, s->vocab, e);
     cache->length++;
     return 0;
 }

@@ -64,7 +64,7 @@ static void place(Document *d, const Shape *s, Arena *a, size_t positions) {
         place_layer(&d->layers[i], s, a, positions);
 }
 
-int document_reserve(Document *d, const Shape *s, size_t positions) {
+int exact_document_reserve(Document *d, const Shape *s, size_t positions) {
     if (positions <= d->capacity)
         return 0;
     if (positions > SIZE_MAX - 8 || s->n_embd > SIZE_MAX / 32)
@@ -89,14 +89,14 @@ int document_reserve(Document *d, const Shape *s, size_t positions) {
     return 0;
 }
 
-void document_free(Document *d) {
+void exact_document_free(Document *d) {
     free_zeros(d->arena);
     free(d->layers);
     free(d->segments);
     memset(d, 0, sizeof *d);
 }
 
-int cache_reserve(Cache *c, const Shape *s, size_t positions) {
+int exact_cache_reserve(Cache *c, const Shape *s, size_t positions) {
     if (positions <= c->capacity)
         return 0;
     if (positions > SIZE_MAX / 4 - 8)
@@ -124,17 +124,17 @@ int cache_reserve(Cache *c, const Shape *s, size_t positions) {
     for (size_t layer = 0; layer < s->n_layer && c->length; layer++)
         memcpy(new.values + layer * s->n_embd * capacity, c->values + layer * s->n_embd * c->capacity,
                c->length * s->n_embd * sizeof(double));
-    cache_free(c);
+    exact_cache_free(c);
     *c = new;
     return 0;
 }
 
-void cache_free(Cache *c) {
+void exact_cache_free(Cache *c) {
     free_zeros(c->keys); /* the first piece of its arena */
     memset(c, 0, sizeof *c);
 }
 
-int adam_reserve(Adam *a, const Shape *s) {
+int exact_adam_reserve(Adam *a, const Shape *s) {
     if (a->gradients)
         return 0;
     if (s->n_params > SIZE_MAX / 32)
@@ -149,7 +149,7 @@ int adam_reserve(Adam *a, const Shape *s) {
     return 0;
 }
 
-void adam_free(Adam *a) {
+void exact_adam_free(Adam *a) {
     free_zeros(a->gradients);
     memset(a, 0, sizeof *a);
 }

@@ -84,6 +84,6 @@ typedef struct {
     int (*libm_agrees)(void);
 } Kernels;
 
-extern const Kernels kernels_baseline, kernels_avx2, kernels_avx512;
+extern const Kernels exact_kernels_baseline, exact_kernels_avx2, exact_kernels_avx512;
 
 #endif

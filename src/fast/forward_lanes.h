@@ -22,7 +22,7 @@ INLINE float *slot_at(const Lanes *l, const Shape *s, size_t back) {
 /* x: (n_embd) = wte[token] + wpe[position] */
 static void embed_lanes(const Writer *w, Lanes *l) {
     size_t e = w->shape.n_embd;
-    const float *wte = w->params + wte_offset(), *wpe = w->params + wpe_offset(&w->shape);
+    const float *wte = w->params + w->shape.wte, *wpe = w->params + w->shape.wpe;
     for (size_t c = 0; c < LANES; c += W)
         for (size_t j = 0; j < e; j += W) {
             vf block[W];
@@ -179,12 +179,12 @@ static void forward_lanes(const Writer *w, Lanes *l) {
         linear_forward(l->mid, w->params + at.wo, l->heads, x, e, e, ALL_LANES, ADD);
         rmsnorm_forward(s, l->norm, l->scale, l->mid, ALL_LANES);
         linear_forward(l->hidden, w->params + at.fc1, l->norm, l->norm, 4 * e, e, ALL_LANES, RELU);
-        if (s->relu2)
+        if (s->activation == ACTIVATION_RELU2)
             for (size_t j = 0; j < 4 * e * LANES; j += W)
                 vstore(l->hidden + j, vload(l->hidden + j) * vload(l->hidden + j));
         linear_forward(x, w->params + at.fc2, l->hidden, l->mid, e, 4 * e, ALL_LANES, ADD);
     }
-    linear_forward(l->logits, w->params + lm_head_offset(s), x, x, s->vocab, e, ALL_LANES, KEEP);
+    linear_forward(l->logits, w->params + s->lm_head, x, x, s->vocab, e, ALL_LANES, KEEP);
     l->slot = l->slot + 1 == l->n_slots ? 0 : l->slot + 1;
 }
 

@@ -190,7 +190,7 @@ static int begin_document(const Writer *w, Lanes *l, size_t lane, Team *team) {
     const Begun *b;
     do {
         if (l->next == l->end) {
-            l->next = team_next(team) * BLOCK;
+            l->next = fast_team_next(team) * BLOCK;
             if (l->next >= w->n_docs) {
                 l->next = l->end = 0;
                 l->docs[lane] = SIZE_MAX;
@@ -252,7 +252,7 @@ static int make_room(const Writer *w, Lanes *l) {
     for (size_t lane = 0; lane < LANES; lane++)
         most = l->ages[lane] > most ? l->ages[lane] : most;
     while ((size_t)most >= l->n_slots)
-        if (ring_grow(l, &w->shape) < 0)
+        if (fast_ring_grow(l, &w->shape) < 0)
             return 0;
     return 1;
 }

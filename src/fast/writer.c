@@ -12,7 +12,7 @@
 
 static size_t slot_size(const Shape *s, size_t lanes) { return s->n_layer * 2 * s->n_embd * lanes; }
 
-int ring_grow(Lanes *l, const Shape *s) {
+int fast_ring_grow(Lanes *l, const Shape *s) {
     size_t size = slot_size(s, l->n), n = l->n_slots ? 2 * l->n_slots : FIRST_SLOTS;
     float *ring = n > SIZE_MAX / sizeof(float) / size ? NULL : allocate_zeros(n * size * sizeof(float));
     if (!ring)
@@ -60,7 +60,7 @@ static int lanes_reserve(Lanes *l, const Shape *s, size_t n) {
     arena = (Arena){l->memory, 0, 0};
     place_lanes(l, s, n, &arena);
     l->n = n;
-    return ring_grow(l, s);
+    return fast_ring_grow(l, s);
 }
 
 static int lanes_for(Writer *w, size_t n_threads) {
@@ -95,7 +95,7 @@ static void choose_levels(Writer *w, double expected) {
     }
 }
 
-int writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected) {
+int fast_writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected) {
     const Shape *s = &w->shape;
     size_t kv = 2 * s->n_embd, padded = rounded_up(s->vocab, ROW);
     choose_levels(w, expected);
@@ -132,7 +132,7 @@ static void work(void *context, Team *team, size_t thread) {
     restore_denormals(denormals);
 }
 
-int writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads) {
+int fast_writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads) {
     size_t most = (n_docs + BLOCK - 1) / BLOCK, block = w->shape.block_size;
     n_threads = n_threads < most ? n_threads : most;
     if (n_docs > w->there_is) {
@@ -151,14 +151,14 @@ int writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads) {
     w->n_docs = n_docs;
     for (size_t i = 0; i < w->n_lanes; i++)
         w->lanes[i].failed = WRITTEN;
-    team_run(n_threads, work, w);
+    fast_team_run(n_threads, work, w);
     for (size_t i = 0; i < n_threads; i++)
         if (w->lanes[i].failed != WRITTEN)
             return w->lanes[i].failed;
     return WRITTEN;
 }
 
-void writer_free(Writer *w) {
+void fast_writer_free(Writer *w) {
     for (size_t i = 0; i < w->n_lanes; i++) {
         free_zeros(w->lanes[i].memory);
         free_zeros(w->lanes[i].ring);

@@ -71,12 +71,12 @@ struct Lanes {
 enum written { WRITTEN, WRITER_NO_MEMORY, NOT_FINITE };
 
 /* Prepare: shape, kernels, key, bos, top_k, scale, top_p, n_prefix, expected documents; takes copies of params and prefix. */
-int writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected);
+int fast_writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected);
 /* Documents first .. first + n_docs - 1. */
-int writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads);
-void writer_free(Writer *w);
+int fast_writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads);
+void fast_writer_free(Writer *w);
 
 /* Twice the slots. 0, or -1 when there is no memory. */
-int ring_grow(Lanes *l, const Shape *s);
+int fast_ring_grow(Lanes *l, const Shape *s);
 
 #endif

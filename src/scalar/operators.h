@@ -58,11 +58,11 @@ static int is_untouched(void)
     return 1;
 }
 
-/* What the reference's own method does, from microgpt.fallback. */
+/* What the reference's own method does, from microgpt.compiled.fallback. */
 static Node *long_way(const char *name, Node *a, PyObject *b)
 {
     static PyObject *module;
-    if (!module && !(module = PyImport_ImportModule("microgpt.fallback")))
+    if (!module && !(module = PyImport_ImportModule("microgpt.compiled.fallback")))
         return NULL;
     PyObject *function = attribute(module, name);
     PyObject *result = function ? PyObject_CallFunctionObjArgs(function, a, b, NULL) : NULL;
