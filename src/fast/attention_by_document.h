@@ -7,10 +7,9 @@
 #ifndef MICROGPT_FAST_ATTENTION_BY_DOCUMENT_H
 #define MICROGPT_FAST_ATTENTION_BY_DOCUMENT_H
 
-#include "linear.h"
 #include "model.h"
-
-#include <string.h>
+#include "simd/floats.h"
+#include "transpose.h"
 
 /* Pairs are counted in WIDEST queries, whatever W is: see batch.c. */
 INLINE float *weights_of(float *pairs, size_t p) { return pairs + (p / W) * (p / W + 1) / 2 * W * W; }
@@ -114,20 +113,6 @@ INLINE void keys_backward(float *d_key_t, float *d_value_t, float *d_scores, flo
         vstore(d_key_t + q * padded, dk);
         vstore(d_value_t + q * padded, dv);
     }
-}
-
-/* x: [feature][token] of x_t: [token][feature, padded] */
-static void transpose_back(float *x, const float *x_t, size_t n_rows, size_t n_tokens, size_t stride) {
-    size_t padded = rounded_up(n_rows, W);
-    for (size_t t = 0; t < n_tokens; t += W)
-        for (size_t j = 0; j < n_rows; j += W) {
-            vf block[W];
-            UNROLL_FOR (size_t k = 0; k < W; k++)
-                block[k] = vload(x_t + (t + k) * padded + j);
-            vtranspose(block);
-            for (size_t k = 0; k < smaller(W, n_rows - j); k++)
-                vstore(x + (j + k) * stride + t, block[k]);
-        }
 }
 
 static void attention_by_document_backward(const Shape *s, const Group *g, Layer *a, size_t first, size_t end) {

@@ -2,6 +2,8 @@
 #ifndef MICROGPT_FAST_FORWARD_LANES_H
 #define MICROGPT_FAST_FORWARD_LANES_H
 
+#include "activation.h"
+#include "embedding.h"
 #include "lanes.h"
 #include "linear.h"
 #include "norm.h"
@@ -11,26 +13,6 @@
 #define LANES (VECS * W)
 
 static const Columns ALL_LANES = {0, LANES, LANES};
-
-/* x: (n_embd) = wte[token] + wpe[position] */
-static void embed_lanes(const Sampler *sampler, Lanes *l) {
-    size_t e = sampler->shape.n_embd;
-    const float *wte = sampler->params + sampler->shape.wte, *wpe = sampler->params + sampler->shape.wpe;
-    for (size_t c = 0; c < LANES; c += W)
-        for (size_t j = 0; j < e; j += W) {
-            vf block[W];
-            UNROLL_FOR (size_t k = 0; k < W; k++)
-                block[k] =
-                    vload_some(wte + l->inputs[c + k] * e + j, e - j) + vload_some(wpe + l->positions[c + k] * e + j, e - j);
-            vtranspose(block);
-            if (e - j >= W)
-                UNROLL_FOR (size_t k = 0; k < W; k++)
-                    vstore(l->x + (j + k) * LANES + c, block[k]);
-            else
-                for (size_t k = 0; k < e - j; k++)
-                    vstore(l->x + (j + k) * LANES + c, block[k]);
-        }
-}
 
 /* Where a head's keys are: of the prefix, the same in all lanes, and in the ring. */
 typedef struct {
@@ -159,29 +141,28 @@ static void attend_lanes(const Sampler *sampler, Lanes *l, size_t i) {
     }
 }
 
-/* logits: (vocab) after the inputs at their positions, whose keys and values go into the next slot of the ring. */
+/* logits: (vocab) after the inputs at their positions, whose keys and values go into the ring's next slot. The same formulas as
+ * in pass.h, for one token of each document. */
 static void forward_lanes(const Sampler *sampler, Lanes *l) {
     const Shape *s = &sampler->shape;
+    const float *params = sampler->params;
     size_t e = s->n_embd;
     float *x = l->x;
-    embed_lanes(sampler, l);
+    embedding_forward(s, x, params, l->inputs, l->positions, ALL_LANES);
     rmsnorm_forward(s, x, l->scale, x, ALL_LANES);
     for (size_t i = 0; i < s->n_layer; i++) {
         LayerOffsets at = layer_offsets(s, i);
+        float *kv = slot_at(l, s, 0) + i * 2 * e * LANES;
         rmsnorm_forward(s, l->norm, l->scale, x, ALL_LANES);
-        linear_forward(l->query, sampler->params + at.wq, l->norm, l->norm, e, e, ALL_LANES, KEEP);
-        linear_forward(slot_at(l, s, 0) + i * 2 * e * LANES, sampler->params + at.wk, l->norm, l->norm, 2 * e, e, ALL_LANES,
-                       KEEP);
+        linear_forward(l->query, params + at.wq, l->norm, e, e, ALL_LANES);
+        linear_forward(kv, params + at.wk, l->norm, 2 * e, e, ALL_LANES); /* wv follows wk, as Shape says */
         attend_lanes(sampler, l, i);
-        linear_forward(l->mid, sampler->params + at.wo, l->heads, x, e, e, ALL_LANES, ADD);
+        linear_forward_to(l->mid, params + at.wo, l->heads, e, e, ALL_LANES, plus, x);
         rmsnorm_forward(s, l->norm, l->scale, l->mid, ALL_LANES);
-        linear_forward(l->hidden, sampler->params + at.fc1, l->norm, l->norm, 4 * e, e, ALL_LANES, RELU);
-        if (s->activation == ACTIVATION_RELU2)
-            for (size_t j = 0; j < 4 * e * LANES; j += W)
-                vstore(l->hidden + j, vload(l->hidden + j) * vload(l->hidden + j));
-        linear_forward(x, sampler->params + at.fc2, l->hidden, l->mid, e, 4 * e, ALL_LANES, ADD);
+        mlp_forward(s, l->act, NULL, params + at.fc1, l->norm, ALL_LANES);
+        linear_forward_to(x, params + at.fc2, l->act, e, s->n_mlp, ALL_LANES, plus, l->mid);
     }
-    linear_forward(l->logits, sampler->params + s->lm_head, x, x, s->vocab, e, ALL_LANES, KEEP);
+    linear_forward(l->logits, params + s->lm_head, x, s->vocab, e, ALL_LANES);
     slot_done(l);
 }
 

@@ -19,8 +19,8 @@ static void place_layer(Layer *l, const Shape *s, Arena *a, Extent room) {
     l->scale2 = floats(a, 1, stride);
     l->norm2 = floats(a, e, stride);
     l->norm2_t = floats(a, padded, columns);
-    l->relu = floats(a, s->n_mlp, stride);
-    l->act = s->activation == ACTIVATION_RELU2 ? floats(a, s->n_mlp, stride) : l->relu;
+    l->act = floats(a, s->n_mlp, stride);
+    l->slope = floats(a, s->n_mlp, stride);
     l->act_t = floats(a, rounded_up(s->n_mlp, WIDEST), columns);
     l->d_qkv = floats(a, 3 * e, stride);
     l->d_mid = floats(a, e, stride);

@@ -1,34 +1,9 @@
-/* After the pass: a task's gradients over all groups, their length, and Adam. */
+/* From gradients to new parameters: Adam, and the sums that tell whether to clip and whether to go on. */
 #ifndef MICROGPT_FAST_UPDATE_H
 #define MICROGPT_FAST_UPDATE_H
 
-#include "linear.h"
 #include "model.h"
-
-#include <string.h>
-
-/* Rows of wte: the sum over the tokens with that id, in their order. Of wpe: over the tokens at that position. */
-static void embedding_gradients(float *dw, const Shape *s, const Group *groups, size_t n_groups, const Task *task) {
-    size_t e = s->n_embd, padded = rounded_up(e, W);
-    memset(dw, 0, task->n_rows * e * sizeof(float));
-    for (const Group *g = groups; g < groups + n_groups; g++)
-        for (size_t t = 0; t < g->n_tokens; t++) {
-            size_t row = (task->matrix == WPE ? g->positions : g->inputs)[t] - task->first_row;
-            if (row >= task->n_rows) /* below first_row too: size_t has no sign */
-                continue;
-            for (size_t j = 0; j < e; j += W) {
-                float *sum = dw + row * e + j;
-                vstore_some(sum, vload_some(sum, e - j) + vload(g->d_embedding_t + t * padded + j), e - j);
-            }
-        }
-}
-
-static void task_gradients(const Shape *s, const Group *groups, size_t n_groups, const Task *task, float *dw) {
-    if (task->matrix == WTE || task->matrix == WPE)
-        embedding_gradients(dw, s, groups, n_groups, task);
-    else
-        linear_gradients(dw, groups, n_groups, task);
-}
+#include "simd/floats.h"
 
 static double sum(const float *x, size_t n) {
     vf sums = vset1(0.0f);
