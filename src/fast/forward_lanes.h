@@ -14,19 +14,23 @@
 
 static const Columns ALL_LANES = {0, LANES, LANES};
 
-/* Where a head's keys are: of the prefix, the same in all lanes, and in the ring. */
+/* Where the keys of a head and a vector of lanes are: those of the prefix, the same in all lanes, and those in the ring, the
+ * last token's first. Values are n_embd features further on. */
 typedef struct {
-    const float *prefix,
-        *slot; /* of the prefix's first token, and of this one's slot: row 0 of the head, lane 0 of the vector */
-    size_t n_prefix, n_ring, across; /* how many; across: floats from a token of the prefix to the next */
-    size_t before_wrap, slot_floats, ring_floats;
+    const float *prefix; /* of its first token, the head's first feature */
+    const float *slot;   /* of this token's slot, the head's first feature and the vector's first lane */
+    size_t n_prefix, n_ring;
+    size_t across;      /* floats from a token of the prefix to the next */
+    size_t before_wrap; /* tokens back to the ring's first slot */
+    size_t slot_floats, ring_floats;
 } Keys;
 
+/* The features of the token `back` before this one. */
 INLINE const float *ring_row(const Keys *k, size_t back) {
     return k->slot + ((ptrdiff_t)(back > k->before_wrap ? k->ring_floats : 0) - (ptrdiff_t)(back * k->slot_floats));
 }
 
-/* scores[key] (+)= sum over n features of query * key */
+/* scores[key] = sum over n features of query * key, added to what is there if `more` */
 INLINE void score_keys(float *scores, const float *query, const Keys *k, const int n, const int more) {
     vf q[4];
     UNROLL_FOR (int j = 0; j < n; j++)
@@ -68,7 +72,8 @@ INLINE void mix_lanes(float *out, const float *weights, const Keys *k, vf scale,
         vstore(out + j * LANES, sum[j] * scale);
 }
 
-/* weights = e**(scores / sqrt(head_dim) - the largest), 0 for keys that are not of a lane's document; returns their sum. */
+/* weights = e**((scores - the largest) / sqrt(head_dim)) in the place of scores, 0 for keys before a lane's document; returns
+ * their sum. */
 INLINE vf softmax_lanes(float *scores, const Keys *k, vf ages, size_t least_age, vf inverse_root) {
     size_t n = k->n_prefix + k->n_ring, all = k->n_prefix + smaller(least_age + 1, k->n_ring);
     vf largest = vset1(-INFINITY), total = vset1(0.0f);

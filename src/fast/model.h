@@ -36,28 +36,32 @@ typedef struct {
 
 typedef struct {
     size_t n_docs, n_tokens, columns, stride; /* columns: n_tokens up to whole vectors */
-    int by_document;
-    /* Runs of tokens: those of one position, or with by_document of one document. */
+    int by_document;                          /* how the tokens lie: document by document, or position by position */
+
+    /* Runs of tokens: those of one position, or with by_document those of one document. */
     size_t n_runs, n_pairs;
     size_t *counts, *offsets, *pairs; /* [run] its tokens, the first of them, its first pair */
-    uint32_t *inputs, *positions;     /* [token] */
-    float *targets;                   /* [token] ids, which a float holds: vectors compare them */
-    float *shares;                    /* [token] what its loss counts for in the batch's */
-    float *losses;                    /* [token] its part of the batch's loss */
 
-    float *x, *mid;        /* (n_embd) the residual stream */
-    float *scale0, *norm0; /* of the embeddings */
+    uint32_t *inputs, *positions; /* [token] */
+    float *targets;               /* [token] ids, as floats: vectors compare them */
+    float *shares;                /* [token] what its loss counts for in the batch's */
+    float *losses;                /* [token] share * loss */
+
     Layer *layers;
-    float *out_t;                                   /* the last layer's output */
-    float *d_logits;                                /* (vocab) */
-    float *d_norm, *d_heads;                        /* (n_embd) */
+    float *scale0, *norm0; /* (1), (n_embd): the embeddings, normed */
+    float *x, *mid;        /* (n_embd) the residual stream: between the layers, and in a layer after attention */
+    float *out_t;          /* (n_embd) the last layer's output */
+    float *d_logits;       /* (vocab) */
+    float *d_embedding_t;  /* (n_embd) */
+
+    /* Of the layer that is being computed */
+    float *d_norm, *d_heads;                        /* (n_embd) d_norm2, then d_norm1 */
     float *d_scores;                                /* [head][pair] */
     float *query_t, *d_out_t, *d_key_t, *d_value_t; /* [head][token][feature, padded], with by_document */
-    float *d_embedding_t;
 
-    void *memory; /* of all above */
+    void *memory; /* of all the above */
     Extent room;
-    int outcome;
+    int outcome; /* of filling it, an enum outcome */
 } Group;
 
 /* Some of a group's tokens: whole vectors of them. */
