@@ -32,6 +32,7 @@ cdef extern from "fast/engine.h" nogil:
         double beta1, beta2, eps
         uint64_t num_steps
 
+    size_t fast_token_bytes(const Shape *s)
     int fast_trainer_reserve(Trainer *t)
     void fast_trainer_free(Trainer *t)
     outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
@@ -84,6 +85,11 @@ cdef class Network(OneCaller):
             if fast_trainer_reserve(t) < 0:
                 raise MemoryError(f"there is not enough memory for the gradients and moments of {t.shape.n_params} parameters")
             t.beta1, t.beta2, t.eps = <float>training.beta1, <float>training.beta2, training.eps
+
+    @property
+    def bytes_per_token(self):
+        """About how much memory each token of a batch takes."""
+        return fast_token_bytes(&self.trainer.shape)
 
     def check_settings(self, training):
         """EngineError for settings and parameters that have no meaning in float32."""

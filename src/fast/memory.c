@@ -60,6 +60,14 @@ static void place_group(Group *g, const Shape *s, Arena *a, Extent room) {
     }
 }
 
+size_t fast_token_bytes(const Shape *s) {
+    enum { TOKENS = 64 };
+    Group counted = {0};
+    Arena arena = {NULL, 0, 0};
+    place_group(&counted, s, &arena, (Extent){1, TOKENS, TOKENS, TOKENS});
+    return arena.overflow ? SIZE_MAX : arena.used / TOKENS;
+}
+
 static size_t with_room(size_t needed, size_t there_is) { /* to grow seldom */
     return needed <= there_is ? there_is : needed + needed / 4;
 }
