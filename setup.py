@@ -26,13 +26,18 @@ DEBUG, SANITIZE, NATIVE = switch("MICROGPT_DEBUG"), switch("MICROGPT_SANITIZE"),
 
 
 class Build(build_ext):
-    """Chooses options by the compiler, of which Windows has several."""
+    """Chooses options by the compiler, of which Windows has several; each extension's objects are in a folder of their own."""
 
     def build_extensions(self):
         options, link = microsoft() if self.compiler.compiler_type == "msvc" else gnu(self.compiler)
         for extension in self.extensions:
             extension.extra_compile_args, extension.extra_link_args = options, link
         super().build_extensions()
+
+    def build_extension(self, extension):
+        shared, self.build_temp = self.build_temp, os.path.join(self.build_temp, extension.name)
+        super().build_extension(extension)
+        self.build_temp = shared
 
 
 def microsoft():
@@ -47,6 +52,8 @@ def gnu(compiler):
     # Bits are the product. A fused multiply-add rounds once where the reference rounds twice, and a compiler that knows pow
     # turns pow(x, 2.0) into x*x: each changes the losses.
     options = ["-std=c11", "-ffp-contract=off", "-fno-builtin-pow", "-fno-builtin-exp", "-fno-builtin-log"]
+    # A switch over an enum without a default must have a case for each of its values.
+    options += ["-Werror=switch", "-fvisibility=hidden"]
     options += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]
     options += ["-march=native"] if NATIVE else []
     link = []
@@ -80,26 +87,23 @@ DIRECTIVES = {
 }
 
 
-def extension(name, depends, c_files=(), **options):
-    return Extension(
-        f"microgpt.compiled.{name}", [f"src/{name}/{name}.pyx", *c_files], depends=[*COMMON, *depends, *glob(f"src/{name}/*")],
-        include_dirs=["src"], **options,
-    )  # fmt: skip
-
-
-COMMON = glob("src/common/*")
+def extension(name, sources=(), depends=(), **options):
+    """The extension module microgpt.compiled.NAME, from src/NAME/NAME.pyx and more sources in C."""
+    depends = [*glob("src/common/*"), *glob(f"src/{name}/*"), *depends]
+    return Extension(f"microgpt.compiled.{name}", [f"src/{name}/{name}.pyx", *sources], depends=depends, include_dirs=["src"], **options)
 
 
 def engine(name):
-    """An engine's kernels name their instruction sets themselves, see src/simd/target.h."""
-    return extension(name, glob("src/simd/*"), ["src/simd/isa.c", *sorted(glob(f"src/{name}/*.c"))])
+    """An engine: its own C, and what both have in common, which ENGINE makes its own (see src/common/engine.h)."""
+    sources = sorted([*glob(f"src/{name}/*.c"), *glob("src/common/*.c"), *glob("src/simd/*.c")])
+    return extension(name, sources, glob("src/simd/*"), define_macros=[("ENGINE", name)])
 
 
 setup(
     ext_modules=cythonize(
         [
             # heap types, so that Value has a __module__ of its own and users can give it more methods
-            extension("scalar", [], define_macros=[("CYTHON_USE_TYPE_SPECS", "1")]),
+            extension("scalar", define_macros=[("CYTHON_USE_TYPE_SPECS", "1")]),
             engine("exact"),
             engine("fast"),
         ],

@@ -14,7 +14,7 @@ import microgpt
 from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig, Value, graph, reference
 from microgpt.compiled import scalar
 from microgpt.display import drawing
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 
 GRAPHVIZ = pytest.mark.skipif(not shutil.which("dot"), reason="Graphviz is not installed")
 DOCS = Path(__file__).resolve().parent.parent / "docs"

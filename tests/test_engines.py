@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from microgpt import GPT, DivergenceError, GPTConfig, Tokenizer, TrainConfig, engines, reference, train
 from microgpt.config import SCHEDULES
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 from microgpt.training import start
 
 ALPHABETS = ["ab", "abcdefghij", "äöüßé", "한국어이름", "अआइई", "🙂🙃😀", "x"]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from microgpt import engines, reference
 from microgpt.compiled import exact as _exact
 from microgpt.config import GPTConfig, TrainConfig
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 
 PATHS = [(isa, libm) for isa in _exact.info()["isas"] for libm in ("vector", "plain")]
 ALPHABET = "".join(map(chr, range(0x61, 0x61 + 99)))

@@ -12,7 +12,8 @@ from test_exact import ALPHABET, PATHS, bits, documents, few, fresh, models, on_
 from microgpt import engines
 from microgpt.compiled import exact as _exact
 from microgpt.config import SCHEDULES, GPTConfig, TrainConfig
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 
 __all__ = ["on_path"]  # a fixture
 

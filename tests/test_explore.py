@@ -18,6 +18,7 @@ import pytest
 
 import microgpt
 from microgpt import EvalConfig, GPTConfig, Tokenizer, TrainConfig, cli
+from microgpt.config import ACTIVATIONS
 from microgpt.display import explore, history
 from microgpt.common.words import sized
 
@@ -87,14 +88,30 @@ def test_weights_are_in_the_page_bit_by_bit(run):
 
 def test_data(run):
     data = data_of(explore.page(run.model, name="names", **everything(run)))
-    assert data["config"] == vars(run.model.config)
-    assert "".join(map(chr, data["characters"])) == run.model.tokenizer.chars
-    assert (data["bos"], data["num_params"]) == (run.model.tokenizer.bos, run.model.num_params)
+    tokenizer = run.model.tokenizer
+    assert data["config"] == {**vars(run.model.config), "vocab_size": tokenizer.vocab_size, "bos": tokenizer.bos}
+    assert "".join(map(chr, data["characters"])) == tokenizer.chars
+    assert data["num_params"] == run.model.num_params
+    assert data["layout"] == [[name, *matrix.shape] for name, matrix in run.model.state_dict().items()]
     assert data["training"] == {"steps_done": 30, **vars(run.training)}
     assert data["losses"]["steps"] == list(range(1, 31))
     assert data["losses"]["held_out"] == [list(pair) for pair in run.val_losses]
     bare = data_of(explore.page(run.model))
     assert (bare["losses"], bare["training"]) == (None, {})
+
+
+def test_activations(run, tmp_path, monkeypatch, capsys):
+    assert set(explore.activations()) == set(ACTIVATIONS)
+    monkeypatch.setattr("microgpt.config.ACTIVATIONS", (*ACTIVATIONS, "mish"))
+    run = microgpt.train(DOCS, GPTConfig(n_embd=4, activation="mish"), TrainConfig(num_steps=0))
+    message = f"the page cannot compute the activation 'mish'; it knows {', '.join(ACTIVATIONS)}"
+    with pytest.raises(ValueError, match=message):
+        explore.page(run.model)
+    monkeypatch.chdir(tmp_path)
+    run.save("mish")
+    assert cli.main(["explore", "mish"]) == 1
+    assert capsys.readouterr().err == f"microgpt: error: {message}\n"
+    assert not Path("mish.html").exists()
 
 
 @pytest.mark.parametrize("bos_first", [False, True])

@@ -13,7 +13,8 @@ from microgpt import EvalConfig, GPTConfig, TrainConfig, engines
 from microgpt.compiled import exact as _exact, fast as _fast
 from microgpt.config import PRESETS, SCHEDULES
 from microgpt.corpus.documents import arrange
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 
 np = pytest.importorskip("numpy", reason="the bounds are computed with NumPy")
 from float32_bounds import RANGE, Gradients  # noqa: E402

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import microgpt
 from microgpt import GPT, PRESETS, GPTConfig, Tokenizer, TrainConfig, train
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 
 
 # ---- configuration ------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ from collections.abc import Iterable, Sequence
 from random import Random
 
 from microgpt.config import GPTConfig, TrainConfig
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 
 def info() -> dict[str, str | list[str]]: ...
 

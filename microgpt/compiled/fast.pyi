@@ -2,7 +2,7 @@ from array import array
 from collections.abc import Sequence
 
 from microgpt.config import GPTConfig, TrainConfig
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 
 def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]: ...
 

@@ -206,7 +206,7 @@ def _names(notes):
             f"names.txt could not be downloaded ({failure}): the package's built-in list of names is used instead, so "
             "the numbers differ from the reference's; MICROGPT_NAMES can name a copy of the file"
         )
-        builtin = importlib.resources.files("microgpt").joinpath("names.txt")
+        builtin = importlib.resources.files("microgpt.corpus").joinpath("names.txt")
         return builtin.read_bytes(), str(builtin)
     try:
         os.makedirs(os.path.dirname(cached), exist_ok=True)

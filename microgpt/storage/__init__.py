@@ -19,6 +19,16 @@ def needed(function, module, name):
         ) from error
 
 
+def layout(config, tokenizer, names):
+    """config.shapes of matrices that came with these names; ValueError where they are fewer than its layers.
+
+    A number of layers that a stranger made up would be a table that fills the memory.
+    """
+    if config.n_layer > len(names):
+        raise ValueError(f"there are fewer layers than the {config.n_layer} of the configuration")
+    return config.shapes(tokenizer.vocab_size)
+
+
 def parameters(matrices, config, tokenizer):
     """All numbers of `matrices`, name -> list of rows of floats, as one array of doubles in parameter order.
 
@@ -27,9 +37,7 @@ def parameters(matrices, config, tokenizer):
     """
     if tokenizer.bos_first != config.bos_first:
         raise ValueError("the configuration and the tokenizer differ in bos_first; give both the same")
-    if config.n_layer > len(matrices):  # before a table of so many is made
-        raise ValueError(f"there are fewer layers than the {config.n_layer} of the configuration")
-    shapes = config.shapes(tokenizer.vocab_size)
+    shapes = layout(config, tokenizer, matrices)
     for name in [*shapes, *matrices]:
         if name not in matrices:
             raise ValueError(f"the weights {name!r} are missing")

@@ -6,9 +6,9 @@
  *
  * The square and the root are the C library's pow, so a correctly rounded one is in doubt next to a midpoint (see libm.h): one
  * lane in seventeen. But then pow gives one of two neighbours, and most often nobody can tell which once it is added to
- * something larger: v takes in a hundredth of g**2, p a small step. So a lane is settled when the other neighbour, and some more
- * for the roundings on the way, leads to the same double. One in a thousand is not: it keeps its old values, and is done again
- * with the C library.
+ * something larger: v takes in a hundredth of g**2, p a small step. So a lane is settled when the other neighbour, and some
+ * more for the roundings on the way, leads to the same double. One in a thousand is not: it keeps its old values, and is done
+ * again with the C library.
  */
 #ifndef MICROGPT_ADAM_H
 #define MICROGPT_ADAM_H
@@ -21,7 +21,7 @@ typedef struct {
     double inverse_c1, inverse_c2;                      /* 1 / c */
 } AdamStep;
 
-/* One parameter, with the C library. Returns 0 if the square of g overflows; v and p are then as before, as in the reference. */
+/* One parameter, with the C library. Returns 0, with v and p unchanged as in the reference, if the square of g overflows. */
 static int adam_v(const AdamStep *a, double *v, double g) {
     double square = pow(g, 2.0);
     if (square > DBL_MAX && fabs(g) <= DBL_MAX)
@@ -77,16 +77,16 @@ INLINE vd bound(vd a, vd b, vd c) {
 
 /* a / b to the bit, given 1 / b, which leaves the divider to those who need it. A quotient q is corrected by what it leaves: by
  * Markstein's theorem (Computation of elementary functions on the IBM RISC System/6000 processor, IBM J. Res. Dev. 34, 1990)
- * q + (a - b * q) / b, rounded like this, is the correctly rounded quotient if q was within a unit in the last place. The first q is
- * within 1.5 units, the second within one. Nothing may over- or underflow on the way. */
+ * q + (a - b * q) / b, rounded like this, is the correctly rounded quotient if q was within a unit in the last place. The first
+ * q is within 1.5 units, the second within one. Nothing may over- or underflow on the way. */
 INLINE vd quotient(vd a, vd b, vd inverse) {
     vd q = a * inverse;
     q = vfma(vfnma(b, q, a), inverse, q);
     return vfma(vfnma(b, q, a), inverse, q);
 }
 
-/* The corrected moments. Where v is below 1e-290, the quotient may be wrong, but its root is nothing to eps. Where m is that small,
- * 0 most often, the divider does it. */
+/* The corrected moments. Where v is below 1e-290, the quotient may be wrong, but its root is nothing to eps. Where m is that
+ * small, 0 most often, the divider does it. */
 INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const int correct1, const int correct2) {
     *m_hat = m, *v_hat = v;
     if (correct2)
@@ -110,9 +110,9 @@ INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const
 
 #endif
 
-/* W parameters, with gradients below 1e17, |m| and v below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all there is
- * of the sum. Returns the lanes that are not settled: their p and v are left as they were, m is new. The corrections c1 and c2 become
- * exactly 1 after some hundred or thousand steps, and then their divisions are left out. */
+/* W parameters, with gradients below 1e17, |m| and v below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all
+ * there is of the sum. Returns the lanes that are not settled: their p and v are left as they were, m is new. The corrections
+ * c1 and c2 become exactly 1 after some hundred or thousand steps, and then their divisions are left out. */
 INLINE unsigned adam_vector(const AdamStep *a, double *p, double *m, double *v, const double *g, const int correct1,
                             const int correct2) {
     const double change = 0x1p-50; /* more than two neighbours, and what is computed of them, can differ, relatively */
@@ -147,7 +147,7 @@ INLINE unsigned adam_vector(const AdamStep *a, double *p, double *m, double *v, 
 }
 
 #define GROUP (8 * W)      /* parameters whose open lanes fit in 64 bits */
-#define BLOCK (64 * GROUP) /* parameters done before their open lanes are: a branch a group would wait for its last division */
+#define BLOCK (64 * GROUP) /* parameters between looks at the open lanes: a branch a group would wait for its last division */
 
 /* Are all |g| < limit (> 2)? The union of their bits tells at once if all are below 2: then no exponent has its highest bit. */
 INLINE int all_below(const double *g, size_t n, double limit) {
@@ -183,7 +183,7 @@ INLINE size_t adam_vectors(const AdamStep *a, double *p, double *m, double *v, c
             open[(i - start) / GROUP] = bits;
         }
         for (size_t i = start; i < end; i += GROUP)
-            FOR_EACH_BIT(k, i, open[(i - start) / GROUP]) {
+            FOR_EACH_BIT (k, i, open[(i - start) / GROUP]) {
                 adam_v(a, &v[k], g[k]);
                 adam_p(a, &p[k], m[k], v[k]);
             }
@@ -191,15 +191,25 @@ INLINE size_t adam_vectors(const AdamStep *a, double *p, double *m, double *v, c
     return adam_plain(a, p, m, v, g, whole, n);
 }
 
-/* Update every parameter from its gradient. Returns n_params, or the index of the parameter whose squared gradient overflows. */
+/* Update every parameter from its gradient. Returns n_params, or the index of the gradient whose square overflows. */
 static size_t adam_update(const Shape *s, double *params, Adam *adam, double lr) {
     double t = (double)(adam->num_steps + 1);
     if (adam->c1 != 1) /* from then on the power is too small to change it */
         adam->c1 = 1 - pow(adam->beta1, t);
     if (adam->c2 != 1)
         adam->c2 = 1 - pow(adam->beta2, t);
-    AdamStep a = {adam->beta1, 1 - adam->beta1, adam->beta2, 1 - adam->beta2, adam->c1, adam->c2, lr, adam->eps,
-                  1 / adam->c1, 1 / adam->c2};
+    AdamStep a = {
+        .beta1 = adam->beta1,
+        .rest1 = 1 - adam->beta1,
+        .beta2 = adam->beta2,
+        .rest2 = 1 - adam->beta2,
+        .c1 = adam->c1,
+        .c2 = adam->c2,
+        .lr = lr,
+        .eps = adam->eps,
+        .inverse_c1 = 1 / adam->c1,
+        .inverse_c2 = 1 / adam->c2,
+    };
     size_t n = s->n_params, done;
     if (!s->vector_libm || adam->large || adam->eps < 1e-15)
         done = adam_plain(&a, params, adam->m, adam->v, adam->gradients, 0, n);

@@ -23,12 +23,12 @@ INLINE vm sees(size_t p0, size_t t) { return lanes_from(t > p0 ? t - p0 : 0); }
 INLINE void score_tile(double *scores, const double *q, const double *k, vd inverse_root, size_t hd, size_t stride,
                        const int rows) {
     vd sum[8];
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t j = 0; j < hd; j++)
-        UNROLL for (int r = 0; r < rows; r++)
+        UNROLL_FOR (int r = 0; r < rows; r++)
             sum[r] = sum[r] + vload(q + j * stride) * vset1(k[j * stride + r]);
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         vstore(scores + r * W, sum[r] * inverse_root);
 }
 
@@ -36,14 +36,14 @@ INLINE void score_tile(double *scores, const double *q, const double *k, vd inve
 INLINE void mix_tile(double *out, const double *exps, vd inverse_total, const double *v, size_t n_keys, size_t stride,
                      const int rows) {
     vd sum[8];
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t t = 0; t < n_keys; t++) {
         vd weight = vload(exps + t * W) * inverse_total;
-        UNROLL for (int r = 0; r < rows; r++)
+        UNROLL_FOR (int r = 0; r < rows; r++)
             sum[r] = sum[r] + weight * vset1(v[r * stride + t]);
     }
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         vstore(out + r * stride, sum[r]);
 }
 
@@ -57,7 +57,7 @@ static void attention_forward(const Shape *s, Layer *a, double *tile, size_t n, 
         for (size_t p0 = 0; p0 < stride; p0 += W) {
             double *exps = head_exps + triangle(p0);
             size_t n_keys = smaller(n, p0 + W);
-#define TILE(t, rows, vecs) score_tile(tile + (t) * W, a->q + at + p0, a->k + at + (t), inverse_root, hd, stride, rows)
+#define TILE(t, rows, vecs) score_tile(tile + (t)*W, a->q + at + p0, a->k + at + (t), inverse_root, hd, stride, rows)
             BLOCKS(n_keys, TILE, 1);
 #undef TILE
             vd largest = vload(tile);
@@ -84,7 +84,7 @@ static void attention_forward(const Shape *s, Layer *a, double *tile, size_t n, 
             vd inverse_total = vload(a->inverse_total + h * stride + p0);
             size_t n_keys = smaller(n, p0 + W), at = h * hd * stride;
 #define TILE(j, rows, vecs)                                                                                                    \
-    mix_tile(a->heads + at + (j) * stride + p0, exps, inverse_total, a->v + at + (j) * stride, n_keys, stride, rows)
+    mix_tile(a->heads + at + (j)*stride + p0, exps, inverse_total, a->v + at + (j)*stride, n_keys, stride, rows)
             BLOCKS(hd, TILE, 1);
 #undef TILE
         }
@@ -95,12 +95,12 @@ static void attention_forward(const Shape *s, Layer *a, double *tile, size_t n, 
 INLINE void weight_backward_tile(double *d_weights, const double *v, const double *d_out, size_t hd, size_t stride,
                                  const int rows) {
     vd sum[8];
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t j = hd; j-- > 0;)
-        UNROLL for (int r = 0; r < rows; r++)
+        UNROLL_FOR (int r = 0; r < rows; r++)
             sum[r] = sum[r] + vset1(v[j * stride + r]) * vload(d_out + j * stride);
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         vstore(d_weights + r * W, sum[r]);
 }
 
@@ -108,15 +108,15 @@ INLINE void weight_backward_tile(double *d_weights, const double *v, const doubl
 INLINE void query_backward_tile(double *dq, const double *k, const double *d_scores, size_t n_keys, size_t p0, size_t stride,
                                 const int rows) {
     vd sum[8];
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t t = n_keys; t-- > 0;) {
         vd d = vload(d_scores + t * W);
         vm seen = sees(p0, t);
-        UNROLL for (int r = 0; r < rows; r++)
+        UNROLL_FOR (int r = 0; r < rows; r++)
             sum[r] = vselect(seen, sum[r] + vset1(k[r * stride + t]) * d, sum[r]);
     }
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         vstore(dq + r * stride, sum[r]);
 }
 
@@ -124,15 +124,15 @@ INLINE void query_backward_tile(double *dq, const double *k, const double *d_sco
 INLINE void cached_backward_tile(double *out, const double *x, const double *factor, size_t n, size_t s0, size_t stride,
                                  const int rows) {
     vd sum[8];
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t p = n; p-- > s0;) {
         vd f = vload(factor + p * stride + s0);
         vm seen = vnot(lanes_from(smaller(p - s0 + 1, W)));
-        UNROLL for (int r = 0; r < rows; r++)
+        UNROLL_FOR (int r = 0; r < rows; r++)
             sum[r] = vselect(seen, sum[r] + vset1(x[r * stride + p]) * f, sum[r]);
     }
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         vstore(out + r * stride, sum[r]);
 }
 
@@ -147,7 +147,7 @@ static void attention_backward(const Shape *s, const Layer *a, Document *d) {
             const double *exps = a->exps + h * triangle(stride) + triangle(p0);
             size_t n_keys = smaller(n, p0 + W);
             double *tile = d->tile;
-#define TILE(t, rows, vecs) weight_backward_tile(tile + (t) * W, a->v + at + (t), d->d_heads + at + p0, hd, stride, rows)
+#define TILE(t, rows, vecs) weight_backward_tile(tile + (t)*W, a->v + at + (t), d->d_heads + at + p0, hd, stride, rows)
             BLOCKS(n_keys, TILE, 1);
 #undef TILE
             vd slope = vset1(-1.0) * vload(d->row1 + h * stride + p0);
@@ -159,7 +159,7 @@ static void attention_backward(const Shape *s, const Layer *a, Document *d) {
             }
             for (size_t t = 0; t < n_keys; t += W) { /* by query too, for what the keys and values collect */
                 vd d_scores[W], weights[W];
-                UNROLL for (size_t k = 0; k < W; k++) {
+                UNROLL_FOR (size_t k = 0; k < W; k++) {
                     vd e = vload(exps + (t + k) * W);
                     d_scores[k] = inverse_root * (e * (inverse_total * vload(tile + (t + k) * W) + d_total));
                     weights[k] = e * inverse_total;
@@ -167,23 +167,23 @@ static void attention_backward(const Shape *s, const Layer *a, Document *d) {
                 }
                 vtranspose(d_scores);
                 vtranspose(weights);
-                UNROLL for (size_t k = 0; k < W; k++) {
+                UNROLL_FOR (size_t k = 0; k < W; k++) {
                     vstore(d->grad_scores + (p0 + k) * stride + t, d_scores[k]);
                     vstore(d->weights + (p0 + k) * stride + t, weights[k]);
                 }
             }
 #define TILE(j, rows, vecs)                                                                                                    \
-    query_backward_tile(d->d_q + at + (j) * stride + p0, a->k + at + (j) * stride, tile, n_keys, p0, stride, rows)
+    query_backward_tile(d->d_q + at + (j)*stride + p0, a->k + at + (j)*stride, tile, n_keys, p0, stride, rows)
             BLOCKS(hd, TILE, 1);
 #undef TILE
         }
         for (size_t s0 = 0; s0 < stride; s0 += W) {
 #define TILE(j, rows, vecs)                                                                                                    \
-    cached_backward_tile(d->d_k + at + (j) * stride + s0, a->q + at + (j) * stride, d->grad_scores, n, s0, stride, rows)
+    cached_backward_tile(d->d_k + at + (j)*stride + s0, a->q + at + (j)*stride, d->grad_scores, n, s0, stride, rows)
             BLOCKS(hd, TILE, 1);
 #undef TILE
 #define TILE(j, rows, vecs)                                                                                                    \
-    cached_backward_tile(d->d_v + at + (j) * stride + s0, d->d_heads + at + (j) * stride, d->weights, n, s0, stride, rows)
+    cached_backward_tile(d->d_v + at + (j)*stride + s0, d->d_heads + at + (j)*stride, d->weights, n, s0, stride, rows)
             BLOCKS(hd, TILE, 1);
 #undef TILE
         }

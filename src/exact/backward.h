@@ -33,14 +33,14 @@ static void activation_backward(const Shape *s, double *d_act, const double *pre
     for (size_t i = 0; i < n; i += W) {
         vm positive = vgt(vload(pre + i), zero);
         vd g = vload(d_act + i);
-        if (s->relu2)
+        if (s->activation == ACTIVATION_RELU2)
             g = (vset1(2.0) * vselect(positive, vload(pre + i), zero)) * g;
         vstore(d_act + i, vselect(positive, one, zero) * g); /* 0 * inf is NaN in the reference too */
     }
 }
 
-static void mlp_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w,
-                         Document *d, int go_on) {
+static void mlp_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w, Document *d,
+                         int go_on) {
     size_t e = s->n_embd, stride = d->stride;
     Segment fc2 = {params + w.fc2, d->d_x, e}, fc1 = {params + w.fc1, d->d_act, 4 * e};
     transpose(d->transposed, a->act, 4 * e, stride);
@@ -66,8 +66,8 @@ static void qkv_backward_x(const Shape *s, const double *params, LayerOffsets w,
     linear_backward_x(d->d_norm, d->segments, 3 * s->n_head, e, d->stride);
 }
 
-static void block_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w,
-                           Document *d, int go_on) {
+static void block_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w, Document *d,
+                           int go_on) {
     size_t e = s->n_embd, stride = d->stride;
     Segment wo = {params + w.wo, d->d_mid, e};
     transpose(d->transposed, a->heads, e, stride);
@@ -85,7 +85,7 @@ static void block_backward(const Shape *s, const double *params, double *gradien
 /* Rows of wte and wpe that no document uses have gradient 0. */
 static void embedding_backward(const Shape *s, double *gradients, const double *dx, const Document *d, int go_on) {
     size_t e = s->n_embd;
-    double *wte = gradients + wte_offset(), *wpe = gradients + wpe_offset(s);
+    double *wte = gradients + s->wte, *wpe = gradients + s->wpe;
     if (!go_on) {
         memset(wte, 0, s->vocab * e * sizeof(double));
         memset(wpe, 0, s->block_size * e * sizeof(double));
@@ -101,7 +101,7 @@ static void embedding_backward(const Shape *s, double *gradients, const double *
  * derivative of the step's loss by the document's. After forward() and loss_forward(), whose logits it uses up. */
 static void backward(const Shape *s, const double *params, Document *d, double d_loss, double *gradients, int go_on) {
     loss_backward(s, d, d_loss);
-    lm_head_backward(s, d->d_x, gradients + lm_head_offset(s), params + lm_head_offset(s), d, go_on);
+    lm_head_backward(s, d->d_x, gradients + s->lm_head, params + s->lm_head, d, go_on);
     for (size_t i = s->n_layer; i-- > 0;) {
         mlp_backward(s, params, gradients, &d->layers[i], layer_offsets(s, i), d, go_on);
         block_backward(s, params, gradients, &d->layers[i], layer_offsets(s, i), d, go_on);

@@ -7,8 +7,8 @@
 
 #define SQUARES (8 * W) /* as many as are added up before it shows whether a square in doubt mattered */
 
-/* squares: g * g. others: the neighbour that pow(g, 2) might give instead, or something on its far side; the same where there is
- * no doubt. NaN for sizes that square_in_doubt() is not made for. */
+/* squares: g * g. others: the neighbour that pow(g, 2) might give instead, or something on its far side; the same where there
+ * is no doubt. NaN for sizes that square_in_doubt() is not made for. */
 INLINE void squares_in_doubt(double *squares, double *others, const double *g) {
     const double change = 0x1p-50; /* more than two neighbours differ by, relatively */
     for (size_t k = 0; k < SQUARES; k += W) {
@@ -22,8 +22,8 @@ INLINE void squares_in_doubt(double *squares, double *others, const double *g) {
     }
 }
 
-/* The gradients' squares, added up one after the other in parameter order. As in adam.h, a square in doubt (one in thirty) seldom
- * matters to a sum that is larger: only where the other one would lead elsewhere is the C library asked. */
+/* The gradients' squares, added up one after the other in parameter order. As in adam.h, a square in doubt (one in thirty)
+ * seldom matters to a sum that is larger: only where the other one would lead elsewhere is the C library asked. */
 static double sum_of_squares(const double *g, size_t n, int vectors) {
     double squares[SQUARES], others[SQUARES], sum = 0.0;
     for (size_t start = 0; start < n; start += SQUARES) {

@@ -1,5 +1,5 @@
-/* One token at a time, with a KV cache: the forward pass of writing. There are no positions to fill a vector, so the lanes are features;
- * an activation is its n_embd numbers, one after the other, with room up to a whole vector. */
+/* One token at a time, with a KV cache: the forward pass of writing. There are no positions to fill a vector, so the lanes are
+ * features; an activation is its n_embd numbers, one after the other, with room up to a whole vector. */
 #ifndef MICROGPT_DECODE_H
 #define MICROGPT_DECODE_H
 
@@ -25,29 +25,30 @@ static void softmax_row(const Shape *s, double *x, double *work, size_t n) {
         vstore(x + i, vload(x + i) * vload(work + W));
 }
 
-/* W rows of a matrix, or twice as many, are turned so that a vector holds their numbers in one column: y[i] = sum of w[i][j] * x[j]. */
+/* y[i] = fold j up: w[i][j] * x[j], for W rows of a matrix or twice as many; they are transposed, so that a vector holds one
+ * column of them. */
 INLINE void row_tile(double *y, const double *w, const double *x, size_t n_in, const int vecs) {
     vd sum[2];
     size_t j = 0;
-    UNROLL for (int c = 0; c < vecs; c++)
+    UNROLL_FOR (int c = 0; c < vecs; c++)
         sum[c] = vset1(0.0);
     for (; j + W <= n_in; j += W)
-        UNROLL for (int c = 0; c < vecs; c++) {
+        UNROLL_FOR (int c = 0; c < vecs; c++) {
             vd columns[W];
-            UNROLL for (int r = 0; r < W; r++)
+            UNROLL_FOR (int r = 0; r < W; r++)
                 columns[r] = vload(w + (c * W + r) * n_in + j);
             vtranspose(columns);
-            UNROLL for (int k = 0; k < W; k++)
+            UNROLL_FOR (int k = 0; k < W; k++)
                 sum[c] = sum[c] + columns[k] * vset1(x[j + k]);
         }
     for (; j < n_in; j++)
-        UNROLL for (int c = 0; c < vecs; c++) {
+        UNROLL_FOR (int c = 0; c < vecs; c++) {
             double column[W];
             for (int r = 0; r < W; r++)
                 column[r] = w[(c * W + r) * n_in + j];
             sum[c] = sum[c] + vload(column) * vset1(x[j]);
         }
-    UNROLL for (int c = 0; c < vecs; c++)
+    UNROLL_FOR (int c = 0; c < vecs; c++)
         vstore(y + c * W, sum[c]);
 }
 
@@ -106,7 +107,7 @@ static void attention_decode(const Shape *s, const Layer *a, Cache *cache, doubl
 static int decode(const Shape *s, const double *params, Cache *cache, Document *d, uint32_t token, double *logits,
                   double *culprit) {
     size_t e = s->n_embd;
-    const double *wte = params + wte_offset() + token * e, *wpe = params + wpe_offset(s) + cache->length * e;
+    const double *wte = params + s->wte + token * e, *wpe = params + s->wpe + cache->length * e;
     for (size_t j = 0; j < e; j++)
         d->embedding[j] = wte[j] + wpe[j];
     double *x = d->out;
@@ -132,7 +133,7 @@ static int decode(const Shape *s, const double *params, Cache *cache, Document *
         linear_row(x, params + w.fc2, a->act, e, 4 * e);
         add(x, x, a->mid, e);
     }
-    linear_row(logits, params + lm_head_offset(s), x, s->vocab, e);
+    linear_row(logits, params + s->lm_head, x, s->vocab, e);
     cache->length++;
     return 0;
 }

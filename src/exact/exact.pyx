@@ -6,11 +6,9 @@ All computing is in src/exact/*.c and *.h, which know nothing of Python.
 import os
 from array import array
 from random import Random
-from threading import Lock
 
 from microgpt.engines import sampling
 from microgpt.engines import EngineError, chosen_isa
-from microgpt.common.words import counted
 
 from libc.math cimport isfinite
 from libc.stddef cimport size_t
@@ -18,7 +16,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 
 include "common/shape.pxi"
-include "common/training.pxi"
+include "common/documents.pxi"
 
 
 cdef extern from "exact/model.h" nogil:
@@ -44,25 +42,12 @@ cdef extern from "exact/model.h" nogil:
         int (*libm_agrees)() noexcept nogil
 
 
-cdef extern from "simd/isa.h" nogil:
-    int isa_supported(const char *name)
-    const char *compiler_name()
-
-
 cdef extern from "exact/engine.h" nogil:
-    const Kernels *kernels_at(int i)
-
-    int document_reserve(Document *d, const Shape *s, size_t positions)
-    void document_free(Document *d)
-    int cache_reserve(Cache *c, const Shape *s, size_t positions)
-    void cache_free(Cache *c)
-    int adam_reserve(Adam *a, const Shape *s)
-    void adam_free(Adam *a)
-
-    ctypedef struct Options:
-        size_t batch_size
-        double clip_norm, weight_decay
-        double *losses
+    int exact_document_reserve(Document *d, const Shape *s, size_t positions)
+    void exact_document_free(Document *d)
+    int exact_cache_reserve(Cache *c, const Shape *s, size_t positions)
+    void exact_cache_free(Cache *c)
+    int exact_adam_reserve(Adam *a, const Shape *s)
 
     ctypedef struct Trainer:
         Shape shape
@@ -71,10 +56,11 @@ cdef extern from "exact/engine.h" nogil:
         Document document
         Adam adam
 
-    outcome document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss)
-    outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, const Options *o, double *loss)
-    outcome train(Trainer *t, const Documents *docs, size_t first, const Options *o, size_t n_steps, const double *lr,
-                  double *losses, size_t *n_losses, double *culprit)
+    void exact_trainer_free(Trainer *t)
+    outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss)
+    outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
+    outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
+                        double *losses, size_t *n_losses, double *culprit)
 
 
 cdef extern from "exact/sampling.h" nogil:
@@ -83,26 +69,10 @@ cdef extern from "exact/sampling.h" nogil:
     size_t bisect(const double *sums, size_t n, double x)
 
 
+include "common/kernels.pxi"
+
+
 # ---- Which kernels ------------------------------------------------------------------------------------------------------
-
-cdef list supported_isas():
-    """The instruction sets this build has and this processor runs, best first."""
-    cdef int i = 0
-    names = []
-    while kernels_at(i) != NULL:
-        if isa_supported(kernels_at(i).isa):
-            names.append(kernels_at(i).isa.decode())
-        i += 1
-    return names
-
-
-cdef const Kernels *chosen_kernels() except NULL:
-    cdef int i = 0
-    name = chosen_isa(supported_isas())
-    while kernels_at(i).isa.decode() != name:
-        i += 1
-    return kernels_at(i)
-
 
 cdef dict agreed = {}  # instruction set -> did the C library pass the self-test with it
 
@@ -135,37 +105,14 @@ cdef raise_memory(what):
     raise MemoryError(f"there is not enough memory for {what}")
 
 
-cdef class Batches:
-    """The documents of a run and what it does with them, as the C code reads them; `first` is the first that `step` takes."""
-
-    cdef const uint32_t[::1] tokens
-    cdef const uint64_t[::1] starts
-    cdef double[::1] losses
-    cdef Documents docs
-    cdef Options options
-    cdef size_t first
-
-    def __cinit__(self, corpus, step, training):
-        self.tokens, self.starts = corpus.tokens, corpus.starts
-        set_documents(&self.docs, self.tokens, self.starts)
-        try:
-            self.losses = array("d", bytes(8 * training.batch_size))
-        except (MemoryError, OverflowError):
-            raise_memory(f"a batch of {counted(training.batch_size, 'document')}")
-        self.first = step * training.batch_size % self.docs.n_docs
-        self.options.batch_size, self.options.losses = training.batch_size, &self.losses[0]
-        self.options.clip_norm = training.clip_norm or 0.0
-        self.options.weight_decay = training.weight_decay
-
-
-cdef class Network:
+cdef class Network(OneCaller):
     """One model's kernels, activations, gradients and Adam state, over the model's own parameter buffer.
 
     Not for two threads at a time: the second gets a RuntimeError.
     """
 
     cdef Trainer trainer
-    cdef object params_owner, lock
+    cdef object params_owner
     cdef readonly str isa, libm
 
     def __cinit__(self, config, vocab_size, double[::1] params not None):
@@ -177,21 +124,15 @@ cdef class Network:
         self.libm = "vector" if s.vector_libm else "plain"
         self.trainer.params = &params[0]
         self.params_owner = params
-        self.lock = Lock()
 
     def __dealloc__(self):
-        document_free(&self.trainer.document)
-        adam_free(&self.trainer.adam)
-
-    cdef acquire(self):
-        if not self.lock.acquire(False):
-            raise RuntimeError("this engine is at work already; an engine computes for one caller at a time")
+        exact_trainer_free(&self.trainer)
 
     cdef prepare(self, training):
         """Adam starts at the first step of a run, and keeps its settings."""
         cdef Adam *adam = &self.trainer.adam
         if adam.gradients == NULL:
-            if adam_reserve(adam, &self.trainer.shape) < 0:
+            if exact_adam_reserve(adam, &self.trainer.shape) < 0:
                 raise_memory(f"the gradients and moments of {self.trainer.shape.n_params} parameters")
             adam.beta1, adam.beta2, adam.eps = training.beta1, training.beta2, training.eps
 
@@ -201,31 +142,25 @@ cdef class Network:
 
     def train(self, corpus, steps, training, list losses not None):
         """See Engine.train. Returns the step whose loss is not finite, or None; the caller finds out why."""
-        cdef Batches batches
-        cdef double[::1] lr, found
-        cdef size_t n_losses = 0
+        cdef Steps task
         cdef double culprit = 0.0
         cdef outcome result
         if not len(steps):
             return None
-        if steps.step != 1 or steps.start < 0:
-            raise ValueError(f"steps come one after the other, from 0 on; not {steps!r}")
-        batches = Batches(corpus, steps.start, training)
+        task = Steps(corpus, steps, training)
         self.acquire()
         try:
             self.prepare(training)
-            lr = array("d", map(training.lr, steps))
-            found = array("d", bytes(8 * len(steps)))
             with nogil:
-                result = train(
-                    &self.trainer, &batches.docs, batches.first, &batches.options, lr.shape[0], &lr[0], &found[0],
-                    &n_losses, &culprit,
+                result = exact_train(
+                    &self.trainer, &task.docs, task.first_step, task.n_steps, &task.options, &task.lr[0], &task.losses[0],
+                    &task.n_losses, &culprit,
                 )
-            losses.extend(found[:n_losses])
+            losses.extend(task.losses[:task.n_losses])
         finally:
-            self.lock.release()
+            self.release()
         if result == LOSS_NOT_FINITE:
-            return steps[n_losses]
+            return steps[task.n_losses]
         self.check(result)
         if result == GRADIENT_OVERFLOW:
             culprit**2  # as clipping or Adam does in the reference, for its error
@@ -234,7 +169,7 @@ cdef class Network:
 
     cdef check(self, outcome result):
         if result == NO_MEMORY:
-            raise_memory("this document's activations; a smaller block_size takes less")
+            raise_memory("the activations and losses of this batch; a smaller block_size or batch_size takes less")
         if result == BAD_CORPUS:
             raise ValueError(f"a document must be two or more token ids below {self.trainer.shape.vocab}")
 
@@ -247,26 +182,26 @@ cdef class Network:
         try:
             if ids.shape[0]:
                 with nogil:
-                    result = document_loss(&self.trainer, &ids[0], ids.shape[0], &loss)
+                    result = exact_document_loss(&self.trainer, &ids[0], ids.shape[0], &loss)
             self.check(result)
         finally:
-            self.lock.release()
+            self.release()
         return loss
 
     def backward(self, corpus, step, training):
-        """Fill `gradients` with those of a step's loss, which must be finite, and return the loss."""
-        cdef Batches batches = Batches(corpus, step, training)
+        """Fill `gradients` with those of a step's loss, and return the loss; None where it is not finite."""
+        cdef Steps task = Steps(corpus, range(step, step + 1), training)
         cdef double loss = 0.0
         cdef outcome result
         self.acquire()
         try:
             self.prepare(training)
             with nogil:
-                result = batch_gradients(&self.trainer, &batches.docs, batches.first, &batches.options, &loss)
+                result = exact_batch_gradients(&self.trainer, &task.docs, task.first_step, &task.options, &loss)
             self.check(result)
         finally:
-            self.lock.release()
-        return loss
+            self.release()
+        return None if result == LOSS_NOT_FINITE else loss
 
     # Flat buffers in parameter order, or None before training. They are the engine's own: read and restore them between calls.
 
@@ -321,7 +256,7 @@ cdef class Buffer:
 
 # ---- Writing ------------------------------------------------------------------------------------------------------------
 
-cdef class Decoder:
+cdef class Decoder(OneCaller):
     """A function of one token id that returns the logits of the next one; it remembers the tokens (the KV cache)."""
 
     cdef Network network
@@ -329,20 +264,19 @@ cdef class Decoder:
     cdef Cache cache
     cdef Document scratch
     cdef double[::1] logits, probs, work
-    cdef object lock
 
     def __cinit__(self, Network network not None):
         cdef Shape one_layer = network.trainer.shape
-        self.network, self.shape, self.lock = network, network.trainer.shape, Lock()
+        self.network, self.shape = network, network.trainer.shape
         one_layer.n_layer = 1  # of scratch memory
-        if document_reserve(&self.scratch, &one_layer, 8) < 0:
+        if exact_document_reserve(&self.scratch, &one_layer, 8) < 0:
             raise_memory("the activations of a token")
         room = 8 * (self.shape.vocab + 8)
         self.logits, self.probs, self.work = (array("d", bytes(room * k)) for k in (1, 1, 2))
 
     def __dealloc__(self):
-        document_free(&self.scratch)
-        cache_free(&self.cache)
+        exact_document_free(&self.scratch)
+        exact_cache_free(&self.cache)
 
     def __call__(self, token):
         self.acquire()
@@ -350,11 +284,7 @@ cdef class Decoder:
             self.advance(token)
             return self.read(&self.logits[0])
         finally:
-            self.lock.release()
-
-    cdef acquire(self):
-        if not self.lock.acquire(False):
-            raise RuntimeError("this decoder is at work already; it computes for one caller at a time")
+            self.release()
 
     cdef list read(self, const double *x):
         return [x[i] for i in range(self.shape.vocab)]
@@ -368,7 +298,7 @@ cdef class Decoder:
             raise ValueError(f"token id {token} is out of range: this model knows {self.shape.vocab} tokens")
         if self.cache.length >= self.shape.block_size:
             raise ValueError(f"this decoder has taken block_size = {self.shape.block_size} tokens; make a new one")
-        if cache_reserve(&self.cache, &self.shape, self.cache.length + 1) < 0:
+        if exact_cache_reserve(&self.cache, &self.shape, self.cache.length + 1) < 0:
             raise_memory("the keys and values of the tokens so far")
         with nogil:
             overflow = self.network.trainer.kernels.decode(
@@ -403,7 +333,7 @@ cdef class Decoder:
                     return tokens
                 self.advance(token)
         finally:
-            self.lock.release()
+            self.release()
 
     cdef size_t choose(self, rng, random, choices, double scale, kept, temperature, top_k) except? 0:
         """rng.choices(range(vocab), weights=probabilities(logits, temperature, top_k))[0]"""

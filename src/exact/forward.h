@@ -11,8 +11,8 @@
 static void embedding_forward(const Shape *s, double *x, const double *params, const uint32_t *tokens, size_t n,
                               size_t stride) {
     for (size_t p = 0; p < n; p++) {
-        const double *tok = params + wte_offset() + tokens[p] * s->n_embd;
-        const double *pos = params + wpe_offset(s) + p * s->n_embd;
+        const double *tok = params + s->wte + tokens[p] * s->n_embd;
+        const double *pos = params + s->wpe + p * s->n_embd;
         for (size_t j = 0; j < s->n_embd; j++)
             x[j * stride + p] = tok[j] + pos[j];
     }
@@ -23,12 +23,12 @@ static void embedding_forward(const Shape *s, double *x, const double *params, c
 
 /* act: relu(pre), or its square; max(0, x) gives 0 for NaN too. work: as long as act */
 static void activation_forward(const Shape *s, double *act, const double *pre, double *work, size_t n) {
-    double *relu = s->relu2 ? work : act;
+    double *relu = (s->activation == ACTIVATION_RELU2) ? work : act;
     for (size_t i = 0; i < n; i += W) {
         vd x = vload(pre + i);
         vstore(relu + i, vselect(vgt(x, vset1(0.0)), x, vset1(0.0)));
     }
-    if (s->relu2)
+    if (s->activation == ACTIVATION_RELU2)
         pow_array(SQUARE, act, relu, n, s->vector_libm); /* an overflow shows in the loss */
 }
 
@@ -59,7 +59,7 @@ static void forward(const Shape *s, const double *params, Document *d) {
         linear_forward(out, params + w.fc2, a->act, e, 4 * e, stride);
         add(out, out, a->mid, e * stride);
     }
-    linear_forward(d->logits, params + lm_head_offset(s), d->out, s->vocab, e, stride);
+    linear_forward(d->logits, params + s->lm_head, d->out, s->vocab, e, stride);
 }
 
 #endif

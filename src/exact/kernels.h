@@ -8,6 +8,6 @@
 #include "selftest.h"
 
 #define KERNELS(name)                                                                                                          \
-    const Kernels kernels_##name = {                                                                                           \
+    const Kernels exact_kernels_##name = {                                                                                     \
         #name, W, forward, loss_forward, backward, clip, decay, adam_update, decode, softmax_row, libm_agrees,                 \
     }

@@ -5,7 +5,7 @@
  * the true value lies within about 0.011 units of the midpoint of two doubles. So compute in vectors, as an unevaluated sum
  * hi + lo good to about 2**-64; round it; and where that came within MARGIN of a midpoint, which is rare, ask the C library.
  *
- * Whether this machine's C library is as good as that is for libm_agrees() to find out. Where it is not, every value is asked for.
+ * libm_agrees() finds out whether this machine's C library is as good as that. Where it is not, every value comes from it.
  */
 #ifndef MICROGPT_LIBM_H
 #define MICROGPT_LIBM_H
@@ -30,7 +30,7 @@ INLINE vm round_sum(vd hi, vd lo, double margin, vd *rounded) {
     return vnlt(vabs(rest), vspacing(sum, 2 - 4 * margin)); /* "not less", so that NaN is in doubt too */
 }
 
-/* ---- x ** k for the exponents of softmax, rmsnorm and relu2; x 0 or from 1e-20 to 1e20, the rest is in doubt ----------------------- */
+/* ---- x ** k for the exponents of softmax, rmsnorm and relu2; x 0 or from 1e-20 to 1e20, the rest is in doubt --- */
 
 enum power { SQUARE, INVERSE, INVERSE_SQUARE, INVERSE_ROOT, INVERSE_ROOT_CUBED, N_POWERS };
 static const double EXPONENT[N_POWERS] = {2.0, -1.0, -2.0, -0.5, -1.5};
@@ -82,16 +82,31 @@ INLINE vm pow_vector(enum power which, vd x, double margin, vd *y) {
 
 /* ---- exp(x) for |x| < 32, the rest is in doubt ------------------------------------------------------------------------ */
 
-static const double EXP2_16[16] = { /* 2**(i/16) */
+/* 2**(i/16), and the part of it that a double does not hold */
+static const double EXP2_16[16] = {
     0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
     0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0,
     0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
-    0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0};
-static const double EXP2_16_LO[16] = { /* and what is missing */
-    0x0.0p+0, 0x1.8a62e4adc610bp-54, -0x1.19041b9d78a76p-55, 0x1.9b07eb6c70573p-54,
-    0x1.6f46ad23182e4p-55, 0x1.ada0911f09ebcp-55, 0x1.d4397afec42e2p-56, 0x1.6324c054647adp-54,
-    -0x1.bdd3413b26456p-54, -0x1.41577ee04992fp-55, 0x1.6e9f156864b27p-54, 0x1.c7c46b071f2bep-56,
-    0x1.7a1cd345dcc81p-54, 0x1.11065895048ddp-55, 0x1.2ed02d75b3707p-55, -0x1.e9c23179c2893p-54};
+    0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0,
+};
+static const double EXP2_16_LO[16] = {
+    0x0.0p+0,
+    0x1.8a62e4adc610bp-54,
+    -0x1.19041b9d78a76p-55,
+    0x1.9b07eb6c70573p-54,
+    0x1.6f46ad23182e4p-55,
+    0x1.ada0911f09ebcp-55,
+    0x1.d4397afec42e2p-56,
+    0x1.6324c054647adp-54,
+    -0x1.bdd3413b26456p-54,
+    -0x1.41577ee04992fp-55,
+    0x1.6e9f156864b27p-54,
+    0x1.c7c46b071f2bep-56,
+    0x1.7a1cd345dcc81p-54,
+    0x1.11065895048ddp-55,
+    0x1.2ed02d75b3707p-55,
+    -0x1.e9c23179c2893p-54,
+};
 
 INLINE vm exp_vector(vd x, double margin, vd *y) {
     /* x = k * ln2/16 + r + r_lo, |r| < 0.022; k * ln2/16's first part has 42 bits, so that the products with k are exact */
@@ -136,8 +151,7 @@ INLINE size_t LOWEST_BIT(uint64_t bits) {
     return i;
 }
 #endif
-#define FOR_EACH_BIT(i, start, bits)                                                                                           \
-    for (size_t i; RARELY(bits) && (i = (start) + LOWEST_BIT(bits), 1); bits &= bits - 1)
+#define FOR_EACH_BIT(i, start, bits) for (size_t i; RARELY(bits) && (i = (start) + LOWEST_BIT(bits), 1); bits &= bits - 1)
 
 /* Apply `vector` to x[0..n), n a multiple of W, and `libm` to the lanes in doubt; x and y are not the same array. The calls
  * wait until a few vectors are done: a branch a vector would be mispredicted every third time. */
@@ -150,7 +164,7 @@ INLINE size_t LOWEST_BIT(uint64_t bits) {
             doubts |= (uint64_t)vbits(vector(vload(x + i), &result)) << (i - start);                                           \
             vstore(y + i, result);                                                                                             \
         }                                                                                                                      \
-        FOR_EACH_BIT(i, start, doubts)                                                                                         \
+        FOR_EACH_BIT (i, start, doubts)                                                                                        \
             y[i] = libm;                                                                                                       \
     }
 
@@ -178,11 +192,11 @@ static void pow_array(enum power which, double *y, const double *x, size_t n, in
         return;
     }
     switch (which) {
-        case SQUARE: pow_array_of(SQUARE, y, x, n); break;
-        case INVERSE: pow_array_of(INVERSE, y, x, n); break;
-        case INVERSE_SQUARE: pow_array_of(INVERSE_SQUARE, y, x, n); break;
-        case INVERSE_ROOT: pow_array_of(INVERSE_ROOT, y, x, n); break;
-        default: pow_array_of(INVERSE_ROOT_CUBED, y, x, n); break;
+    case SQUARE: pow_array_of(SQUARE, y, x, n); break;
+    case INVERSE: pow_array_of(INVERSE, y, x, n); break;
+    case INVERSE_SQUARE: pow_array_of(INVERSE_SQUARE, y, x, n); break;
+    case INVERSE_ROOT: pow_array_of(INVERSE_ROOT, y, x, n); break;
+    default: pow_array_of(INVERSE_ROOT_CUBED, y, x, n); break;
     }
 }
 

@@ -31,7 +31,8 @@ static double loss_forward(const Shape *s, Document *d) {
     return sum * (1.0 / (double)d->n);
 }
 
-/* d_logits: (vocab); d_loss: the derivative of the step's loss by this document's. The target's logit has two ways into the loss, its own probability and the total; the others have one. */
+/* d_logits: (vocab); d_loss: the derivative of the step's loss by this document's. The target's logit has two ways into the
+ * loss, its own probability and the total; the others have one. */
 static void loss_backward(const Shape *s, Document *d, double d_loss) {
     size_t stride = d->stride;
     double *d_total = d->row2, mean = -1.0 * (1.0 / (double)d->n * d_loss);

@@ -64,7 +64,7 @@ static void place(Document *d, const Shape *s, Arena *a, size_t positions) {
         place_layer(&d->layers[i], s, a, positions);
 }
 
-int document_reserve(Document *d, const Shape *s, size_t positions) {
+int exact_document_reserve(Document *d, const Shape *s, size_t positions) {
     if (positions <= d->capacity)
         return 0;
     if (positions > SIZE_MAX - 8 || s->n_embd > SIZE_MAX / 32)
@@ -89,29 +89,29 @@ int document_reserve(Document *d, const Shape *s, size_t positions) {
     return 0;
 }
 
-void document_free(Document *d) {
+void exact_document_free(Document *d) {
     free_zeros(d->arena);
     free(d->layers);
     free(d->segments);
     memset(d, 0, sizeof *d);
 }
 
-int cache_reserve(Cache *c, const Shape *s, size_t positions) {
+int exact_cache_reserve(Cache *c, const Shape *s, size_t positions) {
     if (positions <= c->capacity)
         return 0;
     if (positions > SIZE_MAX / 4 - 8)
         return -1;
     size_t capacity = (2 * c->capacity > positions ? 2 * c->capacity : positions) + 7;
     capacity -= capacity % 8;
-    Cache new = {c->length, capacity, NULL, NULL, NULL, NULL};
+    Cache grown = {c->length, capacity, NULL, NULL, NULL, NULL};
     Arena arena = {NULL, 0, 0};
     size_t rows = s->n_layer * s->n_embd; /* no overflow: the parameters are more */
     for (int placing = 0; placing < 2; placing++) {
-        new.keys = doubles(&arena, rows, capacity);
-        new.values = doubles(&arena, rows, capacity);
+        grown.keys = doubles(&arena, rows, capacity);
+        grown.values = doubles(&arena, rows, capacity);
         doubles(&arena, 1, 8);
-        new.scores = doubles(&arena, 1, capacity);
-        new.exps = doubles(&arena, 2, capacity);
+        grown.scores = doubles(&arena, 1, capacity);
+        grown.exps = doubles(&arena, 2, capacity);
         if (placing == 0) {
             char *base = arena.overflow ? NULL : allocate_zeros(arena.used);
             if (!base)
@@ -120,21 +120,21 @@ int cache_reserve(Cache *c, const Shape *s, size_t positions) {
         }
     }
     for (size_t row = 0; row < rows && c->length; row++)
-        memcpy(new.keys + row * capacity, c->keys + row * c->capacity, c->length * sizeof(double));
+        memcpy(grown.keys + row * capacity, c->keys + row * c->capacity, c->length * sizeof(double));
     for (size_t layer = 0; layer < s->n_layer && c->length; layer++)
-        memcpy(new.values + layer * s->n_embd * capacity, c->values + layer * s->n_embd * c->capacity,
+        memcpy(grown.values + layer * s->n_embd * capacity, c->values + layer * s->n_embd * c->capacity,
                c->length * s->n_embd * sizeof(double));
-    cache_free(c);
-    *c = new;
+    exact_cache_free(c);
+    *c = grown;
     return 0;
 }
 
-void cache_free(Cache *c) {
+void exact_cache_free(Cache *c) {
     free_zeros(c->keys); /* the first piece of its arena */
     memset(c, 0, sizeof *c);
 }
 
-int adam_reserve(Adam *a, const Shape *s) {
+int exact_adam_reserve(Adam *a, const Shape *s) {
     if (a->gradients)
         return 0;
     if (s->n_params > SIZE_MAX / 32)
@@ -149,7 +149,7 @@ int adam_reserve(Adam *a, const Shape *s) {
     return 0;
 }
 
-void adam_free(Adam *a) {
+void exact_adam_free(Adam *a) {
     free_zeros(a->gradients);
     memset(a, 0, sizeof *a);
 }

@@ -15,37 +15,37 @@ typedef struct {
 /* Activations are [feature][position]: neighbouring positions fill a vector, so every sum over features is a sum a lane, in the
  * reference's order by construction. A row has `stride` positions, a multiple of 8; those from n on hold harmless numbers. */
 typedef struct {
-    double *x;                              /* (n_embd) the residual stream as it enters the layer */
-    double *me1, *scale1, *norm1;           /* (1) mean square + 1e-5, (1) its -1/2th power, (n_embd) */
-    double *q, *k, *v;                      /* (n_embd) */
-    double *exps, *total, *inverse_total;   /* per head: (triangle, see attention.h), (1), (1) */
-    double *heads;                          /* (n_embd) what the heads found */
-    double *mid;                            /* (n_embd) the residual stream between attention and MLP */
-    double *me2, *scale2, *norm2;           /* (1), (1), (n_embd) */
-    double *pre, *act;                      /* (4 n_embd) before and after the activation */
+    double *x;                            /* (n_embd) the residual stream as it enters the layer */
+    double *me1, *scale1, *norm1;         /* (1) mean square + 1e-5, (1) its -1/2th power, (n_embd) */
+    double *q, *k, *v;                    /* (n_embd) */
+    double *exps, *total, *inverse_total; /* per head: (triangle, see attention.h), (1), (1) */
+    double *heads;                        /* (n_embd) what the heads found */
+    double *mid;                          /* (n_embd) the residual stream between attention and MLP */
+    double *me2, *scale2, *norm2;         /* (1), (1), (n_embd) */
+    double *pre, *act;                    /* (4 n_embd) before and after the activation */
 } Layer;
 
 typedef struct {
-    size_t n, stride;        /* positions of this document; the row length for it */
-    size_t capacity;         /* positions there is memory for */
-    const uint32_t *tokens;  /* n + 1 of them: inputs, and targets one later */
-    void *arena;             /* the memory of all below */
+    size_t n, stride;       /* positions of this document; the row length for it */
+    size_t capacity;        /* positions there is memory for */
+    const uint32_t *tokens; /* n + 1 of them: inputs, and targets one later */
+    void *arena;            /* the memory of all below */
 
-    double *embedding, *me0, *scale0;      /* (n_embd), (1), (1) */
+    double *embedding, *me0, *scale0; /* (n_embd), (1), (1) */
     Layer *layers;
-    double *out;                           /* (n_embd) the last layer's output */
-    double *logits, *exps;                 /* (vocab) exps: e**(logit - largest) */
-    double *total, *inverse_total, *p;     /* (1) p: the target's probability */
+    double *out;                       /* (n_embd) the last layer's output */
+    double *logits, *exps;             /* (vocab) exps: e**(logit - largest) */
+    double *total, *inverse_total, *p; /* (1) p: the target's probability */
 
     /* backward; d_x is the derivative of the loss by x */
-    double *d_logits;                      /* (vocab) */
+    double *d_logits;                                         /* (vocab) */
     double *d_x, *d_mid, *d_norm, *d_heads, *d_q, *d_k, *d_v; /* (n_embd) */
-    double *d_act;                         /* (4 n_embd) */
-    double *row1, *row2, *row3;            /* (1) */
-    double *tile;                          /* [position][8] one head's scores for 8 queries */
-    double *grad_scores, *weights;         /* [query][key] one head's */
-    Segment *segments;                     /* (3 n_head) */
-    double *transposed;                    /* [position][feature] (up to 4 n_embd, a multiple of 8) */
+    double *d_act;                                            /* (4 n_embd) */
+    double *row1, *row2, *row3;                               /* (1) */
+    double *tile;                                             /* [position][8] one head's scores for 8 queries */
+    double *grad_scores, *weights;                            /* [query][key] one head's */
+    Segment *segments;                                        /* (3 n_head) */
+    double *transposed;                                       /* [position][feature] (up to 4 n_embd, a multiple of 8) */
 } Document;
 
 /* Keys and values of the positions so far, for writing one token at a time. */
@@ -84,6 +84,6 @@ typedef struct {
     int (*libm_agrees)(void);
 } Kernels;
 
-extern const Kernels kernels_baseline, kernels_avx2, kernels_avx512;
+extern const Kernels exact_kernels_baseline, exact_kernels_avx2, exact_kernels_avx512;
 
 #endif

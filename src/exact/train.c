@@ -2,16 +2,15 @@
 #include "engine.h"
 
 #include <math.h>
+#include <stdlib.h>
 
-enum outcome document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss) {
+/* The mean loss of the `n` predictions of a document. */
+static enum outcome forward(Trainer *t, const uint32_t *tokens, size_t n, double *loss) {
     const Shape *s = &t->shape;
-    if (length < 2)
-        return BAD_CORPUS;
-    size_t n = length - 1 < s->block_size ? length - 1 : s->block_size;
     for (size_t i = 0; i <= n; i++)
         if (tokens[i] >= s->vocab)
             return BAD_CORPUS;
-    if (document_reserve(&t->document, s, n) < 0)
+    if (exact_document_reserve(&t->document, s, n) < 0)
         return NO_MEMORY;
     t->document.n = n;
     t->document.tokens = tokens;
@@ -20,25 +19,46 @@ enum outcome document_loss(Trainer *t, const uint32_t *tokens, size_t length, do
     return isfinite(*loss) ? DONE : LOSS_NOT_FINITE;
 }
 
+enum outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss) {
+    return length < 2 ? BAD_CORPUS : forward(t, tokens, predictions(length, t->shape.block_size), loss);
+}
+
+void exact_trainer_free(Trainer *t) {
+    exact_document_free(&t->document);
+    exact_adam_free(&t->adam);
+    free(t->losses);
+}
+
+static int reserve_losses(Trainer *t, size_t n) {
+    if (n <= t->n_losses)
+        return 0;
+    double *longer = n > SIZE_MAX / sizeof(double) ? NULL : realloc(t->losses, n * sizeof(double));
+    if (!longer)
+        return -1;
+    t->losses = longer;
+    t->n_losses = n;
+    return 0;
+}
+
 /* The reference builds the documents' graphs one after the other and goes back through them from the last: so the last document
  * is done first here, and only one document's activations are kept. */
-enum outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, const Options *o, double *loss) {
-    size_t n = o->batch_size;
-    double mean = 1.0 / (double)n, sum = 0.0;
+enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss) {
+    size_t batch_size = o->batch_size;
+    double mean = 1.0 / (double)batch_size, sum = 0.0;
     int go_on = 0;
-    for (size_t j = n; j-- > 0;) {
-        size_t doc = (first + j % docs->n_docs) % docs->n_docs;
-        uint64_t start = docs->starts[doc], end = docs->starts[doc + 1];
-        if (start >= end || end >= docs->n_tokens)
-            return BAD_CORPUS;
-        enum outcome outcome = document_loss(t, docs->tokens + start, (size_t)(end - start) + 1, &o->losses[j]);
+    if (reserve_losses(t, batch_size) < 0)
+        return NO_MEMORY;
+    for (size_t j = batch_size; j-- > 0;) {
+        const uint32_t *tokens;
+        size_t n = batch_document(docs, step, j, batch_size, t->shape.block_size, &tokens);
+        enum outcome outcome = n == 0 ? BAD_CORPUS : forward(t, tokens, n, &t->losses[j]);
         if (outcome != DONE)
             return outcome;
         t->kernels->backward(&t->shape, t->params, &t->document, mean, t->adam.gradients, go_on);
         go_on = 1;
     }
-    for (size_t j = 0; j < n; j++)
-        sum += o->losses[j];
+    for (size_t j = 0; j < batch_size; j++)
+        sum += t->losses[j];
     *loss = sum * mean; /* of one document: its own */
     return DONE;
 }
@@ -56,13 +76,13 @@ static size_t update(Trainer *t, const Options *o, double lr) {
     return k->adam(&t->shape, t->params, &t->adam, lr);
 }
 
-enum outcome train(Trainer *t, const Documents *docs, size_t first, const Options *o, size_t n_steps, const double *lr,
-                   double *losses, size_t *n_losses, double *culprit) {
+enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
+                         double *losses, size_t *n_losses, double *culprit) {
     for (size_t i = 0; i < t->shape.n_params; i++) /* Python may have written there */
         t->adam.large |= !(fabs(t->adam.m[i]) < 1e50 && t->adam.v[i] < 1e50);
     for (size_t i = 0; i < n_steps; i++) {
         *n_losses = i;
-        enum outcome outcome = batch_gradients(t, docs, first, o, &losses[i]);
+        enum outcome outcome = exact_batch_gradients(t, docs, first + i, o, &losses[i]);
         if (outcome != DONE)
             return outcome;
         size_t done = update(t, o, lr[i]);
@@ -70,7 +90,6 @@ enum outcome train(Trainer *t, const Documents *docs, size_t first, const Option
             *culprit = t->adam.gradients[done];
             return GRADIENT_OVERFLOW;
         }
-        first = (first + o->batch_size % docs->n_docs) % docs->n_docs;
     }
     *n_losses = n_steps;
     return DONE;

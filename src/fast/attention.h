@@ -18,14 +18,14 @@ INLINE void dot_some(float *dots, const float *y, const float *x, const Group *g
                      const int before) {
     const float *xj[4];
     vf yj[4];
-    UNROLL for (int j = 0; j < n; j++) {
+    UNROLL_FOR (int j = 0; j < n; j++) {
         xj[j] = x + j * g->stride + d;
         yj[j] = vload(y + j * g->stride + g->offsets[p] + d);
     }
     for (size_t q = 0; q <= p; q++) {
         size_t at = g->offsets[q];
         vf sum = before ? vload(dots + q * W) : vset1(0.0f);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum = vfma(yj[j], vload(xj[j] + at), sum);
         vstore(dots + q * W, sum);
     }
@@ -43,17 +43,17 @@ static void dot_positions(float *dots, const float *y, const float *x, const Gro
 INLINE void mix_some(float *y, const float *weights, const float *x, const Group *g, size_t p, size_t d, const int n) {
     const float *xj[4];
     vf sum[4];
-    UNROLL for (int j = 0; j < n; j++) {
+    UNROLL_FOR (int j = 0; j < n; j++) {
         xj[j] = x + j * g->stride + d;
         sum[j] = vset1(0.0f);
     }
     for (size_t q = 0; q <= p; q++) {
         size_t at = g->offsets[q];
         vf w = vload(weights + q * W);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum[j] = vfma(w, vload(xj[j] + at), sum[j]);
     }
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         vstore(y + j * g->stride + g->offsets[p] + d, sum[j]);
 }
 
@@ -118,7 +118,7 @@ INLINE void key_backward_some(float *d_key, float *d_value, const float *query, 
     size_t stride = g->stride, at = g->offsets[q] + d;
     const float *queries[4], *d_outs[4];
     vf dk[4], dv[4];
-    UNROLL for (int j = 0; j < n; j++) {
+    UNROLL_FOR (int j = 0; j < n; j++) {
         queries[j] = query + j * stride + d;
         d_outs[j] = d_out + j * stride + d;
         dk[j] = dv[j] = vset1(0.0f);
@@ -126,12 +126,12 @@ INLINE void key_backward_some(float *d_key, float *d_value, const float *query, 
     for (size_t p = q; p < g->n_runs && g->counts[p] > d; p++) {
         size_t from = g->offsets[p], pair = pairs_at(g, p, d) + q * W;
         vf w = vload(weights + pair), ds = vload(d_scores + pair);
-        UNROLL for (int j = 0; j < n; j++) {
+        UNROLL_FOR (int j = 0; j < n; j++) {
             dv[j] = vfma(w, vload(d_outs[j] + from), dv[j]);
             dk[j] = vfma(ds, vload(queries[j] + from), dk[j]);
         }
     }
-    UNROLL for (int j = 0; j < n; j++) {
+    UNROLL_FOR (int j = 0; j < n; j++) {
         vstore(d_key + j * stride + at, dk[j]);
         vstore(d_value + j * stride + at, dv[j]);
     }

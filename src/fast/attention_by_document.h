@@ -1,8 +1,8 @@
 /* Attention over a group whose tokens lie document by document: each lane is a query of one document, each run a document.
  *
- * For W queries from position p on, the weights they give to the keys 0, 1, ..., p + W - 1 are in vectors that follow each other;
- * those of keys after a query, and of lanes past the document, are 0. The documents' tokens follow each other, so what a vector
- * overwrites past its document's last is written after it; and past the last document there is room.
+ * For W queries from position p on, the weights they give to the keys 0, 1, ..., p + W - 1 are in vectors that follow each
+ * other; those of keys after a query, and of lanes past the document, are 0. The documents' tokens follow each other, so what a
+ * vector overwrites past its document's last is written after it; and past the last document there is room.
  */
 #ifndef MICROGPT_FAST_ATTENTION_BY_DOCUMENT_H
 #define MICROGPT_FAST_ATTENTION_BY_DOCUMENT_H
@@ -49,14 +49,14 @@ INLINE void softmax_of_scores(const Shape *s, float *weights, const float *query
 /* y[j](lanes) (+)= sum over keys of weights[key](lanes) * x[j](key), for n features j; y at the queries, x at key 0 */
 INLINE void mix_keys(float *y, const float *weights, const float *x, size_t n_keys, size_t stride, const int n) {
     vf sum[4];
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         sum[j] = vset1(0.0f);
     for (size_t q = 0; q < n_keys; q++) {
         vf w = vload(weights + q * W);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum[j] = vfma(w, vset1(x[j * stride + q]), sum[j]);
     }
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         vstore(y + j * stride, sum[j]);
 }
 
@@ -98,8 +98,8 @@ static void scores_by_document_backward(const Shape *s, float *d_scores, const f
     }
 }
 
-/* d_key_t[q] = sum over queries of d_scores * query_t, d_value_t[q] = sum of weights * d_out_t, of a document with n tokens: here
- * W features fill the vectors, and a token has `padded` of them. */
+/* d_key_t[q] = sum over queries of d_scores * query_t, d_value_t[q] = sum of weights * d_out_t, of a document with n tokens:
+ * here W features fill the vectors, and a token has `padded` of them. */
 INLINE void keys_backward(float *d_key_t, float *d_value_t, float *d_scores, float *weights, const float *query_t,
                           const float *d_out_t, size_t n, size_t padded) {
     for (size_t q = 0; q < n; q++) {
@@ -122,7 +122,7 @@ static void transpose_back(float *x, const float *x_t, size_t n_rows, size_t n_t
     for (size_t t = 0; t < n_tokens; t += W)
         for (size_t j = 0; j < n_rows; j += W) {
             vf block[W];
-            UNROLL for (size_t k = 0; k < W; k++)
+            UNROLL_FOR (size_t k = 0; k < W; k++)
                 block[k] = vload(x_t + (t + k) * padded + j);
             vtranspose(block);
             for (size_t k = 0; k < smaller(W, n_rows - j); k++)
@@ -137,10 +137,12 @@ static void attention_by_document_backward(const Shape *s, const Group *g, Layer
             size_t row = h * hd * stride + g->offsets[d], n = g->counts[d], at = h * padded * g->columns;
             const float *query = a->qkv + row, *d_out = g->d_heads + row;
             float *weights = a->weights + h * g->n_pairs + g->pairs[d], *d_scores = g->d_scores + h * g->n_pairs + g->pairs[d];
-            float *query_t = g->query_t + at, *d_out_t = g->d_out_t + at, *d_key_t = g->d_key_t + at, *d_value_t = g->d_value_t + at;
+            float *query_t = g->query_t + at, *d_out_t = g->d_out_t + at, *d_key_t = g->d_key_t + at,
+                  *d_value_t = g->d_value_t + at;
             for (size_t p = 0; p < n; p += W) {
                 float *ds = weights_of(d_scores, p);
-                scores_by_document_backward(s, ds, weights_of(weights, p), query + 2 * block, a->heads + row, d_out, p, n, stride);
+                scores_by_document_backward(s, ds, weights_of(weights, p), query + 2 * block, a->heads + row, d_out, p, n,
+                                            stride);
                 mix_all_keys(a->d_qkv + row + p, ds, query + block, smaller(p + W, n), hd, stride);
             }
             transpose_to(query_t, query, hd, 0, n, stride);

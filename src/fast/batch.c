@@ -3,9 +3,9 @@
 
 #define MOST_DOCS WIDEST /* in a group: a vector's lanes, so that attention wastes none */
 
-#define FEW_DOCS 6   /* up to here, a document's positions fill the lanes better than the documents do */
+#define FEW_DOCS 6 /* up to here, a document's positions fill the lanes better than the documents do */
 
-size_t groups_of(size_t batch_size) { return batch_size / MOST_DOCS + (batch_size % MOST_DOCS != 0); }
+size_t fast_groups_of(size_t batch_size) { return batch_size / MOST_DOCS + (batch_size % MOST_DOCS != 0); }
 
 typedef struct {
     const uint32_t *tokens;
@@ -13,18 +13,17 @@ typedef struct {
 } Document;
 
 /* The group's documents, longest first; equally long ones in their order. Returns how many, 0 for a bad corpus. */
-static size_t collect(Document *sorted, const Shape *s, const Documents *docs, size_t first, size_t batch_size, size_t index,
+static size_t collect(Document *sorted, const Shape *s, const Documents *docs, size_t step, size_t batch_size, size_t index,
                       size_t n_groups) {
     size_t count = 0;
     for (size_t j = index; j < batch_size; j += n_groups) {
-        size_t doc = (first + j % docs->n_docs) % docs->n_docs;
-        uint64_t start = docs->starts[doc], end = docs->starts[doc + 1];
-        if (start >= end || end >= docs->n_tokens)
+        const uint32_t *tokens;
+        size_t n = batch_document(docs, step, j, batch_size, s->block_size, &tokens), at = count++;
+        if (n == 0)
             return 0;
-        size_t n = (size_t)(end - start) < s->block_size ? (size_t)(end - start) : s->block_size, at = count++;
         for (; at > 0 && sorted[at - 1].n < n; at--)
             sorted[at] = sorted[at - 1];
-        sorted[at] = (Document){docs->tokens + start, n};
+        sorted[at] = (Document){tokens, n};
     }
     return count;
 }
@@ -51,15 +50,15 @@ static Extent arrange(Group *g, const Document *sorted, size_t n_docs, int by_do
     return (Extent){n_runs, columns, ((columns / WIDEST + 1) | 1) * WIDEST, pairs};
 }
 
-enum outcome group_fill(Group *g, const Shape *s, const Documents *docs, size_t first, size_t batch_size, size_t index,
-                        size_t n_groups) {
+enum outcome fast_group_fill(Group *g, const Shape *s, const Documents *docs, size_t step, size_t batch_size, size_t index,
+                             size_t n_groups) {
     Document sorted[MOST_DOCS];
-    size_t n_docs = collect(sorted, s, docs, first, batch_size, index, n_groups);
+    size_t n_docs = collect(sorted, s, docs, step, batch_size, index, n_groups);
     if (n_docs == 0)
         return BAD_CORPUS;
     int by_document = n_docs <= FEW_DOCS;
     Extent size = arrange(NULL, sorted, n_docs, by_document);
-    if (group_reserve(g, s, size) < 0)
+    if (fast_group_reserve(g, s, size) < 0)
         return NO_MEMORY;
     arrange(g, sorted, n_docs, by_document);
     g->n_docs = n_docs;

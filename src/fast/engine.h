@@ -4,54 +4,50 @@
 
 #include "model.h"
 #include "pace.h"
-#include "common/training.h"
+#include "common/documents.h"
 
-const Kernels *kernels_at(int i); /* this build's, best first; NULL after the last */
+const Kernels *fast_kernels_at(int i); /* this build's, best first; NULL after the last */
 
 /* ---- batch.c: a batch's documents, dealt into groups ---- */
-size_t groups_of(size_t batch_size);
-/* Group `index` of `n_groups` of the batch that begins with document `first`. */
-enum outcome group_fill(Group *g, const Shape *s, const Documents *docs, size_t first, size_t batch_size, size_t index,
-                        size_t n_groups);
+size_t fast_groups_of(size_t batch_size);
+/* Group `index` of `n_groups` of a step's documents. */
+enum outcome fast_group_fill(Group *g, const Shape *s, const Documents *docs, size_t step, size_t batch_size, size_t index,
+                             size_t n_groups);
 
 /* ---- memory.c; each returns 0, or -1 when there is no memory (or no number for its size) ---- */
-int group_reserve(Group *g, const Shape *s, Extent needed); /* loses what was in it when it grows */
+size_t fast_token_bytes(const Shape *s); /* about what each token of a batch takes */
+int fast_group_reserve(Group *g, const Shape *s, Extent needed); /* loses what was in it when it grows */
 
 typedef struct {
     Shape shape;
     const Kernels *kernels;
     float *params, *gradients, *m, *v; /* n_params each; gradients also has room for the largest task, n_tasks times */
     double beta1, beta2, eps;
-    uint64_t num_steps;                /* Adam's, so far */
+    uint64_t num_steps; /* Adam's, so far */
     Task *tasks;
-    size_t largest_task;               /* no task has more parameters */
-    double *squares;                   /* [task] the sum over its gradients */
-    int *overflowed;                   /* [task] */
+    size_t largest_task; /* no task has more parameters */
+    double *squares;     /* [task] the sum over its gradients */
+    int *overflowed;     /* [task] */
     size_t n_tasks;
     Group *groups;
-    size_t n_groups;                   /* there are; a batch may need fewer */
+    size_t n_groups; /* there are; a batch may need fewer */
     Pace pace;
-    void *memory;                      /* of params to overflowed */
+    void *memory; /* of params to overflowed */
 } Trainer;
 
-int trainer_reserve(Trainer *t);
-int trainer_reserve_batch(Trainer *t, size_t n_groups);
-void trainer_free_batch(Trainer *t);
-void trainer_free(Trainer *t);
+int fast_trainer_reserve(Trainer *t);
+int fast_trainer_reserve_batch(Trainer *t, size_t n_groups);
+void fast_trainer_free_batch(Trainer *t);
+void fast_trainer_free(Trainer *t);
 
 /* ---- train.c ---- */
-typedef struct {
-    size_t batch_size, n_threads;
-    double clip_norm; /* 0: no clipping */
-    double weight_decay;
-} Options;
 
-/* The mean loss of batch_size documents from number `first` on (after the last comes the first again), and its gradients. */
-enum outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, const Options *o, double *loss);
+/* The mean loss of a step's documents (from 0), and its gradients. */
+enum outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss);
 
-/* n_steps steps with their learning rates; the first of them begins with document `first`. Writes the losses and how many there
- * are. The results do not depend on n_threads. */
-enum outcome train(Trainer *t, const Documents *docs, size_t first, const Options *o, size_t n_steps, const double *lr,
-                   double *losses, size_t *n_losses);
+/* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses and how many there are. The results do not
+ * depend on n_threads. */
+enum outcome fast_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
+                        double *losses, size_t *n_losses);
 
 #endif

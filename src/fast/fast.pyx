@@ -4,7 +4,6 @@ All computing is in src/fast/*.c and *.h, which know nothing of Python. There, n
 """
 
 from array import array
-from threading import Lock
 
 from microgpt.engines import EngineError, chosen_isa
 
@@ -14,11 +13,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 
 include "common/shape.pxi"
-include "common/training.pxi"
-
-
-cdef extern from "simd/isa.h" nogil:
-    int isa_supported(const char *name)
+include "common/documents.pxi"
 
 
 cdef extern from "fast/model.h" nogil:
@@ -27,12 +22,6 @@ cdef extern from "fast/model.h" nogil:
 
 
 cdef extern from "fast/engine.h" nogil:
-    const Kernels *kernels_at(int i)
-
-    ctypedef struct Options:
-        size_t batch_size, n_threads
-        double clip_norm, weight_decay
-
     ctypedef struct Trainer:
         Shape shape
         const Kernels *kernels
@@ -43,25 +32,15 @@ cdef extern from "fast/engine.h" nogil:
         double beta1, beta2, eps
         uint64_t num_steps
 
-    int trainer_reserve(Trainer *t)
-    void trainer_free(Trainer *t)
-    outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, const Options *o, double *loss)
-    outcome train(Trainer *t, const Documents *docs, size_t first, const Options *o, size_t n_steps, const double *lr,
-                  double *losses, size_t *n_losses)
+    size_t fast_token_bytes(const Shape *s)
+    int fast_trainer_reserve(Trainer *t)
+    void fast_trainer_free(Trainer *t)
+    outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
+    outcome fast_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
+                       double *losses, size_t *n_losses)
 
 
-cdef const Kernels *chosen_kernels() except NULL:
-    cdef int i = 0
-    supported = []
-    while kernels_at(i) != NULL:
-        if isa_supported(kernels_at(i).isa):
-            supported.append(kernels_at(i).isa.decode())
-        i += 1
-    name = chosen_isa(supported)
-    i = 0
-    while kernels_at(i).isa.decode() != name:
-        i += 1
-    return kernels_at(i)
+include "common/kernels.pxi"
 
 
 # Gradients so small that (1 - beta2) * gradient**2 is 0 in float32, whatever beta2, are small beside an eps of this size.
@@ -79,25 +58,7 @@ cdef check_float32(training):
         )
 
 
-cdef class Batches:
-    """The documents of a run and what it does with them, as the C code reads them; `first` is the first that `step` takes."""
-
-    cdef const uint32_t[::1] tokens
-    cdef const uint64_t[::1] starts
-    cdef Documents docs
-    cdef Options options
-    cdef size_t first
-
-    def __cinit__(self, corpus, step, training, n_threads):
-        self.tokens, self.starts = corpus.tokens, corpus.starts
-        set_documents(&self.docs, self.tokens, self.starts)
-        self.first = step * training.batch_size % self.docs.n_docs
-        self.options.batch_size, self.options.n_threads = training.batch_size, n_threads
-        self.options.clip_norm = training.clip_norm or 0.0
-        self.options.weight_decay = training.weight_decay
-
-
-cdef class Network:
+cdef class Network(OneCaller):
     """One model's float32 parameters, activations, gradients and Adam state, beside the model's own buffer of doubles.
 
     Not for two threads at a time: the second gets a RuntimeError.
@@ -105,30 +66,30 @@ cdef class Network:
 
     cdef Trainer trainer
     cdef double[::1] params
-    cdef object lock
     cdef readonly str isa
 
     def __cinit__(self, config, vocab_size, double[::1] params not None):
         set_shape(&self.trainer.shape, config, vocab_size, params)
         self.trainer.kernels = chosen_kernels()
         self.isa = self.trainer.kernels.isa.decode()
-        self.params, self.lock = params, Lock()
+        self.params = params
 
     def __dealloc__(self):
-        trainer_free(&self.trainer)
-
-    cdef acquire(self):
-        if not self.lock.acquire(False):
-            raise RuntimeError("this engine is at work already; an engine computes for one caller at a time")
+        fast_trainer_free(&self.trainer)
 
     cdef prepare(self, training):
         """Adam starts at the first step of a run, and keeps its settings: its betas are those of float32."""
         cdef Trainer *t = &self.trainer
         if t.params == NULL:
             check_float32(training)
-            if trainer_reserve(t) < 0:
+            if fast_trainer_reserve(t) < 0:
                 raise MemoryError(f"there is not enough memory for the gradients and moments of {t.shape.n_params} parameters")
             t.beta1, t.beta2, t.eps = <float>training.beta1, <float>training.beta2, training.eps
+
+    @property
+    def bytes_per_token(self):
+        """About how much memory each token of a batch takes."""
+        return fast_token_bytes(&self.trainer.shape)
 
     def check_settings(self, training):
         """EngineError for settings and parameters that have no meaning in float32."""
@@ -159,29 +120,24 @@ cdef class Network:
     def train(self, corpus, steps, training, list losses not None, size_t n_threads=1):
         """See Engine.train. FloatingPointError where a loss is not finite, OverflowError where a number
         leaves the range of float32, EngineError for settings and parameters that have no meaning in it."""
-        cdef Batches batches
-        cdef double[::1] lr, found
-        cdef size_t n_losses = 0
+        cdef Steps task
         cdef outcome result
         if not len(steps):
             return
-        if steps.step != 1 or steps.start < 0:
-            raise ValueError(f"steps come one after the other, from 0 on; not {steps!r}")
-        batches = Batches(corpus, steps.start, training, n_threads)
+        task = Steps(corpus, steps, training, n_threads)
         self.acquire()
         try:
             self.prepare(training)
-            lr = array("d", map(training.lr, steps))
-            found = array("d", bytes(8 * len(steps)))
             self.read_params()
             with nogil:
-                result = train(
-                    &self.trainer, &batches.docs, batches.first, &batches.options, lr.shape[0], &lr[0], &found[0], &n_losses
+                result = fast_train(
+                    &self.trainer, &task.docs, task.first_step, task.n_steps, &task.options, &task.lr[0], &task.losses[0],
+                    &task.n_losses,
                 )
                 self.write_params()
-            losses.extend(found[:n_losses])
+            losses.extend(task.losses[:task.n_losses])
         finally:
-            self.lock.release()
+            self.release()
         self.check(result)
 
     cdef check(self, outcome result):
@@ -196,7 +152,7 @@ cdef class Network:
 
     def backward(self, corpus, step, training, size_t n_threads=1):
         """(loss, gradients) of a step: a float, and a list in parameter order."""
-        cdef Batches batches = Batches(corpus, step, training, n_threads)
+        cdef Steps task = Steps(corpus, range(step, step + 1), training, n_threads)
         cdef double loss = 0.0
         cdef size_t i
         cdef outcome result
@@ -205,11 +161,11 @@ cdef class Network:
             self.prepare(training)
             self.read_params()
             with nogil:
-                result = batch_gradients(&self.trainer, &batches.docs, batches.first, &batches.options, &loss)
+                result = fast_batch_gradients(&self.trainer, &task.docs, task.first_step, &task.options, &loss)
             self.check(result)
             return loss, [self.trainer.gradients[i] for i in range(self.trainer.shape.n_params)]
         finally:
-            self.lock.release()
+            self.release()
 
     def moments(self):
         """Adam's first and second moments, two arrays of doubles in parameter order; None before training."""
@@ -233,7 +189,7 @@ cdef class Network:
                 self.trainer.m[i], self.trainer.v[i] = <float>m[i], <float>v[i]
             self.trainer.num_steps = num_steps
         finally:
-            self.lock.release()
+            self.release()
 
 
 # ---- Writing ---------------------------------------------------------------------------------------------------------
@@ -242,23 +198,31 @@ cdef extern from "fast/random.h" nogil:
     void c_philox "philox"(uint32_t *out, uint32_t *counter, const uint32_t *key, int n)
 
 
-cdef extern from "fast/writer.h" nogil:
+cdef extern from "fast/sampler.h" nogil:
     enum:
         WRITTEN, WRITER_NO_MEMORY, NOT_FINITE
 
-    ctypedef struct CWriter "Writer":
+    ctypedef struct Sampler:
         Shape shape
-        const Kernels *kernels
         uint32_t key[2]
         uint32_t bos
         size_t top_k, n_prefix
         float scale, top_p
+
+    ctypedef struct Portion:
         uint32_t *tokens
         uint32_t *lengths
 
-    int writer_prepare(CWriter *w, const double *params, const uint32_t *prefix, double expected)
-    int writer_write(CWriter *w, uint64_t first, size_t n_docs, size_t n_threads)
-    void writer_free(CWriter *w)
+
+cdef extern from "fast/writer.h" nogil:
+    ctypedef struct CWriter "Writer":
+        const Kernels *kernels
+        Sampler sampler
+        Portion portion
+
+    int fast_writer_prepare(CWriter *w, const double *params, const uint32_t *prefix, double expected)
+    int fast_writer_write(CWriter *w, uint64_t first, size_t n_docs, size_t n_threads)
+    void fast_writer_free(CWriter *w)
 
 
 cdef extern from "Python.h":
@@ -276,7 +240,7 @@ def philox(counter, key):
     return tuple(out)
 
 
-cdef class Writer:
+cdef class Writer(OneCaller):
     """Documents by their number, many at once: see microgpt.engines.fast.FastEngine.writer. It works with the weights as they were
     when it was made."""
 
@@ -284,51 +248,49 @@ cdef class Writer:
     cdef size_t n_threads
     cdef uint32_t[::1] letters
     cdef bint ascii
-    cdef object lock
     cdef readonly size_t portion
 
     def __cinit__(self, Network network, uint64_t key, letters, prefix, temperature, top_k, top_p, expected, size_t n_threads):
-        cdef CWriter *w = &self.writer
+        cdef Sampler *s = &self.writer.sampler
         cdef const double[::1] params = network.params
         cdef const uint32_t[::1] tokens = array("I", prefix)
         cdef double count = expected
         cdef int outcome
         self.ascii = letters.isascii()
-        self.letters, self.n_threads, self.lock = array("I", map(ord, letters)), n_threads, Lock()
-        w.shape, w.kernels = network.trainer.shape, network.trainer.kernels
-        w.key[0], w.key[1], w.bos = <uint32_t>key, <uint32_t>(key >> 32), tokens[0]
+        self.letters, self.n_threads = array("I", map(ord, letters)), n_threads
+        s.shape, self.writer.kernels = network.trainer.shape, network.trainer.kernels
+        s.key[0], s.key[1], s.bos = <uint32_t>key, <uint32_t>(key >> 32), tokens[0]
         if temperature == 0:
             temperature, top_k = 1.0, 1
-        w.scale = min(1 / temperature, 1e30)  # 0 * infinity would be NaN
-        w.top_k = w.shape.vocab if top_k is None else min(top_k, w.shape.vocab)
-        w.top_p = 2.0 if top_p is None or top_p == 1 else max(top_p, 1e-30)
-        w.n_prefix = tokens.shape[0]
-        if w.n_prefix > w.shape.block_size or max(tokens) >= w.shape.vocab or <size_t>self.letters.shape[0] != w.shape.vocab:
+        s.scale = min(1 / temperature, 1e30)  # 0 * infinity would be NaN
+        s.top_k = s.shape.vocab if top_k is None else min(top_k, s.shape.vocab)
+        s.top_p = 2.0 if top_p is None or top_p == 1 else max(top_p, 1e-30)
+        s.n_prefix = tokens.shape[0]
+        if s.n_prefix > s.shape.block_size or max(tokens) >= s.shape.vocab or <size_t>self.letters.shape[0] != s.shape.vocab:
             raise ValueError("this prompt or alphabet is not of this model")
         with nogil:
-            outcome = writer_prepare(w, &params[0], &tokens[0], count)
+            outcome = fast_writer_prepare(&self.writer, &params[0], &tokens[0], count)
         self.check(outcome)
         # Some 20 ms of work, if documents were as long as they may be.
-        effort = <double>w.shape.n_params * w.shape.block_size
-        self.portion = max(64, n_threads * int(min(2e9 / effort, 1e6 / w.shape.block_size)))
+        effort = <double>s.shape.n_params * s.shape.block_size
+        self.portion = max(64, n_threads * int(min(2e9 / effort, 1e6 / s.shape.block_size)))
 
     def __dealloc__(self):
-        writer_free(&self.writer)
+        fast_writer_free(&self.writer)
 
     def write(self, uint64_t first, size_t n_docs):
         """The texts of documents first .. first + n_docs - 1."""
         cdef CWriter *w = &self.writer
-        cdef size_t i, block = w.shape.block_size
+        cdef size_t i, block = w.sampler.shape.block_size
         cdef int outcome
-        if not self.lock.acquire(False):
-            raise RuntimeError("this engine is at work already; an engine computes for one caller at a time")
+        self.acquire()
         try:
             with nogil:
-                outcome = writer_write(w, first, n_docs, self.n_threads)
+                outcome = fast_writer_write(w, first, n_docs, self.n_threads)
             self.check(outcome)
-            return [self.text(w.tokens + i * block, w.lengths[i]) for i in range(n_docs)]
+            return [self.text(w.portion.tokens + i * block, w.portion.lengths[i]) for i in range(n_docs)]
         finally:
-            self.lock.release()
+            self.release()
 
     cdef text(self, uint32_t *tokens, size_t n):
         """The text of n token ids, which are used up."""

@@ -2,35 +2,29 @@
 #ifndef MICROGPT_FAST_FORWARD_LANES_H
 #define MICROGPT_FAST_FORWARD_LANES_H
 
+#include "lanes.h"
 #include "linear.h"
 #include "norm.h"
+#include "sampler.h"
 #include "simd/floats.h"
-#include "writer.h"
 
 #define LANES (VECS * W)
 
 static const Columns ALL_LANES = {0, LANES, LANES};
 
-INLINE size_t slot_floats(const Shape *s) { return s->n_layer * 2 * s->n_embd * LANES; }
-
-/* The slot of the token `back` before the one that is being computed. */
-INLINE float *slot_at(const Lanes *l, const Shape *s, size_t back) {
-    size_t slot = l->slot >= back ? l->slot - back : l->slot + l->n_slots - back;
-    return l->ring + slot * slot_floats(s);
-}
-
 /* x: (n_embd) = wte[token] + wpe[position] */
-static void embed_lanes(const Writer *w, Lanes *l) {
-    size_t e = w->shape.n_embd;
-    const float *wte = w->params + wte_offset(), *wpe = w->params + wpe_offset(&w->shape);
+static void embed_lanes(const Sampler *sampler, Lanes *l) {
+    size_t e = sampler->shape.n_embd;
+    const float *wte = sampler->params + sampler->shape.wte, *wpe = sampler->params + sampler->shape.wpe;
     for (size_t c = 0; c < LANES; c += W)
         for (size_t j = 0; j < e; j += W) {
             vf block[W];
-            UNROLL for (size_t k = 0; k < W; k++)
-                block[k] = vload_some(wte + l->inputs[c + k] * e + j, e - j) + vload_some(wpe + l->positions[c + k] * e + j, e - j);
+            UNROLL_FOR (size_t k = 0; k < W; k++)
+                block[k] =
+                    vload_some(wte + l->inputs[c + k] * e + j, e - j) + vload_some(wpe + l->positions[c + k] * e + j, e - j);
             vtranspose(block);
             if (e - j >= W)
-                UNROLL for (size_t k = 0; k < W; k++)
+                UNROLL_FOR (size_t k = 0; k < W; k++)
                     vstore(l->x + (j + k) * LANES + c, block[k]);
             else
                 for (size_t k = 0; k < e - j; k++)
@@ -40,7 +34,8 @@ static void embed_lanes(const Writer *w, Lanes *l) {
 
 /* Where a head's keys are: of the prefix, the same in all lanes, and in the ring. */
 typedef struct {
-    const float *prefix, *slot; /* of the prefix's first token, and of this one's slot: row 0 of the head, lane 0 of the vector */
+    const float *prefix,
+        *slot; /* of the prefix's first token, and of this one's slot: row 0 of the head, lane 0 of the vector */
     size_t n_prefix, n_ring, across; /* how many; across: floats from a token of the prefix to the next */
     size_t before_wrap, slot_floats, ring_floats;
 } Keys;
@@ -52,19 +47,19 @@ INLINE const float *ring_row(const Keys *k, size_t back) {
 /* scores[key] (+)= sum over n features of query * key */
 INLINE void score_keys(float *scores, const float *query, const Keys *k, const int n, const int more) {
     vf q[4];
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         q[j] = vload(query + j * LANES);
     for (size_t i = 0; i < k->n_prefix; i++, scores += W) {
         const float *key = k->prefix + i * k->across;
         vf score = vfma(vset1(key[0]), q[0], more ? vload(scores) : vset1(0.0f));
-        UNROLL for (int j = 1; j < n; j++)
+        UNROLL_FOR (int j = 1; j < n; j++)
             score = vfma(vset1(key[j]), q[j], score);
         vstore(scores, score);
     }
     for (size_t i = 0; i < k->n_ring; i++, scores += W) {
         const float *key = ring_row(k, i);
         vf score = vfma(vload(key), q[0], more ? vload(scores) : vset1(0.0f));
-        UNROLL for (int j = 1; j < n; j++)
+        UNROLL_FOR (int j = 1; j < n; j++)
             score = vfma(vload(key + j * LANES), q[j], score);
         vstore(scores, score);
     }
@@ -73,21 +68,21 @@ INLINE void score_keys(float *scores, const float *query, const Keys *k, const i
 /* out = scale * sum over keys of weight * value, for n features */
 INLINE void mix_lanes(float *out, const float *weights, const Keys *k, vf scale, const int n) {
     vf sum[4];
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         sum[j] = vset1(0.0f);
     for (size_t i = 0; i < k->n_prefix; i++, weights += W) {
         const float *value = k->prefix + i * k->across;
         vf w = vload(weights);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum[j] = vfma(vset1(value[j]), w, sum[j]);
     }
     for (size_t i = 0; i < k->n_ring; i++, weights += W) {
         const float *value = ring_row(k, i);
         vf w = vload(weights);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum[j] = vfma(vload(value + j * LANES), w, sum[j]);
     }
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         vstore(out + j * LANES, sum[j] * scale);
 }
 
@@ -117,7 +112,8 @@ INLINE vf softmax_lanes(float *scores, const Keys *k, vf ages, size_t least_age,
 }
 
 /* heads: (n_embd) from query: (n_embd) and the keys and values of layer i */
-static void attend_lanes(const Shape *s, const Writer *w, Lanes *l, size_t i) {
+static void attend_lanes(const Sampler *sampler, Lanes *l, size_t i) {
+    const Shape *s = &sampler->shape;
     size_t e = s->n_embd, hd = s->head_dim;
     const vf inverse_root = vset1((float)s->inverse_root);
     for (size_t c = 0; c < LANES; c += W) {
@@ -130,14 +126,14 @@ static void attend_lanes(const Shape *s, const Writer *w, Lanes *l, size_t i) {
         for (size_t h = 0; h < s->n_head; h++) {
             size_t row = h * hd;
             Keys keys = {
-                .prefix = w->prefix_kv + i * w->n_prefix * 2 * e + row,
+                .prefix = sampler->prefix_kv + i * sampler->n_prefix * 2 * e + row,
                 .slot = slot_at(l, s, 0) + (i * 2 * e + row) * LANES + c,
-                .n_prefix = l->n_prefix,
+                .n_prefix = sampler->n_prefix_kv,
                 .n_ring = (size_t)most + 1,
                 .across = 2 * e,
                 .before_wrap = l->slot,
-                .slot_floats = slot_floats(s),
-                .ring_floats = l->n_slots * slot_floats(s),
+                .slot_floats = slot_size(s, LANES),
+                .ring_floats = l->n_slots * slot_size(s, LANES),
             };
             const float *query = l->query + row * LANES + c;
             size_t j = 0;
@@ -164,28 +160,29 @@ static void attend_lanes(const Shape *s, const Writer *w, Lanes *l, size_t i) {
 }
 
 /* logits: (vocab) after the inputs at their positions, whose keys and values go into the next slot of the ring. */
-static void forward_lanes(const Writer *w, Lanes *l) {
-    const Shape *s = &w->shape;
+static void forward_lanes(const Sampler *sampler, Lanes *l) {
+    const Shape *s = &sampler->shape;
     size_t e = s->n_embd;
     float *x = l->x;
-    embed_lanes(w, l);
+    embed_lanes(sampler, l);
     rmsnorm_forward(s, x, l->scale, x, ALL_LANES);
     for (size_t i = 0; i < s->n_layer; i++) {
         LayerOffsets at = layer_offsets(s, i);
         rmsnorm_forward(s, l->norm, l->scale, x, ALL_LANES);
-        linear_forward(l->query, w->params + at.wq, l->norm, l->norm, e, e, ALL_LANES, KEEP);
-        linear_forward(slot_at(l, s, 0) + i * 2 * e * LANES, w->params + at.wk, l->norm, l->norm, 2 * e, e, ALL_LANES, KEEP);
-        attend_lanes(s, w, l, i);
-        linear_forward(l->mid, w->params + at.wo, l->heads, x, e, e, ALL_LANES, ADD);
+        linear_forward(l->query, sampler->params + at.wq, l->norm, l->norm, e, e, ALL_LANES, KEEP);
+        linear_forward(slot_at(l, s, 0) + i * 2 * e * LANES, sampler->params + at.wk, l->norm, l->norm, 2 * e, e, ALL_LANES,
+                       KEEP);
+        attend_lanes(sampler, l, i);
+        linear_forward(l->mid, sampler->params + at.wo, l->heads, x, e, e, ALL_LANES, ADD);
         rmsnorm_forward(s, l->norm, l->scale, l->mid, ALL_LANES);
-        linear_forward(l->hidden, w->params + at.fc1, l->norm, l->norm, 4 * e, e, ALL_LANES, RELU);
-        if (s->relu2)
+        linear_forward(l->hidden, sampler->params + at.fc1, l->norm, l->norm, 4 * e, e, ALL_LANES, RELU);
+        if (s->activation == ACTIVATION_RELU2)
             for (size_t j = 0; j < 4 * e * LANES; j += W)
                 vstore(l->hidden + j, vload(l->hidden + j) * vload(l->hidden + j));
-        linear_forward(x, w->params + at.fc2, l->hidden, l->mid, e, 4 * e, ALL_LANES, ADD);
+        linear_forward(x, sampler->params + at.fc2, l->hidden, l->mid, e, 4 * e, ALL_LANES, ADD);
     }
-    linear_forward(l->logits, w->params + lm_head_offset(s), x, x, s->vocab, e, ALL_LANES, KEEP);
-    l->slot = l->slot + 1 == l->n_slots ? 0 : l->slot + 1;
+    linear_forward(l->logits, sampler->params + s->lm_head, x, x, s->vocab, e, ALL_LANES, KEEP);
+    slot_done(l);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* Matrix times activations, forward and backward, and the gradients of a matrix.
  *
- * Each computes a tile of rows x vectors of results in registers: enough sums that do not wait for each other, and few loads for
- * each multiplication.
+ * Each computes a tile of rows x vectors of results in registers: enough sums that do not wait for each other, and few loads
+ * for each multiplication.
  */
 #ifndef MICROGPT_FAST_LINEAR_H
 #define MICROGPT_FAST_LINEAR_H
@@ -36,19 +36,19 @@ INLINE void finish(float *y, vf sum, const float *other, const enum ending endin
 INLINE void linear_tile(float *y, const float *w, size_t across, size_t along, const float *x, const float *other, size_t n,
                         size_t stride, const int rows, const int vecs, const enum ending ending) {
     vf sum[ROWS][VECS];
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int c = 0; c < vecs; c++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
+        UNROLL_FOR (int c = 0; c < vecs; c++)
             sum[r][c] = vset1(0.0f);
     for (size_t i = 0; i < n; i++, w += along, x += stride) {
         vf xi[VECS];
-        UNROLL for (int c = 0; c < vecs; c++)
+        UNROLL_FOR (int c = 0; c < vecs; c++)
             xi[c] = vload(x + c * W);
-        UNROLL for (int r = 0; r < rows; r++)
-            UNROLL for (int c = 0; c < vecs; c++)
+        UNROLL_FOR (int r = 0; r < rows; r++)
+            UNROLL_FOR (int c = 0; c < vecs; c++)
                 sum[r][c] = vfma(vset1(w[r * across]), xi[c], sum[r][c]);
     }
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int c = 0; c < vecs; c++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
+        UNROLL_FOR (int c = 0; c < vecs; c++)
             finish(y + r * stride + c * W, sum[r][c], other + r * stride + c * W, ending);
 }
 
@@ -79,8 +79,8 @@ INLINE void linear(float *y, const float *w, size_t across, size_t along, const 
 }
 
 /* y: (n_out) = w: (n_out, n_in) times x: (n_in); y is not x. */
-INLINE void linear_forward(float *y, const float *w, const float *x, const float *other, size_t n_out, size_t n_in,
-                           Columns to, const enum ending ending) {
+INLINE void linear_forward(float *y, const float *w, const float *x, const float *other, size_t n_out, size_t n_in, Columns to,
+                           const enum ending ending) {
     linear(y, w, n_in, 1, x, other, n_out, n_in, to, ending);
 }
 
@@ -91,7 +91,9 @@ INLINE void linear_backward(float *dx, const float *w, const float *dy, const fl
 }
 
 /* A matrix's input, transposed, and the derivatives by its output, in one group. */
-typedef struct { const float *x_t, *dy; } Sources;
+typedef struct {
+    const float *x_t, *dy;
+} Sources;
 
 INLINE Sources sources_of(const Group *g, const Task *task) {
     const Layer *a = &g->layers[task->layer];
@@ -109,8 +111,8 @@ INLINE void gradient_tile(float *dw, const Group *groups, size_t n_groups, const
                           const int rows, const int vecs) {
     size_t n_in = task->n_in, padded = rounded_up(n_in, W);
     vf sum[ROWS][2];
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int c = 0; c < vecs; c++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
+        UNROLL_FOR (int c = 0; c < vecs; c++)
             sum[r][c] = vset1(0.0f);
     for (const Group *g = groups; g < groups + n_groups; g++) {
         Sources from = sources_of(g, task);
@@ -118,21 +120,20 @@ INLINE void gradient_tile(float *dw, const Group *groups, size_t n_groups, const
         const float *x = from.x_t + column, *dy = from.dy + row * stride;
         for (const float *end = dy + g->n_tokens; dy < end; dy++, x += padded) {
             vf xt[2];
-            UNROLL for (int c = 0; c < vecs; c++)
+            UNROLL_FOR (int c = 0; c < vecs; c++)
                 xt[c] = vload(x + c * W);
-            UNROLL for (int r = 0; r < rows; r++)
-                UNROLL for (int c = 0; c < vecs; c++)
+            UNROLL_FOR (int r = 0; r < rows; r++)
+                UNROLL_FOR (int c = 0; c < vecs; c++)
                     sum[r][c] = vfma(vset1(dy[r * stride]), xt[c], sum[r][c]);
         }
     }
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int c = 0; c < vecs; c++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
+        UNROLL_FOR (int c = 0; c < vecs; c++)
             if (column + c * W < n_in)
                 vstore_some(dw + r * n_in + column + c * W, sum[r][c], n_in - column - c * W);
 }
 
-INLINE void gradient_columns(float *dw, const Group *groups, size_t n_groups, const Task *task, size_t column,
-                             const int vecs) {
+INLINE void gradient_columns(float *dw, const Group *groups, size_t n_groups, const Task *task, size_t column, const int vecs) {
     size_t n_rows = task->n_rows, n_in = task->n_in, first = task->first_row;
     if (n_rows < ROWS) {
         for (size_t r = 0; r < n_rows; r++)
@@ -160,10 +161,10 @@ INLINE void transpose_to(float *x_t, const float *x, size_t n_rows, size_t first
     for (size_t t = first; t < end; t += W)
         for (size_t j = 0; j < padded; j += W) {
             vf block[W];
-            UNROLL for (size_t k = 0; k < W; k++)
+            UNROLL_FOR (size_t k = 0; k < W; k++)
                 block[k] = j + k < n_rows ? vload(x + (j + k) * stride + t) : vset1(0.0f);
             vtranspose(block);
-            UNROLL for (size_t k = 0; k < W; k++)
+            UNROLL_FOR (size_t k = 0; k < W; k++)
                 vstore(x_t + (t - first + k) * padded + j, block[k]);
         }
 }

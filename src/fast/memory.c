@@ -19,12 +19,12 @@ static void place_layer(Layer *l, const Shape *s, Arena *a, Extent room) {
     l->scale2 = floats(a, 1, stride);
     l->norm2 = floats(a, e, stride);
     l->norm2_t = floats(a, padded, columns);
-    l->relu = floats(a, 4 * e, stride);
-    l->act = s->relu2 ? floats(a, 4 * e, stride) : l->relu;
-    l->act_t = floats(a, rounded_up(4 * e, WIDEST), columns);
+    l->relu = floats(a, s->n_mlp, stride);
+    l->act = s->activation == ACTIVATION_RELU2 ? floats(a, s->n_mlp, stride) : l->relu;
+    l->act_t = floats(a, rounded_up(s->n_mlp, WIDEST), columns);
     l->d_qkv = floats(a, 3 * e, stride);
     l->d_mid = floats(a, e, stride);
-    l->d_pre = floats(a, 4 * e, stride);
+    l->d_pre = floats(a, s->n_mlp, stride);
     l->d_out = floats(a, e, stride);
 }
 
@@ -60,6 +60,14 @@ static void place_group(Group *g, const Shape *s, Arena *a, Extent room) {
     }
 }
 
+size_t fast_token_bytes(const Shape *s) {
+    enum { TOKENS = 64 };
+    Group counted = {0};
+    Arena arena = {NULL, 0, 0};
+    place_group(&counted, s, &arena, (Extent){1, TOKENS, TOKENS, TOKENS});
+    return arena.overflow ? SIZE_MAX : arena.used / TOKENS;
+}
+
 static size_t with_room(size_t needed, size_t there_is) { /* to grow seldom */
     return needed <= there_is ? there_is : needed + needed / 4;
 }
@@ -76,7 +84,7 @@ static int grow_room(Extent *room, Extent needed) {
     return 1;
 }
 
-int group_reserve(Group *g, const Shape *s, Extent needed) {
+int fast_group_reserve(Group *g, const Shape *s, Extent needed) {
     Extent room = g->room;
     if (!grow_room(&room, needed))
         return 0;
@@ -120,23 +128,23 @@ static size_t list_tasks(Task *tasks, const Shape *s) {
     size_t e = s->n_embd, n = 0;
     for (size_t i = s->n_layer; i-- > 0;) {
         LayerOffsets at = layer_offsets(s, i);
-        n = add_tasks(tasks, n, s, FC1, i, at.fc1, 4 * e, e);
-        n = add_tasks(tasks, n, s, FC2, i, at.fc2, e, 4 * e);
+        n = add_tasks(tasks, n, s, FC1, i, at.fc1, s->n_mlp, e);
+        n = add_tasks(tasks, n, s, FC2, i, at.fc2, e, s->n_mlp);
         n = add_tasks(tasks, n, s, QKV, i, at.wq, 3 * e, e);
         n = add_tasks(tasks, n, s, WO, i, at.wo, e, e);
     }
-    n = add_tasks(tasks, n, s, LM_HEAD, 0, lm_head_offset(s), s->vocab, e);
-    n = add_tasks(tasks, n, s, WPE, 0, wpe_offset(s), s->block_size, e);
-    return add_tasks(tasks, n, s, WTE, 0, wte_offset(), s->vocab, e);
+    n = add_tasks(tasks, n, s, LM_HEAD, 0, s->lm_head, s->vocab, e);
+    n = add_tasks(tasks, n, s, WPE, 0, s->wpe, s->block_size, e);
+    return add_tasks(tasks, n, s, WTE, 0, s->wte, s->vocab, e);
 }
 
 /* At least any task's parameters, up to whole vectors. */
 static size_t largest_task(const Shape *s) {
-    size_t narrow = rows_per_task(s, s->n_embd) * s->n_embd, wide = rows_per_task(s, 4 * s->n_embd) * 4 * s->n_embd;
+    size_t narrow = rows_per_task(s, s->n_embd) * s->n_embd, wide = rows_per_task(s, s->n_mlp) * s->n_mlp;
     return rounded_up(narrow > wide ? narrow : wide, WIDEST);
 }
 
-int trainer_reserve(Trainer *t) {
+int fast_trainer_reserve(Trainer *t) {
     if (t->memory)
         return 0;
     size_t n = t->shape.n_params;
@@ -165,7 +173,7 @@ int trainer_reserve(Trainer *t) {
     return 0;
 }
 
-int trainer_reserve_batch(Trainer *t, size_t n_groups) {
+int fast_trainer_reserve_batch(Trainer *t, size_t n_groups) {
     if (n_groups <= t->n_groups)
         return 0;
     if (n_groups > SIZE_MAX / sizeof(Group))
@@ -179,7 +187,7 @@ int trainer_reserve_batch(Trainer *t, size_t n_groups) {
     return 0;
 }
 
-void trainer_free_batch(Trainer *t) {
+void fast_trainer_free_batch(Trainer *t) {
     for (size_t i = 0; i < t->n_groups; i++)
         free_zeros(t->groups[i].memory);
     free(t->groups);
@@ -187,8 +195,8 @@ void trainer_free_batch(Trainer *t) {
     t->n_groups = 0;
 }
 
-void trainer_free(Trainer *t) {
-    trainer_free_batch(t);
+void fast_trainer_free(Trainer *t) {
+    fast_trainer_free_batch(t);
     free_zeros(t->memory);
     memset(t, 0, sizeof *t);
 }

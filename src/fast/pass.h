@@ -17,12 +17,13 @@
 /* x: (n_embd) = wte[token] + wpe[position] */
 static void embedding_forward(const Shape *s, float *x, const float *params, const Group *g, Columns to) {
     size_t e = s->n_embd;
-    const float *wte = params + wte_offset(), *wpe = params + wpe_offset(s);
+    const float *wte = params + s->wte, *wpe = params + s->wpe;
     for (size_t t = to.first; t < to.end; t += W)
         for (size_t j = 0; j < e; j += W) {
             vf block[W];
             for (size_t k = 0; k < W; k++)
-                block[k] = vload_some(wte + g->inputs[t + k] * e + j, e - j) + vload_some(wpe + g->positions[t + k] * e + j, e - j);
+                block[k] =
+                    vload_some(wte + g->inputs[t + k] * e + j, e - j) + vload_some(wpe + g->positions[t + k] * e + j, e - j);
             vtranspose(block);
             for (size_t k = 0; k < smaller(W, e - j); k++)
                 vstore(x + (j + k) * to.stride + t, block[k]);
@@ -58,7 +59,7 @@ static void after_attention(const Shape *s, const float *params, const Group *g,
     rmsnorm_forward(s, a->norm2, a->scale2, g->mid, to);
     transpose(a->norm2_t, a->norm2, e, to);
     linear_forward(a->relu, params + w.fc1, a->norm2, a->norm2, 4 * e, e, to, RELU);
-    if (s->relu2)
+    if (s->activation == ACTIVATION_RELU2)
         square(a->act, a->relu, 4 * e, to);
     transpose(a->act_t, a->act, 4 * e, to);
     linear_forward(g->x, params + w.fc2, a->act, g->mid, e, 4 * e, to, ADD);
@@ -67,7 +68,7 @@ static void after_attention(const Shape *s, const float *params, const Group *g,
 /* From the last layer's output to the loss, and back to the derivatives by it. */
 static void head_and_loss(const Shape *s, const float *params, const Group *g, Columns to) {
     size_t e = s->n_embd;
-    const float *lm_head = params + lm_head_offset(s);
+    const float *lm_head = params + s->lm_head;
     float *d_out = g->layers[s->n_layer - 1].d_out;
     transpose(g->out_t, g->x, e, to);
     linear_forward(g->d_logits, lm_head, g->x, g->x, s->vocab, e, to, KEEP);
@@ -80,7 +81,7 @@ static void after_attention_backward(const Shape *s, const float *params, const 
     size_t e = s->n_embd;
     const Layer *a = &g->layers[i];
     LayerOffsets w = layer_offsets(s, i);
-    if (s->relu2)
+    if (s->activation == ACTIVATION_RELU2)
         linear_backward(a->d_pre, params + w.fc2, a->d_out, a->relu, e, 4 * e, to, TIMES);
     else
         linear_backward(a->d_pre, params + w.fc2, a->d_out, a->act, e, 4 * e, to, WHERE);

@@ -14,29 +14,25 @@ typedef struct {
     Trainer *trainer;
     const Documents *docs;
     const Options *options;
-    size_t first, n_groups, n_steps;
+    size_t first_step, n_groups, n_steps;
     const double *lr; /* NULL: gradients only */
     double *losses;
     size_t n_losses;
     enum outcome outcome;
 } Job;
 
-/* The first document of the batch after the one that begins with `first`. */
-static size_t after(const Job *job, size_t first) {
-    return (first + job->options->batch_size % job->docs->n_docs) % job->docs->n_docs;
-}
-
-static void fill(const Job *job, size_t i, size_t first) {
+static void fill(const Job *job, size_t i, size_t step) {
     Trainer *t = job->trainer;
-    t->groups[i].outcome = group_fill(&t->groups[i], &t->shape, job->docs, first, job->options->batch_size, i, job->n_groups);
+    t->groups[i].outcome =
+        fast_group_fill(&t->groups[i], &t->shape, job->docs, step, job->options->batch_size, i, job->n_groups);
 }
 
 /* Groups to threads: nothing to wait for. */
-static void pass_groups(const Job *job, Team *team, size_t first) {
+static void pass_groups(const Job *job, Team *team, size_t step) {
     const Trainer *t = job->trainer;
-    for (size_t i; (i = team_next(team)) < job->n_groups;) {
+    for (size_t i; (i = fast_team_next(team)) < job->n_groups;) {
         Group *g = &t->groups[i];
-        fill(job, i, first);
+        fill(job, i, step);
         for (size_t stage = 0; stage < stages_of(&t->shape) && g->outcome == DONE; stage++)
             if (stage % 2 == 0)
                 t->kernels->columns(&t->shape, t->params, g, stage, 0, g->columns);
@@ -49,13 +45,13 @@ static void pass_groups(const Job *job, Team *team, size_t first) {
 static size_t part(size_t whole, size_t index, size_t n, size_t unit) { return whole / unit * index / n * unit; }
 
 /* All threads to every group: stage by stage, they share its columns and heads. */
-static void share_groups(const Job *job, Team *team, size_t thread, size_t first) {
+static void share_groups(const Job *job, Team *team, size_t thread, size_t step) {
     const Trainer *t = job->trainer;
-    size_t n = team_size(team), n_head = t->shape.n_head;
-    for (size_t i; (i = team_next(team)) < job->n_groups;)
-        fill(job, i, first);
+    size_t n = fast_team_size(team), n_head = t->shape.n_head;
+    for (size_t i; (i = fast_team_next(team)) < job->n_groups;)
+        fill(job, i, step);
     for (size_t stage = 0; stage < stages_of(&t->shape); stage++) {
-        team_barrier(team);
+        fast_team_barrier(team);
         for (size_t i = 0; i < job->n_groups; i++) {
             Group *g = &t->groups[i];
             if (g->outcome != DONE)
@@ -95,11 +91,11 @@ static void task_gradients(Trainer *t, size_t n_groups, size_t task) {
 static double clip(const Job *job, Team *team) {
     Trainer *t = job->trainer;
     double squares = 0.0, norm, clip_norm = job->options->clip_norm;
-    for (size_t i; (i = team_next(team)) < t->n_tasks;) {
+    for (size_t i; (i = fast_team_next(team)) < t->n_tasks;) {
         task_gradients(t, job->n_groups, i);
         t->squares[i] = t->kernels->sum_of_squares(t->gradients + t->tasks[i].start, t->tasks[i].count);
     }
-    team_barrier(team);
+    fast_team_barrier(team);
     for (size_t i = 0; i < t->n_tasks; i++)
         squares += t->squares[i];
     norm = sqrt(squares);
@@ -109,9 +105,7 @@ static double clip(const Job *job, Team *team) {
 }
 
 /* 1 - beta**step. It becomes exactly 1, and then stays so. */
-static double correction(double before, double beta, uint64_t step) {
-    return before == 1 ? 1 : 1 - pow(beta, (double)step);
-}
+static double correction(double before, double beta, uint64_t step) { return before == 1 ? 1 : 1 - pow(beta, (double)step); }
 
 static enum outcome update(const Job *job, Team *team, double lr, double c1, double c2) {
     Trainer *t = job->trainer;
@@ -127,7 +121,7 @@ static enum outcome update(const Job *job, Team *team, double lr, double c1, dou
         .clip = (float)scale,
     };
     float *own = NULL; /* this thread's room for a task's gradients, used once and at once: so it stays in the cache */
-    for (size_t i; (i = team_next(team)) < t->n_tasks;) {
+    for (size_t i; (i = fast_team_next(team)) < t->n_tasks;) {
         const Task *task = &t->tasks[i];
         size_t at = task->start;
         if (own == NULL)
@@ -137,7 +131,7 @@ static enum outcome update(const Job *job, Team *team, double lr, double c1, dou
         const float *gradients = clipping ? t->gradients + at : own;
         t->overflowed[i] = t->kernels->update(&u, t->params + at, gradients, t->m + at, t->v + at, task->count);
     }
-    team_barrier(team);
+    fast_team_barrier(team);
     for (size_t i = 0; i < t->n_tasks; i++)
         if (t->overflowed[i])
             return GRADIENT_OVERFLOW;
@@ -149,16 +143,16 @@ static void work(void *context, Team *team, size_t thread) {
     Trainer *t = job->trainer;
     uint64_t denormals = flush_denormals(), done = t->num_steps;
     double c1 = 0, c2 = 0;
-    size_t first = job->first, i = 0;
+    size_t i = 0;
     enum outcome outcome = DONE;
-    team_barrier(team); /* all have read num_steps */
+    fast_team_barrier(team); /* all have read num_steps */
     for (; i < job->n_steps && outcome == DONE; i++) {
         double loss;
-        if (enough_groups(job->n_groups, team_size(team)))
-            pass_groups(job, team, first);
+        if (enough_groups(job->n_groups, fast_team_size(team)))
+            pass_groups(job, team, job->first_step + i);
         else
-            share_groups(job, team, thread, first);
-        team_barrier(team);
+            share_groups(job, team, thread, job->first_step + i);
+        fast_team_barrier(team);
         outcome = sum_losses(job, &loss);
         if (outcome != DONE)
             break;
@@ -169,12 +163,11 @@ static void work(void *context, Team *team, size_t thread) {
             if (outcome != DONE)
                 break;
         } else {
-            for (size_t task; (task = team_next(team)) < t->n_tasks;)
+            for (size_t task; (task = fast_team_next(team)) < t->n_tasks;)
                 task_gradients(t, job->n_groups, task);
         }
         if (thread == 0)
             job->losses[i] = loss;
-        first = after(job, first);
     }
     restore_denormals(denormals);
     if (thread == 0) {
@@ -187,9 +180,9 @@ static void work(void *context, Team *team, size_t thread) {
 static void run_team(Job *job, size_t n_threads) {
     Trainer *t = job->trainer;
     size_t most = t->n_tasks > job->n_groups ? t->n_tasks : job->n_groups; /* more threads would find nothing to do */
-    team_run(n_threads < most ? n_threads : most, work, job);
+    fast_team_run(n_threads < most ? n_threads : most, work, job);
     if (job->outcome != DONE)
-        trainer_free_batch(t); /* NaN that lies where nothing is of use would outlast it: 0 * NaN is not 0 */
+        fast_trainer_free_batch(t); /* NaN that lies where nothing is of use would outlast it: 0 * NaN is not 0 */
 }
 
 /* All steps, in stretches. */
@@ -197,39 +190,38 @@ static enum outcome run(Job *job, size_t n_steps) {
     Trainer *t = job->trainer;
     const Options *o = job->options;
     size_t done = 0;
-    job->n_groups = groups_of(o->batch_size);
-    if (trainer_reserve(t) < 0 || trainer_reserve_batch(t, job->n_groups) < 0)
+    job->n_groups = fast_groups_of(o->batch_size);
+    if (fast_trainer_reserve(t) < 0 || fast_trainer_reserve_batch(t, job->n_groups) < 0)
         return NO_MEMORY;
     while (done < n_steps) {
         int with_team = 0;
         job->n_steps = o->n_threads > 1 ? pace_next(&t->pace, o->batch_size, n_steps - done, &with_team) : n_steps;
-        double started = team_clock();
+        double started = fast_team_clock();
         run_team(job, with_team ? o->n_threads : 1);
-        pace_done(&t->pace, with_team, job->n_steps, team_clock() - started);
+        pace_done(&t->pace, with_team, job->n_steps, fast_team_clock() - started);
         done += job->n_losses;
         if (job->outcome != DONE)
             break;
         job->lr += job->n_steps;
         job->losses += job->n_steps;
-        for (size_t i = 0; i < job->n_steps; i++)
-            job->first = after(job, job->first);
+        job->first_step += job->n_steps;
     }
     job->n_losses = done;
     return job->outcome;
 }
 
-enum outcome batch_gradients(Trainer *t, const Documents *docs, size_t first, const Options *o, double *loss) {
-    Job job = {.trainer = t, .docs = docs, .options = o, .first = first, .n_steps = 1, .losses = loss};
-    job.n_groups = groups_of(o->batch_size);
-    if (trainer_reserve(t) < 0 || trainer_reserve_batch(t, job.n_groups) < 0)
+enum outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss) {
+    Job job = {.trainer = t, .docs = docs, .options = o, .first_step = step, .n_steps = 1, .losses = loss};
+    job.n_groups = fast_groups_of(o->batch_size);
+    if (fast_trainer_reserve(t) < 0 || fast_trainer_reserve_batch(t, job.n_groups) < 0)
         return NO_MEMORY;
     run_team(&job, o->n_threads);
     return job.outcome;
 }
 
-enum outcome train(Trainer *t, const Documents *docs, size_t first, const Options *o, size_t n_steps, const double *lr,
-                   double *losses, size_t *n_losses) {
-    Job job = {.trainer = t, .docs = docs, .options = o, .first = first, .lr = lr, .losses = losses};
+enum outcome fast_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
+                        double *losses, size_t *n_losses) {
+    Job job = {.trainer = t, .docs = docs, .options = o, .first_step = first, .lr = lr, .losses = losses};
     enum outcome outcome = run(&job, n_steps);
     *n_losses = job.n_losses;
     return outcome;

@@ -58,7 +58,9 @@ static double sum_of_squares(const float *x, size_t n) {
 }
 
 /* Adam's settings, a vector each; and what is 0 until a number leaves float32's range, then NaN. */
-typedef struct { vf lr, beta1, rest1, beta2, rest2, eps, inverse_c2, keep, clip, lost_root, lost_p; } Adam;
+typedef struct {
+    vf lr, beta1, rest1, beta2, rest2, eps, inverse_c2, keep, clip, lost_root, lost_p;
+} Adam;
 
 INLINE void adam_step(Adam *a, float *params, const float *gradients, float *m, float *v, size_t lanes) {
     vf g = vload_some(gradients, lanes) * a->clip, p = vload_some(params, lanes), zero = vset1(0.0f);
@@ -75,8 +77,9 @@ INLINE void adam_step(Adam *a, float *params, const float *gradients, float *m, 
 
 static int update(const Update *u, float *params, const float *gradients, float *m, float *v, size_t n) {
     Adam a = {
-        vset1(u->lr), vset1(u->beta1), vset1(1.0f - u->beta1), vset1(u->beta2), vset1(1.0f - u->beta2), vset1(u->eps),
-        vset1(u->inverse_c2), vset1(u->keep), vset1(u->clip), vset1(0.0f), vset1(0.0f),
+        vset1(u->lr),  vset1(u->beta1),      vset1(1.0f - u->beta1), vset1(u->beta2), vset1(1.0f - u->beta2),
+        vset1(u->eps), vset1(u->inverse_c2), vset1(u->keep),         vset1(u->clip),  vset1(0.0f),
+        vset1(0.0f),
     };
     size_t i = 0;
     for (; i + W <= n; i += W)

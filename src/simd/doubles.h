@@ -22,8 +22,8 @@ INLINE vd vset1(double x) { return _mm512_set1_pd(x); }
 INLINE vd vmax(vd a, vd b) { return _mm512_max_pd(a, b); } /* a > b ? a : b */
 INLINE vd vabs(vd a) { return _mm512_abs_pd(a); }
 INLINE vd vsqrt(vd a) { return _mm512_sqrt_pd(a); }
-INLINE vd vfma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); } /* a * b + c, rounded once */
-INLINE vd vfms(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); } /* a * b - c, rounded once */
+INLINE vd vfma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }   /* a * b + c, rounded once */
+INLINE vd vfms(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); }   /* a * b - c, rounded once */
 INLINE vd vfnma(vd a, vd b, vd c) { return _mm512_fnmadd_pd(a, b, c); } /* c - a * b, rounded once */
 INLINE vm vgt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 INLINE vm vlt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
@@ -198,9 +198,7 @@ INLINE vm lanes_from(size_t k) {
     return vld1q_u64(ramp + 2 - k);
 }
 
-INLINE vd vbits_or(vd a, vd b) {
-    return vreinterpretq_f64_u64(vorrq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)));
-}
+INLINE vd vbits_or(vd a, vd b) { return vreinterpretq_f64_u64(vorrq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b))); }
 INLINE vd vbits_and_or(vd a, vd b, vd c) {
     return vbits_or(vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b))), c);
 }
@@ -257,7 +255,7 @@ INLINE vd vscale16(vd a, vd k) { return from_bits(as_bits(a) + ((as_bits(k) & ~(
 
 #endif
 
-/* vtable16(t, k), vscale16(a, k): for k = 1.5 * 2**52 + i, an integer i kept in the low bits: t[i % 16], and a * 2**(i // 16). */
+/* For k = 1.5 * 2**52 + i, an integer i in the low bits: vtable16(t, k) = t[i % 16], vscale16(a, k) = a * 2**(i // 16). */
 
 INLINE double double_of(uint64_t bits) {
     double x;

@@ -1,7 +1,7 @@
 /* Vectors of floats: one set of names over AVX-512, AVX2, SSE2, NEON and plain C.
  *
- * In place of doubles.h, and under the same conditions. `vf` is a vector of W floats; + - * / are the compiler's own operators on
- * it. `vm` is a mask: one truth value a lane. vfma may round once or twice; results are the same from run to run on one
+ * In place of doubles.h, and under the same conditions. `vf` is a vector of W floats; + - * / are the compiler's own operators
+ * on it. `vm` is a mask: one truth value a lane. vfma may round once or twice; results are the same from run to run on one
  * instruction set.
  */
 #ifndef MICROGPT_FLOATS_H
@@ -21,7 +21,7 @@ INLINE void vstore(float *p, vf a) { _mm512_storeu_ps(p, a); }
 INLINE vf vset1(float x) { return _mm512_set1_ps(x); }
 INLINE vf vmax(vf a, vf b) { return _mm512_max_ps(a, b); } /* a > b ? a : b */
 INLINE vf vsqrt(vf a) { return _mm512_sqrt_ps(a); }
-INLINE vf vfma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }  /* a * b + c */
+INLINE vf vfma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }   /* a * b + c */
 INLINE vf vfnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a * b */
 #define HAVE_DIVIDE 1
 INLINE vf vdivide(vf a, vf b) { /* 14 bits of 1 / b, 28, all; then a / b and its remainder (Markstein, IBM J. R&D 34, 1990) */
@@ -41,35 +41,34 @@ INLINE vf vload_first(const float *p, size_t k) { return _mm512_maskz_loadu_ps(l
 INLINE void vstore_first(float *p, vf a, size_t k) { _mm512_mask_storeu_ps(p, lanes_below(k), a); }
 
 INLINE vf vscale(vf a, vf k) { /* see below */
-    return _mm512_castsi512_ps(
-        _mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(k), 23)));
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(k), 23)));
 }
 INLINE vf vsplit(vf a, vf *exponent) {
     __m512i bits = _mm512_sub_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(0x3f3504f3));
     *exponent = _mm512_cvtepi32_ps(_mm512_srai_epi32(bits, 23));
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_and_si512(bits, _mm512_set1_epi32(0x7fffff)),
-                                                _mm512_set1_epi32(0x3f3504f3)));
+    return _mm512_castsi512_ps(
+        _mm512_add_epi32(_mm512_and_si512(bits, _mm512_set1_epi32(0x7fffff)), _mm512_set1_epi32(0x3f3504f3)));
 }
 
 #define HAVE_TRANSPOSE 1
 INLINE void vtranspose(vf *r) { /* r[i][j] <-> r[j][i]: pairs, quarters, then 128-bit parts of four and of sixteen */
     vf a[16];
-    UNROLL for (int i = 0; i < 16; i += 2) {
+    UNROLL_FOR (int i = 0; i < 16; i += 2) {
         a[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
         a[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
     }
-    UNROLL for (int i = 0; i < 16; i += 4) {
+    UNROLL_FOR (int i = 0; i < 16; i += 4) {
         r[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
         r[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xee);
         r[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
         r[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee);
     }
-    UNROLL for (int i = 0; i < 16; i += 8)
-        UNROLL for (int k = 0; k < 4; k++) {
+    UNROLL_FOR (int i = 0; i < 16; i += 8)
+        UNROLL_FOR (int k = 0; k < 4; k++) {
             a[i + k] = _mm512_shuffle_f32x4(r[i + k], r[i + 4 + k], 0x88);
             a[i + 4 + k] = _mm512_shuffle_f32x4(r[i + k], r[i + 4 + k], 0xdd);
         }
-    UNROLL for (int k = 0; k < 8; k++) {
+    UNROLL_FOR (int k = 0; k < 8; k++) {
         r[k] = _mm512_shuffle_f32x4(a[k], a[k + 8], 0x88);
         r[k + 8] = _mm512_shuffle_f32x4(a[k], a[k + 8], 0xdd);
     }
@@ -102,30 +101,29 @@ INLINE vf vload_first(const float *p, size_t k) { return _mm256_maskload_ps(p, _
 INLINE void vstore_first(float *p, vf a, size_t k) { _mm256_maskstore_ps(p, _mm256_castps_si256(lanes_below(k)), a); }
 
 INLINE vf vscale(vf a, vf k) {
-    return _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(k), 23)));
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(k), 23)));
 }
 INLINE vf vsplit(vf a, vf *exponent) {
     __m256i bits = _mm256_sub_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(0x3f3504f3));
     *exponent = _mm256_cvtepi32_ps(_mm256_srai_epi32(bits, 23));
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_and_si256(bits, _mm256_set1_epi32(0x7fffff)),
-                                                _mm256_set1_epi32(0x3f3504f3)));
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_and_si256(bits, _mm256_set1_epi32(0x7fffff)), _mm256_set1_epi32(0x3f3504f3)));
 }
 
 #define HAVE_TRANSPOSE 1
 INLINE void vtranspose(vf *r) {
     vf a[8], b[8];
-    UNROLL for (int i = 0; i < 8; i += 2) {
+    UNROLL_FOR (int i = 0; i < 8; i += 2) {
         a[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
         a[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
     }
-    UNROLL for (int i = 0; i < 8; i += 4) {
+    UNROLL_FOR (int i = 0; i < 8; i += 4) {
         b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
         b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
         b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
         b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
     }
-    UNROLL for (int k = 0; k < 4; k++) {
+    UNROLL_FOR (int k = 0; k < 4; k++) {
         r[k] = _mm256_permute2f128_ps(b[k], b[k + 4], 0x20);
         r[k + 4] = _mm256_permute2f128_ps(b[k], b[k + 4], 0x31);
     }
@@ -250,8 +248,8 @@ INLINE void vtranspose(vf *r) { (void)r; }
 /* vscale(a, k): a * 2**i for k = 1.5 * 2**23 + i, an integer i kept in the low bits. vsplit(a, &e): m with a = m * 2**e and
  * sqrt(1/2) <= m < sqrt(2), for normal a > 0. */
 
-/* a / b as the divider rounds it, where b, 1 / b and a / b are normal; with multiplications where these leave the divider to a root
- * that is taken beside it. */
+/* a / b as the divider rounds it, where b, 1 / b and a / b are normal; with multiplications where these leave the divider to a
+ * root that is taken beside it. */
 #ifndef HAVE_DIVIDE
 INLINE vf vdivide(vf a, vf b) { return a / b; }
 #endif
@@ -305,7 +303,7 @@ INLINE float vsum(vf a) {
  * x = i * ln 2 + r, |r| <= ln(2) / 2; ln 2 in two parts so that r is exact; e**r by a polynomial (Cody & Waite, 1980). */
 INLINE vf vexp(vf x) {
     const vf magic = vset1(12582912.0f); /* 1.5 * 2**23: adding it rounds to an integer */
-    x = vmax(vset1(-87.0f), x); /* NaN stays */
+    x = vmax(vset1(-87.0f), x);          /* NaN stays */
     vf k = vfma(x, vset1(1.44269504f), magic), i = k - magic;
     vf r = vfnma(i, vset1(0.693359375f), x);
     r = vfnma(i, vset1(-2.12194440e-4f), r);

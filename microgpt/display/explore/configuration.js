@@ -1,4 +1,4 @@
-// The configuration: what the model is and, where the file says so, how it was trained.
+// The configuration: the options of the model and, if the page has them, those of its training.
 
 const MEANINGS = {
   n_layer: "transformer blocks",

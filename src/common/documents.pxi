@@ -1,0 +1,40 @@
+# What training is given, for the C code: a corpus, as microgpt.corpus.tokens.Corpus holds it, and a TrainConfig.
+
+cdef extern from "common/documents.h" nogil:
+    ctypedef struct Documents:
+        const uint32_t *tokens
+        const uint64_t *starts
+        size_t n_tokens, n_docs
+
+    ctypedef struct Options:
+        size_t batch_size, n_threads
+        double clip_norm, weight_decay
+
+    enum outcome:
+        DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW
+
+
+cdef class Steps:
+    """Some steps of a run: the documents, what is done with them, and room for what comes out."""
+
+    cdef const uint32_t[::1] tokens
+    cdef const uint64_t[::1] starts
+    cdef Documents docs
+    cdef Options options
+    cdef size_t first_step, n_steps, n_losses
+    cdef double[::1] lr, losses
+
+    def __cinit__(self, corpus, steps, training, size_t n_threads=1):
+        """steps: a range of step numbers, one after the other. ZeroDivisionError, as in the reference, for a corpus without documents."""
+        if steps.step != 1 or steps.start < 0:
+            raise ValueError(f"steps come one after the other, from 0 on; not {steps!r}")
+        self.tokens, self.starts = corpus.tokens, corpus.starts
+        self.docs.n_tokens, self.docs.n_docs = self.tokens.shape[0], max(self.starts.shape[0] - 1, 0)
+        if self.docs.n_docs == 0 or self.docs.n_tokens == 0:
+            raise ZeroDivisionError("there are no documents to train on")
+        self.docs.tokens, self.docs.starts = &self.tokens[0], &self.starts[0]
+        self.options.batch_size, self.options.n_threads = training.batch_size, n_threads
+        self.options.clip_norm, self.options.weight_decay = training.clip_norm or 0.0, training.weight_decay
+        self.first_step, self.n_steps = steps.start, len(steps)
+        self.lr = array("d", map(training.lr, steps))
+        self.losses = array("d", bytes(8 * len(steps)))
