@@ -1,7 +1,7 @@
 """The slow path: what the compiled layer does, in Python, with numbers and containers that it has no fast path for.
 
-This is Python and not Cython on purpose: arithmetic on arbitrary objects must be the interpreter's own, and Cython's shortcuts
-differ from it in the sign of zero (0 + -0.0).
+This is Python and not Cython on purpose: arithmetic on arbitrary objects must be the interpreter's own, and Cython's
+shortcuts differ from it in the sign of zero (0 + -0.0).
 """
 
 from types import FunctionType
@@ -42,7 +42,7 @@ methods = {
 } | {"backward": backward}
 
 
-# ---- The update of one parameter as in reference.Adam. c1 and c2 are its bias corrections 1 - beta**step. ---------------
+# ---- The update of one parameter as in reference.Adam; c1 and c2 are the bias corrections 1 - beta**step -------------
 
 def first_moment(m, p, beta1):
     return beta1 * m + (1 - beta1) * p.grad

@@ -77,13 +77,13 @@ cdef extern from "scalar/functions.h":
 cdef class Value:
     """Value(data, children=(), local_grads=()): a scalar in a computation graph.
 
-    data: the number. grad: the derivative of the root of backward() with respect to this scalar: `loss.backward()` adds
-    d loss / d value to `grad` of every Value that `loss` was computed from. Numbers keep their Python type: ints stay ints
-    where they do in the reference.
+    data: the number. grad: the derivative of the root of backward() with respect to this scalar; `loss.backward()`
+    adds d loss / d value to `grad` of every Value that `loss` was computed from. Numbers keep their Python type: an int
+    stays an int wherever it does in the reference.
 
-    Differences from the reference: backward() does not recurse; attributes cannot be deleted; reading a number or a tuple
-    of edges twice gives equal but distinct objects; operators create Values without calling __init__; a graph that has been
-    made cyclic is not garbage-collected.
+    Differences from the reference: backward() does not recurse; attributes cannot be deleted; reading a number or a
+    tuple of edges twice gives equal but distinct objects; operators create Values without calling __init__; a graph
+    that has been made cyclic is not garbage-collected.
     """
 
     cdef NodeFields f
@@ -107,7 +107,7 @@ cdef class Value:
 
     @property
     def grad(self):
-        """The derivative of the root with respect to this scalar, summed over all paths and all calls of backward(); 0 at first."""
+        """The derivative of the root of backward() with respect to this scalar, summed over calls; 0 at first."""
         return slot_get(<Node *> self, GRAD)
 
     @grad.setter
@@ -183,7 +183,7 @@ Value.__module__ = "microgpt"
 value_type_ready(<PyTypeObject *> Value)
 
 
-# ---- Functions of vectors: each makes its nodes in C if it can --------------------------------------------------------
+# ---- Functions of vectors: each makes its nodes in C if it can ------------------------------------------------------
 
 cdef fallback():
     return <object> fallback_module()
@@ -223,7 +223,7 @@ def cross_entropy(logits, target):
 
 
 def matrix(nout, nin, std=0.08, rng=random):
-    """Random weights, drawn row by row from rng: a Gaussian of mean 0 and standard deviation std. -> (nout, nin)"""
+    """Random weights, drawn row by row from a Gaussian of mean 0 and standard deviation std. -> (nout, nin)"""
     return [[Value(rng.gauss(0, std)) for _ in range(nin)] for _ in range(nout)]
 
 

@@ -1,5 +1,5 @@
-# For `microgpt run` (microgpt/run/): lines and loops of a script, done in C on the script's own lists; included by scalar.pyx.
-# Where script.h has no fast path, each returns None, or leaves iterations to the script. They are not part of the API.
+# For `microgpt run` (microgpt/run/): lines and loops of a script, done in C on the script's own lists. Where script.h
+# has no fast path, each returns None, or leaves iterations to the script. Not part of the API; included by scalar.pyx.
 
 cdef extern from "scalar/script.h":
     enum:
@@ -20,12 +20,12 @@ cdef extern from "scalar/script.h":
 
 
 def script_accept_attributes():
-    """Treat Value's present attributes as the original ones: they have been replaced by others of the same meaning."""
+    """Treat Value's present attributes as its original ones: others have replaced those, with the same meaning."""
     c_script_accept_attributes()
 
 
 def script_floats(start, root, locals):
-    """Set whether a new gradient is 0.0 (else 0), backward() starts with 1.0, and the local gradients of a sum are 1.0."""
+    """Set whether a new gradient is 0.0 (else 0), backward() starts with 1.0, a sum's local gradients are 1.0."""
     c_script_floats(start, root, locals)
 
 
@@ -92,9 +92,10 @@ cdef double plain_number(number) except? -1.0:
 def script_adam(params, m, v, hyper, grad_after):
     """Do iterations of `for i, p in enumerate(params)` in an Adam loop; yield those that are left to Python.
 
-    params: a list. hyper: a function, called once, that returns beta1, 1 - beta1, beta2, 1 - beta2, both bias corrections, the
-    learning rate and eps. grad_after: p.grad after an iteration. Python always does the last iteration, so that the loop's
-    variables end with the right values, and any that involves an unusual number, so that it raises the right exception.
+    params: a list. hyper: a function, called once, that returns beta1, 1 - beta1, beta2, 1 - beta2, both bias
+    corrections, the learning rate and eps. grad_after: p.grad after an iteration. Python always does the last
+    iteration, so that the loop's variables end with the right values, and any that involves an unusual number, so that
+    it raises the right exception.
     """
     cdef AdamLine line
     cdef Py_ssize_t i = 0, n
