@@ -1,11 +1,12 @@
 /* The backward pass: puts the graph on a tape in topological order, then applies the chain rule along the tape in reverse.
  *
- * The order is the reference's depth-first postorder (children in order, each node once), because the order in which contributions
- * are added to a gradient decides its last bits. The traversal keeps a stack of its own, so no graph is too deep.
+ * The order is the reference's depth-first postorder (children in order, each node once), because the order in which
+ * contributions are added to a gradient decides its last bits. The traversal keeps a stack of its own, so no graph is too deep.
  *
- * A DOT node is traversed like the nodes it stands for: its children are w[0], x[0], w[1], x[1], ... As long as none of them leads
- * to a part of the graph that has not been visited, the products are neighbours on the reference's tape, and one tape entry for
- * the whole run of them is enough. Where a child does lead to such a part, the run so far goes onto the tape before that part.
+ * A DOT node is traversed like the nodes it stands for: its children are w[0], x[0], w[1], x[1], ... As long as none of them
+ * leads to a part of the graph that has not been visited, the products are neighbours on the reference's tape, and one tape
+ * entry for the whole run of them is enough. Where a child does lead to such a part, the run so far goes onto the tape before
+ * that part.
  */
 #ifndef MICROGPT_BACKWARD_H
 #define MICROGPT_BACKWARD_H
@@ -26,8 +27,7 @@ typedef struct {
 
 static Stack spare_tape, spare_stack;
 
-static inline int push(Stack *stack, Node *node, uint32_t first, uint32_t end)
-{
+static inline int push(Stack *stack, Node *node, uint32_t first, uint32_t end) {
     if (stack->size == stack->capacity) {
         size_t capacity = stack->capacity ? 2 * stack->capacity : 1024;
         Entry *entries = PyMem_RawRealloc(stack->entries, capacity * sizeof(Entry));
@@ -43,19 +43,17 @@ static inline int push(Stack *stack, Node *node, uint32_t first, uint32_t end)
 }
 
 /* Frees a stack, or keeps its memory for the next backward pass. */
-static void recycle(Stack *spare, Stack stack)
-{
+static void recycle(Stack *spare, Stack stack) {
     if (spare->entries || stack.capacity > KEPT_CAPACITY)
         PyMem_RawFree(stack.entries);
     else
         *spare = (Stack){stack.entries, 0, stack.capacity};
 }
 
-/* ---- Gradients ------------------------------------------------------------------------------------------------------- */
+/* ---- Gradients --------------------------------------------------------------------------------------------------- */
 
 /* child.grad += local * grad by Python's operators, for ints beyond 2**53. Takes over the references to local and grad. */
-static int accumulate_objects(Node *child, PyObject *local, PyObject *grad)
-{
+static int accumulate_objects(Node *child, PyObject *local, PyObject *grad) {
     PyObject *old = slot_get(child, GRAD);
     PyObject *product = old && local && grad ? PyNumber_Multiply(local, grad) : NULL;
     PyObject *sum = product ? PyNumber_Add(old, product) : NULL;
@@ -70,8 +68,7 @@ static int accumulate_objects(Node *child, PyObject *local, PyObject *grad)
 }
 
 /* child.grad += local * node.grad; the result is an int if all three are ints. */
-static inline int accumulate(Node *child, const Node *node, int local_slot)
-{
+static inline int accumulate(Node *child, const Node *node, int local_slot) {
     unsigned flags = node->f.flags;
     double product = node->f.slot[local_slot].number * node->f.slot[GRAD].number;
     if ((flags | child->f.flags) & IS_OBJECT(GRAD))
@@ -88,8 +85,7 @@ static inline int accumulate(Node *child, const Node *node, int local_slot)
     return 0;
 }
 
-static inline int accumulate_float(Node *child, double local, double grad)
-{
+static inline int accumulate_float(Node *child, double local, double grad) {
     if (child->f.flags & KIND(GRAD)) {
         if (child->f.flags & IS_OBJECT(GRAD))
             return accumulate_objects(child, PyFloat_FromDouble(local), PyFloat_FromDouble(grad));
@@ -100,8 +96,7 @@ static inline int accumulate_float(Node *child, double local, double grad)
 }
 
 /* One product of a DOT whose gradient is an int, and whose data may be: with the reference's types, by Python's operators. */
-static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, const Node *dot)
-{
+static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, const Node *dot) {
     PyObject *x_data = x->is_int[k] ? PyLong_FromLongLong((long long)x->data[k]) : PyFloat_FromDouble(x->data[k]);
     if (accumulate_objects(w->nodes[k], x_data, slot_get(dot, LOCAL0)) < 0)
         return -1;
@@ -109,8 +104,7 @@ static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, 
 }
 
 /* Products end - 1, ..., first of a DOT node, in this order. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k]. */
-static int propagate_dot(Node *dot, uint32_t first, uint32_t end)
-{
+static int propagate_dot(Node *dot, uint32_t first, uint32_t end) {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     if (!(dot->f.flags & PROPAGATED)) { /* read the gradient once: in a cyclic graph it may change between two runs */
         if (dot->f.flags & IS_OBJECT(GRAD))
@@ -129,15 +123,15 @@ static int propagate_dot(Node *dot, uint32_t first, uint32_t end)
     }
     int in_objects = x->has_ints && dot->f.flags & KIND(LOCAL0);
     for (uint32_t k = end; k-- > first;) {
-        if (in_objects ? accumulate_product(w, x, k, dot) < 0
-                       : accumulate_float(w->nodes[k], x->data[k], grad) < 0 ||
-                             accumulate_float(x->nodes[k], w->data[k], grad) < 0)
+        if (in_objects
+                ? accumulate_product(w, x, k, dot) < 0
+                : accumulate_float(w->nodes[k], x->data[k], grad) < 0 || accumulate_float(x->nodes[k], w->data[k], grad) < 0)
             return -1;
     }
     return 0;
 }
 
-/* ---- Traversal ------------------------------------------------------------------------------------------------------- */
+/* ---- Traversal --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     Stack tape, stack;
@@ -154,8 +148,7 @@ enum { FAILED = -1, DONE = 0, UNSUPPORTED = 1 }; /* UNSUPPORTED: the graph holds
 static inline int is_unvisited(const Node *node) { return (node->f.flags & EDGES) && !(node->f.flags & VISITED); }
 
 /* Starts the visit of a node. */
-static inline int enter(Pass *pass, Node *node)
-{
+static inline int enter(Pass *pass, Node *node) {
     if (node->f.flags & PROPAGATED && dot_expand(node) < 0)
         return FAILED;
     if (push(&pass->stack, node, 0, 0) < 0)
@@ -165,15 +158,13 @@ static inline int enter(Pass *pass, Node *node)
 }
 
 /* Whether these operands lead to nothing unvisited, as far as can be told without looking at each. */
-static inline int is_exhausted(const Operands *operands, const Pass *pass)
-{
+static inline int is_exhausted(const Operands *operands, const Pass *pass) {
     return operands->pass == pass->number || (operands->all_leaves && operands->change == num_changes);
 }
 
 /* Puts every node with children that can be reached from `root` on the tape, children before parents. In an entry of the stack,
  * `end` is the number of children looked at; if the node is a DOT, `first` is the product at which the current run begins. */
-static int build_tape(Pass *pass, Node *root)
-{
+static int build_tape(Pass *pass, Node *root) {
     if (root->f.flags & UNSUPPORTED_FLAGS)
         return UNSUPPORTED;
     if (is_unvisited(root) && enter(pass, root) < 0)
@@ -224,15 +215,13 @@ static int build_tape(Pass *pass, Node *root)
     return DONE;
 }
 
-static void clear_visited(Stack *stack)
-{
+static void clear_visited(Stack *stack) {
     for (size_t i = 0; i < stack->size; i++)
         stack->entries[i].node->f.flags &= ~VISITED;
 }
 
 /* The chain rule along the tape, from its end. No user code runs in here, so the tape needs no references. */
-static int propagate(Pass *pass)
-{
+static int propagate(Pass *pass) {
     int status = 0;
     for (size_t i = pass->tape.size; i-- > 0 && status == 0;) {
         Entry entry = pass->tape.entries[i];
@@ -250,8 +239,7 @@ static int propagate(Pass *pass)
 }
 
 /* root.backward() on a graph of floats and ints. DONE, FAILED with an exception, or UNSUPPORTED with nothing changed. */
-static int node_backward(Node *root)
-{
+static int node_backward(Node *root) {
     Pass pass = {spare_tape, spare_stack, ++num_passes};
     spare_tape = spare_stack = (Stack){0};
     int status = build_tape(&pass, root);

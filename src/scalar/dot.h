@@ -8,9 +8,9 @@
  *
  * Most nodes of a model are these. Here the result is a single node, flagged DOT, that holds w, x and the data they had. In a
  * backward pass its gradient reaches every partial sum unchanged, and so every product[k], for k from n - 1 down to 0; what
- * backward.h computes from that has the same bits. The reference's nodes are made after all, by dot_expand, where somebody could
- * notice that they are missing: when the result's children are read, or in a second backward pass, in which the reference finds
- * the gradients that the first one left in them.
+ * backward.h computes from that has the same bits. The reference's nodes are made after all, by dot_expand, where somebody
+ * could notice that they are missing: when the result's children are read, or in a second backward pass, in which the reference
+ * finds the gradients that the first one left in them.
  */
 #ifndef MICROGPT_DOT_H
 #define MICROGPT_DOT_H
@@ -19,10 +19,9 @@
 
 enum { FLOATS, FLOATS_AND_INTS };
 
-/* The nodes items[0], ..., items[size - 1] and their data. NULL without an exception if one of them is not a Value whose data is
- * `allowed` (the caller then takes the slow path); NULL with MemoryError. */
-static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allowed)
-{
+/* The nodes items[0], ..., items[size - 1] and their data. NULL without an exception if one of them is not a Value whose data
+ * is `allowed` (the caller then takes the slow path); NULL with MemoryError. */
+static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allowed) {
     if (size < 1 || size > INT32_MAX)
         return NULL;
     size_t bytes = sizeof(Operands) + (size_t)size * (sizeof(double) + sizeof(Node *) + (allowed == FLOATS_AND_INTS));
@@ -53,10 +52,9 @@ static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allow
     return operands;
 }
 
-/* The dot product of two vectors of equal size. All data of w are floats, so the result is a float. Takes over the references to
- * w and x; where one is NULL, so is the result. */
-static Node *dot_new(Operands *w, Operands *x)
-{
+/* The dot product of two vectors of equal size. All data of w are floats, so the result is a float. Takes over the references
+ * to w and x; where one is NULL, so is the result. */
+static Node *dot_new(Operands *w, Operands *x) {
     double sum = 0.0; /* the reference's int 0: 0 + -0.0 is 0.0 */
     for (uint32_t k = 0; w && x && k < w->size; k++)
         sum += w->data[k] * x->data[k];
@@ -72,11 +70,10 @@ static Node *dot_new(Operands *w, Operands *x)
     return node;
 }
 
-/* ---- Expansion ------------------------------------------------------------------------------------------------------- */
+/* ---- Expansion --------------------------------------------------------------------------------------------------- */
 
 /* Gives an inner node the gradient that a backward pass would have left in it. */
-static int set_passed_gradient(Node *inner, const Node *dot)
-{
+static int set_passed_gradient(Node *inner, const Node *dot) {
     if (dot->f.flags & PROPAGATED) {
         PyObject *grad = slot_get(dot, LOCAL0);
         if (!grad)
@@ -88,8 +85,7 @@ static int set_passed_gradient(Node *inner, const Node *dot)
 }
 
 /* The nodes of term k: partial + product, or for the first term product + partial. NULL with an exception. */
-static Node *expanded_term(const Node *dot, uint32_t k, Node *partial, Node **product)
-{
+static Node *expanded_term(const Node *dot, uint32_t k, Node *partial, Node **product) {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     *product = node_binary(w->data[k] * x->data[k], w->nodes[k], x->nodes[k], x->data[k], w->data[k]);
     if (!*product || set_passed_gradient(*product, dot) < 0)
@@ -100,8 +96,7 @@ static Node *expanded_term(const Node *dot, uint32_t k, Node *partial, Node **pr
 }
 
 /* Turns a DOT node into the node that the reference has, with all the nodes below it. -1 with an exception. */
-static int dot_expand(Node *dot)
-{
+static int dot_expand(Node *dot) {
     Node *partial = node_new_int(0);
     for (uint32_t k = 0, n = dot->f.operands[0]->size; partial && k < n; k++) {
         Node *product = NULL, *next = NULL;

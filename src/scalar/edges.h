@@ -6,8 +6,7 @@
 
 /* A tuple of those of the two objects that are not NULL. Takes over the references to them: the caller makes these before
  * there is a tuple, because making one may run the garbage collector, and the collector may run any code. */
-static PyObject *pack(PyObject *first, PyObject *second)
-{
+static PyObject *pack(PyObject *first, PyObject *second) {
     Py_ssize_t n = second ? 2 : first ? 1 : 0;
     PyObject *tuple = PyTuple_New(n);
     if (tuple && n > 0)
@@ -19,8 +18,7 @@ static PyObject *pack(PyObject *first, PyObject *second)
     return tuple;
 }
 
-static PyObject *node_children(Node *node)
-{
+static PyObject *node_children(Node *node) {
     if (node->f.flags & DOT && dot_expand(node) < 0)
         return NULL;
     unsigned flags = node->f.flags;
@@ -31,8 +29,7 @@ static PyObject *node_children(Node *node)
     return pack(flags & ONE_CHILD ? (PyObject *)node_incref(node->f.child[0]) : NULL, NULL);
 }
 
-static PyObject *node_local_grads(Node *node)
-{
+static PyObject *node_local_grads(Node *node) {
     if (node->f.flags & DOT && dot_expand(node) < 0)
         return NULL;
     unsigned flags = node->f.flags;
@@ -48,10 +45,9 @@ static PyObject *node_local_grads(Node *node)
     return pack(first, second);
 }
 
-/* How a node can hold these edges: two tuples of equal size with at most two Values are stored in the node itself; everything else
- * that the reference accepts is kept as it is. */
-static unsigned kind_of_edges(PyObject *children, PyObject *local_grads)
-{
+/* How a node can hold these edges: two tuples of equal size with at most two Values are stored in the node itself; everything
+ * else that the reference accepts is kept as it is. */
+static unsigned kind_of_edges(PyObject *children, PyObject *local_grads) {
     if (!PyTuple_CheckExact(children) || !PyTuple_CheckExact(local_grads))
         return PYTHON_EDGES;
     Py_ssize_t n = PyTuple_GET_SIZE(children);
@@ -64,8 +60,7 @@ static unsigned kind_of_edges(PyObject *children, PyObject *local_grads)
 }
 
 /* Replaces the edges of a node. */
-static int node_set_edges(Node *node, PyObject *children, PyObject *local_grads)
-{
+static int node_set_edges(Node *node, PyObject *children, PyObject *local_grads) {
     unsigned edges = kind_of_edges(children, local_grads);
     if (edges == 0 && !(node->f.flags & EDGES))
         return 0;

@@ -1,7 +1,7 @@
-/* The model's functions on vectors of Values. They make the nodes that the reference's loops would make (a DOT for a dot product).
+/* The model's functions on vectors of Values. They make the nodes that the reference's loops make, but one for a dot product.
  *
- * Each takes lists of Values with float data. For anything else it returns None, and its caller in scalar.pyx runs the reference's
- * function, with whatever operators the objects have. In here, that result is NULL without an exception.
+ * Each takes lists of Values with float data. For anything else it returns None, and its caller in scalar.pyx runs the
+ * reference's function, with whatever operators the objects have. In here, that result is NULL without an exception.
  */
 #ifndef MICROGPT_FUNCTIONS_H
 #define MICROGPT_FUNCTIONS_H
@@ -11,13 +11,12 @@
 
 static PyObject *or_none(PyObject *result) { return result || PyErr_Occurred() ? result : Py_NewRef(Py_None); }
 
-/* A list or tuple. References borrowed from one are valid until the next Python object with references is made: that may run the
- * garbage collector, which may run any code, which may change the list. */
+/* A list or tuple. References borrowed from one are valid until the next Python object with references is made: that may run
+ * the garbage collector, which may run any code, which may change the list. */
 static inline int is_vector(PyObject *object) { return PyList_CheckExact(object) || PyTuple_CheckExact(object); }
 
 /* The items, borrowed, of a vector of Values with float data; NULL if it is anything else. */
-static Node *const *plain_items(PyObject *vector, Py_ssize_t *size)
-{
+static Node *const *plain_items(PyObject *vector, Py_ssize_t *size) {
     if (!is_vector(vector) || !is_unmodified())
         return NULL;
     PyObject **items = PySequence_Fast_ITEMS(vector);
@@ -29,24 +28,21 @@ static Node *const *plain_items(PyObject *vector, Py_ssize_t *size)
 }
 
 /* An int that can be a size; -1 for anything else. */
-static Py_ssize_t small_int(PyObject *object)
-{
+static Py_ssize_t small_int(PyObject *object) {
     int overflow;
     long long n = PyLong_CheckExact(object) ? PyLong_AsLongLongAndOverflow(object, &overflow) : -1;
     return n < 0 || n > INT32_MAX ? -1 : (Py_ssize_t)n;
 }
 
-static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size, int allowed)
-{
+static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size, int allowed) {
     if (!is_vector(vector) || start < 0 || size > PySequence_Fast_GET_SIZE(vector) - start)
         return NULL;
     return operands_new(PySequence_Fast_ITEMS(vector) + start, size, allowed);
 }
 
-/* ---- linear: x (n_in,), w (n_out, n_in) -> (n_out,) ------------------------------------------------------------------------- */
+/* ---- linear: x (n_in,), w (n_out, n_in) -> (n_out,) -------------------------------------------------------------- */
 
-static PyObject *linear_nodes(PyObject *x, PyObject *w)
-{
+static PyObject *linear_nodes(PyObject *x, PyObject *w) {
     if (!is_vector(x) || !is_vector(w) || !is_unmodified())
         return or_none(NULL);
     Py_ssize_t n_in = PySequence_Fast_GET_SIZE(x), n_out = PySequence_Fast_GET_SIZE(w);
@@ -65,10 +61,9 @@ static PyObject *linear_nodes(PyObject *x, PyObject *w)
     return or_none(out);
 }
 
-/* ---- rmsnorm: (n,) -> (n,) --------------------------------------------------------------------------------------------------- */
+/* ---- rmsnorm: (n,) -> (n,) --------------------------------------------------------------------------------------- */
 
-static PyObject *rmsnorm_nodes(PyObject *x)
-{
+static PyObject *rmsnorm_nodes(PyObject *x) {
     Py_ssize_t n;
     double inverse;
     if (!plain_items(x, &n) || !float_pow((double)n, -1.0, &inverse))
@@ -90,11 +85,10 @@ static PyObject *rmsnorm_nodes(PyObject *x)
     return or_none(out);
 }
 
-/* ---- softmax: (n,) -> (n,) --------------------------------------------------------------------------------------------------- */
+/* ---- softmax: (n,) -> (n,) --------------------------------------------------------------------------------------- */
 
 /* exps[i] = exp(logits[i] - max). Returns their sum, or NULL with an exception; exps then holds no references. */
-static Node *exps_and_total(Node *const *logits, Py_ssize_t n, Node **exps)
-{
+static Node *exps_and_total(Node *const *logits, Py_ssize_t n, Node **exps) {
     double largest = logits[0]->f.slot[DATA].number;
     for (Py_ssize_t i = 1; i < n; i++)
         if (logits[i]->f.slot[DATA].number > largest) /* like max(), also with NaNs */
@@ -114,8 +108,7 @@ static Node *exps_and_total(Node *const *logits, Py_ssize_t n, Node **exps)
 }
 
 /* probs[i] for n logits. -1 with an exception; probs then holds no references. `probs` also serves as the memory for exps. */
-static int softmax_into(Node *const *logits, Py_ssize_t n, Node **probs)
-{
+static int softmax_into(Node *const *logits, Py_ssize_t n, Node **probs) {
     Node *total = exps_and_total(logits, n, probs);
     if (!total)
         return -1;
@@ -134,8 +127,7 @@ static int softmax_into(Node *const *logits, Py_ssize_t n, Node **probs)
     return status;
 }
 
-static PyObject *softmax_nodes(PyObject *logits)
-{
+static PyObject *softmax_nodes(PyObject *logits) {
     Py_ssize_t n;
     Node *const *items = plain_items(logits, &n);
     Node **probs = items ? PyMem_New(Node *, n) : NULL;
@@ -156,8 +148,7 @@ static PyObject *softmax_nodes(PyObject *logits)
 }
 
 /* -softmax(logits)[target].log(), without the nodes of the other probabilities, which nothing refers to */
-static PyObject *cross_entropy_nodes(PyObject *logits, PyObject *token)
-{
+static PyObject *cross_entropy_nodes(PyObject *logits, PyObject *token) {
     Py_ssize_t n, target = small_int(token);
     Node *const *items = plain_items(logits, &n);
     if (!items || target < 0 || target >= n)
@@ -178,13 +169,12 @@ static PyObject *cross_entropy_nodes(PyObject *logits, PyObject *token)
     return or_none((PyObject *)then_apply(node_mul, log, node_new_int(-1)));
 }
 
-/* ---- attention: q (n_embd,), keys and values (positions, n_embd) -> (n_embd,) ------------------------------------------------- */
+/* ---- attention: q (n_embd,), keys and values (positions, n_embd) -> (n_embd,) ------------------------------------ */
 
-/* One head: head_dim elements from `start` on, of q, of each key and value and of the list `out`, which gets the output. `scratch`
- * has room for 2 * positions pointers. */
+/* One head: head_dim elements from `start` on, of q, of each key and value and of the list `out`, which gets the output.
+ * `scratch` has room for 2 * positions pointers. */
 static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyObject *const *values, Py_ssize_t positions,
-                          Py_ssize_t start, Py_ssize_t head_dim, Node **scratch)
-{
+                          Py_ssize_t start, Py_ssize_t head_dim, Node **scratch) {
     Node **logits = scratch, **weights = scratch + positions;
     Operands *q_head = operands_of(q, start, head_dim, FLOATS), *mixed = NULL;
     Py_ssize_t t = 0;
@@ -218,8 +208,7 @@ static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyO
 }
 
 /* Whether keys and values are lists of `positions` rows, and those of values have at least `width` elements. */
-static int are_rows(PyObject *keys, PyObject *values, Py_ssize_t positions, Py_ssize_t width)
-{
+static int are_rows(PyObject *keys, PyObject *values, Py_ssize_t positions, Py_ssize_t width) {
     if (PyList_GET_SIZE(keys) != positions || PyList_GET_SIZE(values) != positions)
         return 0;
     for (Py_ssize_t t = 0; t < positions; t++) {
@@ -230,8 +219,7 @@ static int are_rows(PyObject *keys, PyObject *values, Py_ssize_t positions, Py_s
     return 1;
 }
 
-static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, PyObject *num_heads)
-{
+static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, PyObject *num_heads) {
     Py_ssize_t n_head = small_int(num_heads);
     if (!PyList_CheckExact(q) || !PyList_CheckExact(keys) || !PyList_CheckExact(values))
         return or_none(NULL);
@@ -245,8 +233,8 @@ static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, 
     if (out && !are_rows(keys, values, positions, width))
         Py_CLEAR(out);
     for (Py_ssize_t start = 0; out && start < width; start += head_dim)
-        if (attention_head(out, q, PySequence_Fast_ITEMS(keys), PySequence_Fast_ITEMS(values), positions, start,
-                           head_dim, scratch) < 0)
+        if (attention_head(out, q, PySequence_Fast_ITEMS(keys), PySequence_Fast_ITEMS(values), positions, start, head_dim,
+                           scratch) < 0)
             Py_CLEAR(out);
     PyMem_Free(scratch);
     return or_none(out);

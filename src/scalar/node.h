@@ -1,9 +1,9 @@
 /* What a Value is in memory, and how its numbers are read and written.
  *
  * A node holds four numbers (data, gradient, two local gradients) and pointers to two children in the object itself, so that an
- * operation takes one allocation and a backward pass follows plain pointers. Nearly all numbers are floats. But in the reference
- * ints stay ints (`Value(2) * 3` is 6, not 6.0), and data may be anything that Python can add and multiply. So each of the four
- * slots holds one of
+ * operation takes one allocation and a backward pass follows plain pointers. Nearly all numbers are floats. But in the
+ * reference ints stay ints (`Value(2) * 3` is 6, not 6.0), and data may be anything that Python can add and multiply. So each
+ * of the four slots holds one of
  *
  *     a float            as a double
  *     an int             as a double, which is exact because only ints of at most 2**53 in absolute value are stored so
@@ -56,7 +56,7 @@ typedef struct {
 } NodeFields;
 
 struct Node {
-    PyObject_HEAD
+    PyObject ob_base; /* what PyObject_HEAD stands for */
     NodeFields f;
 };
 
@@ -64,11 +64,12 @@ struct Node {
 #define IS_OBJECT(i) (16u << (i)) /* slot i is an object */
 #define ANY_OBJECT 0xF0u
 #define KIND(i) (IS_INT(i) | IS_OBJECT(i))
+/* At most one of these four; a leaf has none. */
 #define ONE_CHILD 0x100u
 #define TWO_CHILDREN 0x200u
 #define PYTHON_EDGES 0x400u
 #define DOT 0x800u
-#define EDGES (ONE_CHILD | TWO_CHILDREN | PYTHON_EDGES | DOT) /* none of them: a leaf */
+#define EDGES (ONE_CHILD | TWO_CHILDREN | PYTHON_EDGES | DOT)
 #define VISITED 0x1000u    /* on the tape or stack of the backward pass in progress */
 #define PROPAGATED 0x2000u /* a DOT that a backward pass has been through; its gradient in that pass is in slot LOCAL0 */
 #define CUSTOM 0x4000u     /* of a subclass that overrides attributes (overrides.h): all its numbers are stored as objects */
@@ -91,16 +92,15 @@ static PyObject *zero, *one, *minus_one, *minus_half;
 static inline int is_exact(PyObject *o) { return Py_TYPE(o) == value_type; }
 
 /* Whether o is a Value or an instance of a subclass. Floats and ints are ruled out first because they are the most frequent. */
-static inline int is_value(PyObject *o)
-{
+static inline int is_value(PyObject *o) {
     return is_exact(o) || (!PyFloat_CheckExact(o) && !PyLong_CheckExact(o) && PyType_IsSubtype(Py_TYPE(o), value_type));
 }
 
-/* ---- Numbers --------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
-/* Reads a Python number as a double. Returns its kind: 0 for a float, 1 for an int, -1 for anything else (*d is then not set). */
-static inline int number_kind(PyObject *value, double *d)
-{
+/* Reads a Python number as a double. Returns its kind: 0 for a float, 1 for an int, -1 for anything else; *d is then not set.
+ */
+static inline int number_kind(PyObject *value, double *d) {
     if (PyFloat_CheckExact(value)) {
         *d = PyFloat_AS_DOUBLE(value);
         return 0;
@@ -116,8 +116,7 @@ static inline int number_kind(PyObject *value, double *d)
     return -1;
 }
 
-static PyObject *slot_get(const Node *node, int i)
-{
+static PyObject *slot_get(const Node *node, int i) {
     if (node->f.flags & IS_OBJECT(i))
         return Py_NewRef(node->f.slot[i].object);
     if (node->f.flags & IS_INT(i))
@@ -125,8 +124,7 @@ static PyObject *slot_get(const Node *node, int i)
     return PyFloat_FromDouble(node->f.slot[i].number);
 }
 
-static int slot_set(Node *node, int i, PyObject *value)
-{
+static int slot_set(Node *node, int i, PyObject *value) {
     PyObject *old = node->f.flags & IS_OBJECT(i) ? node->f.slot[i].object : NULL;
     double d;
     int kind = node->f.flags & CUSTOM ? -1 : number_kind(value, &d);

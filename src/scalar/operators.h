@@ -1,7 +1,7 @@
 /* Value's operators, one function for each of the reference's, with its order of operations.
  *
- * Each takes the fast path only where doubles give what Python gives: the operands are floats (or small ints) and the result is in
- * range. Everything else takes the slow path, the reference's own method, so errors are the reference's too.
+ * Each takes the fast path only where doubles give what Python gives: the operands are floats (or small ints) and the result is
+ * in range. Everything else takes the slow path, the reference's own method, so errors are the reference's too.
  */
 #ifndef MICROGPT_OPERATORS_H
 #define MICROGPT_OPERATORS_H
@@ -9,11 +9,10 @@
 #include "lifetime.h"
 #include "overrides.h"
 
-/* ---- The slow path --------------------------------------------------------------------------------------------------- */
+/* ---- The slow path ----------------------------------------------------------------------------------------------- */
 
 /* microgpt.compiled.fallback, a borrowed reference; NULL with an exception. */
-static PyObject *fallback_module(void)
-{
+static PyObject *fallback_module(void) {
     static PyObject *module;
     if (!module)
         module = PyImport_ImportModule("microgpt.compiled.fallback");
@@ -21,8 +20,7 @@ static PyObject *fallback_module(void)
 }
 
 /* a.name(b), or without b a.name(), by the reference's method of this name. */
-static Node *slow_path(const char *name, Node *a, PyObject *b)
-{
+static Node *slow_path(const char *name, Node *a, PyObject *b) {
     static PyObject *methods;
     if (!methods) {
         PyObject *module = fallback_module();
@@ -35,10 +33,9 @@ static Node *slow_path(const char *name, Node *a, PyObject *b)
     return (Node *)result;
 }
 
-/* ---- a + b, a * b: children in this order ---------------------------------------------------------------------------- */
+/* ---- a + b, a * b: children in this order ------------------------------------------------------------------------ */
 
-static inline Node *node_add(Node *a, Node *b)
-{
+static inline Node *node_add(Node *a, Node *b) {
     unsigned kinds = a->f.flags | b->f.flags;
     double data = a->f.slot[DATA].number + b->f.slot[DATA].number;
     if (kinds & IS_OBJECT(DATA))
@@ -52,8 +49,7 @@ static inline Node *node_add(Node *a, Node *b)
     return node;
 }
 
-static inline Node *node_mul(Node *a, Node *b)
-{
+static inline Node *node_mul(Node *a, Node *b) {
     double x = a->f.slot[DATA].number, y = b->f.slot[DATA].number, data = x * y;
     unsigned kinds = a->f.flags | b->f.flags;
     if (kinds & (IS_OBJECT(DATA) | IS_INT(DATA))) {
@@ -68,12 +64,11 @@ static inline Node *node_mul(Node *a, Node *b)
     return node_binary(data, a, b, y, x);
 }
 
-/* ---- a ** k ---------------------------------------------------------------------------------------------------------- */
+/* ---- a ** k ------------------------------------------------------------------------------------------------------ */
 
 /* Python's float ** float, as CPython's float_pow. Returns 0 where the result may be an error or a complex number; else 1, and
  * sets *result. */
-static inline int float_pow(double base, double exponent, double *result)
-{
+static inline int float_pow(double base, double exponent, double *result) {
     if (base < 0) {
         if (exponent != floor(exponent) || fabs(exponent) >= LARGEST_INT)
             return 0;
@@ -86,8 +81,7 @@ static inline int float_pow(double base, double exponent, double *result)
 }
 
 /* int ** int; 0 unless both are small. */
-static int int_pow(double base, double exponent, double *result)
-{
+static int int_pow(double base, double exponent, double *result) {
     if (!(exponent >= 0 && exponent <= 64))
         return 0;
     double power = 1.0;
@@ -100,8 +94,7 @@ static int int_pow(double base, double exponent, double *result)
     return 1;
 }
 
-static Node *node_pow(Node *a, PyObject *exponent)
-{
+static Node *node_pow(Node *a, PyObject *exponent) {
     double k, base = a->f.slot[DATA].number, data, power;
     int kind = number_kind(exponent, &k);
     if (kind < 0 || a->f.flags & IS_OBJECT(DATA))
@@ -119,18 +112,16 @@ static Node *node_pow(Node *a, PyObject *exponent)
     return node_unary(data, a, k * power);
 }
 
-/* ---- log, exp, relu -------------------------------------------------------------------------------------------------- */
+/* ---- log, exp, relu ---------------------------------------------------------------------------------------------- */
 
-static Node *node_log(Node *a)
-{
+static Node *node_log(Node *a) {
     double x = a->f.slot[DATA].number;
     if (!(a->f.flags & IS_OBJECT(DATA)) && x > 0 && isfinite(x))
         return node_unary(log(x), a, 1 / x);
     return slow_path("log", a, NULL);
 }
 
-static Node *node_exp(Node *a)
-{
+static Node *node_exp(Node *a) {
     if (!(a->f.flags & IS_OBJECT(DATA))) {
         double e = exp(a->f.slot[DATA].number);
         if (isfinite(e))
@@ -140,8 +131,7 @@ static Node *node_exp(Node *a)
 }
 
 /* max(0, x): the int 0 unless x is greater */
-static Node *node_relu(Node *a)
-{
+static Node *node_relu(Node *a) {
     if (!(a->f.flags & IS_OBJECT(DATA))) {
         double x = a->f.slot[DATA].number;
         int positive = x > 0;
@@ -153,25 +143,22 @@ static Node *node_relu(Node *a)
     return slow_path("relu", a, NULL);
 }
 
-/* ---- Operations in sequence: these take over the references to their operands, which may be NULL --------------------- */
+/* ---- Operations in sequence: these take over the references to their operands, which may be NULL ----------------- */
 
-static Node *then_apply(Node *(*operation)(Node *, Node *), Node *a, Node *b)
-{
+static Node *then_apply(Node *(*operation)(Node *, Node *), Node *a, Node *b) {
     Node *result = a && b ? operation(a, b) : NULL;
     node_xdecref(a);
     node_xdecref(b);
     return result;
 }
 
-static Node *then_exp(Node *a)
-{
+static Node *then_exp(Node *a) {
     Node *result = a ? node_exp(a) : NULL;
     node_xdecref(a);
     return result;
 }
 
-static Node *then_pow(Node *a, PyObject *exponent)
-{
+static Node *then_pow(Node *a, PyObject *exponent) {
     Node *result = a ? node_pow(a, exponent) : NULL;
     node_xdecref(a);
     return result;
@@ -180,11 +167,10 @@ static Node *then_pow(Node *a, PyObject *exponent)
 /* a / b = a * b**-1; takes over no reference. */
 static Node *node_div(Node *a, Node *b) { return then_apply(node_mul, node_incref(a), node_pow(b, minus_one)); }
 
-/* ---- Python's number slots: either operand may be the Value ---------------------------------------------------------- */
+/* ---- Python's number slots: either operand may be the Value ------------------------------------------------------ */
 
 /* New reference to `operand` as a node, as `other if isinstance(other, Value) else Value(other)`. */
-static inline Node *as_node(PyObject *operand)
-{
+static inline Node *as_node(PyObject *operand) {
     if (is_exact(operand))
         return node_incref((Node *)operand);
     if (PyFloat_CheckExact(operand))
@@ -192,8 +178,7 @@ static inline Node *as_node(PyObject *operand)
     return is_value(operand) ? node_incref((Node *)operand) : node_new_object(operand);
 }
 
-static inline PyObject *with_operand(Node *(*operation)(Node *, Node *), PyObject *self, PyObject *operand)
-{
+static inline PyObject *with_operand(Node *(*operation)(Node *, Node *), PyObject *self, PyObject *operand) {
     Node *other = as_node(operand);
     if (!other)
         return NULL;
@@ -202,18 +187,15 @@ static inline PyObject *with_operand(Node *(*operation)(Node *, Node *), PyObjec
     return (PyObject *)node;
 }
 
-static PyObject *value_add(PyObject *left, PyObject *right)
-{
+static PyObject *value_add(PyObject *left, PyObject *right) {
     return is_value(left) ? with_operand(node_add, left, right) : with_operand(node_add, right, left);
 }
 
-static PyObject *value_mul(PyObject *left, PyObject *right)
-{
+static PyObject *value_mul(PyObject *left, PyObject *right) {
     return is_value(left) ? with_operand(node_mul, left, right) : with_operand(node_mul, right, left);
 }
 
-static PyObject *value_pow(PyObject *left, PyObject *right, PyObject *modulus)
-{
+static PyObject *value_pow(PyObject *left, PyObject *right, PyObject *modulus) {
     if (!is_value(left))
         Py_RETURN_NOTIMPLEMENTED;
     if (modulus != Py_None)
@@ -243,26 +225,23 @@ static PyObject *value_truediv(PyObject *left, PyObject *right) /* left * right*
     return result;
 }
 
-/* ---- The reflected operators as methods, for a subclass that has only __add__ or calls super().__radd__ --------------- */
+/* ---- The reflected operators as methods, for a subclass that has only __add__ or calls super().__radd__ ---------- */
 
 /* Python calls these first at `value + instance of a subclass`. If the subclass does not override the reflected operator, the
  * reference's Python calls the left operand's __add__ first; whether that is so: 1, 0, or -1 with an exception. */
-static int left_goes_first(PyObject *self, PyObject *other, const char *name)
-{
+static int left_goes_first(PyObject *self, PyObject *other, const char *name) {
     if (!is_exact(other) || is_exact(self))
         return 0;
     int overridden = overrides(Py_TYPE(self), name);
     return overridden < 0 ? -1 : !overridden;
 }
 
-static PyObject *value_radd(PyObject *self, PyObject *other)
-{
+static PyObject *value_radd(PyObject *self, PyObject *other) {
     int first = left_goes_first(self, other, "__radd__");
     return first < 0 ? NULL : first ? value_add(other, self) : PyNumber_Add(self, other);
 }
 
-static PyObject *value_rmul(PyObject *self, PyObject *other)
-{
+static PyObject *value_rmul(PyObject *self, PyObject *other) {
     int first = left_goes_first(self, other, "__rmul__");
     return first < 0 ? NULL : first ? value_mul(other, self) : PyNumber_Multiply(self, other);
 }

@@ -8,8 +8,7 @@
 #include "node.h"
 
 /* PyObject_GetAttrString with an interned name: Python's attribute cache would keep each new string. */
-static PyObject *attribute(PyObject *object, const char *name)
-{
+static PyObject *attribute(PyObject *object, const char *name) {
     PyObject *interned = PyUnicode_InternFromString(name);
     PyObject *result = interned ? PyObject_GetAttr(object, interned) : NULL;
     Py_XDECREF(interned);
@@ -17,8 +16,7 @@ static PyObject *attribute(PyObject *object, const char *name)
 }
 
 /* Whether a type has another attribute `name` than Value: 1, 0, or -1 with an exception. */
-static int overrides(PyTypeObject *type, const char *name)
-{
+static int overrides(PyTypeObject *type, const char *name) {
     PyObject *ours = attribute((PyObject *)value_type, name);
     PyObject *theirs = ours ? attribute((PyObject *)type, name) : NULL;
     Py_XDECREF(ours);
@@ -28,8 +26,7 @@ static int overrides(PyTypeObject *type, const char *name)
 
 /* Whether a subclass overrides attributes or equality: 1, 0, or -1 with an exception. Its instances are then CUSTOM: all their
  * numbers are objects, so every fast path leaves them to Python, which asks the subclass. */
-static int is_custom(PyTypeObject *type)
-{
+static int is_custom(PyTypeObject *type) {
     static const char *const names[] = {
         "data", "grad", "_children", "_local_grads", "__getattribute__", "__setattr__", "__eq__", "__hash__",
     };
@@ -55,8 +52,7 @@ static inline int node_is_custom(const Node *node) { return (node->f.flags & CUS
 static PyObject *original_attributes; /* Value's own dict, when the module was loaded */
 
 /* Whether Value still has all its original attributes. Users can replace them, and add more. */
-static int is_unmodified(void)
-{
+static int is_unmodified(void) {
     static unsigned known_version;
     if (value_type->tp_version_tag == known_version && known_version)
         return 1;

@@ -1,8 +1,8 @@
 /* What `microgpt run` substitutes for lines of other people's scripts.
  *
  * Each function does what one line or loop of the reference does, on the script's own lists. It returns None (or does nothing)
- * where it finds anything but plain Values and floats, or where Python would raise an exception. The script's own line then runs
- * after all, so every error comes from that line, as if nothing had been replaced.
+ * where it finds anything but plain Values and floats, or where Python would raise an exception. The script's own line then
+ * runs after all, so every error comes from that line, as if nothing had been replaced.
  */
 #ifndef MICROGPT_SCRIPT_H
 #define MICROGPT_SCRIPT_H
@@ -11,8 +11,7 @@
 #include "functions.h"
 
 /* From now on, Value counts as unmodified (overrides.h) as long as it has the attributes that it has now. */
-static int script_accept_attributes(void)
-{
+static int script_accept_attributes(void) {
     PyObject *now = PyDict_Copy(value_type->tp_dict);
     if (!now)
         return -1;
@@ -20,9 +19,9 @@ static int script_accept_attributes(void)
     return 0;
 }
 
-/* Which of the class's own numbers are floats: a new gradient, the gradient that backward() starts with, a sum's local gradients. */
-static void script_floats(int start, int root, int locals)
-{
+/* Which of the class's own numbers are floats: a new gradient, the gradient that backward() starts with, a sum's local
+ * gradients. */
+static void script_floats(int start, int root, int locals) {
     start_grad = start ? 0 : IS_INT(GRAD);
     sum_locals = locals ? 0 : IS_INT(LOCAL0) | IS_INT(LOCAL1);
     Py_XSETREF(root_grad, root ? PyFloat_FromDouble(1.0) : Py_NewRef(one));
@@ -30,11 +29,10 @@ static void script_floats(int start, int root, int locals)
 
 typedef Node *(*Make)(void *context, Py_ssize_t i);
 
-/* Fills the new list `out` with what `make` returns for 0, 1, ... Takes over the reference to the list. None if `make` returns NULL.
- * The caller makes the list before it borrows the items of the script's lists, because that may run the garbage collector, which
- * may run any code. */
-static PyObject *fill(PyObject *out, Make make, void *context)
-{
+/* Fills the new list `out` with what `make` returns for 0, 1, ... Takes over the reference to the list. None if `make` returns
+ * NULL. The caller makes the list before it borrows the items of the script's lists, because that may run the garbage
+ * collector, which may run any code. */
+static PyObject *fill(PyObject *out, Make make, void *context) {
     for (Py_ssize_t i = 0, n = PyList_GET_SIZE(out); i < n; i++) {
         Node *node = make(context, i);
         if (!node) {
@@ -46,27 +44,24 @@ static PyObject *fill(PyObject *out, Make make, void *context)
     return or_none(out);
 }
 
-static PyObject *give_up(PyObject *out)
-{
+static PyObject *give_up(PyObject *out) {
     Py_XDECREF(out);
     return or_none(NULL);
 }
 
-/* ---- [a + b for a, b in zip(x, y)] and [xi.relu() for xi in x] --------------------------------------------------------- */
+/* ---- [a + b for a, b in zip(x, y)] and [xi.relu() for xi in x] --------------------------------------------------- */
 
 typedef struct {
     Node *const *x, *const *y;
     PyObject *exponent; /* of relu(x) ** exponent; NULL for relu(x) */
 } Elements;
 
-static Node *add_element(void *context, Py_ssize_t i)
-{
+static Node *add_element(void *context, Py_ssize_t i) {
     Elements *of = context;
     return node_add(of->x[i], of->y[i]);
 }
 
-static PyObject *script_add(PyObject *x, PyObject *y)
-{
+static PyObject *script_add(PyObject *x, PyObject *y) {
     PyObject *out = is_vector(x) ? PyList_New(PySequence_Fast_GET_SIZE(x)) : NULL;
     Py_ssize_t n_x, n_y;
     Elements of;
@@ -75,15 +70,13 @@ static PyObject *script_add(PyObject *x, PyObject *y)
     return fill(out, add_element, &of);
 }
 
-static Node *relu_element(void *context, Py_ssize_t i)
-{
+static Node *relu_element(void *context, Py_ssize_t i) {
     Elements *of = context;
     Node *positive = node_relu(of->x[i]);
     return of->exponent ? then_pow(positive, of->exponent) : positive;
 }
 
-static PyObject *script_relu(PyObject *x, PyObject *exponent)
-{
+static PyObject *script_relu(PyObject *x, PyObject *exponent) {
     PyObject *out = is_vector(x) ? PyList_New(PySequence_Fast_GET_SIZE(x)) : NULL;
     Py_ssize_t n;
     Elements of = {.exponent = exponent == Py_None ? NULL : exponent};
@@ -92,7 +85,7 @@ static PyObject *script_relu(PyObject *x, PyObject *exponent)
     return fill(out, relu_element, &of);
 }
 
-/* ---- One attention head -------------------------------------------------------------------------------------------------- */
+/* ---- One attention head ------------------------------------------------------------------------------------------ */
 
 typedef struct {
     Operands *head; /* the query, or the weights */
@@ -102,16 +95,14 @@ typedef struct {
     PyObject **column;
 } Head;
 
-static Node *head_logit(void *context, Py_ssize_t t)
-{
+static Node *head_logit(void *context, Py_ssize_t t) {
     Head *head = context;
     Node *dot = dot_new(operands_xincref(head->head), operands_of(PyList_GET_ITEM(head->rows, t), 0, head->dim, FLOATS));
     return dot ? then_apply(node_mul, dot, node_new(head->inverse)) : NULL;
 }
 
 /* [sum(q[j] * keys[t][j] for j in range(dim)) / divisor for t in range(len(keys))] */
-static PyObject *script_logits(PyObject *q, PyObject *keys, Py_ssize_t dim, double divisor)
-{
+static PyObject *script_logits(PyObject *q, PyObject *keys, Py_ssize_t dim, double divisor) {
     Head head = {.rows = keys, .dim = dim};
     if (!PyList_CheckExact(keys) || !is_unmodified() || !float_pow(divisor, -1.0, &head.inverse))
         return or_none(NULL);
@@ -123,8 +114,7 @@ static PyObject *script_logits(PyObject *q, PyObject *keys, Py_ssize_t dim, doub
     return out;
 }
 
-static Node *head_output(void *context, Py_ssize_t j)
-{
+static Node *head_output(void *context, Py_ssize_t j) {
     Head *head = context;
     Py_ssize_t positions = PyList_GET_SIZE(head->rows);
     for (Py_ssize_t t = 0; t < positions; t++) {
@@ -137,8 +127,7 @@ static Node *head_output(void *context, Py_ssize_t j)
 }
 
 /* [sum(weights[t] * values[t][j] for t in range(len(values))) for j in range(dim)] */
-static PyObject *script_mix(PyObject *weights, PyObject *values, Py_ssize_t dim)
-{
+static PyObject *script_mix(PyObject *weights, PyObject *values, Py_ssize_t dim) {
     Head head = {.rows = values, .dim = dim};
     if (!PyList_CheckExact(values) || !is_vector(weights) || !is_unmodified())
         return or_none(NULL);
@@ -155,12 +144,11 @@ static PyObject *script_mix(PyObject *weights, PyObject *values, Py_ssize_t dim)
     return out;
 }
 
-/* ---- Loops over the parameters ------------------------------------------------------------------------------------------- */
+/* ---- Loops over the parameters ----------------------------------------------------------------------------------- */
 
 enum { GRAD_KEPT, GRAD_INT_ZERO, GRAD_FLOAT_ZERO }; /* p.grad after an iteration */
 
-static inline void set_grad_after(Node *p, int grad_after)
-{
+static inline void set_grad_after(Node *p, int grad_after) {
     if (grad_after == GRAD_KEPT)
         return;
     p->f.slot[GRAD].number = 0.0;
@@ -168,8 +156,7 @@ static inline void set_grad_after(Node *p, int grad_after)
 }
 
 /* Parameter i of the script's list if its data and gradient are floats (or its gradient the int 0), else NULL. */
-static inline Node *plain_param(PyObject *params, Py_ssize_t i)
-{
+static inline Node *plain_param(PyObject *params, Py_ssize_t i) {
     PyObject *p = PyList_GET_ITEM(params, i);
     if (!is_exact(p))
         return NULL;
@@ -181,8 +168,7 @@ static inline Node *plain_param(PyObject *params, Py_ssize_t i)
 }
 
 /* list[i] = number. A float that only this list refers to is changed in place, which nobody can notice. */
-static inline int set_float(PyObject *list, Py_ssize_t i, double number)
-{
+static inline int set_float(PyObject *list, Py_ssize_t i, double number) {
     PyObject *item = PyList_GET_ITEM(list, i);
 #ifndef Py_GIL_DISABLED
     if (Py_REFCNT(item) == 1) {
@@ -200,10 +186,9 @@ typedef struct {
     int grad_after;
 } AdamLine;
 
-/* Iterations i, ..., end - 1 of the reference's Adam loop on the script's own lists. Returns the first one that was not done, because
- * a number in it is not an ordinary float, or `end`; -1 with MemoryError. */
-static Py_ssize_t script_adam(PyObject *params, PyObject *m, PyObject *v, Py_ssize_t i, Py_ssize_t end, const AdamLine *line)
-{
+/* Iterations i, ..., end - 1 of the reference's Adam loop on the script's own lists. Returns the first one that was not done,
+ * because a number in it is not an ordinary float, or `end`; -1 with MemoryError. */
+static Py_ssize_t script_adam(PyObject *params, PyObject *m, PyObject *v, Py_ssize_t i, Py_ssize_t end, const AdamLine *line) {
     if (!(line->correction1 > 0.0) || !(line->correction2 > 0.0) || m == v)
         return i;
     if (end > PyList_GET_SIZE(params) || end > PyList_GET_SIZE(m) || end > PyList_GET_SIZE(v))
@@ -230,8 +215,7 @@ static Py_ssize_t script_adam(PyObject *params, PyObject *m, PyObject *v, Py_ssi
 }
 
 /* The same for p.data -= lr * p.grad; without `moves`, only the gradient is set. */
-static Py_ssize_t script_descent(PyObject *params, Py_ssize_t i, Py_ssize_t end, double lr, int moves, int grad_after)
-{
+static Py_ssize_t script_descent(PyObject *params, Py_ssize_t i, Py_ssize_t end, double lr, int moves, int grad_after) {
     if (end > PyList_GET_SIZE(params))
         return i;
     for (; i < end; i++) {

@@ -38,14 +38,10 @@ static struct {
     size_t num_empty;
 } slabs;
 
-static inline Slab *slab_of(Node *node)
-{
-    return (Slab *)((char *)(node - node->f.index) - offsetof(Slab, nodes));
-}
+static inline Slab *slab_of(Node *node) { return (Slab *)((char *)(node - node->f.index) - offsetof(Slab, nodes)); }
 
 /* Makes another slab the current one. Returns -1, without an exception, if there is no memory. */
-static int slab_next(void)
-{
+static int slab_next(void) {
     Slab *slab = slabs.empty;
     if (slab) {
         slabs.empty = slab->next;
@@ -69,8 +65,7 @@ static int slab_next(void)
 }
 
 /* Memory for a node; NULL, without an exception, if there is none. */
-static inline Node *slab_alloc(void)
-{
+static inline Node *slab_alloc(void) {
     for (;;) {
         Slab *slab = slabs.current;
         if (slab) {
@@ -94,8 +89,7 @@ static inline Node *slab_alloc(void)
     }
 }
 
-static void slab_emptied(Slab *slab)
-{
+static void slab_emptied(Slab *slab) {
     slab->free = NULL;
     slab->used = 0;
     if (slab == slabs.current)
@@ -116,8 +110,7 @@ static void slab_emptied(Slab *slab)
     slabs.num_empty++;
 }
 
-static inline void slab_free(Node *node)
-{
+static inline void slab_free(Node *node) {
     Slab *slab = slab_of(node);
     assert(node->f.index < slab->used && slab->live > 0);
     node->f.child[0] = slab->free;

@@ -5,8 +5,7 @@
 #include "operators.h"
 
 /* tp_new: exact Values come from the slabs, instances of subclasses from the allocator that Python gives them. */
-static PyObject *value_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
-{
+static PyObject *value_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs)) {
     if (type == value_type)
         return (PyObject *)node_new(0.0);
     int custom = is_custom(type);
@@ -22,7 +21,8 @@ static PyObject *value_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObje
     return (PyObject *)node;
 }
 
-/* tp_free of exact Values. Subclasses get another one from Python, which therefore refuses to assign one's __class__ to the other. */
+/* tp_free of exact Values. Subclasses get another one from Python, which therefore refuses to assign one's __class__ to the
+ * other. */
 static void value_free(void *node) { slab_free((Node *)node); }
 
 static PyMethodDef reflected[] = {
@@ -31,8 +31,7 @@ static PyMethodDef reflected[] = {
 };
 
 /* Called once, when the module is loaded. Returns -1 with an exception. */
-static int value_type_ready(PyTypeObject *type)
-{
+static int value_type_ready(PyTypeObject *type) {
     value_type = type;
     type->tp_name = "Value"; /* as error messages show it: "'float' and 'Value'", without the module */
     type->tp_new = value_new;
