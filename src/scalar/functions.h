@@ -112,19 +112,15 @@ static int softmax_into(Node *const *logits, Py_ssize_t n, Node **probs) {
     Node *total = exps_and_total(logits, n, probs);
     if (!total)
         return -1;
-    int status = 0;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        Node *prob = status == 0 ? node_div(probs[i], total) : NULL;
-        node_xdecref(probs[i]);
-        probs[i] = prob;
-        if (!prob)
-            status = -1;
-    }
-    if (status < 0)
-        for (Py_ssize_t i = 0; i < n; i++)
-            node_xdecref(probs[i]);
+    Py_ssize_t done = 0;
+    while (done < n && (probs[done] = then_div(probs[done], node_incref(total))))
+        done++;
     node_xdecref(total);
-    return status;
+    if (done == n)
+        return 0;
+    for (Py_ssize_t i = 0; i < n; i++)
+        node_xdecref(probs[i]);
+    return -1;
 }
 
 static PyObject *softmax_nodes(PyObject *logits) {
@@ -156,14 +152,13 @@ static PyObject *cross_entropy_nodes(PyObject *logits, PyObject *token) {
     Node **exps = PyMem_New(Node *, n);
     if (!exps)
         return PyErr_NoMemory();
-    Node *total = exps_and_total(items, n, exps), *prob = NULL, *log = NULL;
+    Node *total = exps_and_total(items, n, exps), *prob = NULL;
     if (total) {
-        prob = node_div(exps[target], total);
+        prob = then_div(node_incref(exps[target]), total);
         for (Py_ssize_t i = 0; i < n; i++)
             node_xdecref(exps[i]);
     }
-    log = prob ? node_log(prob) : NULL;
-    node_xdecref(total);
+    Node *log = prob ? node_log(prob) : NULL;
     node_xdecref(prob);
     PyMem_Free(exps);
     return or_none((PyObject *)then_apply(node_mul, log, node_new_int(-1)));

@@ -164,8 +164,8 @@ static Node *then_pow(Node *a, PyObject *exponent) {
     return result;
 }
 
-/* a / b = a * b**-1; takes over no reference. */
-static Node *node_div(Node *a, Node *b) { return then_apply(node_mul, node_incref(a), node_pow(b, minus_one)); }
+/* a / b = a * b**-1 */
+static Node *then_div(Node *a, Node *b) { return then_apply(node_mul, a, then_pow(b, minus_one)); }
 
 /* ---- Python's number slots: either operand may be the Value ------------------------------------------------------ */
 
