@@ -18,7 +18,7 @@ import pytest
 
 import microgpt
 from microgpt import EvalConfig, GPTConfig, Tokenizer, TrainConfig, cli
-from microgpt.config import ACTIVATIONS
+from microgpt.reference import ACTIVATIONS
 from microgpt.display import explore, history
 from microgpt.common.words import sized
 
