@@ -19,7 +19,7 @@ class GPTConfig(Settings):
     n_embd: int = option(16, "width of the residual stream", least=1)
     n_head: int = option(4, "attention heads; must divide n_embd", least=1)
     block_size: int = option(16, "longest context", unit="tokens", least=1)
-    activation: str = option("relu", "of the MLP; relu2 is relu squared", choices=tuple(reference.ACTIVATIONS))
+    activation: str = option("relu", "of the MLP; relu2 is relu squared", choices=reference.ACTIVATIONS)
     init_std: float = option(0.08, "standard deviation of the initial weights", least=0.0)
     zero_init_out: bool = option(False, "start attn_wo and mlp_fc2 at zero")
     bos_first: bool = option(False, "make BOS, which begins and ends a document, token 0; otherwise it is the last token")
@@ -78,7 +78,7 @@ class TrainConfig(Settings):
     eps: float = option(1e-8, "keeps Adam's division finite", above=0.0)
     batch_size: int = option(1, "documents a step; the loss is the mean of theirs", unit="documents", least=1)
     schedule: str = option(
-        "linear", "of the learning rate: linear and cosine fall to 0", choices=tuple(reference.SCHEDULES)
+        "linear", "of the learning rate: linear and cosine fall to 0", choices=reference.SCHEDULES
     )
     warmup_steps: int = option(0, "first steps, in which the learning rate rises to what the schedule says", unit="steps", least=0)
     clip_norm: float | None = option(

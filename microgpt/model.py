@@ -10,7 +10,7 @@ from microgpt.common.words import counted, quoted
 from microgpt.compiled.scalar import Value
 from microgpt.config import SampleConfig
 from microgpt.engines import sampling
-from microgpt.engines.writing import OneByOne, portions
+from microgpt.engines.writing import OneByOne, select
 from microgpt.storage import checkpoint
 
 
@@ -212,16 +212,17 @@ class GPT:
         numbers of its own: there a seed gives other documents, the same on any number of threads.
         """
         found = self.portions(
-            n, SampleConfig(temperature, top_k, top_p),
-            seed=seed, engine=engine, threads=threads, prompt=prompt, unique=unique, exclude=exclude,
+            n, temperature, seed=seed, engine=engine, threads=threads,
+            prompt=prompt, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude,
         )  # fmt: skip
         return list(chain.from_iterable(found))
 
-    def portions(self, n, choice, *, seed=None, engine=None, threads=None, prompt="", unique=False, exclude=()):
-        """As `generate`, yielding lists of documents as they are written; choice: SampleConfig.
-
-        A list takes some hundredths of a second.
-        """
+    def portions(
+        self, n=1, temperature=SampleConfig.temperature, *, seed=None, engine=None, threads=None,
+        prompt="", top_k=None, top_p=None, unique=False, exclude=(),
+    ):  # fmt: skip
+        """As `generate`, yielding lists of documents as they are written. A list takes some hundredths of a second."""
+        choice = SampleConfig(temperature, top_k, top_p)
         if threads is not None or engine not in (None, self.engine.name):
             threads = 1 if threads is None else threads
             writing = GPT(self.config, self.tokenizer, self.params, engine or self.engine.name, threads).engine
@@ -229,7 +230,7 @@ class GPT:
             writing = self.engine
         tokens = self._check_request(n, prompt)
         source = writing.writer(self.tokenizer, seed, tokens, choice, n)
-        return portions(source, n, unique, exclude)
+        return select(source, n, unique, exclude)
 
     def generate_from(
         self, rng, n=1, temperature=SampleConfig.temperature, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
@@ -237,7 +238,7 @@ class GPT:
         """As `generate`, drawing each token from the given random.Random."""
         tokens = self._check_request(n, prompt)
         source = OneByOne(self.engine, self.tokenizer, rng, tokens, SampleConfig(temperature, top_k, top_p))
-        return list(chain.from_iterable(portions(source, n, unique, exclude)))
+        return list(chain.from_iterable(select(source, n, unique, exclude)))
 
     def _check_request(self, n, prompt):
         """The prompt's token ids; ValueError or TypeError unless so many documents can be written so."""

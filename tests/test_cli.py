@@ -14,7 +14,8 @@ from command_line import NAMES, TINY, assert_fails, driver, environment, microgp
 import microgpt
 from microgpt import EvalConfig, TrainConfig, cli, engines
 from microgpt.common import words
-from microgpt.cli.commands import COMMANDS, options
+from microgpt.cli import options
+from microgpt.cli.commands import COMMANDS
 from microgpt.cli.commands import train as train_command
 
 # ---- Output to a pipe -------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from microgpt.storage import checkpoint
 from microgpt.training import start
 
 DATA = Path(__file__).parent / "data"
-EXPECTED = {folder.name: json.loads((folder / "expected.json").read_text()) for folder in sorted(DATA.glob("*.*/"))}
+EXPECTED = {path.parent.name: json.loads(path.read_text()) for path in sorted(DATA.glob("*/expected.json"))}
 
 
 def each(kind):
@@ -83,7 +83,7 @@ def test_runs_go_on_with_the_engine_they_were_on(path, given, recorded):
 
 
 @each("runs")
-def test_runs_are_saved_again_with_the_same_tensors(tmp_path, path, given, recorded):
+def test_runs_saved_again_have_the_same_tensors(tmp_path, path, given, recorded):
     checkpoint.write(tmp_path / "again", checkpoint.read(path))
     assert checkpoint.read(tmp_path / "again") == checkpoint.read(path)
     old, new = path.read_bytes(), (tmp_path / "again").read_bytes()

@@ -11,7 +11,8 @@ from test_exact import docs, fresh
 
 from microgpt import EvalConfig, GPTConfig, TrainConfig, engines
 from microgpt.compiled import exact as _exact, fast as _fast
-from microgpt.config import PRESETS, SCHEDULES
+from microgpt.config import PRESETS
+from microgpt.reference import SCHEDULES
 from microgpt.corpus.documents import arrange
 from microgpt.corpus.tokens import Corpus
 from microgpt.tokenizer import Tokenizer

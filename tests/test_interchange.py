@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import GPT, GPTConfig, Tokenizer, Value, reference
-from microgpt.config import ACTIVATIONS
+from microgpt.reference import ACTIVATIONS
 from microgpt.engines.graph import GraphEngine
 from microgpt.storage.checkpoint import CheckpointError
 
@@ -29,7 +29,7 @@ def models(draw):
         n_embd=n_head * draw(st.integers(1, 3)),
         n_head=n_head,
         block_size=draw(st.integers(1, 5)),
-        activation=draw(st.sampled_from(ACTIVATIONS)),
+        activation=draw(st.sampled_from([*ACTIVATIONS])),
         init_std=draw(st.sampled_from([0.08, 0.5])),
         bos_first=draw(st.booleans()),
     )

@@ -27,7 +27,7 @@ def configs(draw):
         n_embd=n_head * draw(st.integers(1, 5)),
         n_head=n_head,
         block_size=draw(st.integers(1, 12)),
-        activation=draw(st.sampled_from(ACTIVATIONS)),
+        activation=draw(st.sampled_from([*ACTIVATIONS])),
         init_std=draw(st.sampled_from([0.02, 0.08, 0.5])),
         bos_first=draw(st.booleans()),
     )

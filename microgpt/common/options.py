@@ -6,6 +6,7 @@ from here. The options themselves are in microgpt.config; those of engines and o
 
 import dataclasses
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from microgpt.common.words import quoted
@@ -28,7 +29,7 @@ class Option:
     above: float = -math.inf
     below: float = math.inf
     most: float = math.inf
-    choices: tuple = ()
+    choices: Collection = ()
     since: str = "0.1"
     flag: str = ""
 
@@ -40,7 +41,7 @@ class Option:
             if not isinstance(value, bool):
                 raise TypeError(f"{self.name} must be True or False, not {quoted(value)}")
         elif self.kind is str:
-            if value not in self.choices:
+            if not isinstance(value, str) or value not in self.choices:
                 raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {quoted(value)}")
         elif isinstance(value, bool) or not isinstance(value, (int, self.kind)):
             what = "a whole number" if self.kind is int else "a number"

@@ -14,7 +14,7 @@ RECURSION_LIMIT = 1_000_000 if sys.version_info >= (3, 11) else 12_000
 class PythonEngine(ScalarEngine):
     name = "python"
     ops = reference
-    activations = tuple(reference.ACTIVATIONS)
+    activations = reference.ACTIVATIONS
 
     def _backward(self, corpus, step, training):
         with _deep_recursion():

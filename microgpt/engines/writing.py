@@ -21,7 +21,7 @@ class OneByOne:
         return [self.tokenizer.decode(tokens)]
 
 
-def portions(source, n, unique=False, exclude=()):
+def select(source, n, unique=False, exclude=()):
     """Yields lists of documents, n in all.
 
     unique: no document twice; exclude: documents that are not wanted. ValueError where MOST_TRIES documents one after the
@@ -32,7 +32,7 @@ def portions(source, n, unique=False, exclude=()):
         wanted, filtered = n - found, bool(unique or taken)
         texts = source.write(wanted, filtered)
         if filtered:
-            texts, tries = _select(texts, wanted, tries, taken, unique)
+            texts, tries = _wanted(texts, wanted, tries, taken, unique)
         found += len(texts)
         if texts:
             yield texts
@@ -43,7 +43,7 @@ def portions(source, n, unique=False, exclude=()):
             )
 
 
-def _select(texts, wanted, tries, taken, unique):
+def _wanted(texts, wanted, tries, taken, unique):
     """Up to `wanted` of the texts that are not in `taken`, and how many were not taken since the last; it stops at MOST_TRIES."""
     selected = []
     for text in texts:

@@ -1,7 +1,11 @@
-"""A model's parameters in the forms others keep them in, and back: Values, JSON, NumPy, PyTorch.
+"""Models outside the process that trained them: as saved files, and in the forms others keep parameters in, and back.
 
-A module for each form. What all bring back is name -> list of rows of numbers, which is checked here before it becomes
-a model's flat buffer. The names, shapes and their order are the reference's, see GPTConfig.shapes.
+    checkpoint    saved models and runs; tensorfile the bytes of such a file
+    schema        what files of older and newer versions may have or lack
+    jsontext, values, arrays, pytorch    JSON, the reference's Values, NumPy, PyTorch
+
+What all forms bring back is name -> list of rows of numbers, which is checked here before it becomes a model's flat
+buffer. The names, shapes and their order are the reference's, see GPTConfig.shapes.
 """
 
 import importlib

@@ -52,7 +52,7 @@ class Source:
     def __post_init__(self):
         for name, good in {
             "seed": type(self.seed) is int,
-            "long": self.long in LONG,
+            "long": self.long in LONG.choices,
             "num_docs": type(self.num_docs) is int and self.num_docs > 0,
             "fingerprint": isinstance(self.fingerprint, str),
             "engine": self.engine in ENGINES,

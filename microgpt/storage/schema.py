@@ -7,6 +7,7 @@ import re
 from dataclasses import MISSING, fields
 
 from microgpt import __version__
+from microgpt.common.options import Settings
 
 
 class CheckpointError(ValueError):
@@ -30,7 +31,7 @@ def build(kind, given, where, most=None):
     if most is not None and any(isinstance(value, int) and value > most for value in given.values()):
         raise CheckpointError(f"is damaged: {where} describes a model larger than the file")
     try:
-        return kind(**given)
+        return kind.saved(given) if issubclass(kind, Settings) else kind(**given)
     except (ValueError, TypeError, OverflowError) as error:
         raise CheckpointError(f"is damaged: in {where}, {error}") from None
 

@@ -53,7 +53,7 @@ def run(arguments):
     exclude = load(arguments.novel) if arguments.novel is not None else ()
     try:
         found = model.portions(
-            arguments.n, choice, seed=arguments.seed, prompt=arguments.prompt, unique=arguments.unique, exclude=exclude
+            arguments.n, **vars(choice), seed=arguments.seed, prompt=arguments.prompt, unique=arguments.unique, exclude=exclude
         )
         for texts in found:
             print("".join(f"{text}\t{_scores(model, text)}\n" if arguments.scores else f"{text}\n" for text in texts), end="")
