@@ -21,7 +21,7 @@ from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, S
 from microgpt.tokenizer import Tokenizer
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
-SEED = Option("seed", int, 42, "of all random numbers")
+SEED = Option("seed", int, 42, "seed of all random numbers")
 
 
 class Step(NamedTuple):

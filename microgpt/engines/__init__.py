@@ -29,7 +29,7 @@ ENGINE = Option(
     "engine", str, DEFAULT, "what computes: fast in float32, the others with the same results to the last bit", choices=ENGINES
 )
 THREADS = Option(
-    "threads", int, 1, "for the engine fast, 0 for all cores; the results do not depend on it", least=0, most=1024
+    "threads", int, 1, "threads that the engine fast may use, 0 for all cores; results do not depend on it", least=0, most=1024
 )
 
 # What is done before or around an engine, the same for all: the weights are drawn, and each step gets its learning rate.
