@@ -60,6 +60,11 @@ class Engine(ABC):
     def __init__(self, config, vocab_size, params, threads=1):
         self.config, self.vocab_size, self.params, self.threads = config, vocab_size, params, threads
 
+    @staticmethod
+    def isas():
+        """The instruction sets that this build and this processor have, best first; MICROGPT_ISA chooses one. [] for no choice."""
+        return []
+
     # ---- What it can do ----------------------------------------------------------------------------------------------
 
     @classmethod

@@ -3,7 +3,7 @@
 import math
 from array import array
 
-from microgpt.compiled.exact import ACTIVATIONS, Decoder, Network
+from microgpt.compiled.exact import ACTIVATIONS, Decoder, Network, isas
 from microgpt.engines import AROUND, Engine, check_finite, sampling
 
 
@@ -14,6 +14,7 @@ class ExactEngine(Engine):
         "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
     }  # fmt: skip
     activations = ACTIVATIONS
+    isas = staticmethod(isas)
 
     def __init__(self, config, vocab_size, params, threads=1):
         super().__init__(config, vocab_size, params)

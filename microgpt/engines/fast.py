@@ -8,7 +8,7 @@ import random
 from array import array
 
 from microgpt.common.words import counted
-from microgpt.compiled.fast import ACTIVATIONS, Network, Writer, philox
+from microgpt.compiled.fast import ACTIVATIONS, Network, Writer, isas, philox
 from microgpt.engines import AROUND, Engine, machine_memory
 from microgpt.engines.exact import ExactEngine
 
@@ -27,6 +27,7 @@ class FastEngine(Engine):
         "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
     }  # fmt: skip
     activations = ACTIVATIONS
+    isas = staticmethod(isas)
     limits = {
         "beta1": {"below": 1 - 2**-25},  # what is closer to 1 is 1 in float32
         "beta2": {"below": 1 - 2**-25},

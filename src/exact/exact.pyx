@@ -93,7 +93,7 @@ def info():
     cdef const Kernels *kernels = chosen_kernels()
     return {
         "isa": kernels.isa.decode(),
-        "isas": supported_isas(),
+        "isas": isas(),
         "libm": "vector" if vectors_for(kernels, os.environ.get("MICROGPT_LIBM", "")) else "plain",
         "compiler": compiler_name().decode(),
     }
