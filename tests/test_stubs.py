@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import microgpt
 from microgpt.compiled import exact as _exact, fast as _fast, scalar
 
-FOLDER = Path(microgpt.__file__).parent
+FOLDER = Path(scalar.__file__).parent
 MODULES = {module.__name__.rpartition(".")[2]: module for module in (scalar, _exact, _fast)}
 INSIDE = {"Batches", "Buffer"}  # which the modules make for themselves; and script_..., which are for `microgpt run`
 
