@@ -279,6 +279,18 @@ def update(params, optimizer, training, step):
     optimizer.step(lr)
 
 
+def train_with(documents, params, config, training):
+    """Train in place, as the options say; yields each step's loss. documents: lists of token ids [BOS, ..., BOS]"""
+    values = [p for matrix in params.values() for row in matrix for p in row]
+    optimizer = Adam(values, training.learning_rate, training.beta1, training.beta2, training.eps)
+    for step in range(training.num_steps):
+        chosen = batch(step, training.batch_size, len(documents))
+        loss = batch_loss([documents[i] for i in chosen], params, config)
+        loss.backward()
+        update(values, optimizer, training, step)
+        yield loss.data
+
+
 if __name__ == "__main__":
     import sys
 

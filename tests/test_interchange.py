@@ -255,7 +255,7 @@ def test_numpy_widens_and_transposed_arrays_are_read_right(model):
     "change, error, message",
     [
         (lambda np, a: a.pop("wpe"), ValueError, "'wpe' are missing"),
-        (lambda np, a: a.update(bias=np.zeros((1, 4))), ValueError, "no weights 'bias'; leave them away"),
+        (lambda np, a: a.update(bias=np.zeros((1, 4))), ValueError, "no weights 'bias'; omit them"),
         (lambda np, a: a.update(wte=a["wte"][:, :3]), ValueError, "'wte' are 4 rows of 3 numbers, .* 4 rows of 4"),
         (lambda np, a: a.update(wte=a["wte"].ravel()), ValueError, "'wte' are not a list of rows"),
         (lambda np, a: a.update(wte=a["wte"][None]), ValueError, "'wte' are 1 rows of 4 numbers"),

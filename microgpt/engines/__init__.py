@@ -12,7 +12,7 @@ import os
 import random
 from abc import ABC, abstractmethod
 from array import array
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from microgpt.common.options import Option
 from microgpt.common.words import quoted
@@ -29,7 +29,7 @@ ENGINE = Option(
     "engine", str, DEFAULT, "what computes: fast in float32, the others with the same results to the last bit", choices=ENGINES
 )
 THREADS = Option(
-    "threads", int, 1, "for the engine fast, 0 for all cores; the results do not depend on it", least=0, most=1024
+    "threads", int, 1, "threads that the engine fast may use, 0 for all cores; results do not depend on it", least=0, most=1024
 )
 
 # What is done before or around an engine, the same for all: the weights are drawn, and each step gets its learning rate.
@@ -55,6 +55,7 @@ class Engine(ABC):
     batch_size = 1  # documents a step where nobody says how many
     options: set  # the fields of GPTConfig and TrainConfig that it computes; others must have their defaults
     activations: tuple  # the values of GPTConfig.activation that it computes
+    limits = {}  # name of an option -> bounds that are narrower here, as fields of Option
 
     def __init__(self, config, vocab_size, params, threads=1):
         self.config, self.vocab_size, self.params, self.threads = config, vocab_size, params, threads
@@ -63,9 +64,16 @@ class Engine(ABC):
 
     @classmethod
     def refuse(cls, settings):
-        """EngineError for a field of a GPTConfig or TrainConfig that this engine does not compute."""
+        """EngineError for what this engine does not compute of a GPTConfig or TrainConfig."""
         for field in fields(settings):
             value = getattr(settings, field.name)
+            if field.name in cls.limits:
+                option = replace(field.metadata["option"], name=field.name, **cls.limits[field.name])
+                if not option.allows(value):
+                    raise EngineError(
+                        f"{field.name} must be {option.bounds()} on the engine {cls.name!r}, not {quoted(value)}; "
+                        "choose such a value, or another engine"
+                    )
             if field.name not in cls.options and value != field.default:
                 raise EngineError(
                     f"the engine {cls.name!r} does not compute {field.name}={quoted(value)}; "

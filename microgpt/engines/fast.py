@@ -27,6 +27,12 @@ class FastEngine(Engine):
         "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
     }  # fmt: skip
     activations = ACTIVATIONS
+    limits = {
+        "beta1": {"below": 1 - 2**-25},  # what is closer to 1 is 1 in float32
+        "beta2": {"below": 1 - 2**-25},
+        # Gradients so small that (1 - beta2) * gradient**2 is 0 in float32, whatever beta2, are small beside an eps of this size.
+        "eps": {"least": 1e-15},
+    }
 
     def __init__(self, config, vocab_size, params, threads=1):
         super().__init__(config, vocab_size, params, threads)
@@ -35,7 +41,7 @@ class FastEngine(Engine):
 
     def check(self, corpus, training):
         super().check(corpus, training)
-        self.network.check_settings(training)
+        self.network.check_params()
         mean_tokens = min(self.config.block_size, (len(corpus.tokens) - 1) / len(corpus))
         needed, there_is = training.batch_size * mean_tokens * self.network.bytes_per_token, machine_memory()
         if needed > there_is:

@@ -8,8 +8,12 @@
     X(RELU2, "relu2")
 
 #define MEMBER(member, name) ACTIVATION_##member,
-enum activation { FOR_EACH_ACTIVATION(MEMBER) N_ACTIVATIONS };
+enum activation { FOR_EACH_ACTIVATION(MEMBER) };
 #undef MEMBER
+
+#define ONE(member, name) +1
+enum { N_ACTIVATIONS = FOR_EACH_ACTIVATION(ONE) }; /* no value of enum activation, so that a switch needs no case for it */
+#undef ONE
 
 static inline const char *activation_name(int i) {
 #define NAME(member, name) name,

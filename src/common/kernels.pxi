@@ -1,6 +1,6 @@
 # Choosing an engine's kernels, and one caller at a time; included after the engine's `Kernels` are declared.
 
-from threading import Lock
+from _thread import allocate_lock  # threading.Lock, without the rest of threading
 
 
 cdef extern from "simd/isa.h" nogil:
@@ -38,7 +38,7 @@ cdef class OneCaller:
     cdef object lock
 
     def __cinit__(self, *args, **kwargs):
-        self.lock = Lock()
+        self.lock = allocate_lock()
 
     cdef acquire(self):
         if not self.lock.acquire(False):

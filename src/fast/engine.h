@@ -16,21 +16,21 @@ enum outcome fast_group_fill(Group *g, const Shape *s, const Documents *docs, si
 
 /* ---- memory.c; each returns 0, or -1 when there is no memory (or no number for its size) ---- */
 size_t fast_token_bytes(const Shape *s); /* about what each token of a batch takes */
-int fast_group_reserve(Group *g, const Shape *s, Extent needed); /* loses what was in it when it grows */
+int fast_group_reserve(Group *g, const Shape *s, Extent needed); /* clears the group if it grows */
 
 typedef struct {
     Shape shape;
     const Kernels *kernels;
-    float *params, *gradients, *m, *v; /* n_params each; gradients also has room for the largest task, n_tasks times */
+    float *params, *gradients, *m, *v; /* n_params each; gradients has room for n_tasks * largest_task */
     double beta1, beta2, eps;
-    uint64_t num_steps; /* Adam's, so far */
+    uint64_t num_steps; /* that Adam has done */
     Task *tasks;
-    size_t largest_task; /* no task has more parameters */
-    double *squares;     /* [task] the sum over its gradients */
-    int *overflowed;     /* [task] */
+    size_t largest_task; /* parameters of the largest one, up to whole vectors */
+    double *squares;     /* [task] the sum of the squares of its gradients */
+    int *overflowed;     /* [task] what its update returned */
     size_t n_tasks;
     Group *groups;
-    size_t n_groups; /* there are; a batch may need fewer */
+    size_t n_groups; /* that are reserved; a batch may need fewer */
     Pace pace;
     void *memory; /* of params to overflowed */
 } Trainer;

@@ -17,7 +17,7 @@ static void place_lanes(Lanes *l, const Shape *s, size_t n, Arena *a) {
     l->query = floats(a, e, n);
     l->heads = floats(a, e, n);
     l->scale = floats(a, 1, n);
-    l->hidden = floats(a, 4 * e, n);
+    l->act = floats(a, s->n_mlp, n);
     l->logits = floats(a, s->vocab, n);
     l->weights = floats(a, s->vocab, n);
     l->kept = floats(a, s->vocab, n);

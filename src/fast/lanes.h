@@ -22,7 +22,7 @@ struct Lanes {
     /* Activations, [feature][lane] */
     float *x, *mid, *norm, *query, *heads; /* (n_embd) */
     float *scale;                          /* (1) */
-    float *hidden;                         /* (4 n_embd) */
+    float *act;                            /* (n_mlp) */
     float *logits, *weights, *kept;        /* (vocab) */
     float *scores;                         /* [key][W], of one head and one vector of lanes */
     /* Keys and values, [slot][layer][feature][lane]. All lanes write to the same slot, and each looks back over as many slots

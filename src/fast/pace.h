@@ -1,4 +1,4 @@
-/* Whether a team is worth it, now.
+/* Whether the next steps are done by a team of threads or by one thread.
  *
  * On a machine that has other work too, a thread that has lost its processor is waited for, and a team can be slower than one
  * thread alone; and a short run is over before threads have begun. Since the results are the same either way, a run goes on in
