@@ -202,6 +202,26 @@ def main(path, config=Config, num_steps=1000, seed=42):
 
 # fmt: on
 
+
+def sigmoid(x):
+    """1 / (1 + e**-x), computed from e**-|x|, which cannot overflow."""
+    if x.data >= 0:
+        return 1 / (1 + (-x).exp())
+    e = x.exp()
+    return e / (1 + e)
+
+
+def tanh(x):
+    """(e**x - e**-x) / (e**x + e**-x), computed from e**(-2|x|), which cannot overflow."""
+    if x.data >= 0:
+        e = (x * -2).exp()
+        return (1 - e) / (1 + e)
+    e = (x * 2).exp()
+    return (e - 1) / (e + 1)
+
+
+Value.sigmoid, Value.tanh = sigmoid, tanh
+
 ACTIVATIONS = {  # of the MLP: GPTConfig.activation -> the function of a Value
     "relu": relu,
     "relu2": lambda x: x.relu() ** 2,  # of the first published revision (So et al., 2021)

@@ -167,6 +167,39 @@ static Node *then_pow(Node *a, PyObject *exponent) {
 /* a / b = a * b**-1 */
 static Node *then_div(Node *a, Node *b) { return then_apply(node_mul, a, then_pow(b, minus_one)); }
 
+/* ---- sigmoid, tanh: the operations of the reference's methods in sequence ----------------------------------------- */
+
+/* Whether the operations on a node are the functions above: a subclass or a user may have replaced some. */
+static int has_own_operations(Node *a) { return is_exact((PyObject *)a) && !(a->f.flags & IS_OBJECT(DATA)) && is_unmodified(); }
+
+static Node *then_add_int(Node *a, int n) { return then_apply(node_add, a, node_new_int(n)); }
+static Node *then_mul_int(Node *a, int n) { return then_apply(node_mul, a, node_new_int(n)); }
+
+static Node *node_sigmoid(Node *a) {
+    if (!has_own_operations(a))
+        return slow_path("sigmoid", a, NULL);
+    if (a->f.slot[DATA].number >= 0) { /* 1 / (1 + (-x).exp()) */
+        Node *e = then_exp(then_mul_int(node_incref(a), -1));
+        return then_mul_int(then_pow(then_add_int(e, 1), minus_one), 1);
+    }
+    Node *e = node_exp(a); /* e / (1 + e) */
+    return e ? then_div(e, then_add_int(node_incref(e), 1)) : NULL;
+}
+
+static Node *node_tanh(Node *a) {
+    if (!has_own_operations(a))
+        return slow_path("tanh", a, NULL);
+    int positive = a->f.slot[DATA].number >= 0;
+    Node *e = then_exp(then_mul_int(node_incref(a), positive ? -2 : 2)), *difference;
+    if (!e)
+        return NULL;
+    if (positive) /* (1 - e) / (1 + e), where 1 - e is -e + 1 */
+        difference = then_add_int(then_mul_int(node_incref(e), -1), 1);
+    else /* (e - 1) / (e + 1) */
+        difference = then_add_int(node_incref(e), -1);
+    return then_div(difference, then_add_int(e, 1));
+}
+
 /* ---- Python's number slots: either operand may be the Value ------------------------------------------------------ */
 
 /* New reference to `operand` as a node, as `other if isinstance(other, Value) else Value(other)`. */
@@ -206,6 +239,8 @@ static PyObject *value_pow(PyObject *left, PyObject *right, PyObject *modulus) {
 static PyObject *value_log(PyObject *self) { return (PyObject *)node_log((Node *)self); }
 static PyObject *value_exp(PyObject *self) { return (PyObject *)node_exp((Node *)self); }
 static PyObject *value_relu(PyObject *self) { return (PyObject *)node_relu((Node *)self); }
+static PyObject *value_sigmoid(PyObject *self) { return (PyObject *)node_sigmoid((Node *)self); }
+static PyObject *value_tanh(PyObject *self) { return (PyObject *)node_tanh((Node *)self); }
 
 /* The other operators are made of those above, by PyNumber_*, because a subclass may override one. */
 static PyObject *value_neg(PyObject *self) { return PyNumber_Multiply(self, minus_one); }

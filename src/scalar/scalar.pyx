@@ -60,6 +60,8 @@ cdef extern from "scalar/operators.h":
     object value_log(object self)
     object value_exp(object self)
     object value_relu(object self)
+    object value_sigmoid(object self)
+    object value_tanh(object self)
 
 cdef extern from "scalar/type.h":
     int value_type_ready(PyTypeObject *type) except -1
@@ -161,6 +163,14 @@ cdef class Value:
     def relu(self):
         """This scalar if it is positive, else the int 0."""
         return value_relu(self)
+
+    def sigmoid(self):
+        """1 / (1 + e**-x), made of exp and operators as in the reference; it cannot overflow."""
+        return value_sigmoid(self)
+
+    def tanh(self):
+        """The hyperbolic tangent, made of exp and operators as in the reference; it cannot overflow."""
+        return value_tanh(self)
 
     def backward(self):
         """Add d self / d node to the `grad` of every node below: the chain rule, from this node down to the leaves.
