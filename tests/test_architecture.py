@@ -8,7 +8,7 @@ import pytest
 
 import microgpt
 from microgpt import GPTConfig, TrainConfig, engines, reference
-from microgpt.common.options import options_of
+from microgpt.common.options import option, options_of
 from microgpt.compiled import exact, fast
 
 PACKAGE = Path(microgpt.__file__).parent
@@ -99,7 +99,7 @@ def another_value(option):
 
 def test_an_option_that_nobody_computes_yet():
     """A field that is added to the configuration and to no engine is an error, never ignored."""
-    longer = make_dataclass("Longer", [("dropout", float, 0.0)], bases=(TrainConfig,), frozen=True)
+    longer = make_dataclass("Longer", [("dropout", float, option(0.0, "share of activations that are dropped"))], bases=(TrainConfig,), frozen=True)
     for name in engines.ENGINES:
         engines.engine_class(name).refuse(longer())
         with pytest.raises(engines.EngineError, match="does not compute dropout=0.1; omit it"):
