@@ -19,7 +19,7 @@ import time
 import microgpt
 from microgpt import TrainConfig
 from microgpt.compiled import exact as _exact
-from microgpt.engines import bulk, sampling
+from microgpt.engines import fast, sampling
 
 CHECKED, TOLERANCE = 300, 1e-4
 WRITTEN = {"exact": 20_000, "fast": 200_000}  # documents
@@ -75,7 +75,7 @@ def check(model):
         tokens = [*model.tokenizer.encode(text), bos][:block_size]
         decode = model.engine.decoder()
         for position, (before, token) in enumerate(zip([bos, *tokens], tokens)):
-            weights, u = sampling.probabilities(decode(before), 0.5), bulk.chance(bulk.key_of(1), number, position)
+            weights, u = sampling.probabilities(decode(before), 0.5), fast.chance(fast.key_of(1), number, position)
             below = sum(weights[:token])
             assert below - TOLERANCE <= u <= below + weights[token] + TOLERANCE, (number, text, position)
 

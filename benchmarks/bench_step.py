@@ -8,7 +8,8 @@ import random
 import pytest
 
 from microgpt import TrainConfig, engines, train
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 from microgpt.training import start
 
 TRAINING = TrainConfig(num_steps=10_000)

@@ -22,7 +22,7 @@ from microgpt import GPTConfig, TrainConfig, load_docs
 from microgpt.proof import bench
 from microgpt.compiled.exact import Network
 from microgpt.engines.graph import GraphEngine
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 from microgpt.training import start
 
 MODULES = ("frameworks.numpy_gpt", "frameworks.torch_gpt")

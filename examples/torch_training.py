@@ -20,7 +20,7 @@ import sys
 import microgpt
 from microgpt import TrainConfig
 from microgpt.corpus import documents
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 
 try:
     import torch

@@ -1,157 +1,145 @@
-"""What is trained and how: the model's shape, the optimizer's settings, and the reference's two published revisions."""
+"""Every option of a model and of its training, stated once; and the reference's two published revisions.
 
-import math
+What an option means is in microgpt/reference.py. An engine refuses those that it does not compute, see microgpt.engines.
+"""
+
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-ACTIVATIONS = ("relu", "relu2")
-SCHEDULES = ("linear", "cosine", "constant")
+from microgpt import reference
+from microgpt.common.options import Settings, documented, option
 
 
-def _check_int(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value}")
-
-
-def _check_float(name, value, least=0.0, below=math.inf, above=-math.inf):
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
-    if not (least <= value < below and value > above):
-        bounds = f"more than {above:g}" if above > -math.inf else f"at least {least:g}"
-        bounds += f" and less than {below:g}" if below < math.inf else " and finite"
-        raise ValueError(f"{name} must be {bounds}, not {value!r}")
-
-
-def _check_bool(name, value):
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, not {value!r}")
-
-
+@documented
 @dataclass(frozen=True)
-class GPTConfig:
-    """The shape of a model. Checked when made: `ValueError` or `TypeError` names the field and its bounds."""
+class GPTConfig(Settings):
+    """The shape of a model."""
 
-    n_layer: int = 1  # transformer blocks
-    n_embd: int = 16  # width of the residual stream
-    n_head: int = 4  # attention heads; each is n_embd // n_head wide
-    block_size: int = 16  # longest context, in tokens
-    activation: str = "relu"  # of the MLP: "relu", or "relu2" for relu squared
-    init_std: float = 0.08  # standard deviation of the initial weights
-    zero_init_out: bool = False  # start attn_wo and mlp_fc2 at zero
-    bos_first: bool = False  # BOS is token 0 and characters start at 1; else BOS comes after the characters
+    n_layer: int = option(1, "number of transformer blocks", least=1)
+    n_embd: int = option(16, "width of the residual stream", least=1)
+    n_head: int = option(4, "number of attention heads; must divide n_embd", least=1)
+    block_size: int = option(16, "length of the longest context", unit="tokens", least=1)
+    activation: str = option("relu", "activation function of the MLP; relu2 is relu squared", choices=reference.ACTIVATIONS)
+    init_std: float = option(0.08, "standard deviation of the initial weights", least=0.0)
+    zero_init_out: bool = option(False, "start attn_wo and mlp_fc2 at zero")
+    bos_first: bool = option(False, "make BOS, which begins and ends a document, token 0; otherwise it is the last token")
 
-    def __post_init__(self):
-        for name in ("n_layer", "n_embd", "n_head", "block_size"):
-            _check_int(name, getattr(self, name), 1)
+    def check_together(self):
         if self.n_embd % self.n_head:
             raise ValueError(
                 f"n_embd {self.n_embd} is not divisible by n_head {self.n_head}: every head needs the same width; "
-                f"choose n_head from {', '.join(map(str, _divisors(self.n_embd)))}"
+                f"choose n_head from {', '.join(str(n) for n in range(1, 1025) if self.n_embd % n == 0)}"
             )
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation!r}")
-        _check_float("init_std", self.init_std)
-        _check_bool("zero_init_out", self.zero_init_out)
-        _check_bool("bos_first", self.bos_first)
 
     @property
     def head_dim(self) -> int:
+        """Width of an attention head."""
         return self.n_embd // self.n_head
 
     @property
     def n_mlp(self) -> int:
-        return 4 * self.n_embd
+        """Width of the MLP's hidden layer."""
+        return replace(self, n_layer=1).shapes(1)["layer0.mlp_fc1"][0]
 
-    def starts(self, vocab_size):
-        """(start of each matrix outside the layers and in the first one, how many parameters a layer has)."""
+    def shapes(self, vocab_size: int) -> dict[str, tuple[int, int]]:
+        """Name -> (rows, columns) of every parameter matrix, in parameter order."""
+        return reference.shapes(self, vocab_size)
+
+    def starts(self, vocab_size: int) -> tuple[dict[str, int], int]:
+        """Where matrices start in the flat buffer of parameters: (name -> index, how many parameters a layer has).
+
+        The index is that of each matrix outside the layers and of each in the first layer; the layers follow one another.
+        """
         starts, at = {}, 0
         for name, (rows, columns) in replace(self, n_layer=1).shapes(vocab_size).items():
             starts[name] = at
             at += rows * columns
-        return starts, replace(self, n_layer=self.n_layer + 1).num_params(vocab_size) - self.num_params(vocab_size)
-
-    def shapes(self, vocab_size: int) -> dict[str, tuple[int, int]]:
-        """Name and (rows, columns) of every parameter matrix, in parameter order."""
-        n = self.n_embd
-        shapes = {"wte": (vocab_size, n), "wpe": (self.block_size, n), "lm_head": (vocab_size, n)}
-        for i in range(self.n_layer):
-            for name in ("attn_wq", "attn_wk", "attn_wv", "attn_wo"):
-                shapes[f"layer{i}.{name}"] = (n, n)
-            shapes[f"layer{i}.mlp_fc1"] = (4 * n, n)
-            shapes[f"layer{i}.mlp_fc2"] = (n, 4 * n)
-        return shapes
+        return starts, at - starts["layer0.attn_wq"]
 
     def num_params(self, vocab_size: int) -> int:
         """How many parameters there are: the sum over `shapes`."""
-        n = self.n_embd
-        return (2 * vocab_size + self.block_size) * n + 12 * self.n_layer * n * n
+        starts, layer = self.starts(vocab_size)
+        return starts["layer0.attn_wq"] + self.n_layer * layer
 
     def std(self, name: str) -> float:
         """Standard deviation of the initial entries of the matrix `name`."""
         return 0.0 if self.zero_init_out and name.endswith((".attn_wo", ".mlp_fc2")) else self.init_std
 
 
+@documented
 @dataclass(frozen=True)
-class TrainConfig:
-    """How to train: the steps and their documents, Adam's settings and what is added to Adam. Checked when made."""
+class TrainConfig(Settings):
+    """How to train: the steps and their documents, Adam's settings and what is added to Adam."""
 
-    num_steps: int = 1000
-    learning_rate: float = 0.01  # at the first step, or after the warm-up
-    beta1: float = 0.85  # decay of Adam's first moment, the mean of the gradients
-    beta2: float = 0.99  # decay of Adam's second moment, the mean of their squares
-    eps: float = 1e-8  # keeps Adam's division finite
-    batch_size: int = 1  # documents a step; the loss is the mean of theirs
-    schedule: str = "linear"  # of the learning rate: "linear" or "cosine", which fall to 0, or "constant"
-    warmup_steps: int = 0  # first steps, over which the learning rate rises to what the schedule says
-    clip_norm: float | None = None  # longest gradient, all parameters taken as one vector; longer ones are scaled down
-    weight_decay: float = 0.0  # share of each parameter that a step takes away, times the learning rate (AdamW)
+    num_steps: int = option(1000, "number of training steps", least=0, flag="steps")
+    learning_rate: float = option(0.01, "learning rate of the first step, or of the first one after the warm-up", least=0.0)
+    beta1: float = option(0.85, "decay of Adam's first moment, the running mean of the gradient", least=0.0, below=1.0)
+    beta2: float = option(0.99, "decay of Adam's second moment, the running mean of its square", least=0.0, below=1.0)
+    eps: float = option(1e-8, "added to Adam's denominator, to keep the quotient finite", above=0.0)
+    batch_size: int = option(1, "documents that a step takes; its loss is the mean of theirs", unit="documents", least=1)
+    schedule: str = option(
+        "linear", "how the learning rate changes: linear and cosine fall to 0", choices=reference.SCHEDULES
+    )
+    warmup_steps: int = option(0, "first steps, in which the learning rate rises to the schedule's", unit="steps", least=0)
+    clip_norm: float | None = option(
+        None, "length to which longer gradients are scaled down, all parameters taken as one vector", kind=float, above=0.0
+    )
+    weight_decay: float = option(
+        0.0, "share of each parameter, times the learning rate, that a step subtracts (AdamW)", least=0.0
+    )
 
-    def __post_init__(self):
-        _check_int("num_steps", self.num_steps, 0)
-        _check_float("learning_rate", self.learning_rate)
-        _check_float("beta1", self.beta1, below=1.0)
-        _check_float("beta2", self.beta2, below=1.0)
-        _check_float("eps", self.eps, above=0.0)
-        _check_int("batch_size", self.batch_size, 1)
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
-        _check_int("warmup_steps", self.warmup_steps, 0)
-        if self.clip_norm is not None:
-            _check_float("clip_norm", self.clip_norm, above=0.0)
-        _check_float("weight_decay", self.weight_decay)
+    def idle(self):
+        if 0 < self.num_steps <= self.warmup_steps:
+            return (
+                f"warmup_steps {self.warmup_steps} leaves nothing of the num_steps {self.num_steps} after the warm-up; "
+                "choose fewer warmup_steps or more num_steps"
+            )
 
     def lr(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
-        if self.schedule == "linear":
-            lr = self.learning_rate * (1 - step / self.num_steps)
-        elif self.schedule == "cosine":
-            lr = self.learning_rate * (0.5 * (1 + math.cos(math.pi * step / self.num_steps)))
-        else:
-            lr = self.learning_rate
-        return lr * ((step + 1) / self.warmup_steps) if step < self.warmup_steps else lr
+        return reference.learning_rate(step, self)
 
     def batch(self, step: int, n_docs: int) -> list[int]:
         """Which of n_docs documents a step takes, in order; after the last comes the first again."""
-        return [(step * self.batch_size + j) % n_docs for j in range(self.batch_size)]
+        return reference.batch(step, self.batch_size, n_docs)
 
 
+@documented
 @dataclass(frozen=True)
-class EvalConfig:
-    """How to measure a run on documents held out; measuring changes none of its steps. Checked when made."""
+class EvalConfig(Settings):
+    """How to measure a run on documents held out; measuring changes none of its steps."""
 
-    val_fraction: float = 0.0  # share of the documents that is held out, after they were shuffled
-    eval_every: int = 100  # steps between two evaluations; there is one after the last step too
-    patience: int | None = None  # evaluations in a row without a new best that end training; the best weights are kept
+    val_fraction: float = option(
+        0.0, "share of the shuffled documents that is held out; if not 0, at least one document", least=0.0, below=1.0
+    )
+    eval_every: int = option(100, "steps between two measurements; there is one after the last step too", unit="steps", least=1)
+    patience: int | None = option(
+        None, "measurements in a row without a new best after which training ends, with the best weights", kind=int, least=1
+    )
 
-    def __post_init__(self):
-        _check_float("val_fraction", self.val_fraction, below=1.0)
-        _check_int("eval_every", self.eval_every, 1)
-        if self.patience is not None:
-            _check_int("patience", self.patience, 1)
-            if not self.val_fraction:
-                raise ValueError("patience needs documents to measure on; give a val_fraction too, such as 0.1")
+    def check_together(self):
+        if self.patience is not None and not self.val_fraction:
+            raise ValueError("patience needs documents to measure on; give a val_fraction too, such as 0.1")
+
+    def idle(self):
+        if not self.val_fraction and self.eval_every != EvalConfig.eval_every:
+            return "eval_every needs documents to measure on; give a val_fraction too, such as 0.1"
+
+
+@documented
+@dataclass(frozen=True)
+class SampleConfig(Settings):
+    """How the next character of a document is chosen."""
+
+    temperature: float = option(0.5, "below 1 it favours likely characters, above 1 rare ones; 0 always takes the likeliest", least=0.0)
+    top_k: int | None = option(None, "choose among so many of the likeliest characters", kind=int, least=1)
+    top_p: float | None = option(
+        None, "choose among the fewest characters whose probabilities reach this sum", kind=float, above=0.0, most=1.0
+    )
+
+    def check_together(self):
+        if 0 < self.temperature < 1e-300:
+            raise ValueError(f"temperature {self.temperature!r} is too small to divide by; use 0 for the likeliest character")
 
 
 class Preset(NamedTuple):
@@ -163,15 +151,10 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "current": Preset(GPTConfig(), TrainConfig(), 0.5),
+    "current": Preset(GPTConfig(), TrainConfig(), SampleConfig.temperature),
     "first": Preset(
         GPTConfig(block_size=8, activation="relu2", init_std=0.02, zero_init_out=True, bos_first=True),
         TrainConfig(num_steps=500, beta1=0.9, beta2=0.95),
         0.6,
     ),
 }
-
-
-def _divisors(n):
-    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
-    return sorted({*small, *(n // d for d in small)})

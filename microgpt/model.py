@@ -1,16 +1,17 @@
 """A trained (or fresh) model: its configuration, its tokenizer and its parameters."""
 
 import math
-import os
-import random
 from array import array
 from itertools import chain
 
 from microgpt import engines
-from microgpt.engines import bulk, sampling
-from microgpt.storage import checkpoint
+from microgpt.common.extras import require
+from microgpt.common.words import counted, quoted
 from microgpt.compiled.scalar import Value
-from microgpt.common.words import counted
+from microgpt.config import SampleConfig
+from microgpt.engines import sampling
+from microgpt.engines.writing import OneByOne, select
+from microgpt.storage import checkpoint
 
 
 class GPT:
@@ -132,9 +133,7 @@ class GPT:
 
         dtype: torch.float64 where it is None. ImportError where PyTorch is not installed.
         """
-        from microgpt.storage import needed
-
-        needed("to_torch", "torch", "PyTorch")
+        require("torch", "to_torch")
         from microgpt.storage import pytorch
 
         return pytorch.to_torch(self, dtype)
@@ -145,10 +144,8 @@ class GPT:
 
         TypeError for another module, ValueError where weights are missing, unknown or not finite.
         """
-        from microgpt.storage import needed, parameters
-
-        needed("from_torch", "torch", "PyTorch")
-        from microgpt.storage import pytorch
+        require("torch", "from_torch")
+        from microgpt.storage import parameters, pytorch
 
         config, tokenizer, rows = pytorch.rows_of(module)
         return cls(config, tokenizer, parameters(rows, config, tokenizer), **options)
@@ -199,65 +196,62 @@ class GPT:
             last = token
         return scores
 
-    def generate(self, n=1, temperature=0.5, *, seed=None, engine=None, threads=None, **options):
+    def generate(
+        self, n=1, temperature=SampleConfig.temperature, *, seed=None, engine=None, threads=None,
+        prompt="", top_k=None, top_p=None, unique=False, exclude=(),
+    ):  # fmt: skip
         """n new documents, a list of strings.
 
-        temperature: below 1 the likely characters become likelier, above 1 less so; 0 always takes the likeliest.
-        seed: the same seed gives the same documents; None gives others each time. options: see `generate_from`.
-        engine, threads: what computes and on how many threads; None: the model's own. The engine "fast" writes many documents
-        at a time, in float32 and with random numbers of its own (see microgpt.engines.bulk): there a seed gives other documents, the
-        same on any number of threads.
+        temperature: below 1 the likely characters become likelier, above 1 less so; 0 always takes the likeliest. top_k:
+        choose among the k likeliest characters; top_p: among the fewest whose probabilities reach the sum p. prompt: what
+        every document begins with. unique: no document twice; exclude: documents not to be written, such as those of the
+        training. ValueError where no document that is allowed was found in writing.MOST_TRIES tries.
+
+        seed: the same seed gives the same documents; None gives others each time. engine, threads: what computes and on how
+        many threads; None: the model's own. The engine "fast" writes many documents at a time, in float32 and with random
+        numbers of its own: there a seed gives other documents, the same on any number of threads.
         """
-        own = self.engine.name
-        if threads is not None or engine not in (None, own):
-            other = GPT(self.config, self.tokenizer, self.params, engine or own, 1 if threads is None else threads)
-            return other.generate(n, temperature, seed=seed, **options)
-        if own == "fast":
-            return list(chain.from_iterable(bulk.portions(self, n, temperature, seed=seed, **options)))
-        return self.generate_from(random.Random(seed), n, temperature, **options)
+        found = self.portions(
+            n, temperature, seed=seed, engine=engine, threads=threads,
+            prompt=prompt, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude,
+        )  # fmt: skip
+        return list(chain.from_iterable(found))
+
+    def portions(
+        self, n=1, temperature=SampleConfig.temperature, *, seed=None, engine=None, threads=None,
+        prompt="", top_k=None, top_p=None, unique=False, exclude=(),
+    ):  # fmt: skip
+        """As `generate`, yielding lists of documents as they are written. A list takes some hundredths of a second."""
+        choice = SampleConfig(temperature, top_k, top_p)
+        if threads is not None or engine not in (None, self.engine.name):
+            threads = 1 if threads is None else threads
+            writing = GPT(self.config, self.tokenizer, self.params, engine or self.engine.name, threads).engine
+        else:
+            writing = self.engine
+        tokens = self._check_request(n, prompt)
+        source = writing.writer(self.tokenizer, seed, tokens, choice, n)
+        return select(source, n, unique, exclude)
 
     def generate_from(
-        self, rng, n=1, temperature=0.5, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
+        self, rng, n=1, temperature=SampleConfig.temperature, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
     ):
-        """As `generate`, drawing from the given random.Random. Documents start with `prompt`.
+        """As `generate`, drawing each token from the given random.Random."""
+        tokens = self._check_request(n, prompt)
+        source = OneByOne(self.engine, self.tokenizer, rng, tokens, SampleConfig(temperature, top_k, top_p))
+        return list(chain.from_iterable(select(source, n, unique, exclude)))
 
-        top_k: choose among the k likeliest characters; top_p: among the fewest whose probabilities sum up to p. unique:
-        no document twice; exclude: documents not to be written, such as those of the training. ValueError where no
-        document that is allowed was found in sampling.MOST_TRIES tries.
-        """
-        prompt = self.check_request(n, temperature, prompt, top_k, top_p)
-        taken, texts = set(exclude), []
-        for _ in range(n):
-            text = self._write(rng, prompt, (temperature, top_k, top_p), taken)
-            if text is None:
-                raise sampling.nothing_new(len(texts), n)
-            texts.append(text)
-            if unique:
-                taken.add(text)
-        return texts
-
-    def check_request(self, n, temperature, prompt, top_k, top_p):
+    def _check_request(self, n, prompt):
         """The prompt's token ids; ValueError or TypeError unless so many documents can be written so."""
         if isinstance(n, bool) or not isinstance(n, int):
-            raise TypeError(f"the number of documents must be a whole number, not {n!r}")
+            raise TypeError(f"the number of documents must be a whole number, not {quoted(n)}")
         if n < 0:
-            raise ValueError(f"the number of documents must be at least 0, not {n}")
-        sampling.check_options(temperature, top_k, top_p)
+            raise ValueError(f"the number of documents must be at least 0, not {quoted(n)}")
         return self._context(prompt, self.config.block_size - 1)
-
-    def _write(self, rng, prompt, options, taken):
-        """One document that is not in the set `taken`; None where there was none."""
-        for _ in range(sampling.MOST_TRIES if taken else 1):
-            tokens = self.engine.generate(rng, self.tokenizer.bos, prompt, *options)
-            text = self.tokenizer.decode(tokens)
-            if text not in taken:
-                return text
-        return None
 
     def _context(self, text, longest):
         if len(text) > longest:
             raise ValueError(
-                f"{text!r} has {counted(len(text), 'character')}, but a block_size of {self.config.block_size} "
+                f"{quoted(text)} has {counted(len(text), 'character')}, but a block_size of {self.config.block_size} "
                 f"has room for {longest} after BOS; shorten it"
             )
         return self.tokenizer.encode(text)

@@ -1,9 +1,5 @@
 """Characters to token ids and back."""
 
-import sys
-from array import array
-from itertools import accumulate
-
 
 class Tokenizer:
     """One token for each character, in code point order, and one (BOS) that begins and ends every document.
@@ -18,7 +14,7 @@ class Tokenizer:
         self.bos_first = bos_first
         self.vocab_size = len(self.chars) + 1
         self.bos = 0 if bos_first else len(self.chars)
-        self._ids = {char: i for i, char in enumerate(self.chars, int(bos_first))}
+        self.ids = {char: i for i, char in enumerate(self.chars, int(bos_first))}
 
     @classmethod
     def from_docs(cls, docs, bos_first=False):
@@ -28,9 +24,9 @@ class Tokenizer:
     def encode(self, text):
         """Token ids of `text`, without BOS. ValueError names a character that is not in the vocabulary."""
         try:
-            return [self._ids[char] for char in text]
+            return [self.ids[char] for char in text]
         except KeyError as error:
-            raise ValueError(self._unknown(error.args[0])) from None
+            raise ValueError(self.unknown(error.args[0])) from None
 
     def decode(self, tokens):
         """The text of token ids; BOS has none. ValueError names an id that is out of range."""
@@ -47,7 +43,8 @@ class Tokenizer:
         """Token ids of a whole document: [BOS] + ids + [BOS]."""
         return [self.bos, *self.encode(text), self.bos]
 
-    def _unknown(self, char):
+    def unknown(self, char):
+        """What to say of a character that is not in the vocabulary."""
         shown = self.chars if len(self.chars) <= 60 else self.chars[:60] + "..."
         return f"the character {char!r} (U+{ord(char):04X}) is not in the model's vocabulary; it knows {shown!r}"
 
@@ -61,28 +58,3 @@ class Tokenizer:
 
     def __repr__(self):
         return f"Tokenizer(chars={self.chars!r}, bos_first={self.bos_first})"
-
-
-class Corpus:
-    """Documents as token ids in one flat buffer, which a compiled engine reads in place.
-
-    tokens: array of unsigned 32-bit ids, `BOS d0 BOS d1 BOS ...`; document i is tokens[starts[i] : starts[i + 1] + 1], both
-    BOS included. `corpus[i]` is that document as a list.
-    """
-
-    def __init__(self, docs, tokenizer):
-        separator = next(char for char in map(chr, range(0x110000)) if char not in tokenizer._ids)
-        # str.translate maps every character at C speed, so the ids travel as code points; those of surrogates must "pass"
-        table = {ord(char): i for char, i in tokenizer._ids.items()} | {ord(separator): tokenizer.bos}
-        text = separator.join(["", *docs, ""])
-        unknown = set(text) - tokenizer._ids.keys() - {separator}
-        if unknown:
-            raise ValueError(tokenizer._unknown(min(unknown)))
-        self.tokens = array("I", text.translate(table).encode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass"))
-        self.starts = array("Q", accumulate((len(doc) + 1 for doc in docs), initial=0))
-
-    def __len__(self):
-        return len(self.starts) - 1
-
-    def __getitem__(self, i):
-        return self.tokens[self.starts[i] : self.starts[i + 1] + 1].tolist()

@@ -9,16 +9,19 @@ from array import array
 from typing import NamedTuple
 
 from microgpt import engines
+from microgpt.common.options import Option
+from microgpt.common.words import counted, quoted
+from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus import documents
+from microgpt.corpus.documents import LONG
+from microgpt.corpus.tokens import Corpus
+from microgpt.model import GPT
 from microgpt.storage import checkpoint
 from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, Source
-from microgpt.config import EvalConfig, GPTConfig, TrainConfig
-from microgpt.model import GPT
-from microgpt.tokenizer import Corpus, Tokenizer
-from microgpt.common.words import counted
+from microgpt.tokenizer import Tokenizer
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
-SEED = 42
+SEED = Option("seed", int, 42, "seed of all random numbers")
 
 
 class Step(NamedTuple):
@@ -43,7 +46,7 @@ class Run:
     """
 
     def __init__(
-        self, model, corpus, training, rng, held_out=None, evaluation=EvalConfig(), seed=SEED, long="truncate"
+        self, model, corpus, training, rng, held_out=None, evaluation=EvalConfig(), seed=SEED.default, long=LONG.default
     ):
         self.model, self.corpus, self.training, self.rng = model, corpus, training, rng
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
@@ -206,17 +209,17 @@ def start(
     """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
     docs = _checked(docs)
     _check_types(config=(config, GPTConfig), training=(training, TrainConfig), evaluation=(evaluation, EvalConfig))
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        raise TypeError(f"seed must be a whole number, not {seed!r}")
+    if seed is not None:
+        SEED.check(seed)
     if resume is not None:
         if init is not None:
             raise ValueError("a resumed run goes on with its own weights; give resume or init, not both")
         return _resume(
             docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long=long
         )
-    engine, evaluation, long = engine or engines.DEFAULT, evaluation or EvalConfig(), long or "truncate"
-    training = training or TrainConfig(batch_size=engines.default_batch_size(engine))
-    seed = SEED if seed is None else seed
+    engine, evaluation, long = engine or engines.DEFAULT, evaluation or EvalConfig(), long or LONG.default
+    training = training or TrainConfig(batch_size=engines.engine_class(engine).batch_size)
+    seed = SEED.default if seed is None else seed
     rng = random.Random(seed)
     if init is None:
         config = config or GPTConfig()
@@ -307,7 +310,7 @@ def _refuse_differences(who, **pairs):
         if hasattr(saved, "__dataclass_fields__"):
             name = next(name for name in vars(saved) if getattr(given, name) != getattr(saved, name))
             given, saved = getattr(given, name), getattr(saved, name)
-        raise CheckpointError(f"{who} {name} {saved}, not {given}; leave {name} away, or begin a new run")
+        raise CheckpointError(f"{who} {name} {saved}, not {given}; omit {name}, or begin a new run")
 
 
 def _check_types(**given):
@@ -318,13 +321,13 @@ def _check_types(**given):
 
 def _checked(docs):
     if not hasattr(docs, "__iter__"):
-        raise TypeError(f"docs must be a list of documents, not {docs!r}")
+        raise TypeError(f"docs must be a list of documents, not {quoted(docs)}")
     if isinstance(docs, (str, bytes)):
         raise TypeError("docs must be a list of documents; load_docs reads one from a file")
     docs = list(docs)
     for doc in docs:
         if not isinstance(doc, str):
-            raise TypeError(f"every document must be a string, not {doc!r}")
+            raise TypeError(f"every document must be a string, not {quoted(doc)}")
     if not any(docs):
         raise ValueError("there is nothing to train on: give at least one document that is not empty")
     return docs

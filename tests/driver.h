@@ -1,5 +1,5 @@
 /* What the drivers of both engines train on: documents and shapes, the same on every system. */
-#include "shape.h"
+#include "common/shape.h"
 
 #include <math.h>
 #include <stdint.h>

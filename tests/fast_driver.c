@@ -38,19 +38,21 @@ static double run(Shape shape, const Kernels *kernels, const Options *options, f
 
 /* A hash of documents that start beyond what 32 bits can number. */
 static uint64_t written(Shape shape, const Kernels *kernels, const float *trained, size_t threads) {
-    Writer w = {.shape = shape, .kernels = kernels, .key = {1, 2}, .bos = VOCAB - 1, .top_k = VOCAB - 2, .scale = 1.5f,
-                .top_p = 0.95f, .n_prefix = 2};
+    Sampler sampler = {
+        .shape = shape, .key = {1, 2}, .bos = VOCAB - 1, .top_k = VOCAB - 2, .scale = 1.5f, .top_p = 0.95f, .n_prefix = 2};
+    Writer w = {.kernels = kernels, .sampler = sampler};
     uint32_t prefix[] = {VOCAB - 1, 4};
     double *params = malloc(shape.n_params * sizeof(double));
     uint64_t hash = 0;
     for (size_t i = 0; i < shape.n_params; i++)
         params[i] = trained[i];
-    if (writer_prepare(&w, params, prefix, 1e4) != WRITTEN || writer_write(&w, 1ull << 33, WRITTEN_DOCS, threads) != WRITTEN)
+    if (fast_writer_prepare(&w, params, prefix, 1e4) != WRITTEN ||
+        fast_writer_write(&w, 1ull << 33, WRITTEN_DOCS, threads) != WRITTEN)
         exit(5);
     for (size_t i = 0; i < WRITTEN_DOCS; i++)
-        for (size_t n = 0; n < w.lengths[i]; n++)
-            hash = hash * 31 + w.tokens[i * shape.block_size + n] + 1;
-    writer_free(&w);
+        for (size_t n = 0; n < w.portion.lengths[i]; n++)
+            hash = hash * 31 + w.portion.tokens[i * shape.block_size + n] + 1;
+    fast_writer_free(&w);
     free(params);
     return hash;
 }

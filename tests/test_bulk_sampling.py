@@ -19,7 +19,7 @@ from test_sampling import DOCS, model, saved
 import microgpt
 from microgpt import GPT, GPTConfig, TrainConfig, cli, engines
 from microgpt.compiled import exact as _exact, fast as _fast
-from microgpt.engines import bulk, sampling
+from microgpt.engines import fast, sampling
 from microgpt.tokenizer import Tokenizer
 
 ISAS = _exact.info()["isas"]
@@ -52,9 +52,9 @@ def test_philox():
 
 def test_chances():
     """The definition that docs/sampling.md gives: what was written with a seed stays."""
-    assert bulk.key_of(1) == random.Random(1).getrandbits(64) == 0x91B7584A2265B1F5
+    assert fast.key_of(1) == random.Random(1).getrandbits(64) == 0x91B7584A2265B1F5
     words = _fast.philox([7, 1, 2, 0], [0x2265B1F5, 0x91B7584A])
-    assert [bulk.chance(bulk.key_of(1), 2**32 + 7, 8 + i) for i in range(4)] == [(word >> 9 << 1 | 1) / 2**24 for word in words]
+    assert [fast.chance(fast.key_of(1), 2**32 + 7, 8 + i) for i in range(4)] == [(word >> 9 << 1 | 1) / 2**24 for word in words]
 
 
 def choices(logits, u, temperature, top_k, top_p):
@@ -79,7 +79,7 @@ def check(model, texts, numbers, key, temperature=1.0, top_k=None, top_p=None, p
         for position, (before, token) in enumerate(zip([bos, *tokens], tokens)):
             logits = decode(before)
             if position >= len(prompt):
-                assert token in choices(logits, bulk.chance(key, number, position), temperature, top_k, top_p)
+                assert token in choices(logits, fast.chance(key, number, position), temperature, top_k, top_p)
 
 
 @given(
@@ -108,14 +108,14 @@ def test_each_choice(shape, vocab_size, activation, bos_first, temperature, top_
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MICROGPT_ISA", isa)
         texts = model.generate(n, temperature, seed=seed, engine="fast", threads=threads, **options)
-    check(model, texts[-20:], range(n)[-20:], bulk.key_of(seed), temperature, **options)
+    check(model, texts[-20:], range(n)[-20:], fast.key_of(seed), temperature, **options)
 
 
 def test_large_document_numbers(model, isa):
     tokens = [model.tokenizer.bos]
     engine = engines.create("fast", model.config, model.tokenizer.vocab_size, model.params)
     first, key = 2**32 - 5, 2**64 - 3
-    writer = engine.writer(key, model.tokenizer.chars + "\0", tokens, 1.0, None, None, 10)
+    writer = _fast.Writer(engine.network, key, model.tokenizer.chars + "\0", tokens, 1.0, None, None, 10, 1)
     texts = writer.write(first, 10)
     assert len(set(texts)) > 5
     check(model, texts, range(first, first + 10), key)
@@ -139,7 +139,7 @@ def test_the_same_for_any_number_and_any_threads(options, isa):
 def test_portions():
     """A list at a time, of a size that the model's determines."""
     model = make(GPTConfig(n_embd=64, n_layer=4), engine="fast")
-    parts = list(bulk.portions(model, 2000, seed=1))
+    parts = list(model.portions(2000, seed=1))
     assert len(parts) > 3 and sum(parts, []) == model.generate(2000, seed=1)
 
 
@@ -149,7 +149,7 @@ def test_long_documents(isa):
     texts = model.generate(60, 1.0, seed=1, threads=2)
     assert max(map(len, texts)) > 70
     exact = GPT(model.config, model.tokenizer, model.params)
-    check(exact, texts, range(60), bulk.key_of(1))
+    check(exact, texts, range(60), fast.key_of(1))
     assert exact.generate(60, 1.0, seed=1, engine="fast") == texts
     endless = make(GPTConfig(n_embd=4, n_head=2, block_size=150), vocab_size=3, std=0.0, engine="fast")
     assert endless.generate(3, 0, seed=1) == ["a" * 150] * 3
@@ -334,9 +334,9 @@ def test_what_a_writer_refuses(model):
     engine = engines.create("fast", model.config, model.tokenizer.vocab_size, model.params)
     letters = model.tokenizer.chars + "\0"
     for wrong in (dict(prefix=[99]), dict(prefix=[0] * 17), dict(letters="abc")):
-        asked = dict(key=1, letters=letters, prefix=[0], temperature=1.0, top_k=None, top_p=None, n=1) | wrong
+        asked = dict(key=1, letters=letters, prefix=[0], temperature=1.0, top_k=None, top_p=None, expected=1, n_threads=1) | wrong
         with pytest.raises(ValueError, match="not of this model"):
-            engine.writer(**asked)
+            _fast.Writer(engine.network, **asked)
 
 
 MEMORY = """
@@ -396,10 +396,10 @@ def test_on_the_command_line(model, saved, tmp_path, capsys):
 
 def test_many_without_a_seed_are_written_fast(saved, monkeypatch, capsys):
     written = []
-    monkeypatch.setattr(bulk, "portions", lambda model, n, *_, **__: written.append(n) or iter([["x"] * n]))
+    monkeypatch.setattr(GPT, "portions", lambda model, n, *_, **__: written.append((n, model.engine.name)) or [["x"]])
     for options in (["-n", "1000"], ["-n", "999"], ["-n", "1000", "--seed", "1"], ["-n", "1000", "--engine", "exact"]):
         assert cli.main(["sample", saved, *options]) == 0
-    assert written == [1000]
+    assert written == [(1000, "fast"), (999, "exact"), (1000, "exact"), (1000, "exact")]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="for POSIX signals and pipes")

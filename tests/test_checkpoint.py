@@ -9,7 +9,8 @@ import re
 import struct
 import subprocess
 import sys
-from dataclasses import replace
+from array import array
+from dataclasses import MISSING, fields, replace
 
 import pytest
 import safetensors
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 import microgpt
 from microgpt import CheckpointError, EvalConfig, GPTConfig, TrainConfig, engines, train
-from microgpt.storage import checkpoint
+from microgpt.storage import checkpoint, schema
 from microgpt.training import start
 
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia", "zoë", "김민준", "😀\ud800"]
@@ -88,6 +89,45 @@ def test_the_file_is_the_state_dict(path):
     assert metadata["microgpt"] == microgpt.__version__
     assert json.loads(metadata["characters"]) == model.tokenizer.chars
     assert json.loads(metadata["config"])["n_embd"] == 8
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path):
+    """Whatever wrote it: the model, a copy that went through a file, another process with other hashes."""
+    run = train(DOCS, CONFIG, TRAINING, evaluation=EvalConfig(0.2, 4, 9), callback=lambda step: step.step == 5)
+    for name, saves, load in [("model", run.model, microgpt.load), ("run", run, lambda path: start(DOCS, resume=path))]:
+        first, again, other = (tmp_path / f"{name}-{i}" for i in range(3))
+        saves.save(first)
+        for _ in range(5):
+            saves.save(again)
+            assert again.read_bytes() == first.read_bytes()
+        load(first).save(again)
+        assert again.read_bytes() == first.read_bytes()
+        code = "import sys; from microgpt.storage.checkpoint import *; write(sys.argv[2], read(sys.argv[1]))"
+        for seed in "1", "2":
+            environment = {**os.environ, "PYTHONHASHSEED": seed}
+            subprocess.run([sys.executable, "-c", code, first, other], env=environment, check=True)
+            assert other.read_bytes() == first.read_bytes()
+
+
+def test_files_are_as_safetensors_writes_them(saved, path):
+    """But for the order of the names in the header, which that library changes from one file to the next."""
+    header, body = header_of(saved)
+    specs, numbers = {}, []
+    for name, info in header.items():
+        if name != "__metadata__":
+            numbers.append(array("d", body[slice(*info["data_offsets"])]))
+            address, length = numbers[-1].buffer_info()
+            specs[name] = safetensors.TensorSpec(
+                dtype="float64", shape=info["shape"], data_ptr=address, data_len=8 * length
+            )
+    theirs = safetensors.serialize(specs, header["__metadata__"])
+    assert header_of(theirs) == (header, body) and len(theirs) == len(saved)
+    assert len(saved) % 8 == 0 and b"\n" not in saved[8:-len(body)]
+    with open(path, "wb") as file:
+        file.write(saved)
+    with safetensors.safe_open(path, "numpy") as file:  # reads only what it is asked for
+        assert file.metadata() == header["__metadata__"] and set(file.keys()) == set(specs)
+        assert file.get_slice("wpe").get_shape() == [6, 8]
 
 
 def test_importing_microgpt_imports_no_library():
@@ -236,7 +276,7 @@ def test_a_run_that_drew_samples_goes_on_from_there(path):
 @pytest.mark.parametrize(
     "docs, changes, message",
     [
-        (DOCS, dict(config=replace(CONFIG, n_embd=16)), "was started with n_embd 8, not 16; leave n_embd away"),
+        (DOCS, dict(config=replace(CONFIG, n_embd=16)), "was started with n_embd 8, not 16; omit n_embd"),
         (DOCS, dict(training=replace(TRAINING, num_steps=99)), "was started with num_steps 12, not 99"),
         (DOCS, dict(evaluation=EvalConfig(0.5)), "was started with val_fraction 0.0, not 0.5"),
         (DOCS, dict(seed=43), "was started with seed 42, not 43"),
@@ -314,19 +354,19 @@ def test_other_files(tmp_path, saved):
 
 
 CHANGES = {  # a change of the header -> the message
-    "version": (lambda h: h["__metadata__"].update(format="microgpt-2"), "another version of microgpt"),
+    "version": (lambda h: h["__metadata__"].update(format="microgpt-2"), "has an unknown format 'microgpt-2'"),
     "a name": (lambda h: h.update(wtf=h.pop("wte")), "lacks the tensor 'wte'"),
     "one more": (lambda h: h.update(a=h["wpe"]), "has a tensor 'a' that its configuration does not have"),
     "dtype": (lambda h: h["wpe"].update(dtype="F32"), "has 'wpe' as 'F32', not as 'F64'"),
     "shape": (lambda h: h["wpe"].update(shape=[8, 6]), r"has 'wpe' in the shape \[8, 6\], not \[6, 8\]"),
     "no tensor": (lambda h: h.update(wpe=7), "has 'wpe' as 'None'"),
     "offsets": (lambda h: h["wpe"].update(data_offsets=[0, 8]), "is damaged"),
-    "huge": (lambda h: edit(h, "config", n_embd=10**18, n_head=7), "describe a model larger than the file"),
-    "layers": (lambda h: edit(h, "config", n_layer=1000), "has fewer layers than the 1000 of its configuration"),
+    "huge": (lambda h: edit(h, "config", n_embd=10**18, n_head=7), "describes a model larger than the file"),
+    "layers": (lambda h: edit(h, "config", n_layer=1000), "fewer layers than the 1000 of the configuration"),
     "2 layers": (lambda h: edit(h, "config", n_layer=2), "lacks the tensor 'layer1.attn_wk'"),
     "heads": (lambda h: edit(h, "config", n_head=3), "n_embd 8 is not divisible by n_head 3"),
     "a type": (lambda h: edit(h, "config", n_embd="8"), "n_embd must be a whole number, not '8'"),
-    "a setting": (lambda h: edit(h, "config", evil=1), "'config' do not have the settings they should"),
+    "a setting": (lambda h: edit(h, "config", evil=1), "has an unknown option 'evil' in its metadata 'config'"),
     "training": (lambda h: edit(h, "training", beta1=2), "beta1 must be"),
     "nan": (lambda h: edit(h, "training", eps=math.nan), "eps must be"),
     "characters": (lambda h: h["__metadata__"].update(characters='"ba"'), "characters are not distinct and sorted"),
@@ -340,12 +380,23 @@ CHANGES = {  # a change of the header -> the message
     "rng index": (lambda h: edit(h, "progress", rng=[3, [1] * 624 + [625], None]), "its random state is impossible"),
     "rng type": (lambda h: edit(h, "progress", rng=[3, ["1"] * 625, None]), "its random state is impossible"),
     "held-out": (lambda h: edit(h, "progress", val_losses=[[1]]), "its held-out losses cannot be read"),
-    "seed": (lambda h: edit(h, "source", seed="x"), "not of the types they should be"),
+    "no characters": (lambda h: h["__metadata__"].pop("characters"), "it lacks the metadata 'characters'"),
+    "seed": (lambda h: edit(h, "source", seed="x"), "in its metadata 'source', seed is not as it should be: 'x'"),
+    "engine": (lambda h: edit(h, "source", engine="cuda"), "engine is not as it should be: 'cuda'"),
+    "no seed": (lambda h: remove(h, "source", "seed"), "is damaged: its metadata 'source' lacks 'seed'"),
+    "no rng": (lambda h: remove(h, "progress", "rng"), "is damaged: its metadata 'progress' lacks 'rng'"),
+    "no width": (lambda h: remove(h, "config", "n_embd"), r"in the shape \[8, 8\], not \[16, 16\]"),
 }
 
 
 def edit(header, entry, **changes):
     header["__metadata__"][entry] = json.dumps(json.loads(header["__metadata__"][entry]) | changes)
+
+
+def remove(header, entry, name):
+    value = json.loads(header["__metadata__"][entry])
+    del value[name]
+    header["__metadata__"][entry] = json.dumps(value)
 
 
 @pytest.mark.parametrize("change, message", CHANGES.values(), ids=CHANGES)
@@ -360,6 +411,89 @@ def write(tmp_path, data):
     path = tmp_path / "good"
     path.write_bytes(data)
     return path
+
+
+# ---- Other versions; see also test_earlier_versions.py ---------------------------------------------------------------
+
+
+def with_default(kind):
+    return [field for field in fields(kind) if field.default is not MISSING]
+
+
+@pytest.mark.parametrize(
+    "entry, kind",
+    [("config", GPTConfig), ("training", TrainConfig), ("evaluation", EvalConfig), ("source", checkpoint.Source)],
+)
+def test_what_an_older_version_did_not_save_takes_its_default(tmp_path, entry, kind):
+    """Files without each of the options in turn, and without all, as they were before the options were there."""
+    run = train(DOCS, GPTConfig(n_embd=16), TrainConfig(num_steps=1000), callback=lambda step: step.step == 2)
+    run.save(tmp_path / "whole")  # every option has its default
+    whole = checkpoint.read(tmp_path / "whole")
+    names = [field.name for field in with_default(kind)]
+    for missing in [*([name] for name in names), names]:
+        header, body = header_of(read_bytes(tmp_path / "whole"))
+        header["__metadata__"]["microgpt"] = "0.0.9"
+        for name in missing:
+            remove(header, entry, name)
+        assert checkpoint.read(write(tmp_path, with_header(header, body))) == whole
+
+
+UNKNOWN = {  # what this version does not know -> the message
+    **{
+        f"an option in {entry}": (
+            lambda h, entry=entry: edit(h, entry, evil=10**30),
+            f"has an unknown option 'evil' in its metadata {entry!r}",
+        )
+        for entry in checkpoint.OF_A_RUN + ("config",)
+    },
+    "an entry": (lambda h: h["__metadata__"].update(evil="1"), "has an unknown entry 'evil' in its metadata"),
+    "a tensor": (lambda h: h.update(evil=h["wpe"]), "has a tensor 'evil' that its configuration does not have"),
+    "a format": (lambda h: h["__metadata__"].update(format="microgpt-2"), "has an unknown format 'microgpt-2'"),
+}
+NEWER = ["9", "0.1.1", "0.10", "99.12.1", "0.2.0.dev3", "0.2.0rc1", "1.0+local"]
+NOT_NEWER = ["0.1.0", "0.0.9", "0.1", "", "9.9\n", "x9", "9" * 99, "9.", "٩.1", None, ["9.9"], {}, 9]
+
+
+def claimed(tmp_path, saved, change, version):
+    """The message for a changed file that says it was saved by some version."""
+    header, body = header_of(saved)
+    change(header)
+    header["__metadata__"]["microgpt"] = version
+    return refused(tmp_path, with_header(header, body))
+
+
+@pytest.mark.parametrize("change, message", UNKNOWN.values(), ids=UNKNOWN)
+def test_what_is_unknown_is_refused(tmp_path, saved, monkeypatch, change, message):
+    monkeypatch.setattr(schema, "__version__", "0.1.0")
+    for version in NEWER:
+        found = claimed(tmp_path, saved, change, version)
+        assert f"' was saved by a newer version of microgpt ({version}); to this one (0.1.0), it {message}; " in found
+        assert found.endswith("; update with: pip install --upgrade microgpt-cython")
+    for version in NOT_NEWER:
+        found = claimed(tmp_path, saved, change, version)
+        assert found.endswith(f"' is damaged, or was saved by a newer version of microgpt: it {message}")
+
+
+def test_an_unknown_value_of_a_newer_version(tmp_path, saved, monkeypatch):
+    monkeypatch.setattr(schema, "__version__", "0.1.0")
+
+    def change(header):
+        edit(header, "config", activation="swish")
+
+    found = claimed(tmp_path, saved, change, "0.3.0")
+    assert "was saved by a newer version of microgpt (0.3.0); to this one (0.1.0), it is damaged: in its" in found
+    assert "not 'swish'; update with: pip" in found
+    found = claimed(tmp_path, saved, change, "0.1.0")
+    assert "' is damaged: in its metadata 'config', activation must be one of" in found
+
+
+def test_a_newer_version_is_no_reason_to_refuse_a_file(tmp_path, saved):
+    header, body = header_of(saved)
+    header["__metadata__"]["microgpt"] = "99.0"
+    assert checkpoint.read(write(tmp_path, with_header(header, body))).progress
+
+
+# ---- Numbers and bits ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])

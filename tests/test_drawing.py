@@ -14,7 +14,7 @@ import microgpt
 from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig, Value, graph, reference
 from microgpt.compiled import scalar
 from microgpt.display import drawing
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 
 GRAPHVIZ = pytest.mark.skipif(not shutil.which("dot"), reason="Graphviz is not installed")
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -111,7 +111,7 @@ def test_both_layers_draw_the_same():
     model = small_model()
     loss, weights = model.loss_graph("ae")
     pure = model.to_values(reference.Value)
-    pure_loss = reference.document_loss(model.tokenizer.document("ae"), pure, model.config)
+    pure_loss = reference.batch_loss([model.tokenizer.document("ae")], pure, model.config)
     for root in (loss, pure_loss):
         root.backward()
     assert graph(loss, names=weights, max_nodes=10**6).dot == graph(pure_loss, names=pure, max_nodes=10**6).dot

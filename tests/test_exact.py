@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from microgpt import engines, reference
 from microgpt.compiled import exact as _exact
 from microgpt.config import GPTConfig, TrainConfig
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 
 PATHS = [(isa, libm) for isa in _exact.info()["isas"] for libm in ("vector", "plain")]
 ALPHABET = "".join(map(chr, range(0x61, 0x61 + 99)))
@@ -59,7 +60,7 @@ def reference_gradients(config, docs, seed=1):
     """Loss and gradients of the first document, parameter after parameter, by microgpt.reference."""
     tokenizer = Tokenizer.from_docs(docs, config.bos_first)
     engine = engines.create("python", config, tokenizer.vocab_size, memoryview(fresh(config, tokenizer.vocab_size, seed)))
-    loss = reference.document_loss(Corpus(docs, tokenizer)[0], engine.matrices, config)
+    loss = reference.batch_loss([Corpus(docs, tokenizer)[0]], engine.matrices, config)
     loss.backward()
     return loss.data, [float(value.grad) for value in engine.values]
 
@@ -137,7 +138,7 @@ def test_gradients_of_huge_weights(on_path):
         engine = engines.create("python", config, vocab_size, memoryview(params))
         corpus = Corpus(docs, Tokenizer.from_docs(docs))
         try:
-            loss = reference.document_loss(corpus[0], engine.matrices, config)
+            loss = reference.batch_loss([corpus[0]], engine.matrices, config)
         except (ArithmeticError, ValueError):
             continue
         if not math.isfinite(loss.data):

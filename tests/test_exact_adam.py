@@ -14,7 +14,8 @@ from test_exact import bits
 
 from microgpt import GPTConfig, TrainConfig, engines
 from microgpt.compiled import exact as _exact
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 # most positions are in no document: their gradients are 0, and their moments stay next to nothing

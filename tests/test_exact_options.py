@@ -11,8 +11,10 @@ from test_exact import ALPHABET, PATHS, bits, documents, few, fresh, models, on_
 
 from microgpt import engines
 from microgpt.compiled import exact as _exact
-from microgpt.config import SCHEDULES, GPTConfig, TrainConfig
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.config import GPTConfig, TrainConfig
+from microgpt.reference import SCHEDULES
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 
 __all__ = ["on_path"]  # a fixture
 
@@ -23,8 +25,8 @@ def trainings(draw, rates=(0.0, 1e-5, 0.01, 0.3), num_steps=3):
         num_steps=num_steps,
         learning_rate=draw(st.sampled_from(rates)),
         batch_size=draw(st.integers(1, 5)),
-        schedule=draw(st.sampled_from(SCHEDULES)),
-        warmup_steps=draw(st.integers(0, 4)),
+        schedule=draw(st.sampled_from([*SCHEDULES])),
+        warmup_steps=draw(st.integers(0, max(0, min(4, num_steps - 1)))),
         clip_norm=draw(st.sampled_from([None, 5e-324, 1e-160, 1e-9, 0.01, 0.3, 1, 2.5, 30.0, 1e9, 1e300])),
         weight_decay=draw(st.sampled_from([0, 0.0, 1e-3, 0.1, 1, 30.0, 1e300])),
     )

@@ -14,7 +14,8 @@ from microgpt import engines
 from microgpt.compiled import exact as _exact
 from microgpt.config import GPTConfig, TrainConfig
 from microgpt.engines.exact import ExactEngine
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 
 VOCAB = 9
 CONFIGS = [

@@ -11,7 +11,9 @@ from command_line import NAMES
 import browser
 from browser import type_in
 from microgpt import GPT, GPTConfig, Tokenizer
+from microgpt.display import explore
 from microgpt.engines import sampling
+from microgpt.reference import ACTIVATIONS
 
 ALPHABETS = [
     "abcdefghijklmnopqrstuvwxyz", "김민준서연", "ज़ोयाआरव", "محمد", "😀👍🏽🦄𝒳", "aé😀\ue000\U0010ffff", " \t\n-", "x",
@@ -22,7 +24,7 @@ def random_model(rng, alphabet, spread=0.3):
     n_head = rng.choice([1, 2, 3, 4])
     config = GPTConfig(
         n_layer=rng.randint(1, 4), n_embd=n_head * rng.randint(1, 7), n_head=n_head, block_size=rng.randint(1, 24),
-        activation=rng.choice(["relu", "relu2"]), bos_first=rng.random() < 0.5, init_std=rng.uniform(0.05, spread),
+        activation=rng.choice(list(ACTIVATIONS)), bos_first=rng.random() < 0.5, init_std=rng.uniform(0.05, spread),
     )  # fmt: skip
     return GPT.init(config, Tokenizer.from_docs([alphabet], config.bos_first), rng)
 
@@ -43,6 +45,22 @@ def test_logits_are_python_s(show, seed):
             assert ours == pytest.approx(pythons, abs=1e-9, rel=0)
         shares = driver.execute_script("return page.reading.scores")
         assert shares == pytest.approx(model.scores(text)[: len(text)], abs=1e-9)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_is_python_s(show, activation):
+    """The random models above have weights near 0; here the activation meets large numbers of both signs too."""
+    config = GPTConfig(n_embd=8, block_size=8, activation=activation, init_std=2.0)
+    model = GPT.init(config, Tokenizer("abc"), random.Random(0))
+    driver = show(model)
+    type_in(driver, "abcabca")
+    found = driver.execute_script("return page.context.logits.map((logits) => [...logits])")
+    assert sum(found, []) == pytest.approx(sum(model.logits("abcabca"), []), rel=1e-12)
+
+
+def test_python_reads_the_page_s_table_of_activations(show, trained):
+    driver = show(trained.model)
+    assert driver.execute_script("return Object.keys(ACTIVATIONS)") == explore.activations()
 
 
 def test_logits_of_a_trained_model(show, trained):
@@ -134,11 +152,13 @@ def test_principal_components(show, trained):
     vectors *= numpy.sign(vectors[numpy.abs(vectors).argmax(0), [0, 1]])
     driver = show(trained.model)
     found = driver.execute_script(
-        "return principalComponents(page.model.wte, page.config.vocab_size, page.config.n_embd)"
+        "return principalComponents(page.model.params.wte, page.config.vocab_size, page.config.n_embd)"
     )
     assert numpy.allclose(found["points"], centred @ vectors, atol=1e-6)
     assert numpy.allclose(found["shares"], values[[-1, -2]] / values.sum(), atol=1e-9)
-    near = driver.execute_script("return nearest(page.model.wte, page.config.vocab_size, page.config.n_embd, 3, 4)")
+    near = driver.execute_script(
+        "return nearest(page.model.params.wte, page.config.vocab_size, page.config.n_embd, 3, 4)"
+    )
     distances = numpy.linalg.norm(rows - rows[3], axis=1)
     assert [row for row, _ in near] == list(distances.argsort()[1:5])
     assert [distance for _, distance in near] == pytest.approx(sorted(distances)[1:5])

@@ -11,9 +11,11 @@ from test_exact import docs, fresh
 
 from microgpt import EvalConfig, GPTConfig, TrainConfig, engines
 from microgpt.compiled import exact as _exact, fast as _fast
-from microgpt.config import PRESETS, SCHEDULES
+from microgpt.config import PRESETS
+from microgpt.reference import SCHEDULES
 from microgpt.corpus.documents import arrange
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 
 np = pytest.importorskip("numpy", reason="the bounds are computed with NumPy")
 from float32_bounds import RANGE, Gradients  # noqa: E402
@@ -234,7 +236,7 @@ def losses_of(engine, config, corpus, vocab_size, training, **options):
         dict(beta1=0.99, beta2=0.9999, warmup_steps=50),
         dict(eps=1e-15, schedule="constant", learning_rate=1e-3),
         dict(eps=1.0, learning_rate=1),
-        dict(batch_size=5, schedule="constant", warmup_steps=500),
+        dict(batch_size=5, schedule="constant", warmup_steps=250),
         dict(batch_size=40, learning_rate=3e-3),
         dict(learning_rate=0.0, weight_decay=1.0),
     ],

@@ -12,7 +12,8 @@ from test_exact import fresh
 from microgpt import GPT, DivergenceError, GPTConfig, TrainConfig, engines, train
 from microgpt.compiled import fast as _fast
 from microgpt.engines import EngineError
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 from microgpt.training import start
 
 DOCS = ["emma", "olivia", "ava", "isabella", "a"]

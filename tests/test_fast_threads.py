@@ -13,7 +13,8 @@ from test_exact import docs, fresh
 
 from microgpt import GPTConfig, TrainConfig
 from microgpt.compiled import exact as _exact, fast as _fast
-from microgpt.tokenizer import Corpus, Tokenizer
+from microgpt.corpus.tokens import Corpus
+from microgpt.tokenizer import Tokenizer
 
 __all__ = ["docs"]  # a fixture
 ISAS = _exact.info()["isas"]
@@ -112,7 +113,7 @@ import hashlib, random
 from array import array
 from microgpt import GPTConfig, TrainConfig, Tokenizer
 from microgpt.compiled import fast as _fast
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 docs = [str(i * i) for i in range(1, 500)]
 tokenizer, config = Tokenizer.from_docs(docs), GPTConfig()
 rng = random.Random(1)
@@ -217,7 +218,7 @@ import os
 from array import array
 from microgpt import GPTConfig, TrainConfig, Tokenizer
 from microgpt.compiled import fast as _fast
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 if hasattr(os, "sched_setaffinity"):  # on one core, who waits for the others sleeps before they have had a turn
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 docs = [str(i * i) for i in range(1, 500)]

@@ -6,14 +6,16 @@ import random
 import subprocess
 import sys
 from array import array
+from dataclasses import fields
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import GPT, GPTConfig, Tokenizer, Value, reference
-from microgpt.storage.checkpoint import CheckpointError
+from microgpt.reference import ACTIVATIONS
 from microgpt.engines.graph import GraphEngine
+from microgpt.storage.checkpoint import CheckpointError
 
 DOUBLES = st.floats(allow_nan=False, allow_infinity=False)
 HARD = [0.0, -0.0, 5e-324, -2.2250738585072009e-308, 1.7976931348623157e308, 0.1, 1 / 3, 2.0**53 + 2]
@@ -27,7 +29,7 @@ def models(draw):
         n_embd=n_head * draw(st.integers(1, 3)),
         n_head=n_head,
         block_size=draw(st.integers(1, 5)),
-        activation=draw(st.sampled_from(["relu", "relu2"])),
+        activation=draw(st.sampled_from([*ACTIVATIONS])),
         init_std=draw(st.sampled_from([0.08, 0.5])),
         bos_first=draw(st.booleans()),
     )
@@ -76,7 +78,7 @@ def test_values_and_the_reference_agree_on_the_logits(model, layer):
     again = GPT.from_values(weights, model.config, model.tokenizer)
     keys, values = [[]], [[]]
     logits = [
-        [logit.data for logit in ops.gpt(token, position, keys, values, weights, model.config)]
+        [logit.data for logit in ops.gpt(token, position, keys, values, weights, model.config, ops.ACTIVATIONS[model.config.activation])]
         for position, token in enumerate([model.tokenizer.bos, *model.tokenizer.encode("ab")])
     ]
     assert again.logits("ab") == logits != model.logits("ab")
@@ -142,16 +144,20 @@ def edited(edit):
         (lambda m: '{"format": "microgpt-json-2"}', "not a model that to_json wrote"),
         (lambda m: m.to_json().replace('"format"', '"format": "microgpt-json-1", "format"', 1), "stands twice"),
         (edited(lambda w: w.pop("weights")), "lacks the key 'weights'"),
-        (edited(lambda w: w.update(more=1)), "an unknown key 'more'"),
-        (edited(lambda w: w["config"].pop("n_head")), "its 'config' does not have the settings it should"),
+        (edited(lambda w: w.update(more=1)), "or a newer microgpt wrote it: it has an unknown key 'more'"),
+        (edited(lambda w: w["config"].pop("n_embd")), "'wte' are 4 rows of 4 numbers, .* 4 rows of 16"),
+        (edited(lambda w: w["config"].update(more=1)), "newer microgpt wrote it: it has an unknown option 'more' in its"),
+        (edited(lambda w: w.update(config=[])), "its 'config' and 'weights' must be objects"),
         (edited(lambda w: w["config"].update(n_head=3)), "not divisible by n_head 3"),
-        (edited(lambda w: w["config"].update(n_layer=10**12)), "fewer layers than the 1000000000000"),
-        (edited(lambda w: w["config"].update(block_size=10**12)), "'wpe' are 3 rows of 4 numbers, but"),
+        (edited(lambda w: w["config"].update(n_layer=100)), "fewer layers than the 100 of the configuration"),
+        (edited(lambda w: w["config"].update(n_layer=10**12)), "'config' describes a model larger than the file"),
+        (edited(lambda w: w["config"].update(n_embd=10**18, n_head=7)), "describes a model larger than the file"),
+        (edited(lambda w: w["config"].update(block_size=100)), "'wpe' are 3 rows of 4 numbers, but"),
         (edited(lambda w: w["config"].update(n_embd="4")), "n_embd must be a whole number"),
         (edited(lambda w: w.update(characters="cba")), "distinct and sorted"),
-        (edited(lambda w: w.update(characters=["a"])), "'characters' must be a string"),
+        (edited(lambda w: w.update(characters=["a"])), "and its 'characters' a string"),
         (edited(lambda w: w.update(characters="abcd")), "'wte' are 4 rows of 4 numbers, .* 5 rows of 4"),
-        (edited(lambda w: w.update(weights=[])), "'weights' an object"),
+        (edited(lambda w: w.update(weights=[])), "'weights' must be objects"),
         (edited(lambda w: w["weights"].pop("wpe")), "'wpe' are missing"),
         (edited(lambda w: w["weights"].update(bias=[[0.0]])), "no weights 'bias'"),
         (edited(lambda w: w["weights"]["wte"].pop()), "'wte' are 3 rows of 4 numbers, .* 4 rows of 4"),
@@ -173,6 +179,18 @@ def test_json_that_is_refused(model, make, message):
     with pytest.raises(CheckpointError, match=message) as error:
         GPT.from_json(make(model))
     assert "\n" not in str(error.value) and len(str(error.value)) < 250
+
+
+def test_json_without_an_option_takes_its_default(model):
+    """As an older version wrote it, before the option was there."""
+    for field in fields(GPTConfig):
+        whole = json.loads(model.to_json())
+        if whole["config"].pop(field.name) == field.default:
+            check_same(model, GPT.from_json(json.dumps(whole)))
+
+
+def test_the_same_model_gives_the_same_json(model):
+    assert GPT.from_json(model.to_json()).to_json() == model.to_json()
 
 
 def test_json_from_javascript(model):
@@ -237,7 +255,7 @@ def test_numpy_widens_and_transposed_arrays_are_read_right(model):
     "change, error, message",
     [
         (lambda np, a: a.pop("wpe"), ValueError, "'wpe' are missing"),
-        (lambda np, a: a.update(bias=np.zeros((1, 4))), ValueError, "no weights 'bias'; leave them away"),
+        (lambda np, a: a.update(bias=np.zeros((1, 4))), ValueError, "no weights 'bias'; omit them"),
         (lambda np, a: a.update(wte=a["wte"][:, :3]), ValueError, "'wte' are 4 rows of 3 numbers, .* 4 rows of 4"),
         (lambda np, a: a.update(wte=a["wte"].ravel()), ValueError, "'wte' are not a list of rows"),
         (lambda np, a: a.update(wte=a["wte"][None]), ValueError, "'wte' are 1 rows of 4 numbers"),
@@ -279,7 +297,7 @@ def test_what_is_missing_is_named(module, use):
     code = f"""
 import random, sys
 from microgpt import GPT, GPTConfig, Tokenizer
-assert not {{"numpy", "torch", "subprocess", "json.tool", "microgpt.storage"}} & sys.modules.keys()
+assert not {{"numpy", "torch", "subprocess", "microgpt.storage.arrays", "microgpt.storage.jsontext"}} & sys.modules.keys()
 sys.modules[{module!r}] = None
 model = GPT.init(GPTConfig(n_embd=4), Tokenizer("a"), random.Random(1))
 try:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import GPT, PRESETS, GPTConfig, Tokenizer, TrainConfig, train
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
+from microgpt.reference import ACTIVATIONS
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -26,7 +27,7 @@ def configs(draw):
         n_embd=n_head * draw(st.integers(1, 5)),
         n_head=n_head,
         block_size=draw(st.integers(1, 12)),
-        activation=draw(st.sampled_from(["relu", "relu2"])),
+        activation=draw(st.sampled_from([*ACTIVATIONS])),
         init_std=draw(st.sampled_from([0.02, 0.08, 0.5])),
         bos_first=draw(st.booleans()),
     )
@@ -97,6 +98,13 @@ def test_there_and_back_every_bit(config, seed):
     assert (again.config, again.tokenizer) == (model.config, model.tokenizer)
     text = "olivia"[: config.block_size - 1]
     assert again.logits(text) == model.logits(text)
+
+
+def test_an_activation_that_torch_does_not_have_is_refused(monkeypatch):
+    assert set(pytorch.ACTIVATIONS) == set(ACTIVATIONS)
+    monkeypatch.delitem(pytorch.ACTIVATIONS, "relu2")
+    with pytest.raises(ValueError, match="the PyTorch module cannot compute the activation 'relu2', only relu"):
+        make(GPTConfig(n_embd=8, n_head=2, block_size=6, activation="relu2")).to_torch()
 
 
 def test_a_new_module_becomes_a_model():

@@ -1,86 +1,70 @@
-"""The options that are fields of GPTConfig, TrainConfig and EvalConfig; their defaults are the preset's."""
+"""Options of the command line, made from those of microgpt.config; where a preset has a say, its values are the defaults."""
 
 import argparse
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
 
 from microgpt import engines
-from microgpt.engines import sampling
 from microgpt.cli.commands import Failure, Usage, number, whole
-from microgpt.config import ACTIVATIONS, PRESETS, SCHEDULES, EvalConfig
+from microgpt.common.options import options_of, shown
+from microgpt.config import PRESETS, EvalConfig, GPTConfig, SampleConfig, TrainConfig
 
-FLAG = argparse.BooleanOptionalAction
-MODEL = [  # option, what argparse must know of it, help
-    ("--n-layer", dict(type=whole, metavar="N"), "transformer blocks"),
-    ("--n-embd", dict(type=whole, metavar="N"), "width of the residual stream"),
-    ("--n-head", dict(type=whole, metavar="N"), "attention heads; must divide --n-embd"),
-    ("--block-size", dict(type=whole, metavar="N"), "longest context, in tokens; see --long for longer documents"),
-    ("--activation", dict(choices=ACTIVATIONS), "of the MLP: relu, or relu2 for relu squared"),
-    ("--init-std", dict(type=number, metavar="X"), "standard deviation of the initial weights"),
-    ("--zero-init-out", dict(action=FLAG), "start attn_wo and mlp_fc2 at zero"),
-    ("--bos-first", dict(action=FLAG), "make the document boundary token 0, not the last one"),
-]
-TRAINING = [
-    ("--steps", dict(type=whole, metavar="N", dest="num_steps"), "training steps"),
-    ("--batch-size", dict(type=whole, metavar="N"), "documents a step, whose mean loss it reduces"),
-    ("--learning-rate", dict(type=number, metavar="X"), "at the first step, or after the warm-up"),
-    ("--schedule", dict(choices=SCHEDULES), "of the learning rate: linear and cosine fall to 0"),
-    ("--warmup-steps", dict(type=whole, metavar="N"), "first steps, over which the learning rate rises"),
-    ("--clip-norm", dict(type=number, metavar="X"), "scale gradients down that are longer, all taken as one vector"),
-    ("--weight-decay", dict(type=number, metavar="X"), "pull weights towards 0, apart from the gradient (AdamW)"),
-    ("--beta1", dict(type=number, metavar="X"), "decay of Adam's mean of the gradients; with --engine fast up to 0.99999997"),
-    ("--beta2", dict(type=number, metavar="X"), "decay of Adam's mean of their squares, likewise"),
-    ("--eps", dict(type=number, metavar="X"), "keeps Adam's division finite; with --engine fast at least 1e-15"),
-]
-EVALUATION = [
-    ("--val-fraction", dict(type=number, metavar="X"), "hold out this share of the documents to measure on; if not 0, at least one"),
-    ("--eval-every", dict(type=whole, metavar="N"), "steps between two measurements"),
-    ("--patience", dict(type=whole, metavar="N"), "stop after so many measurements without a new best, and keep the best weights"),
-]
-SAMPLING = [
-    ("--temperature", dict(type=number, metavar="X"), "below 1 likelier characters, above 1 rarer ones; 0: greedy"),
-]
+MODEL, TRAINING, EVALUATION = (list(options_of(kind).values()) for kind in (GPTConfig, TrainConfig, EvalConfig))
+CHOICE = options_of(SampleConfig)
+OPTIONS = {option.name: option.flags() for option in (*MODEL, *TRAINING, *EVALUATION, *CHOICE.values())}
+KINDS = {int: dict(type=whole, metavar="N"), float: dict(type=number, metavar="X")}
 
 
-def field_of(option, more):
-    return more.get("dest", option[2:].replace("-", "_"))
+def add(group, options, default=None, **notes):
+    """Add Options to a group of the parser; each is `default` where it is not given.
 
-
-OPTIONS = {field_of(option, more): option for option, more, _ in MODEL + TRAINING + EVALUATION + SAMPLING}
-
-
-def add(group, options):
-    """Options whose default is the preset's; the help shows it for each preset where they differ."""
-    for option, more, text in options:
-        defaults = {}
-        for name, (config, training, temperature) in PRESETS.items():
-            everything = {**vars(config), **vars(training), **vars(EvalConfig()), "temperature": temperature}
-            defaults[name] = everything[field_of(option, more)]
-        if len(set(defaults.values())) == 1:
-            shown = _show(defaults["current"])
+    The help shows each one's own default, for each preset where they differ; notes: name -> what it adds there.
+    """
+    for option in options:
+        if option.kind is bool:
+            more = dict(action=argparse.BooleanOptionalAction)
+        elif option.kind is str:
+            more = dict(choices=option.choices)
         else:
-            shown = ", ".join(f"{_show(value)} in {name}" for name, value in defaults.items())
-        if option == "--batch-size":
-            shown += f"; {engines.default_batch_size('fast')} with --engine fast"
-        group.add_argument(option, help=f"{text} (default: {shown})", default=None, **more)
+            more = KINDS[option.kind]
+        action = group.add_argument(option.flags(), dest=option.name, help=option.text, default=default, **more)
+        action.describe = partial(described, option, notes.get(option.name))  # when somebody asks for help
+
+
+def described(option, note=None):
+    """An option's line of the help; note: what it says beside the default, or None for what the engines add."""
+    of_presets = {name: value_in(preset, option) for name, preset in PRESETS.items()}
+    if len(set(of_presets.values())) == 1:
+        text = shown(option.default)
+    else:
+        text = ", ".join(f"{shown(value)} in {name}" for name, value in of_presets.items())
+    notes = [note] if note else engine_notes(option)
+    return f"{in_options(option.text)} (default: {'; '.join([text, *notes])})"
+
+
+def value_in(preset, option):
+    """The value that a preset gives an option: its own, or the option's default."""
+    for part in (preset.config, preset.training, SampleConfig(preset.temperature)):
+        if option.name in vars(part):
+            return getattr(part, option.name)
+    return option.default
+
+
+def engine_notes(option):
+    """Where an engine has another default or narrower bounds than the option."""
+    for name in engines.ENGINES:
+        engine = engines.engine_class(name)
+        if option.name == "batch_size" and engine.batch_size != option.default:
+            yield f"{engine.batch_size} with --engine {name}"
+        if option.name in engine.limits:
+            yield f"{replace(option, **engine.limits[option.name]).bounds()} with --engine {name}"
 
 
 def add_preset(group):
     group.add_argument(
         "--preset", choices=PRESETS, help="the reference's revision that sets the defaults below (default: current)"
     )
-
-
-def add_threads(group):
-    group.add_argument(
-        "--threads", type=whole, metavar="N", default=1,
-        help="that --engine fast may use, 0 for all cores; the results do not depend on it (default: %(default)s)",
-    )  # fmt: skip
-
-
-def _show(value):
-    shown = {True: "yes", False: "no", None: "none"}
-    return shown[value] if value is None or isinstance(value, bool) else f"{value}"
 
 
 def settings(arguments, saved=None):
@@ -91,7 +75,7 @@ def settings(arguments, saved=None):
     """
     preset = preset_of(arguments, saved)
     config, training, temperature = PRESETS[preset]
-    training = replace(training, batch_size=engines.default_batch_size(arguments.engine))
+    training = replace(training, batch_size=engines.engine_class(arguments.engine or engines.DEFAULT).batch_size)
     evaluation = EvalConfig()
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     resumed = saved is not None and arguments.resume and saved.progress
@@ -103,15 +87,18 @@ def settings(arguments, saved=None):
     elif saved is not None:
         config, training = saved.config, saved.training if resumed else training
     try:
-        configs = [
-            replace(config, **{name: given[name] for name in vars(config) if name in given})
-            for config in (config, training, evaluation)
-        ]
-        temperature = given.get("temperature", temperature)
-        sampling.check_options(temperature)
+        config, training, evaluation = (_replaced(part, given) for part in (config, training, evaluation))
+        temperature = SampleConfig(given.get("temperature", temperature)).temperature
     except (ValueError, TypeError) as error:
         raise Usage(in_options(error)) from None
-    return *configs, temperature
+    if "eval_every" in given and not evaluation.val_fraction:
+        raise Usage("--eval-every needs documents to measure on; give a --val-fraction too, such as 0.1")
+    return config, training, evaluation, temperature
+
+
+def _replaced(part, given):
+    changed = {field.name: given[field.name] for field in fields(part) if field.name in given}
+    return replace(part, **changed) if changed else part
 
 
 def _refuse_differences(arguments, given, pairs):
@@ -121,7 +108,7 @@ def _refuse_differences(arguments, given, pairs):
             if name not in given and getattr(ours, name) != value:
                 raise Failure(
                     f"{arguments.resume or arguments.init!r} has {OPTIONS[name]} {value}, and --preset {arguments.preset} "
-                    f"has {getattr(ours, name)}; leave --preset away, or begin a new run"
+                    f"has {getattr(ours, name)}; omit --preset, or begin a new run"
                 )
 
 
@@ -134,7 +121,8 @@ def preset_of(arguments, saved=None):
 
 def in_options(error):
     """An error's text with the user's options in place of the fields; what it quotes of the user's stays as it is."""
-    text = re.sub(r"\bleave (seed|long) away", r"leave --\1 away", str(error)).replace("with init", "with --init")
-    text = re.sub(r"^threads=(\d+) needs engine='fast'", r"--threads \1 needs --engine fast", text)
+    text = re.sub(r"\bomit (seed|long)\b", r"omit --\1", str(error)).replace("with init", "with --init")
+    text = re.sub(r"^threads=(\S+) needs engine='(\w+)'", r"--threads \1 needs --engine \2", text)
+    text = re.sub(r"\bengine='(\w+)'", r"--engine \1", text)
     text = re.sub(r"^threads\b", "--threads", text)
     return re.sub(r"""(?<!\w)'[^']*'|(?<!\w)"[^"]*"|(?<!-)\b\w+""", lambda part: OPTIONS.get(part[0], part[0]), text)

@@ -1,4 +1,4 @@
-"""Numbers as people write them."""
+"""Numbers and values as people write them."""
 
 
 def counted(n, noun):
@@ -12,3 +12,12 @@ def sized(n_bytes):
         if n_bytes >= size:
             return f"{n_bytes / size:.1f} {unit}"
     return counted(n_bytes, "byte")
+
+
+def quoted(value, most=60):
+    """repr(value), its middle left out where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an int of thousands of digits
+        return f"a number of {value.bit_length()} bits"
+    return text if len(text) <= most else f"{text[: most // 2 - 2]}...{text[1 - most // 2 :]}"

@@ -3,8 +3,11 @@ from collections.abc import Iterable, Sequence
 from random import Random
 
 from microgpt.config import GPTConfig, TrainConfig
-from microgpt.tokenizer import Corpus
+from microgpt.corpus.tokens import Corpus
 
+ACTIVATIONS: tuple[str, ...]
+
+def isas() -> list[str]: ...
 def info() -> dict[str, str | list[str]]: ...
 
 class Network:

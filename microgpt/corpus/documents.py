@@ -1,11 +1,15 @@
 """From the list of documents to those a run trains on: shuffled, some held out, the long ones dealt with."""
 
-from microgpt.common.words import counted
+from microgpt.common.options import Option
+from microgpt.common.words import counted, quoted
 
-LONG = ("truncate", "split", "error")  # what may be done with documents longer than the block
+LONG = Option(
+    "long", str, "truncate", "documents longer than the block: train on their beginning, on all pieces, or stop",
+    choices=("truncate", "split", "error"),
+)  # fmt: skip
 
 
-def arrange(docs, rng, block_size, val_fraction=0.0, long="truncate"):
+def arrange(docs, rng, block_size, val_fraction=0.0, long=LONG.default):
     """(documents to train on, documents held out): two lists, in the order in which rng (random.Random) shuffles.
 
     val_fraction: the share held out, the last of the shuffled documents. long: see `fit`. ValueError where a list would
@@ -31,8 +35,7 @@ def fit(docs, block_size, long):
     long: "truncate" leaves the documents as they are, and training sees only their first block_size tokens; "split"
     cuts them into pieces that follow one another; "error" raises ValueError where one does not fit.
     """
-    if long not in LONG:
-        raise ValueError(f"long must be one of {', '.join(LONG)}, not {long!r}")
+    LONG.check(long)
     if long == "truncate":
         return docs
     if long == "error":
@@ -40,7 +43,7 @@ def fit(docs, block_size, long):
             if len(doc) >= block_size:
                 raise ValueError(
                     f"a document has {counted(len(doc), 'character')}, but a block_size of {block_size} has room for "
-                    f"{block_size - 1} and the end: {shorten(doc)!r}; choose a larger block_size, or truncate or split "
+                    f"{block_size - 1} and the end: {quoted(doc, 40)}; choose a larger block_size, or truncate or split "
                     "long documents"
                 )
         return docs
@@ -70,7 +73,3 @@ def share_cut(docs, block_size):
     tokens = [len(doc) + 1 for doc in docs]
     lost = [n - block_size for n in tokens if n > block_size]
     return len(lost) / len(tokens), sum(lost) / sum(tokens)
-
-
-def shorten(text, most=30):
-    return text if len(text) <= most else text[: most - 3] + "..."

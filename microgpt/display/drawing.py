@@ -1,7 +1,8 @@
 """The scalar graph as a picture: Graphviz's DOT of what a Value was computed from.
 
-A Value knows its operands and its derivative by each of them, but not the operator it was made by. An operator is named
-where the numbers prove it: data and local gradients are, to the bit and the type, what it gives on the operands' data.
+A Value knows its operands and its derivative with respect to each of them, but not the operator that made it. A drawing
+names an operator only if the numbers prove it: applied to the operands' data, it gives the Value's data and local
+gradients, to the bit and of the same type.
 """
 
 import math
@@ -13,19 +14,19 @@ MISSING = (
 
 
 def graph(root, *, names=None, to=None, max_nodes=MAX_NODES, direction="LR"):
-    """A Graph of the Value `root` and what it was computed from, shown by itself in Jupyter; looking changes no result.
+    """A Graph of the Value `root` and what it was computed from; Jupyter displays it. Drawing changes no Value.
 
-    A box is a Value: its name and operator, data and gradient; an arrow leads from an operand to the result, and beside
-    it stands the local gradient, d result / d operand. The Value may be microgpt.Value, microgpt.reference.Value or of
-    a class of your own with the same attributes.
+    A box is a Value, with its name, operator, data and gradient; an arrow leads from an operand to the result and is
+    labelled with the local gradient, d result / d operand. A Value is a microgpt.Value, a microgpt.reference.Value or
+    an object of your own with the attributes data, grad, _children and _local_grads.
 
-    names: name -> Value, or -> list (of lists) of them, whose names are then those of wte[3][5]: a state_dict does.
-    to: a Value that root was computed from: only the shortest paths to it, with the other operands on the way.
-    max_nodes: how many Values are drawn, the nearest to the root first; where operands are left out the box is dashed
-    and says how many. Paths to a Value are always whole: of them, only the operands on the way are left out.
-    direction: where the arrows point: "LR" to the right, "TB" down, "RL", "BT".
+    names: name -> Value or (nested) list of Values, such as a state_dict; a Value in a list is called wte[3][5].
+    to: a Value that root was computed from; only the shortest paths to it are drawn, and the operands beside them.
+    max_nodes: draw at most this many Values, those nearest to the root first; a dashed box says how many of its
+    operands are omitted. With `to`, paths are always drawn whole, and only the operands beside them are omitted.
+    direction: of the arrows: "LR" (left to right), "TB" (top to bottom), "RL" or "BT".
 
-    ValueError where root was not computed from `to`.
+    Raises ValueError if root was not computed from `to`, TypeError for what is not a Value.
     """
     _check_value("graph draws", root)
     if direction not in ("LR", "TB", "RL", "BT"):
@@ -51,17 +52,17 @@ def graph(root, *, names=None, to=None, max_nodes=MAX_NODES, direction="LR"):
 
 
 class Graph:
-    """A drawn graph. dot: its text in Graphviz's language; num_nodes: how many Values are drawn."""
+    """A drawn graph. dot: its text in Graphviz's language, DOT; num_nodes: how many Values are drawn."""
 
     def __init__(self, dot, num_nodes):
         self.dot, self.num_nodes = dot, num_nodes
 
     def svg(self):
-        """The picture as SVG text. FileNotFoundError where Graphviz is not installed."""
+        """The picture as SVG text. Raises FileNotFoundError if Graphviz is not installed."""
         return self._run("svg").decode("utf-8")
 
     def save(self, path):
-        """Write .dot, .svg or .png, as the path ends: the whole file or none."""
+        """Write the graph as .dot, .svg or .png, whichever `path` ends in: the whole file or none."""
         import os
 
         from microgpt.common.files import write_atomically
@@ -97,7 +98,7 @@ class Graph:
 
 
 def _breadth_first(root):
-    """All Values that root was computed from, itself first, the nearest before the others."""
+    """Root and all Values it was computed from, those nearest to the root first."""
     seen, level = {root}, [root]
     while level:
         yield from level
@@ -107,8 +108,8 @@ def _breadth_first(root):
 
 
 def _shortest_paths(root, to):
-    """(Values on the shortest paths from root to `to`, a dict's keys, the nearest first; what to say of the paths)."""
-    above, level = {root: []}, [root]  # above: the Values on the level before that have this one as an operand
+    """(a dict whose keys are the Values on the shortest paths from root to `to`, nearest first; a caption for them)"""
+    above, level = {root: []}, [root]  # above: Value -> the Values one level up that have it as an operand
     while level and to not in above:
         found = {}
         for node in level:
@@ -130,7 +131,7 @@ def _shortest_paths(root, to):
 
 
 def _share(levels):
-    """How many paths lead through the levels, and their part of d first / d last: the sum of their products."""
+    """(number of paths through the levels; their share of d first / d last: the sum of their products)"""
     paths = {levels[0][0]: (1, 1)}
     for level in levels[1:]:
         below = dict.fromkeys(level, (0, 0))
@@ -142,11 +143,11 @@ def _share(levels):
     return paths[levels[-1][0]]
 
 
-# ---- What stands in the boxes ----------------------------------------------------------------------------------------
+# ---- What the boxes say ----------------------------------------------------------------------------------------------
 
 
 def _names(given):
-    """Value -> name, of name -> Value or nested lists of Values."""
+    """Value -> name, from name -> Value or nested lists of Values."""
     names, todo = {}, list(given.items())
     while todo:
         name, value = todo.pop()
@@ -164,7 +165,7 @@ def _check_value(what, value):
 
 
 def _operator(node):
-    """The operator that made a Value, or "f" where the numbers do not prove one; "" for a leaf."""
+    """The operator that made a Value; "f" if the numbers do not prove one, "" for a leaf."""
     operands = [child.data for child in node._children]
     if not operands:
         return ""
@@ -179,7 +180,7 @@ def _operator(node):
     return "f"
 
 
-_OPERATORS = {  # by the number of operands: symbol, and a function of their data that gives data and local gradients
+_OPERATORS = {  # number of operands -> (symbol, function from the operands' data to (data, local gradients)) of each
     1: (
         ("relu", lambda a: (max(0, a), (float(a > 0),))),
         ("exp", lambda a: (math.exp(a), (math.exp(a),))),
@@ -205,11 +206,11 @@ def _same(x, y):
 
 
 def _exponents(a, data, local_grads):
-    """Numbers k that data = a**k and local_grads = (k * a**(k - 1),) may have come from."""
+    """Candidates for k in data = a**k, local_grads = (k * a**(k - 1),)."""
     try:
         k = local_grads[0] * a / data
         rounded = float(f"{k:.12g}")
-        if abs(rounded) > 1000:  # a power of ints may take for ever
+        if abs(rounded) > 1000:  # a power of ints may take forever
             return []
         return [int(rounded), rounded, k] if rounded.is_integer() else [rounded, k]
     except (ArithmeticError, ValueError, TypeError, IndexError):
@@ -247,13 +248,13 @@ def _dot(drawn, names, marked, caption, direction):
 
 
 def _escaped(text):
-    """Text as it stands between the quotes of a label, which knows backslashes and HTML's entities."""
+    """Text for a quoted label, in which DOT interprets backslashes and HTML entities."""
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _short(number):
-    """A number with four digits; whatever else somebody has put there by its type."""
+    """A number with four significant digits; anything else by the name of its type."""
     try:
         return f"{number:.4g}"
     except (TypeError, ValueError, OverflowError):

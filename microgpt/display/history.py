@@ -1,4 +1,4 @@
-"""What the losses of a run say: smoothed, as a file and read from it, and in a few sentences at the end."""
+"""The losses of a run: smoothed, written to a log and read back, and summarized in a few sentences."""
 
 import json
 import math
@@ -15,17 +15,17 @@ FORMATS = (".csv", ".jsonl")
 
 
 def smoothed(losses, step=None):
-    """The mean loss of the last SMOOTHED_STEPS steps up to `step` (from 1; None: the last)."""
+    """The mean loss of the SMOOTHED_STEPS steps that end with `step` (counted from 1; None: the last step)."""
     step = len(losses) if step is None else step
     recent = losses[max(0, step - SMOOTHED_STEPS) : step]
     return math.fsum(recent) / len(recent)
 
 
 class Log:
-    """A file with a line for each step: step, loss, smoothed loss, learning rate, held-out loss where it was evaluated.
+    """A file with one line for each step: step, loss, smoothed loss, learning rate and, if evaluated, held-out loss.
 
-    A resumed run writes the lines of its earlier steps again, so the file is that of an uninterrupted run. path: ends
-    in .csv or .jsonl. OSError where it cannot be written.
+    A resumed run writes the lines of its earlier steps again, so the file equals that of an uninterrupted run. path:
+    ends in .csv or .jsonl. Raises OSError if it cannot be written.
     """
 
     def __init__(self, run, path):
@@ -61,18 +61,18 @@ class Log:
 
 
 class History(NamedTuple):
-    """The losses of a run, from a file."""
+    """The losses of a run, read from a file."""
 
-    steps: array  # of whole numbers, rising; from 1 without a gap in what microgpt writes
-    losses: array  # of doubles, one for each of `steps`, in nats a token
-    val_losses: list  # (step, held-out loss), in order; empty where nothing was held out
+    steps: array  # of int64, increasing; 1, 2, 3, ... in files that microgpt wrote
+    losses: array  # of doubles, one for each of `steps`, in nats per token
+    val_losses: list  # of (step, held-out loss), in order; empty if nothing was held out
 
 
 def read(path):
-    """The History in a file that `--log` or Log wrote (.csv, .jsonl), or in a saved run.
+    """The History in a log that `--log` or Log wrote (.csv or .jsonl), or in a saved run.
 
-    A last line without its end is still being written, or was cut off, and is left out. OSError where the file cannot
-    be read; ValueError says what is wrong with it, and in which line.
+    A last line without a newline is omitted: it is still being written, or was cut off. Raises OSError if the file
+    cannot be read, and ValueError, with the line, if its contents are not valid.
     """
     name = os.fsdecode(path)
     if not name.endswith(FORMATS):
@@ -126,7 +126,7 @@ def _read_log(file, name):
 
 
 def _csv_parser(columns):
-    """A function from a line to (step, loss, held-out loss or None); ValueError where it is not one."""
+    """A function that parses a line into (step, loss, held-out loss or None); it raises ValueError if it cannot."""
     step, loss = columns.index("step"), columns.index("loss")
     val_loss = columns.index("val_loss") if "val_loss" in columns else None
 
@@ -147,7 +147,7 @@ def _parse_json(line):
 
 
 def summary(run):
-    """A few sentences about the losses of a Run, a list of lines."""
+    """A few sentences about the losses of a Run: a list of lines."""
     if not run.losses:
         return []
     vocab_size, losses = run.model.tokenizer.vocab_size, run.losses

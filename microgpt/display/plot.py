@@ -1,19 +1,20 @@
-"""The losses of runs as a picture, drawn by matplotlib, which brings NumPy."""
+"""The losses of runs as a picture, drawn by matplotlib (optional; it brings NumPy)."""
 
 import io
 import os
 import warnings
 
+from microgpt.common.extras import require
 from microgpt.common.files import write_atomically
 from microgpt.display.history import SMOOTHED_STEPS
 
 FORMATS = (".png", ".svg", ".pdf")
 SIZE = 8, 5  # inches
 DPI = 150
-MOST_POINTS = 1000  # of a curve, about as many as the picture has columns; a longer curve is thinned
-MOST_DOTS = 3000  # of single steps, all runs together; more would be a grey block
-MOST_INSIDE = 8  # runs, whose names still leave room for curves; the legend of more stands beside them
-STYLES = {  # what a curve is: how it is drawn
+MOST_POINTS = 1000  # of a curve: about the picture's width in pixels; longer curves are thinned
+MOST_DOTS = 3000  # for single steps, over all runs; more would merge into a grey block
+MOST_INSIDE = 8  # runs in a legend inside the axes; a longer legend would cover the curves and stands beside them
+STYLES = {  # legend entry of each kind of curve: how it is drawn
     "losses of single steps": dict(linestyle="", marker="o", markeredgewidth=0, alpha=0.25),
     "mean of the last {} steps": dict(linewidth=1.6),
     "held-out loss": dict(linewidth=1, linestyle="--", marker="o", markersize=5, markeredgecolor="white"),
@@ -21,18 +22,17 @@ STYLES = {  # what a curve is: how it is drawn
 
 
 def plot(histories, path):
-    """Draw runs into the file `path`, a .png, .svg or .pdf: all of it or nothing, the same bytes for the same runs.
+    """Draw runs to the file `path` (.png, .svg or .pdf), whole or not at all; the same runs give the same bytes.
 
-    histories: name -> microgpt.display.history.History; the names are the legend's. A run has its losses as faint dots, their
-    running mean as a line and, where documents were held out, their losses as points on a dashed one. ImportError
-    without matplotlib, OSError where the file cannot be written.
+    histories: name -> microgpt.display.history.History; the names label the legend. A run is drawn as faint dots for
+    its losses, a line for their running mean and, if documents were held out, a dashed line with points for the
+    held-out losses. Raises ImportError without matplotlib, OSError if the file cannot be written, and ValueError if
+    `path` has another ending or there are no histories.
     """
-    try:
-        import matplotlib.style
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        remedy = "install it with: pip install 'microgpt-cython[plot]'"
-        raise ImportError(f"a plot needs matplotlib ({error}); {remedy}") from None
+    require("matplotlib", "a plot", "plot")
+    import matplotlib.style
+    from matplotlib.figure import Figure
+
     path = os.fsdecode(path)
     kind = os.path.splitext(path)[1]
     if kind not in FORMATS:
@@ -40,9 +40,9 @@ def plot(histories, path):
     if not histories:
         raise ValueError("there is nothing to plot: give at least one run")
     image = io.BytesIO()
-    # matplotlib's defaults, whatever the user's settings, and names within an SVG that are no random ones
+    # matplotlib's defaults, whatever the user's settings; a fixed salt, so that ids in an SVG are not random
     with matplotlib.style.context(["default", {"svg.hashsalt": "microgpt"}]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name's letters that no font has are boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # letters that no font has become boxes
         figure = Figure(SIZE, DPI, layout="constrained")
         _draw(figure, histories)
         undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
@@ -61,7 +61,7 @@ def _draw(figure, histories):
     longest = max(len(history.steps) for history in histories.values())
     window = max(SMOOTHED_STEPS, longest // 100)
     dots, line, points = STYLES.values()
-    seen = []  # what the vertical axis has room for; single steps lie so far apart that nothing else would be seen
+    seen = []  # what the vertical axis must show; single steps scatter so widely that they would flatten the rest
     for colour, history in zip(_colours(len(histories)), histories.values()):
         steps, losses = np.array(history.steps), np.array(history.losses)
         means = running_mean(losses, window)
@@ -90,13 +90,13 @@ def _draw(figure, histories):
 
 
 def _legend(figure, axes, histories, window):
-    """Says which colour is which run, and which line what; with a single run, only the latter."""
+    """Add a legend: the colour of each run, unless there is only one, and the meaning of each style of line."""
     from matplotlib.lines import Line2D
 
     colours, several = _colours(len(histories)), len(histories) > 1
     entries = [(name, Line2D([], [], color=colour, linewidth=3)) for name, colour in zip(histories, colours)] * several
     for what, style in STYLES.items():
-        if "alpha" in style:  # one faint dot alone would not be seen
+        if "alpha" in style:  # a single faint dot would be invisible
             style = {**style, "alpha": 0.6, "markersize": 4}
         if "held-out" not in what or any(history.val_losses for history in histories.values()):
             line = Line2D([], [], color="0.4" if several else colours[0], **style)
@@ -108,7 +108,7 @@ def _legend(figure, axes, histories, window):
     else:
         legend = axes.legend(lines, names, loc="upper right", **options)
     for text in legend.get_texts():
-        text.set_parse_math(False)  # a dollar sign in a file's name is one
+        text.set_parse_math(False)  # a dollar sign in a file's name is no formula
     if not several:
         axes.set_title(*histories, fontsize="medium", parse_math=False)
 
@@ -118,11 +118,11 @@ def _colours(count):
 
     if count <= 10:
         return matplotlib.colormaps["tab10"].colors[:count]
-    return matplotlib.colormaps["viridis"]([0.92 * i / (count - 1) for i in range(count)])  # its end is pale on white
+    return matplotlib.colormaps["viridis"]([0.92 * i / (count - 1) for i in range(count)])  # the rest is too pale
 
 
 def running_mean(numbers, window):
-    """At each of an array's numbers the mean of the last `window`, or of all so far. Those not finite are left out."""
+    """For each number of an array, the mean of the last `window` numbers, or of all so far; omits those not finite."""
     import numpy as np
 
     known = np.isfinite(numbers)
@@ -135,6 +135,6 @@ def running_mean(numbers, window):
 
 
 def _thinned(length, most):
-    """At most about `most` of the places in an array, evenly, the last one among them: a slice."""
+    """A slice that takes about `most` evenly spaced places of an array, the last one included."""
     every = max(1, round(length / max(1, most)))
     return slice((length - 1) % every, None, every)

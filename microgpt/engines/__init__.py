@@ -9,44 +9,115 @@
 import importlib
 import math
 import os
+import random
 from abc import ABC, abstractmethod
 from array import array
+from dataclasses import fields, replace
 
+from microgpt.common.options import Option
+from microgpt.common.words import quoted
+from microgpt.config import GPTConfig, TrainConfig
 from microgpt.engines import sampling
+from microgpt.engines.writing import OneByOne
 
-EXACT = ("python", "graph", "exact")
+EXACT = ("python", "graph", "exact")  # they have the reference's bits
 ENGINES = (*EXACT, "fast")
 DEFAULT = "exact"
+BULK = "fast"  # for many documents, where nobody says who writes them
+
+ENGINE = Option(
+    "engine", str, DEFAULT, "what computes: fast in float32, the others with the same results to the last bit", choices=ENGINES
+)
+THREADS = Option(
+    "threads", int, 1, "threads that the engine fast may use, 0 for all cores; results do not depend on it", least=0, most=1024
+)
+
+# What is done before or around an engine, the same for all: the weights are drawn, and each step gets its learning rate.
+AROUND = {
+    "init_std", "zero_init_out", "bos_first", "num_steps", "learning_rate", "schedule", "warmup_steps",
+}  # fmt: skip
 
 
 class EngineError(ValueError):
-    """An engine cannot be had as it was asked for."""
+    """An engine does not do what it is asked for; the message says which one does."""
 
 
 class Engine(ABC):
     """One model's forward pass, backward pass and update. It holds Adam's moments; the parameters are the model's own.
 
     config: GPTConfig; vocab_size: int; params: memoryview of doubles, all matrices one after the other in parameter
-    order (row-major). `train` leaves the trained values there.
+    order (row-major). `train` leaves the trained values there. threads: how many may compute.
     """
 
     name: str
+    exact = True  # its results are the reference's, bit for bit
+    threaded = False  # it can use several threads
+    batch_size = 1  # documents a step where nobody says how many
+    options: set  # the fields of GPTConfig and TrainConfig that it computes; others must have their defaults
+    activations: tuple  # the values of GPTConfig.activation that it computes
+    limits = {}  # name of an option -> bounds that are narrower here, as fields of Option
 
-    def __init__(self, config, vocab_size, params):
-        self.config, self.vocab_size, self.params = config, vocab_size, params
+    def __init__(self, config, vocab_size, params, threads=1):
+        self.config, self.vocab_size, self.params, self.threads = config, vocab_size, params, threads
+
+    @staticmethod
+    def isas():
+        """The instruction sets that this build and this processor have, best first; MICROGPT_ISA chooses one. [] for no choice."""
+        return []
+
+    # ---- What it can do ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def refuse(cls, settings):
+        """EngineError for what this engine does not compute of a GPTConfig or TrainConfig."""
+        for field in fields(settings):
+            value = getattr(settings, field.name)
+            if field.name in cls.limits:
+                option = replace(field.metadata["option"], name=field.name, **cls.limits[field.name])
+                if not option.allows(value):
+                    raise EngineError(
+                        f"{field.name} must be {option.bounds()} on the engine {cls.name!r}, not {quoted(value)}; "
+                        "choose such a value, or another engine"
+                    )
+            if field.name not in cls.options and value != field.default:
+                raise EngineError(
+                    f"the engine {cls.name!r} does not compute {field.name}={quoted(value)}; "
+                    f"{cls._remedy(lambda engine: field.name in engine.options)}"
+                )
+        activation = getattr(settings, "activation", None)
+        if activation is not None and activation not in cls.activations:
+            raise EngineError(
+                f"the engine {cls.name!r} does not compute activation={activation!r}, only {', '.join(cls.activations)}; "
+                f"{cls._remedy(lambda engine: activation in engine.activations)}"
+            )
+
+    @classmethod
+    def _remedy(cls, can):
+        able = [name for name in ENGINES if can(engine_class(name))]
+        return f"choose engine={' or '.join(map(repr, able))}" if able else "omit it"
+
+    def check(self, corpus, training):
+        """EngineError or MemoryError, before the first step, for what `train` could not do with these."""
+        self.refuse(training)
+
+    # ---- Training ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def train(self, corpus, steps, training, losses):
         """Train for `steps` (a range of step numbers, from 0) and append each step's loss to the list `losses`.
 
-        corpus: microgpt.tokenizer.Corpus; step s takes the documents training.batch(s, len(corpus)). training:
+        corpus: microgpt.corpus.tokens.Corpus; step s takes the documents training.batch(s, len(corpus)). training:
         TrainConfig. The steps of a run come in order, in portions of any size. Where the reference would fail
         (ValueError, OverflowError, ZeroDivisionError) the same error is raised, and FloatingPointError where a loss is
         not finite; `losses` then has the steps before.
         """
 
-    def check(self, corpus, training):
-        """EngineError or MemoryError, before anything is done, for what `train` could not do with these."""
+    @abstractmethod
+    def gradients(self, corpus, step, training):
+        """(loss, gradients) of a step without its update: a float, and an array of doubles in parameter order.
+
+        The gradients are those of the backward pass, before clipping. Errors are those of `train`.
+        """
 
     def moments(self):
         """Adam's first and second moments, two arrays of doubles in parameter order: copies, 0 before training."""
@@ -55,6 +126,8 @@ class Engine(ABC):
     @abstractmethod
     def restore(self, training, m, v, num_steps):
         """Go on as after num_steps steps that left the moments m and v (arrays, as `moments` gives them)."""
+
+    # ---- Reading and writing -----------------------------------------------------------------------------------------
 
     @abstractmethod
     def decoder(self):
@@ -69,26 +142,60 @@ class Engine(ABC):
         ValueError, as in the reference, where a token's probability has underflowed to 0.
         """
         decode = self.decoder()
-        n = min(self.config.block_size, len(tokens) - 1)
+        predicted = list(zip(tokens, tokens[1:]))[: self.config.block_size]
         total = 0.0
-        for token, target in zip(tokens[:n], tokens[1:]):
+        for token, target in predicted:
             total += sampling.cross_entropy(decode(token), target)
-        return total * (1 / n)
+        return total * (1 / len(predicted))
 
     def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
         """Token ids of one document that starts with `prompt`; see microgpt.engines.sampling.generate."""
         return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k, top_p)
 
+    def writer(self, tokenizer, seed, prompt, choice, expected):
+        """A source of new documents, see microgpt.engines.writing: for a seed always the same.
 
-def default_batch_size(name):
-    """Documents a step where nobody says how many: the reference's, or what the engine is made for."""
-    return 16 if name == "fast" else 1
+        prompt: token ids that every document begins with; choice: SampleConfig; expected: about how many are wanted.
+        """
+        return OneByOne(self, tokenizer, random.Random(seed), prompt, choice)
+
+
+def engine_class(name):
+    """The class of the engine called `name`; EngineError where there is none."""
+    if name not in ENGINES:
+        raise EngineError(f"there is no engine {quoted(name)}; choose from {', '.join(ENGINES)}")
+    return importlib.import_module(f"microgpt.engines.{name}").ENGINE
+
+
+def create(name, config, vocab_size, params, threads=1):
+    """The engine called `name`, working on the flat parameter buffer `params`; EngineError for what it cannot do.
+
+    threads: how many it may use; 0 for as many as there are cores.
+    """
+    kind = engine_class(name)
+    kind.refuse(config)
+    THREADS.check(threads)
+    if threads != 1 and not kind.threaded:
+        able = " or ".join(repr(other) for other in ENGINES if engine_class(other).threaded)
+        raise EngineError(f"threads={quoted(threads)} needs engine={able}; the engine {name!r} computes on one thread")
+    return kind(config, vocab_size, params, threads or cores())
+
+
+# ---- What several engines need ---------------------------------------------------------------------------------------
 
 
 def check_finite(loss):
     """FloatingPointError for a loss that training cannot go on from."""
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss}")
+
+
+def cores():
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
 
 
 def machine_memory():
@@ -103,24 +210,5 @@ def chosen_isa(supported):
     """Of the instruction sets `supported`, best first, the one that MICROGPT_ISA names, or the first."""
     name = os.environ.get("MICROGPT_ISA") or supported[0]
     if name not in supported:
-        raise EngineError(f"MICROGPT_ISA is {name!r}; this machine and this build have {', '.join(supported)}")
+        raise EngineError(f"MICROGPT_ISA is {quoted(name)}; this machine and this build have {', '.join(supported)}")
     return name
-
-
-def create(name, config, vocab_size, params, threads=1):
-    """The engine called `name`, working on the flat parameter buffer `params`.
-
-    threads: how many the engine `fast` may use; 0 for as many as there are cores. EngineError for those that cannot.
-    """
-    if name not in ENGINES:
-        raise EngineError(f"there is no engine {name!r}; choose from {', '.join(ENGINES)}")
-    if isinstance(threads, bool) or not isinstance(threads, int):
-        raise TypeError(f"threads must be a whole number, not {threads!r}")
-    if threads < 0:
-        raise EngineError(f"threads must be at least 1, or 0 for all cores, not {threads}")
-    module = importlib.import_module(f"microgpt.engines.{name}")
-    if name == "fast":
-        return module.ENGINE(config, vocab_size, params, threads)
-    if threads != 1:
-        raise EngineError(f"threads={threads} needs engine='fast'; the engine {name!r} computes on one thread")
-    return module.ENGINE(config, vocab_size, params)

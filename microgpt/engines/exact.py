@@ -3,15 +3,20 @@
 import math
 from array import array
 
-from microgpt.engines import sampling
-from microgpt.compiled.exact import Decoder, Network
-from microgpt.engines import Engine, check_finite
+from microgpt.compiled.exact import ACTIVATIONS, Decoder, Network, isas
+from microgpt.engines import AROUND, Engine, check_finite, sampling
 
 
 class ExactEngine(Engine):
     name = "exact"
+    options = AROUND | {
+        "n_layer", "n_embd", "n_head", "block_size", "activation",
+        "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
+    }  # fmt: skip
+    activations = ACTIVATIONS
+    isas = staticmethod(isas)
 
-    def __init__(self, config, vocab_size, params):
+    def __init__(self, config, vocab_size, params, threads=1):
         super().__init__(config, vocab_size, params)
         self.network = Network(config, vocab_size, params)
         self._writer = None
@@ -19,9 +24,27 @@ class ExactEngine(Engine):
     def train(self, corpus, steps, training, losses):
         stopped = self.network.train(corpus, steps, training, losses)
         if stopped is not None:
-            losses = [self._loss_or_error(corpus[i]) for i in training.batch(stopped, len(corpus))]
-            check_finite(sum(losses) * (1 / len(losses)))
-            raise AssertionError("the loss is finite after all; please report this")
+            self._raise_reason(corpus, stopped, training)
+
+    def gradients(self, corpus, step, training):
+        loss = self.network.backward(corpus, step, training)
+        if loss is None:
+            self._raise_reason(corpus, step, training)
+        return loss, array("d", self.network.gradients)
+
+    def _raise_reason(self, corpus, step, training):
+        """What the reference raises in a step whose loss is not finite."""
+        losses = [self._loss_or_error(corpus[i]) for i in training.batch(step, len(corpus))]
+        check_finite(sum(losses) * (1 / len(losses)))
+        raise AssertionError("the loss is finite after all; please report this")
+
+    def _loss_or_error(self, tokens):
+        """A document's loss where the whole-document kernels found it not finite: token by token, so that what the reference
+        raises on the way (by a square or a logarithm) is raised here, at the same place."""
+        decode, predicted, total = self.decoder(), list(zip(tokens, tokens[1:]))[: self.config.block_size], 0.0
+        for token, target in predicted:
+            total += math.log(sampling.softmax(decode(token))[target]) * -1
+        return total * (1 / len(predicted))
 
     def moments(self):
         if self.network.m is None:
@@ -31,14 +54,6 @@ class ExactEngine(Engine):
     def restore(self, training, m, v, num_steps):
         self.network.start(training)
         self.network.m[:], self.network.v[:], self.network.num_steps = array("d", m), array("d", v), num_steps
-
-    def _loss_or_error(self, tokens):
-        """A document's loss where the whole-document kernels found it not finite: token by token, so that what the reference
-        raises on the way (by a square or a logarithm) is raised here, at the same place."""
-        n, decode, total = min(self.config.block_size, len(tokens) - 1), self.decoder(), 0.0
-        for token, target in zip(tokens[:n], tokens[1:]):
-            total += math.log(sampling.softmax(decode(token))[target]) * -1
-        return total * (1 / n)
 
     def decoder(self):
         return Decoder(self.network)

@@ -1,33 +1,50 @@
 """The fast engine: trains in float32, many documents at a time, on one thread or several.
 
 The same model, documents and gradients as the exact engine's with the same batch_size, only rounded differently. It also writes
-many documents at a time, see microgpt.engines.bulk. What else a trained model is asked for, logits and losses, is computed as the exact
-engine does, from the same weights.
+many documents at a time. What else a trained model is asked for, logits and losses, an exact engine computes from the same weights.
 """
 
-import os
+import random
+from array import array
 
-from microgpt.compiled.fast import Network, Writer
-from microgpt.engines import machine_memory
-from microgpt.engines.exact import ExactEngine
 from microgpt.common.words import counted
+from microgpt.compiled.fast import ACTIVATIONS, Network, Writer, isas, philox
+from microgpt.engines import AROUND, Engine, machine_memory
+from microgpt.engines.exact import ExactEngine
+
+FEW = 64  # documents: at least so many are tried at once where some may not be taken
 
 
-class FastEngine(ExactEngine):
+class FastEngine(Engine):
+    """An Engine; its results do not depend on `threads`."""
+
     name = "fast"
+    exact = False
+    threaded = True
+    batch_size = 16
+    options = AROUND | {
+        "n_layer", "n_embd", "n_head", "block_size", "activation",
+        "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
+    }  # fmt: skip
+    activations = ACTIVATIONS
+    isas = staticmethod(isas)
+    limits = {
+        "beta1": {"below": 1 - 2**-25},  # what is closer to 1 is 1 in float32
+        "beta2": {"below": 1 - 2**-25},
+        # Gradients so small that (1 - beta2) * gradient**2 is 0 in float32, whatever beta2, are small beside an eps of this size.
+        "eps": {"least": 1e-15},
+    }
 
     def __init__(self, config, vocab_size, params, threads=1):
-        """threads: how many may compute; 0 for all cores. Results do not depend on it."""
-        super().__init__(config, vocab_size, params)
-        self.trainer = Network(config, vocab_size, params)
-        self.threads = threads or cores()
+        super().__init__(config, vocab_size, params, threads)
+        self.network = Network(config, vocab_size, params)
+        self.reader = ExactEngine(config, vocab_size, params)
 
     def check(self, corpus, training):
-        self.trainer.check_settings(training)
+        super().check(corpus, training)
+        self.network.check_params()
         mean_tokens = min(self.config.block_size, (len(corpus.tokens) - 1) / len(corpus))
-        n = self.config.n_embd
-        a_token = 4 * (self.config.n_layer * 31 * n + 8 * n + self.vocab_size)  # floats of activations, see src/fast/memory.c
-        needed, there_is = training.batch_size * mean_tokens * a_token, machine_memory()
+        needed, there_is = training.batch_size * mean_tokens * self.network.bytes_per_token, machine_memory()
         if needed > there_is:
             raise MemoryError(
                 f"a batch of {counted(training.batch_size, 'document')} takes {needed / 2**30:.3g} GB, and this machine has "
@@ -35,29 +52,71 @@ class FastEngine(ExactEngine):
             )
 
     def train(self, corpus, steps, training, losses):
-        self.trainer.train(corpus, steps, training, losses, self.threads)
+        self.network.train(corpus, steps, training, losses, self.threads)
+
+    def gradients(self, corpus, step, training):
+        loss, gradients = self.network.backward(corpus, step, training, self.threads)
+        return loss, array("d", gradients)
 
     def moments(self):
-        return self.trainer.moments() or super().moments()
+        return self.network.moments() or super().moments()
 
     def restore(self, training, m, v, num_steps):
-        self.trainer.restore(training, m, v, num_steps)
+        self.network.restore(training, m, v, num_steps)
 
-    def writer(self, key, letters, prefix, temperature, top_k, top_p, n):
-        """What writes documents, about n of them: a microgpt.compiled.fast.Writer.
+    def decoder(self):
+        return self.reader.decoder()
 
-        key: of the random numbers, below 2**64; letters: the character of each token id; prefix: token ids that all documents
-        begin with, BOS first.
-        """
-        return Writer(self.trainer, key, letters, prefix, temperature, top_k, top_p, n, self.threads)
+    def loss(self, tokens):
+        return self.reader.loss(tokens)
 
+    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
+        return self.reader.generate(rng, bos, prompt, temperature, top_k, top_p)
 
-def cores():
-    """How many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
+    def writer(self, tokenizer, seed, prompt, choice, expected):
+        return Numbered(self, tokenizer, seed, prompt, choice, expected)
 
 
 ENGINE = FastEngine
+
+
+# ---- Writing many documents ------------------------------------------------------------------------------------------
+
+
+class Numbered:
+    """A source of many documents at once, see microgpt.engines.writing.
+
+    A document has a number, from 0 on, and depends on the seed, its number and the options, and on nothing else. So the first
+    documents of a seed are the same however many are asked for, and on however many threads. The random numbers do not come one
+    after the other: each is computed from what it is for, see `chance`.
+    """
+
+    def __init__(self, engine, tokenizer, seed, prompt, choice, expected):
+        letters = "\0" + tokenizer.chars if tokenizer.bos_first else tokenizer.chars + "\0"  # of each token id
+        self.writer = Writer(
+            engine.network, key_of(seed), letters, [tokenizer.bos, *prompt],
+            choice.temperature, choice.top_k, choice.top_p, expected, engine.threads,
+        )  # fmt: skip
+        self.number = 0
+
+    def write(self, wanted, filtered):
+        texts = self.writer.write(self.number, min(self.writer.portion, max(wanted, FEW) if filtered else wanted))
+        self.number += len(texts)
+        return texts
+
+
+def key_of(seed):
+    """The key of the random numbers, 64 bits: from any seed that random.Random takes; None gives another each time."""
+    return random.Random(seed).getrandbits(64)
+
+
+def chance(key, document, position):
+    """The random number, 0 < u < 1, that chooses token `position` (from 0, the prompt's counted) of document number `document`.
+
+    The chosen token is the first at which the sum of the probabilities, in the order of token ids, is more than u. The number
+    is the middle of one of 2**23 equal parts of (0, 1), by 23 bits of Philox4x32-10 (Salmon, Moraes, Dror & Shaw, "Parallel
+    random numbers: as easy as 1, 2, 3", 2011).
+    """
+    counter = (document % 2**32, document // 2**32, position // 4, 0)
+    word = philox(counter, (key % 2**32, key // 2**32))[position % 4]
+    return (2 * (word >> 9) + 1) / 2**24

@@ -18,6 +18,7 @@ def reference_with(names):
 class GraphEngine(ScalarEngine):
     name = "graph"
     ops = reference_with({name: getattr(scalar, name) for name in scalar.__all__})
+    activations = ops.ACTIVATIONS
 
 
 ENGINE = GraphEngine

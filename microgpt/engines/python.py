@@ -14,10 +14,11 @@ RECURSION_LIMIT = 1_000_000 if sys.version_info >= (3, 11) else 12_000
 class PythonEngine(ScalarEngine):
     name = "python"
     ops = reference
+    activations = reference.ACTIVATIONS
 
-    def train(self, corpus, steps, training, losses):
+    def _backward(self, corpus, step, training):
         with _deep_recursion():
-            super().train(corpus, steps, training, losses)
+            return super()._backward(corpus, step, training)
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 import math
 
-MOST_TRIES = 1000  # for one document that is unlike those before
-
 
 def softmax(logits):
     """Probabilities of logits, both lists of floats; the reference's `e / total` is `e * total**-1`."""
@@ -65,31 +63,3 @@ def generate(decode, rng, bos, block_size, prompt=(), temperature=1.0, top_k=Non
         if len(tokens) == block_size:
             return tokens
         logits = decode(token)
-
-
-def check_options(temperature, top_k=None, top_p=None):
-    """ValueError or TypeError unless `probabilities` can work with these."""
-    if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
-        raise TypeError(f"temperature must be a number, not {temperature!r}")
-    if not 0 <= temperature < math.inf:
-        raise ValueError(f"temperature must be 0 (greedy) or more, and finite, not {temperature!r}")
-    if 0 < temperature < 1e-300:
-        raise ValueError(f"temperature {temperature!r} is too small to divide by; use 0 for the likeliest character")
-    if top_k is not None:
-        if isinstance(top_k, bool) or not isinstance(top_k, int):
-            raise TypeError(f"top_k must be a whole number or None, not {top_k!r}")
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, not {top_k}")
-    if top_p is not None:
-        if isinstance(top_p, bool) or not isinstance(top_p, (int, float)):
-            raise TypeError(f"top_p must be a number or None, not {top_p!r}")
-        if not 0 < top_p <= 1:
-            raise ValueError(f"top_p must be more than 0 and at most 1, not {top_p!r}")
-
-
-def nothing_new(found, n):
-    """The error where MOST_TRIES documents one after the other were not wanted, after `found` of n."""
-    return ValueError(
-        f"in {MOST_TRIES} tries there was no document that is not there already, after {found} of {n}; a higher temperature "
-        "gives more variety"
-    )

@@ -2,15 +2,19 @@
 
 from array import array
 
-from microgpt.engines import Engine, check_finite
+from microgpt.engines import AROUND, Engine, check_finite
 
 
 class ScalarEngine(Engine):
     """An engine made of `ops`, a module with Value, Adam, gpt, batch_loss and update as microgpt.reference has them."""
 
     ops = None
+    options = AROUND | {
+        "n_layer", "n_embd", "n_head", "block_size", "activation",
+        "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
+    }  # fmt: skip
 
-    def __init__(self, config, vocab_size, params, ops=None):
+    def __init__(self, config, vocab_size, params, threads=1, ops=None):
         super().__init__(config, vocab_size, params)
         self.ops = ops or self.ops
         self.values = [self.ops.Value(data) for data in params]
@@ -27,14 +31,27 @@ class ScalarEngine(Engine):
         self._start(training)
         try:
             for step in steps:
-                documents = [corpus[i] for i in training.batch(step, len(corpus))]
-                loss = self.ops.batch_loss(documents, self.matrices, self.config)
-                check_finite(loss.data)
-                loss.backward()
+                loss = self._backward(corpus, step, training)
                 self.ops.update(self.values, self.optimizer, training, step)
                 losses.append(loss.data)
         finally:
             self._store()
+
+    def gradients(self, corpus, step, training):
+        self._load()
+        loss = self._backward(corpus, step, training)
+        gradients = array("d", [value.grad for value in self.values])
+        for value in self.values:
+            value.grad = 0
+        return loss.data, gradients
+
+    def _backward(self, corpus, step, training):
+        """The loss of a step, a Value whose backward() has run."""
+        documents = [corpus[i] for i in training.batch(step, len(corpus))]
+        loss = self.ops.batch_loss(documents, self.matrices, self.config)
+        check_finite(loss.data)
+        loss.backward()
+        return loss
 
     def moments(self):
         if self.optimizer is None:
@@ -54,10 +71,11 @@ class ScalarEngine(Engine):
     def decoder(self):
         self._load()
         keys, values = [[] for _ in range(self.config.n_layer)], [[] for _ in range(self.config.n_layer)]
+        activation = self.ops.ACTIVATIONS[self.config.activation]
 
         def decode(token):
-            position = len(keys[0])
-            return [logit.data for logit in self.ops.gpt(token, position, keys, values, self.matrices, self.config)]
+            logits = self.ops.gpt(token, len(keys[0]), keys, values, self.matrices, self.config, activation)
+            return [logit.data for logit in logits]
 
         return decode
 

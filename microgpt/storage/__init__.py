@@ -1,7 +1,11 @@
-"""A model's parameters in the forms others keep them in, and back: Values, JSON, NumPy, PyTorch.
+"""Models outside the process that trained them: as saved files, and in the forms others keep parameters in, and back.
 
-A module for each form. What all bring back is name -> list of rows of numbers, which is checked here before it becomes
-a model's flat buffer. The names, shapes and their order are the reference's, see GPTConfig.shapes.
+    checkpoint    saved models and runs; tensorfile the bytes of such a file
+    schema        what files of older and newer versions may have or lack
+    jsontext, values, arrays, pytorch    JSON, the reference's Values, NumPy, PyTorch
+
+What all forms bring back is name -> list of rows of numbers, which is checked here before it becomes a model's flat
+buffer. The names, shapes and their order are the reference's, see GPTConfig.shapes.
 """
 
 import importlib
@@ -19,6 +23,16 @@ def needed(function, module, name):
         ) from error
 
 
+def layout(config, tokenizer, names):
+    """config.shapes of matrices that came with these names; ValueError where they are fewer than its layers.
+
+    A number of layers that a stranger made up would be a table that fills the memory.
+    """
+    if config.n_layer > len(names):
+        raise ValueError(f"there are fewer layers than the {config.n_layer} of the configuration")
+    return config.shapes(tokenizer.vocab_size)
+
+
 def parameters(matrices, config, tokenizer):
     """All numbers of `matrices`, name -> list of rows of floats, as one array of doubles in parameter order.
 
@@ -27,14 +41,12 @@ def parameters(matrices, config, tokenizer):
     """
     if tokenizer.bos_first != config.bos_first:
         raise ValueError("the configuration and the tokenizer differ in bos_first; give both the same")
-    if config.n_layer > len(matrices):  # before a table of so many is made
-        raise ValueError(f"there are fewer layers than the {config.n_layer} of the configuration")
-    shapes = config.shapes(tokenizer.vocab_size)
+    shapes = layout(config, tokenizer, matrices)
     for name in [*shapes, *matrices]:
         if name not in matrices:
             raise ValueError(f"the weights {name!r} are missing")
         if name not in shapes:
-            raise ValueError(f"this configuration has no weights {str(name)[:60]!r}; leave them away")
+            raise ValueError(f"this configuration has no weights {str(name)[:60]!r}; omit them")
     params = array("d")
     for name, (rows, columns) in shapes.items():
         matrix = matrices[name]

@@ -1,37 +1,31 @@
-"""Models and runs as safetensors files: names, shapes and float64 bits as in the reference's state_dict.
+"""Models and runs as files: names, shapes and float64 bits as in the reference's state_dict.
 
-A file holds a model: its matrices, and as metadata its configuration, its characters and the versions that wrote it.
+A file holds a model: its matrices, and as metadata its configuration, its characters and the version that wrote it.
 That of a run has also what it takes to go on: see `Progress`. Nothing in a file is trusted: whatever does not fit is a
-CheckpointError.
-
-    magic number: none. 8 bytes: length of the header; the header, JSON: name -> {dtype, shape, data_offsets}, and
-    "__metadata__": name -> string; then the tensors' bytes. (See https://github.com/huggingface/safetensors.)
+CheckpointError. What files of other versions may have or lack is in microgpt.storage.schema.
 """
 
 import json
 import math
-import os
-import stat
-import sys
 from array import array
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
+from microgpt import __version__
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus.documents import LONG
 from microgpt.engines import DEFAULT, ENGINES
-from microgpt.common.files import write_atomically
+from microgpt.storage import layout, schema, tensorfile
+from microgpt.storage.schema import CheckpointError
 from microgpt.tokenizer import Tokenizer
 
 FORMAT = "microgpt-1"
-LONGEST_HEADER = 100_000_000  # safetensors' own limit
+OF_A_MODEL = ("format", "microgpt", "config", "characters")  # the metadata
+OF_A_RUN = ("training", "evaluation", "source", "progress")
+OF_0_1 = ("python",)  # the version of Python, which says nothing about the model
 MOMENTS = ("training.adam_m", "training.adam_v")
 LOSSES = "training.losses"
 BEST = "training.best_params"
-
-
-class CheckpointError(ValueError):
-    """A saved model or run that cannot be used; the message says why."""
 
 
 class Progress(NamedTuple):
@@ -45,14 +39,35 @@ class Progress(NamedTuple):
     best_params: array | None = None  # those of the best held-out loss so far, where the run has patience
 
 
-class Source(NamedTuple):
-    """What a run was started with, beside GPTConfig, TrainConfig and EvalConfig."""
+@dataclass(frozen=True)
+class Source:
+    """What a run was started with, beside GPTConfig, TrainConfig and EvalConfig. Checked when made: ValueError."""
 
     seed: int
     long: str  # what was done with long documents, see microgpt.corpus.documents
     num_docs: int  # of the corpus trained on
     fingerprint: str  # SHA-256 of all the documents' tokens, in order; see Run.fingerprint
     engine: str = DEFAULT  # that computed it last
+
+    def __post_init__(self):
+        for name, good in {
+            "seed": type(self.seed) is int,
+            "long": self.long in LONG.choices,
+            "num_docs": type(self.num_docs) is int and self.num_docs > 0,
+            "fingerprint": isinstance(self.fingerprint, str),
+            "engine": self.engine in ENGINES,
+        }.items():
+            if not good:
+                raise ValueError(f"{name} is not as it should be: {str(getattr(self, name))[:40]!r}")
+
+
+@dataclass(frozen=True)
+class _State:
+    """What of a run's Progress is metadata, as JSON."""
+
+    steps: int
+    rng: list
+    val_losses: list
 
 
 class Checkpoint(NamedTuple):
@@ -71,59 +86,37 @@ class Checkpoint(NamedTuple):
 
 
 def write(path, checkpoint):
-    """Write a Checkpoint to the file `path`, all of it or nothing. CheckpointError for weights that are not finite."""
-    import platform
+    """Write a Checkpoint to the file `path`, all of it or nothing. CheckpointError for weights that are not finite.
 
-    import safetensors
-
-    from microgpt import __version__
-
+    The same checkpoint gives the same bytes.
+    """
     config, tokenizer, progress = checkpoint.config, checkpoint.tokenizer, checkpoint.progress
     metadata = {
-        "format": FORMAT, "microgpt": __version__, "python": platform.python_version(),
+        "format": FORMAT, "microgpt": __version__,
         "config": json.dumps(asdict(config)), "characters": json.dumps(tokenizer.chars),
     }  # fmt: skip
     tensors, start = {}, 0
-    params = array("d", checkpoint.params)
-    _check_numbers(params, "the weights cannot be saved")
+    params = memoryview(checkpoint.params)
+    tensorfile.check_finite(params, "the weights cannot be saved")
     for name, (rows, columns) in config.shapes(tokenizer.vocab_size).items():
         tensors[name] = params[start : start + rows * columns], [rows, columns]
         start += rows * columns
     if progress is not None:
-        metadata |= {
-            "training": json.dumps(asdict(checkpoint.training)),
-            "evaluation": json.dumps(asdict(checkpoint.evaluation)),
-            "source": json.dumps(checkpoint.source._asdict()),
-            "progress": json.dumps(_progress_as_json(progress)),
-        }
+        parts = checkpoint.training, checkpoint.evaluation, checkpoint.source, _state_of(progress)
+        metadata |= {name: json.dumps(asdict(part)) for name, part in zip(OF_A_RUN, parts)}
         for name, numbers in zip((*MOMENTS, LOSSES), (progress.m, progress.v, progress.losses)):
-            numbers = array("d", numbers)
-            _check_numbers(numbers, "the state of training cannot be saved")
+            tensorfile.check_finite(numbers, "the state of training cannot be saved")
             tensors[name] = numbers, [len(numbers)]
         if progress.best_params is not None:
-            _check_numbers(progress.best_params, "the best weights cannot be saved")
-            tensors[BEST] = array("d", progress.best_params), [len(params)]
-    if sys.byteorder == "big":
-        for numbers, _ in tensors.values():
-            numbers.byteswap()
-    specs = {}
-    for name, (numbers, shape) in tensors.items():  # `tensors` keeps the memory alive that the addresses point to
-        address, length = numbers.buffer_info()
-        specs[name] = safetensors.TensorSpec(dtype="float64", shape=shape, data_ptr=address, data_len=8 * length)
-    data = safetensors.serialize(specs, metadata)
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"{_called(path)} cannot be written: {reason}; what was there before is unchanged") from error
+            tensorfile.check_finite(progress.best_params, "the best weights cannot be saved")
+            tensors[BEST] = progress.best_params, [len(params)]
+    tensorfile.write(path, tensors, metadata)
 
 
-def _progress_as_json(progress):
+def _state_of(progress):
     version, words, gauss = progress.rng
-    return {
-        "steps": len(progress.losses), "rng": [version, list(words), None if gauss is None else gauss.hex()],
-        "val_losses": [[step, loss.hex()] for step, loss in progress.val_losses],
-    }  # fmt: skip
+    rng = [version, list(words), None if gauss is None else gauss.hex()]
+    return _State(len(progress.losses), rng, [[step, loss.hex()] for step, loss in progress.val_losses])
 
 
 # ---- Reading ---------------------------------------------------------------------------------------------------------
@@ -131,58 +124,46 @@ def _progress_as_json(progress):
 
 def read(path):
     """The Checkpoint in a file. OSError where it cannot be read, CheckpointError where it is not as it should be."""
-    try:
-        with open(path, "rb", opener=_open_regular) as file:
-            return _parse(file, os.fstat(file.fileno()).st_size)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {_called(path)}; check the path") from None
-    except OSError as error:
-        raise OSError(f"{_called(path)} cannot be read: {error.strerror or error}") from error
-    except CheckpointError as error:
-        raise CheckpointError(f"{_called(path)} {error}") from None
+    with tensorfile.opened(path) as contents:
+        try:
+            return _parse(contents)
+        except CheckpointError as error:
+            raise schema.blamed(error, contents.metadata.get("microgpt")) from None
 
 
-def _open_regular(path, flags):
-    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, a device never end
-        raise CheckpointError("is not a file; give one that microgpt saved")
-    return os.open(path, flags)
-
-
-def _parse(file, size):
-    length = int.from_bytes(file.read(8), "little")
-    if size < 10 or length > min(size - 8, LONGEST_HEADER):
-        raise CheckpointError("is not a saved model, or only a part of one")
-    head = file.read(length)
-    header = _json(head, "its header", dict)
-    metadata = header.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        other = metadata.get("format") if isinstance(metadata, dict) else None
-        if isinstance(other, str) and other.startswith("microgpt-"):
-            raise CheckpointError("was saved by another version of microgpt, which this one cannot read")
+def _parse(contents):
+    metadata = contents.metadata
+    form = metadata.get("format")
+    if not isinstance(form, str) or not form.startswith("microgpt-"):
         raise CheckpointError("is a safetensors file, but not one that microgpt saved")
-    config = _config(metadata, "config", GPTConfig, most=size)
+    schema.check_known([form], [FORMAT], "format")
+    schema.check_known(metadata, (*OF_A_MODEL, *OF_A_RUN, *OF_0_1), "entry", " in its metadata")
+    config = _build(metadata, "config", GPTConfig, most=contents.size)
     tokenizer = _tokenizer(metadata, config)
-    if config.n_layer > len(header):  # before a table of so many is made
-        raise CheckpointError(f"has fewer layers than the {config.n_layer} of its configuration")
-    shapes = {name: list(shape) for name, shape in config.shapes(tokenizer.vocab_size).items()}
-    names, training, evaluation, source, state = list(shapes), None, None, None, None
+    try:
+        shapes = {name: list(shape) for name, shape in layout(config, tokenizer, contents.names).items()}
+    except ValueError as error:
+        raise CheckpointError(f"is damaged: {error}") from None
+    names, state = list(shapes), None
     if "progress" in metadata:
-        training = _config(metadata, "training", TrainConfig)
-        evaluation = _config(metadata, "evaluation", EvalConfig)
-        source = _source(metadata)
-        state = _state(metadata, training)
+        training = _build(metadata, "training", TrainConfig)
+        evaluation = _build(metadata, "evaluation", EvalConfig)
+        source = _build(metadata, "source", Source)
+        state = _build(metadata, "progress", _State)
+        if type(state.steps) is not int or not 0 <= state.steps <= training.num_steps:
+            raise CheckpointError("is damaged: its number of steps done is impossible")
         num_params = config.num_params(tokenizer.vocab_size)
-        shapes |= {MOMENTS[0]: [num_params], MOMENTS[1]: [num_params], LOSSES: [state["steps"]]}
-        if evaluation.patience is not None and state["val_losses"]:
+        shapes |= {MOMENTS[0]: [num_params], MOMENTS[1]: [num_params], LOSSES: [state.steps]}
+        if evaluation.patience is not None and state.val_losses:
             shapes[BEST] = [num_params]
-    tensors = _tensors(file, size, head, header, shapes)
+    tensors = contents.tensors(shapes)
     params = array("d")
     for name in names:
         params.extend(tensors[name])
     if state is None:
         return Checkpoint(config, tokenizer, params)
     progress = Progress(
-        tensors[LOSSES], tensors[MOMENTS[0]], tensors[MOMENTS[1]], _rng(state["rng"]), _val_losses(state["val_losses"]),
+        tensors[LOSSES], tensors[MOMENTS[0]], tensors[MOMENTS[1]], _rng(state.rng), _val_losses(state.val_losses),
         tensors.get(BEST),
     )  # fmt: skip
     if min(progress.v, default=0.0) < 0:
@@ -190,106 +171,22 @@ def _parse(file, size):
     return Checkpoint(config, tokenizer, params, training, evaluation, source, progress)
 
 
-def _tensors(file, size, head, header, shapes):
-    """Name -> array of doubles, exactly as `shapes` says."""
-    import safetensors
-
-    for name in sorted(header.keys() | shapes.keys()):
-        if name not in shapes:
-            raise CheckpointError(f"has a tensor {name[:60]!r} that its configuration does not have")
-        if name not in header:
-            raise CheckpointError(f"lacks the tensor {name!r}")
-        info = header[name] if isinstance(header[name], dict) else {}
-        if info.get("dtype") != "F64":
-            raise CheckpointError(f"has {name!r} as {str(info.get('dtype'))[:20]!r}, not as 'F64'")
-        if info.get("shape") != shapes[name]:
-            raise CheckpointError(f"has {name!r} in the shape {str(info.get('shape'))[:40]}, not {shapes[name]}")
-    expected = 8 + len(head) + 8 * sum(math.prod(shape) for shape in shapes.values())
-    if size != expected:
-        raise CheckpointError(f"has {size} bytes, where {expected} should be: it is cut off or damaged")
-    try:
-        found = safetensors.deserialize(len(head).to_bytes(8, "little") + head + file.read())
-    except (safetensors.SafetensorError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"is damaged: {error}") from None
-    tensors = {}
-    for name, info in found:
-        numbers = tensors[name] = array("d", bytes(info["data"]))
-        if len(numbers) != math.prod(shapes.get(name, ())):
-            raise CheckpointError(f"is damaged: {name!r} has {len(numbers)} numbers")
-        if sys.byteorder == "big":
-            numbers.byteswap()
-        _check_numbers(numbers, f"is damaged, in {name!r}")
-    return tensors
-
-
-def _check_numbers(numbers, what):
-    if not all(map(math.isfinite, numbers)):
-        raise CheckpointError(f"{what}: not all numbers are finite")
-
-
-# ---- Metadata --------------------------------------------------------------------------------------------------------
-
-
-def _json(text, what, kind):
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        raise CheckpointError(f"is damaged or not a saved model: {what} cannot be read") from None
-    if not isinstance(value, kind):
-        raise CheckpointError(f"is damaged or not a saved model: {what} cannot be read")
-    return value
-
-
 def _entry(metadata, name, kind):
     if not isinstance(metadata.get(name), str):
         raise CheckpointError(f"is damaged: it lacks the metadata {name!r}")
-    return _json(metadata[name], f"its metadata {name!r}", kind)
+    return tensorfile.parsed(metadata[name], f"its metadata {name!r}", kind)
 
 
-def _config(metadata, name, kind, most=None):
-    """A checked dataclass `kind`; most: the largest whole number that makes sense."""
-    given = _entry(metadata, name, dict)
-    if given.keys() != {field.name for field in fields(kind)}:
-        raise CheckpointError(f"is damaged: its metadata {name!r} do not have the settings they should")
-    if most is not None and any(isinstance(value, int) and value > most for value in given.values()):
-        raise CheckpointError(f"is damaged: its metadata {name!r} describe a model larger than the file")
-    try:
-        return kind(**given)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise CheckpointError(f"is damaged: in its metadata {name!r}, {error}") from None
+def _build(metadata, name, kind, most=None):
+    return schema.build(kind, _entry(metadata, name, dict), f"its metadata {name!r}", most)
 
 
 def _tokenizer(metadata, config):
+    characters = _entry(metadata, "characters", str)
     try:
-        return Tokenizer(_entry(metadata, "characters", str), config.bos_first)
+        return Tokenizer(characters, config.bos_first)
     except ValueError:
         raise CheckpointError("is damaged: its characters are not distinct and sorted") from None
-
-
-def _source(metadata):
-    given = Source._field_defaults | _entry(metadata, "source", dict)
-    if given.keys() != set(Source._fields):
-        raise CheckpointError("is damaged: its metadata 'source' do not have the entries they should")
-    source = Source(**given)
-    if not (
-        type(source.seed) is int
-        and source.long in LONG
-        and type(source.num_docs) is int
-        and source.num_docs > 0
-        and isinstance(source.fingerprint, str)
-        and source.engine in ENGINES
-    ):
-        raise CheckpointError("is damaged: its metadata 'source' are not of the types they should be")
-    return source
-
-
-def _state(metadata, training):
-    state = _entry(metadata, "progress", dict)
-    if state.keys() != {"steps", "rng", "val_losses"}:
-        raise CheckpointError("is damaged: its metadata 'progress' do not have the entries they should")
-    if type(state["steps"]) is not int or not 0 <= state["steps"] <= training.num_steps:
-        raise CheckpointError("is damaged: its number of steps done is impossible")
-    return state
 
 
 def _rng(state):
@@ -312,7 +209,3 @@ def _val_losses(pairs):
     except (TypeError, ValueError, OverflowError):
         pass
     raise CheckpointError("is damaged: its held-out losses cannot be read")
-
-
-def _called(path):
-    return repr(os.fsdecode(path))

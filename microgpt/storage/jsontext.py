@@ -5,15 +5,15 @@
 """
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
-from microgpt.storage.checkpoint import CheckpointError
 from microgpt.config import GPTConfig
-from microgpt.storage import parameters
+from microgpt.storage import parameters, schema
+from microgpt.storage.schema import CheckpointError
 from microgpt.tokenizer import Tokenizer
 
 FORMAT = "microgpt-json-1"
-KEYS = {"format", "config", "characters", "weights"}
+KEYS = ("format", "config", "characters", "weights")
 
 
 def to_json(model):
@@ -39,16 +39,22 @@ def from_json(text):
         raise CheckpointError(f"this text is not JSON, or only a part of it: {str(error)[:100]}") from None
     if not isinstance(whole, dict) or whole.get("format") != FORMAT:
         raise CheckpointError(f'this JSON is not a model that to_json wrote: it has no "format": "{FORMAT}"')
-    for name in sorted(whole.keys() ^ KEYS):
-        what = "lacks the key" if name in KEYS else "has an unknown key"
-        raise CheckpointError(f"this JSON is not a model: it {what} {name[:60]!r}")
-    config, characters, weights = whole["config"], whole["characters"], whole["weights"]
-    if not isinstance(config, dict) or config.keys() != {field.name for field in fields(GPTConfig)}:
-        raise CheckpointError("this JSON is not a model: its 'config' does not have the settings it should")
-    if not isinstance(characters, str) or not isinstance(weights, dict):
-        raise CheckpointError("this JSON is not a model: its 'characters' must be a string and its 'weights' an object")
+    for name in KEYS:
+        if name not in whole:
+            raise CheckpointError(f"this JSON is not a model: it lacks the key {name!r}")
+    given, characters, weights = whole["config"], whole["characters"], whole["weights"]
+    if not isinstance(given, dict) or not isinstance(characters, str) or not isinstance(weights, dict):
+        raise CheckpointError(
+            "this JSON is not a model: its 'config' and 'weights' must be objects and its 'characters' a string"
+        )
     try:
-        config = GPTConfig(**config)
+        schema.check_known(whole, KEYS, "key")
+        config = schema.build(GPTConfig, given, "its 'config'", most=len(text))
+    except schema.UnknownError as error:
+        raise CheckpointError(f"this JSON is not a model, or a newer microgpt wrote it: it {error}") from None
+    except CheckpointError as error:
+        raise CheckpointError(f"this JSON is not a model: it {error}") from None
+    try:
         tokenizer = Tokenizer(characters, config.bos_first)
         return config, tokenizer, parameters(weights, config, tokenizer)
     except (ValueError, TypeError, OverflowError) as error:

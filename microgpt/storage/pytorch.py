@@ -19,13 +19,25 @@ def rmsnorm(x):
     return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-5)
 
 
+def relu2(x):
+    x = torch.relu(x)
+    return x * x
+
+
+ACTIVATIONS = {"relu": torch.relu, "relu2": relu2}  # by the names that a configuration has for them
+
+
 class Block(nn.Module):
     """Attention, then the MLP, each added to the residual stream. (batch, positions, n_embd) -> the same"""
 
     def __init__(self, config, **factory):
         super().__init__()
+        if config.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"the PyTorch module cannot compute the activation {config.activation!r}, only {', '.join(ACTIVATIONS)}"
+            )
         n = config.n_embd
-        self.n_head, self.relu2 = config.n_head, config.activation == "relu2"
+        self.n_head, self.activation = config.n_head, config.activation
         self.attn_wq = nn.Linear(n, n, bias=False, **factory)
         self.attn_wk = nn.Linear(n, n, bias=False, **factory)
         self.attn_wv = nn.Linear(n, n, bias=False, **factory)
@@ -45,8 +57,7 @@ class Block(nn.Module):
         return self.attn_wo(found.transpose(1, 2).reshape(batch, positions, n))
 
     def mlp(self, x):
-        x = torch.relu(self.mlp_fc1(x))
-        return self.mlp_fc2(x * x if self.relu2 else x)
+        return self.mlp_fc2(ACTIVATIONS[self.activation](self.mlp_fc1(x)))
 
 
 class GPT(nn.Module):
@@ -104,7 +115,10 @@ def cross_entropy(logits, targets):
 
 
 def to_torch(model, dtype=None):
-    """The module of a microgpt.GPT, with a copy of its weights; dtype: torch.float64 where it is None."""
+    """The module of a microgpt.GPT, with a copy of its weights; dtype: torch.float64 where it is None.
+
+    ValueError where ACTIVATIONS lacks the model's.
+    """
     module = GPT(model.config, model.tokenizer, device="meta")  # without weights: none are drawn only to be replaced
     weights = {}
     for name, view in model.state_dict().items():

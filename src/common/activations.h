@@ -1,9 +1,9 @@
 /* The activations of the MLP, by name: what GPTConfig.activation may be on an engine in C. Their meaning is ACTIVATIONS in
- * microgpt/reference.py; each engine's kernels are in its activation.h, whose switches have a case for each and no default. */
+ * microgpt/reference.py; each engine's kernels are in its activation.h, where a switch without a default has a case for each. */
 #ifndef MICROGPT_ACTIVATIONS_H
 #define MICROGPT_ACTIVATIONS_H
 
-#define FOR_EACH_ACTIVATION(X)                                                                                                 \
+#define FOR_EACH_ACTIVATION(X)                                                                                                  \
     X(RELU, "relu")                                                                                                            \
     X(RELU2, "relu2")
 
@@ -12,7 +12,7 @@ enum activation { FOR_EACH_ACTIVATION(MEMBER) };
 #undef MEMBER
 
 #define ONE(member, name) +1
-enum { N_ACTIVATIONS = FOR_EACH_ACTIVATION(ONE) }; /* not one of enum activation, where a switch would need a case for it */
+enum { N_ACTIVATIONS = FOR_EACH_ACTIVATION(ONE) }; /* no value of enum activation, so that a switch needs no case for it */
 #undef ONE
 
 static inline const char *activation_name(int i) {

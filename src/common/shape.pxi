@@ -3,10 +3,8 @@
 cdef extern from "common/activations.h" nogil:
     enum activation:
         pass
-
     enum:
         N_ACTIVATIONS
-
     const char *activation_name(int i)
 
 

@@ -93,7 +93,7 @@ def info():
     cdef const Kernels *kernels = chosen_kernels()
     return {
         "isa": kernels.isa.decode(),
-        "isas": supported_isas(),
+        "isas": isas(),
         "libm": "vector" if vectors_for(kernels, os.environ.get("MICROGPT_LIBM", "")) else "plain",
         "compiler": compiler_name().decode(),
     }
@@ -189,7 +189,7 @@ cdef class Network(OneCaller):
         return loss
 
     def backward(self, corpus, step, training):
-        """Fill `gradients` with those of a step's loss, which must be finite, and return the loss."""
+        """Fill `gradients` with those of a step's loss, and return the loss; None where it is not finite."""
         cdef Steps task = Steps(corpus, range(step, step + 1), training)
         cdef double loss = 0.0
         cdef outcome result
@@ -201,7 +201,7 @@ cdef class Network(OneCaller):
             self.check(result)
         finally:
             self.release()
-        return loss
+        return None if result == LOSS_NOT_FINITE else loss
 
     # Flat buffers in parameter order, or None before training. They are the engine's own: read and restore them between calls.
 

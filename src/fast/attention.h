@@ -1,8 +1,25 @@
 /* Attention over a group whose tokens lie position by position: each lane is a document, each run a position.
  *
- * The weight a query at position p gives to the key at position q <= p is in the vectors from pairs[p] on: for each W documents
- * that reach p, the keys 0..p. Lanes past the documents that reach p have weight 0, so what they add elsewhere is 0; what they
- * overwrite, at later positions, is written after them.
+ * Of one document and one head, for the query at position p, with keys and values at q <= p, each (head_dim):
+ *
+ *     score[p][q]    = query[p] . key[q] / sqrt(head_dim)
+ *     weight[p]      = softmax(score[p])
+ *     out[p]         = sum over q <= p of weight[p][q] * value[q]
+ *
+ * and backward, where d_score includes the 1 / sqrt(head_dim), so that it is with respect to query . key:
+ *
+ *     d_weight[p][q] = d_out[p] . value[q]
+ *     d_score[p][q]  = weight[p][q] * (d_weight[p][q] - sum over k <= p of weight[p][k] * d_weight[p][k]) / sqrt(head_dim)
+ *     d_query[p]     = sum over q <= p of d_score[p][q] * key[q]
+ *     d_key[q]       = sum over p >= q of d_score[p][q] * query[p]
+ *     d_value[q]     = sum over p >= q of weight[p][q] * d_out[p]
+ *
+ * The sum over k is out[p] . d_out[p], since d_weight[p][k] = d_out[p] . value[k] (Dao et al., FlashAttention, 2022, appendix
+ * B).
+ *
+ * Weights and scores of a query, of W documents that reach its position, are p + 1 vectors from pairs_at() on: a vector for
+ * each key. Lanes past the documents that reach p have weight 0, so what they add elsewhere is 0; what they overwrite, at later
+ * positions, is written after them.
  */
 #ifndef MICROGPT_FAST_ATTENTION_H
 #define MICROGPT_FAST_ATTENTION_H
@@ -10,27 +27,28 @@
 #include "model.h"
 #include "simd/floats.h"
 
-/* The vectors of (query position p, key position 0), for documents d, d + 1, ..., among the pairs of one head. */
+/* Where the weights of the query at p are among those of a head, for documents d, d + 1, ... */
 INLINE size_t pairs_at(const Group *g, size_t p, size_t d) { return g->pairs[p] + d * (p + 1); }
 
-/* dots[q] = y(p) . x(q) over n features, added to what was there `before`, for q <= p */
+/* dots[q] = y[p] . x[q] for q <= p, over n features; added to what is there if `before` */
 INLINE void dot_some(float *dots, const float *y, const float *x, const Group *g, size_t p, size_t d, const int n,
                      const int before) {
     const float *xj[4];
     vf yj[4];
-    UNROLL for (int j = 0; j < n; j++) {
+    UNROLL_FOR (int j = 0; j < n; j++) {
         xj[j] = x + j * g->stride + d;
         yj[j] = vload(y + j * g->stride + g->offsets[p] + d);
     }
     for (size_t q = 0; q <= p; q++) {
         size_t at = g->offsets[q];
         vf sum = before ? vload(dots + q * W) : vset1(0.0f);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum = vfma(yj[j], vload(xj[j] + at), sum);
         vstore(dots + q * W, sum);
     }
 }
 
+/* The same over all hd features. */
 static void dot_positions(float *dots, const float *y, const float *x, const Group *g, size_t p, size_t d, size_t hd) {
     size_t j = 0;
     for (; j + 4 <= hd; j += 4)
@@ -39,24 +57,25 @@ static void dot_positions(float *dots, const float *y, const float *x, const Gro
         dot_some(dots, y + j * g->stride, x + j * g->stride, g, p, d, 1, j > 0);
 }
 
-/* y(p) = sum over q <= p of weights[q] * x(q), n features of them */
+/* y[p] = sum over q <= p of weights[q] * x[q], for n features */
 INLINE void mix_some(float *y, const float *weights, const float *x, const Group *g, size_t p, size_t d, const int n) {
     const float *xj[4];
     vf sum[4];
-    UNROLL for (int j = 0; j < n; j++) {
+    UNROLL_FOR (int j = 0; j < n; j++) {
         xj[j] = x + j * g->stride + d;
         sum[j] = vset1(0.0f);
     }
     for (size_t q = 0; q <= p; q++) {
         size_t at = g->offsets[q];
         vf w = vload(weights + q * W);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum[j] = vfma(w, vload(xj[j] + at), sum[j]);
     }
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         vstore(y + j * g->stride + g->offsets[p] + d, sum[j]);
 }
 
+/* The same for all hd features. */
 static void mix_positions(float *y, const float *weights, const float *x, const Group *g, size_t p, size_t d, size_t hd) {
     size_t j = 0;
     for (; j + 4 <= hd; j += 4)
@@ -65,7 +84,7 @@ static void mix_positions(float *y, const float *weights, const float *x, const 
         mix_some(y + j * g->stride, weights, x + j * g->stride, g, p, d, 1);
 }
 
-/* Scores of the keys up to p, replaced by their softmax; 0 in lanes past the documents. */
+/* From query . key, for the keys up to p, to the weights in their place; 0 in lanes past the documents. */
 INLINE void softmax(float *scores, size_t p, vf inverse_root, vm documents) {
     vf largest = vload(scores), total = vset1(0.0f);
     for (size_t q = 1; q <= p; q++)
@@ -80,7 +99,7 @@ INLINE void softmax(float *scores, size_t p, vf inverse_root, vm documents) {
         vstore(scores + q * W, vload(scores + q * W) * scale);
 }
 
-/* heads: (n_embd) from qkv: (3 n_embd), for heads first to end */
+/* heads: (n_embd), every head's out, from qkv: (3 n_embd), for heads first to end */
 static void attention_forward(const Shape *s, const Group *g, Layer *a, size_t first, size_t end) {
     size_t hd = s->head_dim, block = s->n_embd * g->stride;
     const vf inverse_root = vset1((float)s->inverse_root);
@@ -97,28 +116,26 @@ static void attention_forward(const Shape *s, const Group *g, Layer *a, size_t f
     }
 }
 
-/* From d_weights, the derivatives by the weights, to those by the scores before they were scaled, in their place:
- * weight * (d_weight - sum over keys of weight * d_weight) / sqrt(head_dim), where that sum is out . d_out (Dao et al.,
- * FlashAttention, 2022, appendix B). */
+/* From d_weights, for the keys up to p, to d_scores in their place. */
 static void softmax_backward(const Shape *s, float *d_weights, const float *weights, const float *out, const float *d_out,
                              size_t p, size_t stride) {
     const vf inverse_root = vset1((float)s->inverse_root);
-    vf mean = vset1(0.0f);
+    vf sum = vset1(0.0f); /* over the keys of weight * d_weight */
     for (size_t j = 0; j < s->head_dim; j++)
-        mean = vfma(vload(out + j * stride), vload(d_out + j * stride), mean);
+        sum = vfma(vload(out + j * stride), vload(d_out + j * stride), sum);
     for (size_t q = 0; q <= p; q++) {
         vf w = vload(weights + q * W) * inverse_root;
-        vstore(d_weights + q * W, w * (vload(d_weights + q * W) - mean));
+        vstore(d_weights + q * W, w * (vload(d_weights + q * W) - sum));
     }
 }
 
-/* d_key and d_value of position q, for n features: what the later queries give to a key. */
+/* d_key[q] and d_value[q], for n features */
 INLINE void key_backward_some(float *d_key, float *d_value, const float *query, const float *d_out, const float *weights,
                               const float *d_scores, const Group *g, size_t q, size_t d, const int n) {
     size_t stride = g->stride, at = g->offsets[q] + d;
     const float *queries[4], *d_outs[4];
     vf dk[4], dv[4];
-    UNROLL for (int j = 0; j < n; j++) {
+    UNROLL_FOR (int j = 0; j < n; j++) {
         queries[j] = query + j * stride + d;
         d_outs[j] = d_out + j * stride + d;
         dk[j] = dv[j] = vset1(0.0f);
@@ -126,18 +143,18 @@ INLINE void key_backward_some(float *d_key, float *d_value, const float *query, 
     for (size_t p = q; p < g->n_runs && g->counts[p] > d; p++) {
         size_t from = g->offsets[p], pair = pairs_at(g, p, d) + q * W;
         vf w = vload(weights + pair), ds = vload(d_scores + pair);
-        UNROLL for (int j = 0; j < n; j++) {
+        UNROLL_FOR (int j = 0; j < n; j++) {
             dv[j] = vfma(w, vload(d_outs[j] + from), dv[j]);
             dk[j] = vfma(ds, vload(queries[j] + from), dk[j]);
         }
     }
-    UNROLL for (int j = 0; j < n; j++) {
+    UNROLL_FOR (int j = 0; j < n; j++) {
         vstore(d_key + j * stride + at, dk[j]);
         vstore(d_value + j * stride + at, dv[j]);
     }
 }
 
-/* d_qkv: (3 n_embd) from d_heads: (n_embd) */
+/* d_qkv: (3 n_embd) from d_heads: (n_embd), for heads first to end */
 static void attention_backward(const Shape *s, const Group *g, Layer *a, size_t first, size_t end) {
     size_t hd = s->head_dim, stride = g->stride, block = s->n_embd * stride;
     for (size_t h = first; h < end; h++) {

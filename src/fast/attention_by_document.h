@@ -1,21 +1,23 @@
-/* Attention over a group whose tokens lie document by document: each lane is a query of one document, each run a document.
+/* Attention over a group whose tokens lie document by document: each run is a document, each lane one of its queries. The
+ * formulas are those of attention.h.
  *
- * For W queries from position p on, the weights they give to the keys 0, 1, ..., p + W - 1 are in vectors that follow each other;
- * those of keys after a query, and of lanes past the document, are 0. The documents' tokens follow each other, so what a vector
- * overwrites past its document's last is written after it; and past the last document there is room.
+ * Weights and scores of W queries, at positions p to p + W - 1, are vectors from weights_of() on: one for each key up to the
+ * last of the queries. They are 0 for a key after the lane's query, and in lanes past the document. The documents' tokens
+ * follow one another, so what a vector overwrites past the end of its document is written after it; and past the last document
+ * there is room.
  */
 #ifndef MICROGPT_FAST_ATTENTION_BY_DOCUMENT_H
 #define MICROGPT_FAST_ATTENTION_BY_DOCUMENT_H
 
-#include "linear.h"
 #include "model.h"
+#include "simd/floats.h"
+#include "transpose.h"
 
-#include <string.h>
-
-/* Pairs are counted in WIDEST queries, whatever W is: see batch.c. */
+/* Where the weights of the queries at p.. are among those of a document and a head. There is room for WIDEST queries, whatever
+ * W is: see batch.c. */
 INLINE float *weights_of(float *pairs, size_t p) { return pairs + (p / W) * (p / W + 1) / 2 * W * W; }
 
-/* weights: [key][lane] of the queries p.. of a document with n tokens; query, key: its first token */
+/* weights: [key][lane] of the queries at p.. of a document with n tokens; query, key: at its first token */
 INLINE void softmax_of_scores(const Shape *s, float *weights, const float *query, const float *key, size_t p, size_t n,
                               size_t stride) {
     size_t n_keys = smaller(p + W, n);
@@ -46,20 +48,21 @@ INLINE void softmax_of_scores(const Shape *s, float *weights, const float *query
         vstore(weights + q * W, vload(weights + q * W) * scale);
 }
 
-/* y[j](lanes) (+)= sum over keys of weights[key](lanes) * x[j](key), for n features j; y at the queries, x at key 0 */
+/* y[p..] = sum over keys q of weights[q] * x[q], for n features; y: at the queries, x: at the document's first token */
 INLINE void mix_keys(float *y, const float *weights, const float *x, size_t n_keys, size_t stride, const int n) {
     vf sum[4];
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         sum[j] = vset1(0.0f);
     for (size_t q = 0; q < n_keys; q++) {
         vf w = vload(weights + q * W);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum[j] = vfma(w, vset1(x[j * stride + q]), sum[j]);
     }
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         vstore(y + j * stride, sum[j]);
 }
 
+/* The same for all hd features. */
 static void mix_all_keys(float *y, const float *weights, const float *x, size_t n_keys, size_t hd, size_t stride) {
     size_t j = 0;
     for (; j + 4 <= hd; j += 4)
@@ -68,6 +71,7 @@ static void mix_all_keys(float *y, const float *weights, const float *x, size_t 
         mix_keys(y + j * stride, weights, x + j * stride, n_keys, stride, 1);
 }
 
+/* heads: (n_embd), every head's out, from qkv: (3 n_embd), for heads first to end */
 static void attention_by_document_forward(const Shape *s, const Group *g, Layer *a, size_t first, size_t end) {
     size_t hd = s->head_dim, stride = g->stride, block = s->n_embd * stride;
     for (size_t h = first; h < end; h++)
@@ -83,23 +87,23 @@ static void attention_by_document_forward(const Shape *s, const Group *g, Layer 
         }
 }
 
-/* As scores_backward() in attention.h, for the queries p.. of a document; all but weights and d_scores at its first token. */
+/* d_scores of the queries at p.. of a document with n tokens; value, out, d_out: at its first token */
 static void scores_by_document_backward(const Shape *s, float *d_scores, const float *weights, const float *value,
                                         const float *out, const float *d_out, size_t p, size_t n, size_t stride) {
     size_t hd = s->head_dim;
-    vf mean = vset1(0.0f), inverse_root = vset1((float)s->inverse_root);
+    vf sum = vset1(0.0f), inverse_root = vset1((float)s->inverse_root);
     for (size_t j = 0; j < hd; j++)
-        mean = vfma(vload(out + j * stride + p), vload(d_out + j * stride + p), mean);
+        sum = vfma(vload(out + j * stride + p), vload(d_out + j * stride + p), sum);
     for (size_t q = 0; q < smaller(p + W, n); q++) {
         vf d_weight = vset1(0.0f);
         for (size_t j = 0; j < hd; j++)
             d_weight = vfma(vset1(value[j * stride + q]), vload(d_out + j * stride + p), d_weight);
-        vstore(d_scores + q * W, vload(weights + q * W) * inverse_root * (d_weight - mean));
+        vstore(d_scores + q * W, vload(weights + q * W) * inverse_root * (d_weight - sum));
     }
 }
 
-/* d_key_t[q] = sum over queries of d_scores * query_t, d_value_t[q] = sum of weights * d_out_t, of a document with n tokens: here
- * W features fill the vectors, and a token has `padded` of them. */
+/* d_key[q] and d_value[q] of all keys of a document with n tokens, for W features: here they fill the vectors, and a token has
+ * `padded` of them. */
 INLINE void keys_backward(float *d_key_t, float *d_value_t, float *d_scores, float *weights, const float *query_t,
                           const float *d_out_t, size_t n, size_t padded) {
     for (size_t q = 0; q < n; q++) {
@@ -116,20 +120,7 @@ INLINE void keys_backward(float *d_key_t, float *d_value_t, float *d_scores, flo
     }
 }
 
-/* x: [feature][token] of x_t: [token][feature, padded] */
-static void transpose_back(float *x, const float *x_t, size_t n_rows, size_t n_tokens, size_t stride) {
-    size_t padded = rounded_up(n_rows, W);
-    for (size_t t = 0; t < n_tokens; t += W)
-        for (size_t j = 0; j < n_rows; j += W) {
-            vf block[W];
-            UNROLL for (size_t k = 0; k < W; k++)
-                block[k] = vload(x_t + (t + k) * padded + j);
-            vtranspose(block);
-            for (size_t k = 0; k < smaller(W, n_rows - j); k++)
-                vstore(x + (j + k) * stride + t, block[k]);
-        }
-}
-
+/* d_qkv: (3 n_embd) from d_heads: (n_embd), for heads first to end */
 static void attention_by_document_backward(const Shape *s, const Group *g, Layer *a, size_t first, size_t end) {
     size_t hd = s->head_dim, padded = rounded_up(hd, W), stride = g->stride, block = s->n_embd * stride;
     for (size_t h = first; h < end; h++)
@@ -137,10 +128,12 @@ static void attention_by_document_backward(const Shape *s, const Group *g, Layer
             size_t row = h * hd * stride + g->offsets[d], n = g->counts[d], at = h * padded * g->columns;
             const float *query = a->qkv + row, *d_out = g->d_heads + row;
             float *weights = a->weights + h * g->n_pairs + g->pairs[d], *d_scores = g->d_scores + h * g->n_pairs + g->pairs[d];
-            float *query_t = g->query_t + at, *d_out_t = g->d_out_t + at, *d_key_t = g->d_key_t + at, *d_value_t = g->d_value_t + at;
+            float *query_t = g->query_t + at, *d_out_t = g->d_out_t + at, *d_key_t = g->d_key_t + at,
+                  *d_value_t = g->d_value_t + at;
             for (size_t p = 0; p < n; p += W) {
                 float *ds = weights_of(d_scores, p);
-                scores_by_document_backward(s, ds, weights_of(weights, p), query + 2 * block, a->heads + row, d_out, p, n, stride);
+                scores_by_document_backward(s, ds, weights_of(weights, p), query + 2 * block, a->heads + row, d_out, p, n,
+                                            stride);
                 mix_all_keys(a->d_qkv + row + p, ds, query + block, smaller(p + W, n), hd, stride);
             }
             transpose_to(query_t, query, hd, 0, n, stride);

@@ -1,9 +1,9 @@
 /* From a batch's documents to groups whose tokens lie position by position. */
 #include "engine.h"
 
-#define MOST_DOCS WIDEST /* in a group: a vector's lanes, so that attention wastes none */
+#define MOST_DOCS WIDEST /* in a group: the lanes of a vector, so that attention wastes none */
 
-#define FEW_DOCS 6   /* up to here, a document's positions fill the lanes better than the documents do */
+#define FEW_DOCS 6 /* up to so many, the positions of a document fill the lanes better than the documents do */
 
 size_t fast_groups_of(size_t batch_size) { return batch_size / MOST_DOCS + (batch_size % MOST_DOCS != 0); }
 
@@ -12,7 +12,7 @@ typedef struct {
     size_t n;
 } Document;
 
-/* The group's documents, longest first; equally long ones in their order. Returns how many, 0 for a bad corpus. */
+/* The group's documents, longest first, equally long ones in their order. Returns how many; 0 where the corpus is bad. */
 static size_t collect(Document *sorted, const Shape *s, const Documents *docs, size_t step, size_t batch_size, size_t index,
                       size_t n_groups) {
     size_t count = 0;
@@ -28,7 +28,7 @@ static size_t collect(Document *sorted, const Shape *s, const Documents *docs, s
     return count;
 }
 
-/* The runs of a group: call with g NULL to learn only how large it is. */
+/* Sets the runs of a group, and returns how large it is; with g NULL it only does the latter. */
 static Extent arrange(Group *g, const Document *sorted, size_t n_docs, int by_document) {
     size_t n_runs = by_document ? n_docs : sorted[0].n, count = n_docs, offset = 0, pairs = 0;
     for (size_t run = 0; run < n_runs; run++) {
@@ -45,8 +45,8 @@ static Extent arrange(Group *g, const Document *sorted, size_t n_docs, int by_do
         pairs += by_document ? vectors * (vectors + WIDEST) / 2 : (run + 1) * vectors;
     }
     size_t columns = rounded_up(offset, WIDEST);
-    /* A vector may begin at the last token and be stored whole. An odd number of vectors keeps the rows of a large group from
-     * falling onto the same lines of a cache. */
+    /* A row has room for a whole vector that begins at the last token. An odd number of vectors keeps the rows of a large group
+     * from falling onto the same lines of a cache. */
     return (Extent){n_runs, columns, ((columns / WIDEST + 1) | 1) * WIDEST, pairs};
 }
 
@@ -82,7 +82,7 @@ enum outcome fast_group_fill(Group *g, const Shape *s, const Documents *docs, si
         }
         g->n_tokens += sorted[d].n;
     }
-    for (size_t t = g->n_tokens; t < g->columns; t++) { /* any token will do that counts for nothing */
+    for (size_t t = g->n_tokens; t < g->columns; t++) { /* any token will do: its share is 0 */
         g->inputs[t] = g->positions[t] = 0;
         g->targets[t] = g->shares[t] = 0.0f;
     }

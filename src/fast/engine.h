@@ -15,23 +15,24 @@ enum outcome fast_group_fill(Group *g, const Shape *s, const Documents *docs, si
                              size_t n_groups);
 
 /* ---- memory.c; each returns 0, or -1 when there is no memory (or no number for its size) ---- */
-int fast_group_reserve(Group *g, const Shape *s, Extent needed); /* loses what was in it when it grows */
+size_t fast_token_bytes(const Shape *s); /* about what each token of a batch takes */
+int fast_group_reserve(Group *g, const Shape *s, Extent needed); /* clears the group if it grows */
 
 typedef struct {
     Shape shape;
     const Kernels *kernels;
-    float *params, *gradients, *m, *v; /* n_params each; gradients also has room for the largest task, n_tasks times */
+    float *params, *gradients, *m, *v; /* n_params each; gradients has room for n_tasks * largest_task */
     double beta1, beta2, eps;
-    uint64_t num_steps;                /* Adam's, so far */
+    uint64_t num_steps; /* that Adam has done */
     Task *tasks;
-    size_t largest_task;               /* no task has more parameters */
-    double *squares;                   /* [task] the sum over its gradients */
-    int *overflowed;                   /* [task] */
+    size_t largest_task; /* parameters of the largest one, up to whole vectors */
+    double *squares;     /* [task] the sum of the squares of its gradients */
+    int *overflowed;     /* [task] what its update returned */
     size_t n_tasks;
     Group *groups;
-    size_t n_groups;                   /* there are; a batch may need fewer */
+    size_t n_groups; /* that are reserved; a batch may need fewer */
     Pace pace;
-    void *memory;                      /* of params to overflowed */
+    void *memory; /* of params to overflowed */
 } Trainer;
 
 int fast_trainer_reserve(Trainer *t);
@@ -44,8 +45,8 @@ void fast_trainer_free(Trainer *t);
 /* The mean loss of a step's documents (from 0), and its gradients. */
 enum outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss);
 
-/* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses and how many there are. The results do not depend
- * on n_threads. */
+/* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses and how many there are. The results do not
+ * depend on n_threads. */
 enum outcome fast_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
                         double *losses, size_t *n_losses);
 

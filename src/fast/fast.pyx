@@ -32,6 +32,7 @@ cdef extern from "fast/engine.h" nogil:
         double beta1, beta2, eps
         uint64_t num_steps
 
+    size_t fast_token_bytes(const Shape *s)
     int fast_trainer_reserve(Trainer *t)
     void fast_trainer_free(Trainer *t)
     outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
@@ -40,21 +41,6 @@ cdef extern from "fast/engine.h" nogil:
 
 
 include "common/kernels.pxi"
-
-
-# Gradients so small that (1 - beta2) * gradient**2 is 0 in float32, whatever beta2, are small beside an eps of this size.
-cdef double SMALLEST_EPS = 1e-15
-
-
-cdef check_float32(training):
-    for name in ("beta1", "beta2"):
-        if <float>getattr(training, name) == 1:
-            raise EngineError(f"{name} {getattr(training, name)!r} is 1 in float32; choose a smaller one, or an exact engine")
-    if training.eps < SMALLEST_EPS:
-        raise EngineError(
-            f"eps must be at least {SMALLEST_EPS:g} on the fast engine, not {training.eps:g}: in float32 the squares of smaller "
-            "gradients are 0; choose a larger one, or an exact engine"
-        )
 
 
 cdef class Network(OneCaller):
@@ -80,17 +66,16 @@ cdef class Network(OneCaller):
         """Adam starts at the first step of a run, and keeps its settings: its betas are those of float32."""
         cdef Trainer *t = &self.trainer
         if t.params == NULL:
-            check_float32(training)
             if fast_trainer_reserve(t) < 0:
                 raise MemoryError(f"there is not enough memory for the gradients and moments of {t.shape.n_params} parameters")
             t.beta1, t.beta2, t.eps = <float>training.beta1, <float>training.beta2, training.eps
 
-    def check_settings(self, training):
-        """EngineError for settings and parameters that have no meaning in float32."""
-        check_float32(training)
-        self.check_params()
+    @property
+    def bytes_per_token(self):
+        """About how much memory each token of a batch takes."""
+        return fast_token_bytes(&self.trainer.shape)
 
-    cdef check_params(self):
+    def check_params(self):
         """EngineError where a parameter is no float32; that it is too small to be one loses nothing."""
         cdef size_t i
         for i in range(self.trainer.shape.n_params):
@@ -192,19 +177,27 @@ cdef extern from "fast/random.h" nogil:
     void c_philox "philox"(uint32_t *out, uint32_t *counter, const uint32_t *key, int n)
 
 
-cdef extern from "fast/writer.h" nogil:
+cdef extern from "fast/sampler.h" nogil:
     enum:
         WRITTEN, WRITER_NO_MEMORY, NOT_FINITE
 
-    ctypedef struct CWriter "Writer":
+    ctypedef struct Sampler:
         Shape shape
-        const Kernels *kernels
         uint32_t key[2]
         uint32_t bos
         size_t top_k, n_prefix
         float scale, top_p
+
+    ctypedef struct Portion:
         uint32_t *tokens
         uint32_t *lengths
+
+
+cdef extern from "fast/writer.h" nogil:
+    ctypedef struct CWriter "Writer":
+        const Kernels *kernels
+        Sampler sampler
+        Portion portion
 
     int fast_writer_prepare(CWriter *w, const double *params, const uint32_t *prefix, double expected)
     int fast_writer_write(CWriter *w, uint64_t first, size_t n_docs, size_t n_threads)
@@ -237,29 +230,29 @@ cdef class Writer(OneCaller):
     cdef readonly size_t portion
 
     def __cinit__(self, Network network, uint64_t key, letters, prefix, temperature, top_k, top_p, expected, size_t n_threads):
-        cdef CWriter *w = &self.writer
+        cdef Sampler *s = &self.writer.sampler
         cdef const double[::1] params = network.params
         cdef const uint32_t[::1] tokens = array("I", prefix)
         cdef double count = expected
         cdef int outcome
         self.ascii = letters.isascii()
         self.letters, self.n_threads = array("I", map(ord, letters)), n_threads
-        w.shape, w.kernels = network.trainer.shape, network.trainer.kernels
-        w.key[0], w.key[1], w.bos = <uint32_t>key, <uint32_t>(key >> 32), tokens[0]
+        s.shape, self.writer.kernels = network.trainer.shape, network.trainer.kernels
+        s.key[0], s.key[1], s.bos = <uint32_t>key, <uint32_t>(key >> 32), tokens[0]
         if temperature == 0:
             temperature, top_k = 1.0, 1
-        w.scale = min(1 / temperature, 1e30)  # 0 * infinity would be NaN
-        w.top_k = w.shape.vocab if top_k is None else min(top_k, w.shape.vocab)
-        w.top_p = 2.0 if top_p is None or top_p == 1 else max(top_p, 1e-30)
-        w.n_prefix = tokens.shape[0]
-        if w.n_prefix > w.shape.block_size or max(tokens) >= w.shape.vocab or <size_t>self.letters.shape[0] != w.shape.vocab:
+        s.scale = min(1 / temperature, 1e30)  # 0 * infinity would be NaN
+        s.top_k = s.shape.vocab if top_k is None else min(top_k, s.shape.vocab)
+        s.top_p = 2.0 if top_p is None or top_p == 1 else max(top_p, 1e-30)
+        s.n_prefix = tokens.shape[0]
+        if s.n_prefix > s.shape.block_size or max(tokens) >= s.shape.vocab or <size_t>self.letters.shape[0] != s.shape.vocab:
             raise ValueError("this prompt or alphabet is not of this model")
         with nogil:
-            outcome = fast_writer_prepare(w, &params[0], &tokens[0], count)
+            outcome = fast_writer_prepare(&self.writer, &params[0], &tokens[0], count)
         self.check(outcome)
         # Some 20 ms of work, if documents were as long as they may be.
-        effort = <double>w.shape.n_params * w.shape.block_size
-        self.portion = max(64, n_threads * int(min(2e9 / effort, 1e6 / w.shape.block_size)))
+        effort = <double>s.shape.n_params * s.shape.block_size
+        self.portion = max(64, n_threads * int(min(2e9 / effort, 1e6 / s.shape.block_size)))
 
     def __dealloc__(self):
         fast_writer_free(&self.writer)
@@ -267,14 +260,14 @@ cdef class Writer(OneCaller):
     def write(self, uint64_t first, size_t n_docs):
         """The texts of documents first .. first + n_docs - 1."""
         cdef CWriter *w = &self.writer
-        cdef size_t i, block = w.shape.block_size
+        cdef size_t i, block = w.sampler.shape.block_size
         cdef int outcome
         self.acquire()
         try:
             with nogil:
                 outcome = fast_writer_write(w, first, n_docs, self.n_threads)
             self.check(outcome)
-            return [self.text(w.tokens + i * block, w.lengths[i]) for i in range(n_docs)]
+            return [self.text(w.portion.tokens + i * block, w.portion.lengths[i]) for i in range(n_docs)]
         finally:
             self.release()
 

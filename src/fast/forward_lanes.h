@@ -2,69 +2,50 @@
 #ifndef MICROGPT_FAST_FORWARD_LANES_H
 #define MICROGPT_FAST_FORWARD_LANES_H
 
+#include "activation.h"
+#include "embedding.h"
+#include "lanes.h"
 #include "linear.h"
 #include "norm.h"
+#include "sampler.h"
 #include "simd/floats.h"
-#include "writer.h"
 
 #define LANES (VECS * W)
 
 static const Columns ALL_LANES = {0, LANES, LANES};
 
-INLINE size_t slot_floats(const Shape *s) { return s->n_layer * 2 * s->n_embd * LANES; }
-
-/* The slot of the token `back` before the one that is being computed. */
-INLINE float *slot_at(const Lanes *l, const Shape *s, size_t back) {
-    size_t slot = l->slot >= back ? l->slot - back : l->slot + l->n_slots - back;
-    return l->ring + slot * slot_floats(s);
-}
-
-/* x: (n_embd) = wte[token] + wpe[position] */
-static void embed_lanes(const Writer *w, Lanes *l) {
-    size_t e = w->shape.n_embd;
-    const float *wte = w->params + w->shape.wte, *wpe = w->params + w->shape.wpe;
-    for (size_t c = 0; c < LANES; c += W)
-        for (size_t j = 0; j < e; j += W) {
-            vf block[W];
-            UNROLL for (size_t k = 0; k < W; k++)
-                block[k] = vload_some(wte + l->inputs[c + k] * e + j, e - j) + vload_some(wpe + l->positions[c + k] * e + j, e - j);
-            vtranspose(block);
-            if (e - j >= W)
-                UNROLL for (size_t k = 0; k < W; k++)
-                    vstore(l->x + (j + k) * LANES + c, block[k]);
-            else
-                for (size_t k = 0; k < e - j; k++)
-                    vstore(l->x + (j + k) * LANES + c, block[k]);
-        }
-}
-
-/* Where a head's keys are: of the prefix, the same in all lanes, and in the ring. */
+/* Where the keys of a head and a vector of lanes are: those of the prefix, the same in all lanes, and those in the ring, the
+ * last token's first. Values are n_embd features further on. */
 typedef struct {
-    const float *prefix, *slot; /* of the prefix's first token, and of this one's slot: row 0 of the head, lane 0 of the vector */
-    size_t n_prefix, n_ring, across; /* how many; across: floats from a token of the prefix to the next */
-    size_t before_wrap, slot_floats, ring_floats;
+    const float *prefix; /* of its first token, the head's first feature */
+    const float *slot;   /* of this token's slot, the head's first feature and the vector's first lane */
+    size_t n_prefix, n_ring;
+    size_t across;      /* floats from a token of the prefix to the next */
+    size_t before_wrap; /* tokens back to the ring's first slot */
+    size_t slot_floats, ring_floats;
 } Keys;
 
+/* The features of the token `back` before this one. */
 INLINE const float *ring_row(const Keys *k, size_t back) {
     return k->slot + ((ptrdiff_t)(back > k->before_wrap ? k->ring_floats : 0) - (ptrdiff_t)(back * k->slot_floats));
 }
 
-/* scores[key] (+)= sum over n features of query * key */
+/* scores[key] = sum over n features of query * key, added to what is there if `more` */
 INLINE void score_keys(float *scores, const float *query, const Keys *k, const int n, const int more) {
     vf q[4];
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         q[j] = vload(query + j * LANES);
     for (size_t i = 0; i < k->n_prefix; i++, scores += W) {
         const float *key = k->prefix + i * k->across;
         vf score = vfma(vset1(key[0]), q[0], more ? vload(scores) : vset1(0.0f));
-        UNROLL for (int j = 1; j < n; j++)
+        UNROLL_FOR (int j = 1; j < n; j++)
             score = vfma(vset1(key[j]), q[j], score);
         vstore(scores, score);
     }
     for (size_t i = 0; i < k->n_ring; i++, scores += W) {
         const float *key = ring_row(k, i);
         vf score = vfma(vload(key), q[0], more ? vload(scores) : vset1(0.0f));
-        UNROLL for (int j = 1; j < n; j++)
+        UNROLL_FOR (int j = 1; j < n; j++)
             score = vfma(vload(key + j * LANES), q[j], score);
         vstore(scores, score);
     }
@@ -73,25 +54,26 @@ INLINE void score_keys(float *scores, const float *query, const Keys *k, const i
 /* out = scale * sum over keys of weight * value, for n features */
 INLINE void mix_lanes(float *out, const float *weights, const Keys *k, vf scale, const int n) {
     vf sum[4];
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         sum[j] = vset1(0.0f);
     for (size_t i = 0; i < k->n_prefix; i++, weights += W) {
         const float *value = k->prefix + i * k->across;
         vf w = vload(weights);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum[j] = vfma(vset1(value[j]), w, sum[j]);
     }
     for (size_t i = 0; i < k->n_ring; i++, weights += W) {
         const float *value = ring_row(k, i);
         vf w = vload(weights);
-        UNROLL for (int j = 0; j < n; j++)
+        UNROLL_FOR (int j = 0; j < n; j++)
             sum[j] = vfma(vload(value + j * LANES), w, sum[j]);
     }
-    UNROLL for (int j = 0; j < n; j++)
+    UNROLL_FOR (int j = 0; j < n; j++)
         vstore(out + j * LANES, sum[j] * scale);
 }
 
-/* weights = e**(scores / sqrt(head_dim) - the largest), 0 for keys that are not of a lane's document; returns their sum. */
+/* weights = e**((scores - the largest) / sqrt(head_dim)) in the place of scores, 0 for keys before a lane's document; returns
+ * their sum. */
 INLINE vf softmax_lanes(float *scores, const Keys *k, vf ages, size_t least_age, vf inverse_root) {
     size_t n = k->n_prefix + k->n_ring, all = k->n_prefix + smaller(least_age + 1, k->n_ring);
     vf largest = vset1(-INFINITY), total = vset1(0.0f);
@@ -117,7 +99,8 @@ INLINE vf softmax_lanes(float *scores, const Keys *k, vf ages, size_t least_age,
 }
 
 /* heads: (n_embd) from query: (n_embd) and the keys and values of layer i */
-static void attend_lanes(const Shape *s, const Writer *w, Lanes *l, size_t i) {
+static void attend_lanes(const Sampler *sampler, Lanes *l, size_t i) {
+    const Shape *s = &sampler->shape;
     size_t e = s->n_embd, hd = s->head_dim;
     const vf inverse_root = vset1((float)s->inverse_root);
     for (size_t c = 0; c < LANES; c += W) {
@@ -130,14 +113,14 @@ static void attend_lanes(const Shape *s, const Writer *w, Lanes *l, size_t i) {
         for (size_t h = 0; h < s->n_head; h++) {
             size_t row = h * hd;
             Keys keys = {
-                .prefix = w->prefix_kv + i * w->n_prefix * 2 * e + row,
+                .prefix = sampler->prefix_kv + i * sampler->n_prefix * 2 * e + row,
                 .slot = slot_at(l, s, 0) + (i * 2 * e + row) * LANES + c,
-                .n_prefix = l->n_prefix,
+                .n_prefix = sampler->n_prefix_kv,
                 .n_ring = (size_t)most + 1,
                 .across = 2 * e,
                 .before_wrap = l->slot,
-                .slot_floats = slot_floats(s),
-                .ring_floats = l->n_slots * slot_floats(s),
+                .slot_floats = slot_size(s, LANES),
+                .ring_floats = l->n_slots * slot_size(s, LANES),
             };
             const float *query = l->query + row * LANES + c;
             size_t j = 0;
@@ -163,29 +146,29 @@ static void attend_lanes(const Shape *s, const Writer *w, Lanes *l, size_t i) {
     }
 }
 
-/* logits: (vocab) after the inputs at their positions, whose keys and values go into the next slot of the ring. */
-static void forward_lanes(const Writer *w, Lanes *l) {
-    const Shape *s = &w->shape;
+/* logits: (vocab) after the inputs at their positions, whose keys and values go into the ring's next slot. The same formulas as
+ * in pass.h, for one token of each document. */
+static void forward_lanes(const Sampler *sampler, Lanes *l) {
+    const Shape *s = &sampler->shape;
+    const float *params = sampler->params;
     size_t e = s->n_embd;
     float *x = l->x;
-    embed_lanes(w, l);
+    embedding_forward(s, x, params, l->inputs, l->positions, ALL_LANES);
     rmsnorm_forward(s, x, l->scale, x, ALL_LANES);
     for (size_t i = 0; i < s->n_layer; i++) {
         LayerOffsets at = layer_offsets(s, i);
+        float *kv = slot_at(l, s, 0) + i * 2 * e * LANES;
         rmsnorm_forward(s, l->norm, l->scale, x, ALL_LANES);
-        linear_forward(l->query, w->params + at.wq, l->norm, l->norm, e, e, ALL_LANES, KEEP);
-        linear_forward(slot_at(l, s, 0) + i * 2 * e * LANES, w->params + at.wk, l->norm, l->norm, 2 * e, e, ALL_LANES, KEEP);
-        attend_lanes(s, w, l, i);
-        linear_forward(l->mid, w->params + at.wo, l->heads, x, e, e, ALL_LANES, ADD);
+        linear_forward(l->query, params + at.wq, l->norm, e, e, ALL_LANES);
+        linear_forward(kv, params + at.wk, l->norm, 2 * e, e, ALL_LANES); /* wv follows wk, as Shape says */
+        attend_lanes(sampler, l, i);
+        linear_forward_to(l->mid, params + at.wo, l->heads, e, e, ALL_LANES, plus, x);
         rmsnorm_forward(s, l->norm, l->scale, l->mid, ALL_LANES);
-        linear_forward(l->hidden, w->params + at.fc1, l->norm, l->norm, 4 * e, e, ALL_LANES, RELU);
-        if (s->activation == ACTIVATION_RELU2)
-            for (size_t j = 0; j < 4 * e * LANES; j += W)
-                vstore(l->hidden + j, vload(l->hidden + j) * vload(l->hidden + j));
-        linear_forward(x, w->params + at.fc2, l->hidden, l->mid, e, 4 * e, ALL_LANES, ADD);
+        mlp_forward(s, l->act, NULL, params + at.fc1, l->norm, ALL_LANES);
+        linear_forward_to(x, params + at.fc2, l->act, e, s->n_mlp, ALL_LANES, plus, l->mid);
     }
-    linear_forward(l->logits, w->params + s->lm_head, x, x, s->vocab, e, ALL_LANES, KEEP);
-    l->slot = l->slot + 1 == l->n_slots ? 0 : l->slot + 1;
+    linear_forward(l->logits, params + s->lm_head, x, s->vocab, e, ALL_LANES);
+    slot_done(l);
 }
 
 #endif

@@ -1,8 +1,19 @@
 /* All kernels for the instruction set that the including file has switched on, as one table. Included once for each. */
+#include "gradients.h"
 #include "pass.h"
-#include "sample.h"
 #include "update.h"
+#include "write.h"
 
 #define KERNELS(name)                                                                                                          \
-    const Kernels fast_kernels_##name = {#name, columns, heads, task_gradients, sum, sum_of_squares, update,                     \
-                                           LANES, prepare, write_documents}
+    const Kernels fast_kernels_##name = {                                                                                      \
+        .isa = #name,                                                                                                          \
+        .columns = columns,                                                                                                    \
+        .heads = heads,                                                                                                        \
+        .gradients = task_gradients,                                                                                           \
+        .sum = sum,                                                                                                            \
+        .sum_of_squares = sum_of_squares,                                                                                      \
+        .update = update,                                                                                                      \
+        .lanes = LANES,                                                                                                        \
+        .prepare = prepare_beginnings,                                                                                         \
+        .write = write_documents,                                                                                              \
+    }

@@ -19,8 +19,8 @@ static void place_layer(Layer *l, const Shape *s, Arena *a, Extent room) {
     l->scale2 = floats(a, 1, stride);
     l->norm2 = floats(a, e, stride);
     l->norm2_t = floats(a, padded, columns);
-    l->relu = floats(a, s->n_mlp, stride);
-    l->act = s->activation == ACTIVATION_RELU2 ? floats(a, s->n_mlp, stride) : l->relu;
+    l->act = floats(a, s->n_mlp, stride);
+    l->slope = floats(a, s->n_mlp, stride);
     l->act_t = floats(a, rounded_up(s->n_mlp, WIDEST), columns);
     l->d_qkv = floats(a, 3 * e, stride);
     l->d_mid = floats(a, e, stride);
@@ -60,6 +60,14 @@ static void place_group(Group *g, const Shape *s, Arena *a, Extent room) {
     }
 }
 
+size_t fast_token_bytes(const Shape *s) {
+    enum { TOKENS = 64 };
+    Group counted = {0};
+    Arena arena = {NULL, 0, 0};
+    place_group(&counted, s, &arena, (Extent){1, TOKENS, TOKENS, TOKENS});
+    return arena.overflow ? SIZE_MAX : arena.used / TOKENS;
+}
+
 static size_t with_room(size_t needed, size_t there_is) { /* to grow seldom */
     return needed <= there_is ? there_is : needed + needed / 4;
 }
@@ -95,73 +103,71 @@ int fast_group_reserve(Group *g, const Shape *s, Extent needed) {
     return 0;
 }
 
-/* ---- The tasks: rows of matrices, some hundreds of parameters or more each, and the same whatever the threads ---- */
+/* ---- Tasks: rows of matrices, some hundreds of parameters or more each, the same for any number of threads ---- */
 
-#define TASK_ROWS 8 /* what a kernel does at a time */
+#define TASK_ROWS 8 /* what a kernel computes at a time */
 
-static size_t rows_per_task(const Shape *s, size_t n_in) {
+typedef struct {
+    Task *tasks; /* NULL: only count */
+    size_t n, largest;
+} TaskList;
+
+static void add_tasks(TaskList *list, const Shape *s, enum matrix matrix, size_t layer, size_t start, size_t n_rows,
+                      size_t n_in) {
     size_t most = s->n_params / 32 < 512 ? 512 : s->n_params / 32;
-    return most / n_in < TASK_ROWS ? TASK_ROWS : most / n_in / TASK_ROWS * TASK_ROWS;
-}
-
-/* Without a list it only counts. */
-static size_t add_tasks(Task *tasks, size_t n, const Shape *s, enum matrix matrix, size_t layer, size_t start, size_t n_rows,
-                        size_t n_in) {
-    size_t step = rows_per_task(s, n_in);
-    for (size_t row = 0; row < n_rows; row += step, n++) {
-        size_t rows = n_rows - row < step ? n_rows - row : step;
-        if (tasks)
-            tasks[n] = (Task){matrix, layer, row, rows, n_in, start + row * n_in, rows * n_in};
+    size_t step = most / n_in < TASK_ROWS ? TASK_ROWS : most / n_in / TASK_ROWS * TASK_ROWS;
+    for (size_t row = 0; row < n_rows; row += step, list->n++) {
+        size_t rows = smaller(step, n_rows - row), count = rows * n_in;
+        if (list->tasks)
+            list->tasks[list->n] = (Task){matrix, layer, row, rows, n_in, start + row * n_in, count};
+        if (count > list->largest)
+            list->largest = count;
     }
-    return n;
 }
 
-static size_t list_tasks(Task *tasks, const Shape *s) {
-    size_t e = s->n_embd, n = 0;
+static TaskList list_tasks(Task *tasks, const Shape *s) {
+    size_t e = s->n_embd;
+    TaskList list = {.tasks = tasks};
     for (size_t i = s->n_layer; i-- > 0;) {
         LayerOffsets at = layer_offsets(s, i);
-        n = add_tasks(tasks, n, s, FC1, i, at.fc1, s->n_mlp, e);
-        n = add_tasks(tasks, n, s, FC2, i, at.fc2, e, s->n_mlp);
-        n = add_tasks(tasks, n, s, QKV, i, at.wq, 3 * e, e);
-        n = add_tasks(tasks, n, s, WO, i, at.wo, e, e);
+        add_tasks(&list, s, FC1, i, at.fc1, s->n_mlp, e);
+        add_tasks(&list, s, FC2, i, at.fc2, e, s->n_mlp);
+        add_tasks(&list, s, QKV, i, at.wq, 3 * e, e); /* wk and wv follow wq, as Shape says */
+        add_tasks(&list, s, WO, i, at.wo, e, e);
     }
-    n = add_tasks(tasks, n, s, LM_HEAD, 0, s->lm_head, s->vocab, e);
-    n = add_tasks(tasks, n, s, WPE, 0, s->wpe, s->block_size, e);
-    return add_tasks(tasks, n, s, WTE, 0, s->wte, s->vocab, e);
+    add_tasks(&list, s, LM_HEAD, 0, s->lm_head, s->vocab, e);
+    add_tasks(&list, s, WPE, 0, s->wpe, s->block_size, e);
+    add_tasks(&list, s, WTE, 0, s->wte, s->vocab, e);
+    return list;
 }
 
-/* At least any task's parameters, up to whole vectors. */
-static size_t largest_task(const Shape *s) {
-    size_t narrow = rows_per_task(s, s->n_embd) * s->n_embd, wide = rows_per_task(s, s->n_mlp) * s->n_mlp;
-    return rounded_up(narrow > wide ? narrow : wide, WIDEST);
+static void place_trainer(Trainer *t, Arena *a) {
+    size_t n = t->shape.n_params;
+    t->tasks = take(a, t->n_tasks, 1, sizeof(Task));
+    t->squares = take(a, t->n_tasks, 1, sizeof(double));
+    t->overflowed = take(a, t->n_tasks, 1, sizeof(int));
+    t->m = floats(a, 1, n);
+    t->v = floats(a, 1, n);
+    t->gradients = floats(a, t->n_tasks, t->largest_task);
+    t->params = floats(a, 1, n);
 }
 
 int fast_trainer_reserve(Trainer *t) {
     if (t->memory)
         return 0;
-    size_t n = t->shape.n_params;
-    if (n > SIZE_MAX / 64)
+    if (t->shape.n_params > SIZE_MAX / 64)
         return -1;
-    t->n_tasks = list_tasks(NULL, &t->shape);
+    TaskList list = list_tasks(NULL, &t->shape);
+    t->n_tasks = list.n;
+    t->largest_task = rounded_up(list.largest, WIDEST);
     Arena arena = {NULL, 0, 0};
-    for (int placing = 0; placing < 2; placing++) { /* first to count */
-        t->tasks = take(&arena, t->n_tasks, 1, sizeof(Task));
-        if (placing)
-            list_tasks(t->tasks, &t->shape);
-        t->squares = take(&arena, t->n_tasks, 1, sizeof(double));
-        t->overflowed = take(&arena, t->n_tasks, 1, sizeof(int));
-        t->m = floats(&arena, 1, n);
-        t->v = floats(&arena, 1, n);
-        t->gradients = floats(&arena, t->n_tasks, largest_task(&t->shape));
-        t->params = floats(&arena, 1, n);
-        if (!placing) {
-            t->memory = arena.overflow ? NULL : allocate_zeros(arena.used);
-            if (!t->memory)
-                return -1;
-            arena = (Arena){t->memory, 0, 0};
-        }
-    }
-    t->largest_task = largest_task(&t->shape);
+    place_trainer(t, &arena);
+    t->memory = arena.overflow ? NULL : allocate_zeros(arena.used);
+    if (!t->memory)
+        return -1;
+    arena = (Arena){t->memory, 0, 0};
+    place_trainer(t, &arena);
+    list_tasks(t->tasks, &t->shape);
     return 0;
 }
 

@@ -1,12 +1,17 @@
-/* RMSNorm: scale a vector to root mean square 1. */
+/* RMSNorm: scale a vector to root mean square 1.
+ *
+ *     forward     y = x * scale,  scale = (mean(x * x) + 1e-5) ** -0.5      x, y: (n_embd), scale: (1), for each token
+ *     backward    dx = scale * (dy - y * mean(y * dy))
+ *
+ * by the product rule: d scale / d x[j] = -scale ** 3 * x[j] / n_embd.
+ */
 #ifndef MICROGPT_FAST_NORM_H
 #define MICROGPT_FAST_NORM_H
 
 #include "model.h"
 #include "simd/floats.h"
 
-/* y = x * scale, scale: (1) = (mean of squares + 1e-5) ** -0.5; y and x: (n_embd), and may be the same. Where the squares
- * overflow, y is NaN, not 0: the loss will tell. */
+/* y may be x. Where the squares overflow, y is NaN, not 0, so that the loss is not finite either. */
 static void rmsnorm_forward(const Shape *s, float *y, float *scale, const float *x, Columns to) {
     size_t stride = to.stride;
     const vf inverse_n = vset1((float)s->inverse_n_embd);
@@ -29,8 +34,8 @@ static void rmsnorm_forward(const Shape *s, float *y, float *scale, const float 
     }
 }
 
-/* dx = residual + scale * (dy - y * mean(y * dy)), from x * scale(x) by the product rule. residual: what reached x by the
- * residual stream, or NULL. All (n_embd), and dx may be any of them. */
+/* dx = residual + the formula's. residual: the derivative that came by the residual stream, or NULL. dx may be any of the
+ * others. */
 static void rmsnorm_backward(const Shape *s, float *dx, const float *dy, const float *residual, const float *y,
                              const float *scale, Columns to) {
     size_t stride = to.stride;

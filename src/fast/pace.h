@@ -1,8 +1,8 @@
-/* Whether a team is worth it, now.
+/* Whether the next steps are done by a team of threads or by one thread.
  *
- * On a machine that has other work too, a thread that has lost its processor is waited for, and a team can be slower than one thread
- * alone; and a short run is over before threads have begun. Since the results are the same either way, a run goes on in stretches of
- * some milliseconds, each the way that was faster last, with a trial of the other now and then.
+ * On a machine that has other work too, a thread that has lost its processor is waited for, and a team can be slower than one
+ * thread alone; and a short run is over before threads have begun. Since the results are the same either way, a run goes on in
+ * stretches of some milliseconds, each the way that was faster last, with a trial of the other now and then.
  */
 #ifndef MICROGPT_FAST_PACE_H
 #define MICROGPT_FAST_PACE_H
@@ -14,8 +14,8 @@
 #define MOST_PATIENCE 64 /* stretches before the other way has its next trial */
 
 typedef struct {
-    size_t batch_size;  /* of what follows */
-    double alone, team; /* steps a second, the last time; 0: not known */
+    size_t batch_size;       /* of what follows */
+    double alone, team;      /* steps a second, the last time; 0: not known */
     size_t waited, patience; /* stretches since the last trial; how many to the next one of a team that lost */
 } Pace;
 

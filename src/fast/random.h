@@ -1,5 +1,5 @@
-/* Philox4x32-10: four random 32-bit numbers from a counter and a key (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy
- * as 1, 2, 3, 2011). There is no state: the numbers of a counter are the same wherever and whenever they are asked for. */
+/* Philox4x32-10: four random 32-bit numbers from a counter and a key (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as
+ * easy as 1, 2, 3, 2011). There is no state: the numbers of a counter are the same wherever and whenever they are asked for. */
 #ifndef MICROGPT_FAST_RANDOM_H
 #define MICROGPT_FAST_RANDOM_H
 

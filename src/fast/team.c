@@ -92,8 +92,8 @@ size_t fast_team_next(Team *team) {
     return add(&team->next, 1);
 }
 
-/* Until `round` is over: spin, then sleep. Who ends a round looks for sleepers after that, and a sleeper looks at the round after
- * it has made itself known: one of them sees the other. */
+/* Until `round` is over: spin, then sleep. Who ends a round looks for sleepers after that, and a sleeper looks at the round
+ * after it has made itself known: one of them sees the other. */
 static void wait_for_end_of(Team *team, size_t round) {
     for (size_t spins = 0; spins < SPINS; spins++) {
         if (load(&team->round) != round)

@@ -10,8 +10,8 @@
 
 typedef struct Team Team;
 
-/* Call work(context, team, index) for index 0 (on this thread) up to n - 1, each on a thread of its own, and wait for all. Where
- * the system gives fewer threads there are fewer. */
+/* Call work(context, team, index) for index 0 (on this thread) up to n - 1, each on a thread of its own, and wait for all.
+ * Where the system gives fewer threads there are fewer. */
 void fast_team_run(size_t n, void (*work)(void *context, Team *, size_t index), void *context);
 
 size_t fast_team_size(const Team *team);

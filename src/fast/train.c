@@ -1,8 +1,8 @@
 /* The training loop, as every thread of a team runs it.
  *
- * A step has two phases. In the first, the threads take groups of documents and carry them through the model and back. In the
- * second they take rows of matrices, whose gradients they add up over all groups and use. Both ways a number is computed by one
- * thread alone, in an order that has nothing to do with the threads: so results do not depend on them.
+ * A step has two phases. In the first, the threads carry groups of documents through the model and back. In the second they
+ * take tasks, which are rows of matrices: they add up the gradients over all groups, and update the parameters. In both, each
+ * number is computed by one thread, in an order that does not depend on the threads: so neither do the results.
  */
 #include "engine.h"
 #include "simd/denormals.h"
@@ -23,10 +23,11 @@ typedef struct {
 
 static void fill(const Job *job, size_t i, size_t step) {
     Trainer *t = job->trainer;
-    t->groups[i].outcome = fast_group_fill(&t->groups[i], &t->shape, job->docs, step, job->options->batch_size, i, job->n_groups);
+    t->groups[i].outcome =
+        fast_group_fill(&t->groups[i], &t->shape, job->docs, step, job->options->batch_size, i, job->n_groups);
 }
 
-/* Groups to threads: nothing to wait for. */
+/* Each thread takes whole groups, and waits for no other. */
 static void pass_groups(const Job *job, Team *team, size_t step) {
     const Trainer *t = job->trainer;
     for (size_t i; (i = fast_team_next(team)) < job->n_groups;) {
@@ -40,10 +41,10 @@ static void pass_groups(const Job *job, Team *team, size_t step) {
     }
 }
 
-/* Part `index` of `n` of a whole, in multiples of `unit`. */
+/* Where part `index` of `n` parts of a whole starts, a multiple of `unit`. */
 static size_t part(size_t whole, size_t index, size_t n, size_t unit) { return whole / unit * index / n * unit; }
 
-/* All threads to every group: stage by stage, they share its columns and heads. */
+/* All threads work on every group: stage by stage, they share its columns and heads. */
 static void share_groups(const Job *job, Team *team, size_t thread, size_t step) {
     const Trainer *t = job->trainer;
     size_t n = fast_team_size(team), n_head = t->shape.n_head;
@@ -64,13 +65,13 @@ static void share_groups(const Job *job, Team *team, size_t thread, size_t step)
     }
 }
 
-/* Whether whole groups keep the threads busy: the last round may leave some of them idle. */
+/* Whether whole groups keep the threads busy: in the last round some may be idle. */
 static int enough_groups(size_t n_groups, size_t n_threads) {
     size_t rounds = (n_groups + n_threads - 1) / n_threads;
     return 10 * n_groups >= 9 * rounds * n_threads;
 }
 
-/* The batch's loss, and whether training can go on from it: every thread finds the same. */
+/* The batch's loss, and whether training can go on. Every thread computes the same. */
 static enum outcome sum_losses(const Job *job, double *loss) {
     *loss = 0.0;
     for (size_t i = 0; i < job->n_groups; i++) {
@@ -86,7 +87,8 @@ static void task_gradients(Trainer *t, size_t n_groups, size_t task) {
     t->kernels->gradients(&t->shape, t->groups, n_groups, &t->tasks[task], t->gradients + t->tasks[task].start);
 }
 
-/* What the gradients are multiplied by, so that as one vector they are no longer than clip_norm; NaN when that overflows. */
+/* Computes the gradients of all tasks; returns the factor that makes them, as one vector, no longer than clip_norm. NaN when
+ * its length overflows. */
 static double clip(const Job *job, Team *team) {
     Trainer *t = job->trainer;
     double squares = 0.0, norm, clip_norm = job->options->clip_norm;
@@ -103,10 +105,8 @@ static double clip(const Job *job, Team *team) {
     return norm > clip_norm ? clip_norm / norm : 1.0;
 }
 
-/* 1 - beta**step. It becomes exactly 1, and then stays so. */
-static double correction(double before, double beta, uint64_t step) {
-    return before == 1 ? 1 : 1 - pow(beta, (double)step);
-}
+/* 1 - beta**step. Once it rounds to 1 it stays 1, and pow is not called again. */
+static double correction(double before, double beta, uint64_t step) { return before == 1 ? 1 : 1 - pow(beta, (double)step); }
 
 static enum outcome update(const Job *job, Team *team, double lr, double c1, double c2) {
     Trainer *t = job->trainer;
@@ -121,7 +121,7 @@ static enum outcome update(const Job *job, Team *team, double lr, double c1, dou
         .keep = (float)(1 - lr * job->options->weight_decay),
         .clip = (float)scale,
     };
-    float *own = NULL; /* this thread's room for a task's gradients, used once and at once: so it stays in the cache */
+    float *own = NULL; /* where this thread puts a task's gradients: always the same place, which stays in the cache */
     for (size_t i; (i = fast_team_next(team)) < t->n_tasks;) {
         const Task *task = &t->tasks[i];
         size_t at = task->start;
@@ -183,10 +183,10 @@ static void run_team(Job *job, size_t n_threads) {
     size_t most = t->n_tasks > job->n_groups ? t->n_tasks : job->n_groups; /* more threads would find nothing to do */
     fast_team_run(n_threads < most ? n_threads : most, work, job);
     if (job->outcome != DONE)
-        fast_trainer_free_batch(t); /* NaN that lies where nothing is of use would outlast it: 0 * NaN is not 0 */
+        fast_trainer_free_batch(t); /* to begin with zeros: a NaN left in a group's padding would stay, as 0 * NaN is NaN */
 }
 
-/* All steps, in stretches. */
+/* All steps, in stretches with the team or without, see pace.h. */
 static enum outcome run(Job *job, size_t n_steps) {
     Trainer *t = job->trainer;
     const Options *o = job->options;

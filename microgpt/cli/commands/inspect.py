@@ -4,11 +4,11 @@ import time
 from collections import Counter
 
 from microgpt import engines
-from microgpt.corpus import documents
 from microgpt.cli.commands import Failure, load
 from microgpt.cli.options import MODEL, TRAINING, add, add_preset, in_options, settings
+from microgpt.common.words import counted, quoted, sized
+from microgpt.corpus import documents
 from microgpt.training import remedy, start
-from microgpt.common.words import counted, sized
 
 DESCRIPTION = (
     "Look at a text file before training on it: its documents, what --block-size cuts off, and the model's size, its "
@@ -65,7 +65,7 @@ def describe(docs, block_size):
     suggested = suggest(lengths)
     facts = {
         "documents": f"{len(docs):,}, " + (f"with {counted(repetitions, 'repetition')}" if repetitions else "all different"),
-        "characters": f"{characters.total():,}, {len(characters)} different: {documents.shorten(shown, 60)!r}"
+        "characters": f"{characters.total():,}, {len(characters)} different: {quoted(shown)}"
         + (f"; {rare} of them only once" if rare else ""),
         "lengths": f"{lengths[0]} to {counted(lengths[-1], 'character')}, median {lengths[len(lengths) // 2]}, "
         f"99% have at most {lengths[int(0.99 * (len(lengths) - 1))]}",

@@ -9,22 +9,23 @@ from contextlib import closing, contextmanager, nullcontext
 
 from microgpt import engines
 from microgpt.cli import progress
-from microgpt.corpus import documents
-from microgpt.display import history
-from microgpt.storage import checkpoint
 from microgpt.cli.commands import Failure, Interrupted, Usage, count, load, whole
 from microgpt.cli.options import (
+    CHOICE,
     EVALUATION,
     MODEL,
-    SAMPLING,
     TRAINING,
     add,
     add_preset,
-    add_threads,
     in_options,
     preset_of,
     settings,
 )
+from microgpt.corpus import documents
+from microgpt.corpus.documents import LONG
+from microgpt.display import history
+from microgpt.engines import ENGINE, THREADS
+from microgpt.storage import checkpoint
 from microgpt.training import SEED, DivergenceError, remedy, start
 
 DESCRIPTION = "Train a model on a text file, one document a line, and print documents that it makes up."
@@ -45,19 +46,15 @@ def run(arguments):
     docs = load(arguments.data)
     try:
         run = start(
-            docs, config, training, evaluation=evaluation, long=arguments.long, engine=arguments.engine, threads=arguments.threads,
-            init=arguments.init, resume=arguments.resume,
-            seed=SEED if arguments.seed is None and not arguments.resume else arguments.seed,
+            docs, config, training, evaluation=evaluation, long=arguments.long, engine=arguments.engine,
+            threads=THREADS.default if arguments.threads is None else arguments.threads,
+            init=arguments.init, resume=arguments.resume, seed=arguments.seed,
         )  # fmt: skip
     except ValueError as error:
         raise Failure(in_options(error)) from None
     _warn_if_cut(run, docs)
-    if arguments.resume and "fast" in (names := {saved.source.engine, run.model.engine.name}) and len(names) == 2:
-        print(
-            f"microgpt: this run was computed by the engine {saved.source.engine}; {run.model.engine.name} rounds "
-            "differently, so it goes on as another run would",
-            file=sys.stderr,
-        )
+    if arguments.resume:
+        _warn_if_rounded_differently(saved.source.engine, run.model.engine)
     print(f"num docs: {len(run.corpus)}")
     print(f"vocab size: {run.model.tokenizer.vocab_size}")
     print(f"num params: {run.model.num_params}", flush=True)
@@ -87,6 +84,8 @@ def _check_files(arguments, out):
             raise Usage("--checkpoint-every needs --out FILE, the file to write")
     if arguments.log and out and os.path.realpath(arguments.log) == os.path.realpath(out):
         raise Usage(f"--log and --out are the same file {out!r}; give each its own")
+    if arguments.samples == 0 and arguments.temperature is not None:
+        raise Usage("--temperature has no effect with --samples 0; omit one of them")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         raise Usage(
             f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {arguments.log!r}"
@@ -110,6 +109,15 @@ def _warn_if_cut(run, docs):
         print(
             f"microgpt: {of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of "
             "the text is never learned; see microgpt inspect, and --long for what can be done",
+            file=sys.stderr,
+        )
+
+
+def _warn_if_rounded_differently(before, engine):
+    if before != engine.name and not (engine.exact and engines.engine_class(before).exact):
+        print(
+            f"microgpt: this run was computed by the engine {before}; {engine.name} rounds differently, so it goes on as "
+            "another run would",
             file=sys.stderr,
         )
 
@@ -234,19 +242,7 @@ def configure(parser):
     )
     group = parser.add_argument_group("the run")
     add_preset(group)
-    group.add_argument("--seed", type=whole, metavar="S", help=f"of all random numbers (default: {SEED})")
-    group.add_argument(
-        "--engine",
-        choices=engines.ENGINES,
-        help="what computes: fast in float32, the others with the same results to the last bit "
-        f"(default: {engines.DEFAULT}; with --resume, the saved run's)",
-    )
-    add_threads(group)
-    group.add_argument(
-        "--long",
-        choices=documents.LONG,
-        help="documents longer than the block: train on their beginning, on all pieces, or stop (default: truncate)",
-    )
+    add(group, [SEED, ENGINE, THREADS, LONG], engine="with --resume, the saved run's")
     files = parser.add_argument_group("files")
     files.add_argument(
         "--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)"
@@ -267,4 +263,4 @@ def configure(parser):
     samples.add_argument(
         "--samples", type=count, metavar="N", default=20, help="how many to print (default: %(default)s)"
     )
-    add(samples, SAMPLING)
+    add(samples, [CHOICE["temperature"]])

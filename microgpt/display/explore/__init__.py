@@ -1,8 +1,8 @@
 """`microgpt explore`: a trained model as one HTML page that computes in the browser, without a network.
 
-page.html is the page's frame; page.css and the scripts are put into it, the model's data and weights beside them. The
-weights travel as they are, so the page's forward pass (model.js) gives Python's logits, but for what the browser's exp
-and pow round otherwise.
+page.html is the template, into which page.css, the scripts and the model's data and weights are inserted. The weights
+are the model's doubles, bit for bit, so the page's forward pass (model.js) gives Python's logits, except where the
+browser's exp and pow round differently.
 """
 
 import base64
@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import sys
 from array import array
 from dataclasses import asdict
@@ -17,30 +18,36 @@ from pathlib import Path
 from string import Template
 
 from microgpt import __version__
-from microgpt.display import history
 from microgpt.common.files import write_atomically
+from microgpt.common.options import options_of
+from microgpt.display import history
 
-# what later ones use comes first: they are one script
+# joined into one script, in this order; the last one starts the page
 SCRIPTS = (
-    "elements", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "embeddings", "training",
-    "configuration", "main",
+    "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "embeddings",
+    "training", "configuration", "main",
 )  # fmt: skip
-GENERATOR = "microgpt explore"  # in the page's head: how to know such a page again
+GENERATOR = "microgpt explore"  # in the page's head, by which is_page recognizes it
 MOST_POINTS = 500  # of the loss curve
-LARGEST_LOSS = 1e300  # a hundred of them still have a sum
+LARGEST_LOSS = 1e300  # the sum of a hundred such losses is still finite
 
 
 def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None):
-    """The page of a GPT, a string.
+    """The page of a GPT, as a string of HTML.
 
-    name: shown as its title. losses: of each training step; val_losses: [step, held-out loss], in order; steps: of the
-    losses, where they are not 1, 2, ...; without losses there is no curve. training: the TrainConfig, shown with the
-    configuration. ValueError for losses that cannot be drawn. As a Run has them:
+    name: the page's title. losses: the loss of each training step, in nats per token; without them there is no curve.
+    val_losses: (step, held-out loss) pairs, in order. steps: the steps of the losses, if not 1, 2, 3, ... training: the
+    TrainConfig, shown with the configuration. Raises ValueError for losses that cannot be drawn and for an activation
+    that the page cannot compute. For a Run:
     `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training)`.
     """
+    if model.config.activation not in activations():
+        raise ValueError(
+            f"the page cannot compute the activation {model.config.activation!r}; it knows {', '.join(activations())}"
+        )
     style = _source("page.css")
     script = '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in SCRIPTS)
-    # nothing may be fetched or sent, and no script may run but this one
+    # nothing may be fetched or sent, and only this script may run
     only = f"script-src {_hash(script)}; style-src {_hash(style)}"
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {only}"
     return Template(_source("page.html")).substitute(
@@ -50,7 +57,7 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None)
 
 
 def write(path, model, **options):
-    """Write the page of a GPT to a file, all of it or nothing; options: see `page`. OSError where that fails."""
+    """Write the page of a GPT to a file, whole or not at all. options: as for `page`. Raises OSError if this fails."""
     data = page(model, **options).encode()
     try:
         write_atomically(path, data)
@@ -59,16 +66,22 @@ def write(path, model, **options):
 
 
 def is_page(path):
-    """Is this file one that `write` wrote? OSError where it cannot be read."""
+    """Whether `write` wrote this file. Raises OSError if it cannot be read."""
     with open(path, "rb") as file:
         return f'name="generator" content="{GENERATOR} '.encode() in file.read(2000)
 
 
-def curve(losses, val_losses=(), steps=None):
-    """What the page draws of a run's losses: at most MOST_POINTS of its steps, the last one among them.
+def activations():
+    """The names of the activations that the page can compute, in the order of their table, activations.js."""
+    return re.findall(r"^  (\w+): \(x\) => ", _source("activations.js"), re.MULTILINE)
 
-    steps: from 1; smoothed: the loss there, see history.smoothed; low, high: four in five of the steps that this is the
-    mean of have a loss between these. None stands for a held-out loss that is not finite. Without losses: None.
+
+def curve(losses, val_losses=(), steps=None):
+    """The points of a run's loss curve: at most MOST_POINTS of its steps, the last one included; None without losses.
+
+    A dict of lists. steps: counted from 1; smoothed: history.smoothed at each; low, high: about four in five of the
+    losses averaged there lie between them; held_out: [step, loss] pairs, with None for a loss that is not finite.
+    Raises ValueError for losses that are not finite, or too large to average.
     """
     if not losses:
         return None
@@ -87,21 +100,40 @@ def curve(losses, val_losses=(), steps=None):
 
 
 def _data(model, name, losses, training):
-    done = losses["steps"][-1] if losses else 0
-    training = {} if training is None else {"steps_done": done, **asdict(training)}
+    vocab_size = model.tokenizer.vocab_size
     return {
         "name": name,
-        "config": asdict(model.config),
+        "config": {**asdict(model.config), "vocab_size": vocab_size, "bos": model.tokenizer.bos},
+        "layout": [[name, *shape] for name, shape in model.config.shapes(vocab_size).items()],
         "num_params": model.num_params,
-        "characters": [ord(char) for char in model.tokenizer.chars],  # as numbers: JavaScript would join surrogates
-        "bos": model.tokenizer.bos,
-        "training": training,
+        "characters": [ord(char) for char in model.tokenizer.chars],  # not a string: surrogates would pair up
+        "configuration": _configuration(model, training, losses["steps"][-1] if losses else 0),
         "losses": losses,
     }
 
 
+def _configuration(model, training, steps_done):
+    """The rows of the page's table: [name, value, description]."""
+    rows = [
+        *_options(model.config),
+        ["vocab_size", model.tokenizer.vocab_size, "tokens: the characters and BOS"],
+        ["num_params", model.num_params, "numbers that training adjusts"],
+    ]
+    if training is not None:
+        rows += [["steps_done", steps_done, "training steps completed"], *_options(training)]
+    return rows
+
+
+def _options(settings):
+    rows = []
+    for name, option in options_of(settings).items():
+        unit = f", in {option.unit}" if option.unit not in option.text else ""  # "" is in every text
+        rows.append([name, getattr(settings, name), option.text + unit])
+    return rows
+
+
 def _as_json(data):
-    """JSON in ASCII that cannot end the element it stands in."""
+    """JSON in ASCII that cannot close the script element it is in."""
     return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
 
 
@@ -117,5 +149,5 @@ def _source(name):
 
 
 def _hash(text):
-    """What a Content-Security-Policy calls an inline element with this text."""
+    """The source expression with which a Content-Security-Policy allows an inline element of this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

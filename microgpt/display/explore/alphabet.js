@@ -9,7 +9,7 @@ const NAMED = new Map([
 ]);
 
 class Alphabet {
-  /** points: the characters' code points, in order of their ids; bos: the id of the token that begins and ends all. */
+  /** points: the characters' code points, in the order of their ids; bos: the id of the token that delimits texts. */
   constructor(points, bos) {
     this.bos = bos;
     this.points = [...points];
@@ -17,24 +17,24 @@ class Alphabet {
     this.ids = new Map(this.points.map((point, id) => [point, id]));
   }
 
-  /** The text of a token; BOS has none. */
+  /** The text of a token, empty for BOS. */
   text(id) {
     return id === this.bos ? "" : String.fromCodePoint(this.points[id]);
   }
 
-  /** How a token is shown: one visible symbol. As the next token, BOS is the end. */
+  /** A token as one visible symbol. BOS as the next token (isNext) is the end of the text. */
   symbol(id, isNext = false) {
     if (id === this.bos) return isNext ? "⊣" : "⊢";
     return symbol(this.points[id]);
   }
 
-  /** How a token is called in a sentence. */
+  /** What a sentence calls a token. */
   name(id, isNext = false) {
     if (id === this.bos) return isNext ? "end" : "beginning";
     return this.symbol(id);
   }
 
-  /** The characters in a sentence, at most so many. */
+  /** The characters as part of a sentence, at most `most` of them. */
   list(most) {
     const characters = this.points.filter((point) => point !== null);
     const shown = characters.slice(0, most).map((point) => isolate(symbol(point)));
@@ -43,8 +43,9 @@ class Alphabet {
   }
 
   /**
-   * What of a text the model can read: {points, ids, unknown, tokens}. ids: of all characters, undefined where unknown;
-   * tokens: BOS and the characters up to the first unknown one, at most block_size in all.
+   * The part of a text that the model can read: {points, ids, unknown, tokens}. points: all code points; ids: theirs,
+   * undefined where unknown; unknown: the unknown code points, each once; tokens: BOS and the ids before the first
+   * unknown one, at most block_size tokens in all.
    */
   read(text, block_size) {
     const points = Array.from(text, (char) => char.codePointAt(0));
@@ -55,7 +56,7 @@ class Alphabet {
   }
 }
 
-/** A visible stand-in for a character: marks get a circle to sit on, what cannot be seen a sign or its number. */
+/** A visible symbol for a character: combining marks on a circle, invisible characters as a sign or a code point. */
 function symbol(point) {
   const char = String.fromCodePoint(point);
   if (NAMED.has(point)) return NAMED.get(point);
@@ -64,7 +65,7 @@ function symbol(point) {
   return char;
 }
 
-/** Text in a direction of its own, that of its first letter: it does not turn its surroundings round. */
+/** Text isolated from the direction of the text around it (Unicode's FSI and PDI). */
 const isolate = (text) => `\u2068${text}\u2069`;
 
 /** U+0061 */

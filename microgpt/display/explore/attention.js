@@ -1,4 +1,4 @@
-// Attention: a small matrix of each head, and a large one of the chosen head.
+// Attention: a small matrix for each head, and a large one for the selected head.
 
 const SMALL_MARGIN = 2;
 
@@ -6,7 +6,7 @@ class AttentionView {
   constructor(page) {
     this.page = page;
     this.layer = this.head = 0;
-    this.cell = { row: 0, column: 0 }; // `row` looks at `column`; both are positions
+    this.cell = { row: 0, column: 0 }; // the selected cell: position `row` attends to position `column`
     this.drawing = new Drawing(byId("attention"), (pen, width) => this.drawMatrix(pen, width));
     this.drawing.onPoint((x, y) => this.point(x, y));
     this.drawing.onKey((key) => this.key(key));
@@ -15,20 +15,20 @@ class AttentionView {
 
   show(reading) {
     this.reading = reading;
-    this.attention = [...this.page.context.attention]; // the context may already be on its way to another text
+    this.attention = [...this.page.context.attention]; // a copy: the context may already be reading another text
     const last = reading.tokens.length - 1;
     this.cell = { row: last, column: last };
     this.cell.column = this.strongest()[0];
     this.redraw();
   }
 
-  /** How much the chosen head looks from position `row` at each position up to it. */
+  /** The weights that a head, the selected one by default, gives to each position up to `row`. (row + 1) */
   weights(row, layer = this.layer, head = this.head) {
     const start = (layer * this.page.config.n_head + head) * (row + 1);
     return this.attention[row].subarray(start, start + row + 1);
   }
 
-  /** Positions, those that the chosen row looks at most first. */
+  /** The positions up to the selected row, those with the largest weights first. */
   strongest() {
     const weights = this.weights(this.cell.row);
     return Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a] || a - b);
@@ -91,7 +91,7 @@ class AttentionView {
     this.paintHeads();
   }
 
-  /** The small matrices, which may be many. */
+  /** Paint the small matrices, in slices because there may be many. */
   async paintHeads() {
     const { reading } = this;
     const pace = pacer();
@@ -110,13 +110,13 @@ class AttentionView {
 
   // ---- The matrix --------------------------------------------------------------------------------------------------
 
-  /** {margin, size}: where the cells begin and how wide each is, in a canvas of this width. */
+  /** {margin, size}: the margin before the cells and the width of a cell, in CSS pixels, for a canvas of this width. */
   layout(width) {
     const margin = 30;
     return { margin, size: Math.min(48, (width - margin - 2) / this.reading.tokens.length) };
   }
 
-  /** As high as the cells need it. */
+  /** Make the canvas as high as its cells require. */
   fit() {
     const canvas = byId("attention");
     const { margin, size } = this.layout(canvas.clientWidth);
@@ -124,9 +124,9 @@ class AttentionView {
   }
 
   /**
-   * A head's weights as an image of one pixel a cell, which the browser enlarges. Where there are more cells than
-   * `most` in a row, several share a pixel, and the largest of them is seen. Shades are the weights' square roots, so
-   * that small ones are seen too.
+   * A head's weights as an image with one pixel per cell, which the browser enlarges. If a row has more than `most`
+   * cells, several share a pixel, which shows the largest. Opacity is the square root of the weight, so that small
+   * weights are visible too.
    */
   image(layer, head, most) {
     const count = this.reading.tokens.length;
@@ -143,7 +143,7 @@ class AttentionView {
       }
     }
     pen.putImageData(image, 0, 0);
-    pen.globalCompositeOperation = "source-in"; // where there is something, in this colour
+    pen.globalCompositeOperation = "source-in"; // keeps the opacity, replaces the colour
     pen.fillStyle = colour("accent");
     pen.fillRect(0, 0, size, size);
     return canvas;
@@ -165,12 +165,12 @@ class AttentionView {
 
   drawMatrix(pen, width) {
     if (!this.reading) return;
-    this.fit(); // to a new width
+    this.fit(); // the width may have changed
     const { margin, size } = this.layout(width);
     const { row, column } = this.cell;
     const count = this.reading.tokens.length;
     this.drawCells(pen, margin, size, this.layer, this.head);
-    const every = Math.ceil(12 / size); // where there is no room for all labels
+    const every = Math.ceil(12 / size); // without room for all labels, only every so many
     const label = (position, chosen, x, y) => {
       if (position % every && !chosen) return;
       if (!chosen && every > 1 && Math.min(Math.abs(position - row), Math.abs(position - column)) < every) return;

@@ -1,11 +1,11 @@
-// Canvases: crisp on every screen, in the page's colours, drawn again when either changes.
+// Canvases in the page's colours and at the screen's resolution, redrawn when either changes.
 
 const FONT = getComputedStyle(document.documentElement).fontFamily;
 const drawings = new Set();
-const palette = new Map(); // see colour()
+const palette = new Map(); // name -> colour, see colour()
 
 class Drawing {
-  /** draw(pen, width, height) draws on an empty canvas, in CSS pixels, with the page's colours: pen.colour(name). */
+  /** draw(pen, width, height): draws on a cleared canvas, in CSS pixels; pen.colour(name) gives the page's colours. */
   constructor(canvas, draw) {
     this.canvas = canvas;
     this.draw = draw;
@@ -18,7 +18,7 @@ class Drawing {
     for (const drawing of drawings) if (entries.some(({ target }) => target === drawing.canvas)) drawing.redraw();
   });
 
-  /** Draw soon, and only once however often this is called before. */
+  /** Draw in the next frame, once, however often this is called until then. */
   redraw() {
     this.frame ??= requestAnimationFrame(() => this.paint());
   }
@@ -43,14 +43,14 @@ class Drawing {
     this.draw(pen, width, height);
   }
 
-  /** act(x, y), in CSS pixels, when a pointer moves over the canvas or touches it. */
+  /** Call act(x, y), in CSS pixels, when a pointer moves over the canvas or presses it. */
   onPoint(act) {
     for (const type of ["pointermove", "pointerdown"]) {
       this.canvas.addEventListener(type, (event) => act(event.offsetX, event.offsetY));
     }
   }
 
-  /** act(key) for a key; true where it was one that this drawing knows. */
+  /** Call act(key) for each key pressed; it returns whether it handled the key. */
   onKey(act) {
     this.canvas.addEventListener("keydown", (event) => {
       if (!event.ctrlKey && !event.metaKey && !event.altKey && act(event.key)) event.preventDefault();
@@ -58,7 +58,7 @@ class Drawing {
   }
 }
 
-/** The colour that the page's custom property `--name` stands for at present. */
+/** The current colour of the page's custom property `--name`. */
 function colour(name) {
   if (!palette.has(name)) {
     const probe = document.body.appendChild(element("span", { hidden: true }));
@@ -69,7 +69,7 @@ function colour(name) {
   return palette.get(name);
 }
 
-/** The page has other colours now. */
+/** Redraw everything in the page's new colours. */
 function repaint() {
   palette.clear();
   for (const drawing of drawings) drawing.redraw();

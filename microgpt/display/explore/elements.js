@@ -1,8 +1,8 @@
-// Parts of the page, made of text that may say anything: it goes in as text, never as HTML.
+// Elements of the page. Text may contain anything, so it is always inserted as text, never as HTML.
 
 const byId = (id) => document.getElementById(id);
 
-/** A new element with properties and children (elements or strings). `style`: custom properties. */
+/** A new element with these properties or attributes, CSS properties (`style`) and children (elements or strings). */
 function element(tag, { style = {}, ...properties } = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -14,7 +14,7 @@ function element(tag, { style = {}, ...properties } = {}, ...children) {
   return made;
 }
 
-/** A character as it is shown in text: its symbol in a direction of its own, with its code point as a tooltip. */
+/** A character within text: its symbol, with its code point as a tooltip. point: null for BOS. */
 function glyph(text, point) {
   const kind = point === null ? " bos" : text.length > 2 && /^[0-9A-F]{4,6}$/.test(text) ? " code" : "";
   return element("span", { className: `glyph${kind}`, title: point === null ? "BOS" : codePoint(point) }, text);
@@ -28,13 +28,13 @@ function percent(p) {
 
 const grouped = (number) => number.toLocaleString("en");
 
-/** Tell people who do not see the page, once things have come to rest. */
+/** Announce a text to screen readers, once no other has followed for half a second. */
 function speak(text) {
   clearTimeout(speak.timer);
   speak.timer = setTimeout(() => (byId("spoken").textContent = text), 500);
 }
 
-/** Arrow keys move the focus among the buttons of a container, which is one stop of the Tab key. */
+/** Let arrow keys move the focus among the buttons of a container, which is a single tab stop. */
 function arrowKeys(container) {
   container.addEventListener("keydown", (event) => {
     const buttons = [...container.querySelectorAll("button")];
@@ -57,7 +57,7 @@ function arrowKeys(container) {
   });
 }
 
-/** The tab stop of a container whose buttons have changed. */
+/** Set the tab stop of a container whose buttons have changed. */
 function tabStop(container, chosen = container.querySelector("button")) {
   for (const button of container.querySelectorAll("button")) button.tabIndex = button === chosen ? 0 : -1;
 }

@@ -1,4 +1,4 @@
-// Embeddings: the rows of wte in two principal components, and each character's neighbours in all dimensions.
+// Embeddings: the rows of wte in two principal components, and each token's nearest neighbours in all dimensions.
 
 const NEIGHBOURS = 5;
 const MOST_LABELS = 600;
@@ -9,7 +9,7 @@ class EmbeddingsView {
     this.chosen = 0;
     this.typed = new Set();
     const { vocab_size, n_embd } = page.config;
-    const { points, shares } = principalComponents(page.model.wte, vocab_size, n_embd);
+    const { points, shares } = principalComponents(page.model.params.wte, vocab_size, n_embd);
     this.points = points;
     if (n_embd > 2) byId("shares").textContent = ` (${percent(shares[0] + shares[1])} of all their variance)`;
     this.drawing = new Drawing(byId("embeddings"), (pen, width, height) => this.draw(pen, width, height));
@@ -27,7 +27,7 @@ class EmbeddingsView {
   choose(id, aloud = true) {
     const { alphabet, model, config } = this.page;
     this.chosen = id;
-    this.nearest = nearest(model.wte, config.vocab_size, config.n_embd, id, NEIGHBOURS);
+    this.nearest = nearest(model.params.wte, config.vocab_size, config.n_embd, id, NEIGHBOURS);
     const name = (token) => glyph(alphabet.symbol(token), alphabet.points[token]);
     byId("neighbours").replaceChildren(
       name(id),
@@ -40,7 +40,7 @@ class EmbeddingsView {
     if (aloud && document.activeElement === this.drawing.canvas) speak(byId("neighbours").textContent);
   }
 
-  /** Where each point is in a canvas of this size: one scale for both directions, all in the middle. */
+  /** [x, y] of each point, in CSS pixels: centred in a canvas of this size, at one scale for both directions. */
   places(width, height) {
     const [xs, ys] = [this.points.map(([x]) => x), this.points.map(([, y]) => y)];
     const ends = (values) =>
@@ -77,7 +77,7 @@ class EmbeddingsView {
     this.mark(pen, this.chosen, places[this.chosen], "second");
   }
 
-  /** The characters that are not marked: themselves, or as dots where there are too many to read. */
+  /** Draw the tokens that are not marked: their symbols, or dots if there are too many to read. */
   drawOthers(pen, places, marked) {
     const { alphabet } = this.page;
     const size = places.length <= 100 ? 16 : 12;
@@ -91,7 +91,7 @@ class EmbeddingsView {
     });
   }
 
-  /** A character in bold, with a margin that keeps it legible over others. */
+  /** Draw a token in bold, with an outline that keeps it legible over others. */
   mark(pen, id, place, name) {
     const text = this.page.alphabet.symbol(id);
     pen.size(text.length > 2 ? 12 : 18, 700);

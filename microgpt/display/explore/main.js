@@ -1,11 +1,11 @@
-// The page: what its parts share, and what happens when somebody types.
+// The page: what its sections share, and its reactions to typing.
 
 class Page {
   constructor(data, weights) {
     this.data = data;
-    this.config = { ...data.config, vocab_size: data.characters.length + 1, bos: data.bos };
-    this.alphabet = new Alphabet(data.characters, data.bos);
-    this.model = new Model(this.config, weights);
+    this.config = data.config;
+    this.alphabet = new Alphabet(data.characters, this.config.bos);
+    this.model = new Model(this.config, data.layout, weights);
     this.context = new Context(this.model);
     this.temperature = Number(byId("temperature").value);
     this.run = 0;
@@ -33,19 +33,22 @@ class Page {
     return this.update().then(() => this.samples.write({ aloud: false }));
   }
 
-  /** What Alphabet.read says of the text. */
+  /** Alphabet.read of the text in the field. */
   read() {
     return this.alphabet.read(byId("text").value, this.config.block_size);
   }
 
-  /** Show what the model makes of the text. `reading`: that of read(), with the next token's logits and the scores. */
+  /**
+   * Run the model on the text and show the results. this.reading: that of read(), with `logits`, those of the next
+   * token, and `scores`, the probability of each character read.
+   */
   async update() {
     const run = ++this.run;
     const reading = this.read();
     this.explain(reading);
     if (!(await follow(this.context, reading.tokens, () => run === this.run))) return;
     reading.logits = this.context.logits.at(-1);
-    // a text of block_size characters has a score for the last one too, though nothing can follow it
+    // character number block_size is scored too, though the model does not read it
     const known = reading.ids.findIndex((id) => id === undefined);
     const scored = reading.ids.slice(0, Math.min(known < 0 ? Infinity : known, this.config.block_size));
     reading.scores = scored.map((id, i) => probabilities(this.context.logits[i])[id]);
@@ -53,7 +56,7 @@ class Page {
     for (const view of this.views) view.show(reading);
   }
 
-  /** Say what of the text the model cannot read, and how much room there is. */
+  /** Tell the user what part of the text the model cannot read, and how long the text may be. */
   explain({ points, unknown, tokens }) {
     const { block_size } = this.config;
     const room = block_size - 1;
@@ -79,7 +82,7 @@ class Page {
     byId("room").textContent = `${points.length} of ${room}`;
   }
 
-  /** Put a text into the field. */
+  /** Put a text into the field and show the results. */
   set(text) {
     byId("text").value = text;
     this.update();
@@ -129,7 +132,7 @@ class Page {
   }
 }
 
-// ---- Light and dark: the system's choice, until somebody makes another ---------------------------------------------
+// ---- Light and dark: as the system is set, until the user chooses --------------------------------------------------
 
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -151,7 +154,7 @@ byId("theme").addEventListener("click", () => {
 systemDark.addEventListener("change", showTheme);
 showTheme();
 
-// ---- The data that Python put into the page ------------------------------------------------------------------------
+// ---- The data that Python inserted into the page -------------------------------------------------------------------
 
 /** Base64 of little-endian doubles -> Float64Array. */
 function decode(base64) {

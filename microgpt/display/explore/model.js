@@ -1,24 +1,19 @@
 // The model: what gpt() of microgpt/reference.py computes, operation for operation, in float64.
-// A vector is a Float64Array, a matrix one too, row by row.
+// A vector is a Float64Array; so is a matrix, row by row, with a property `rows`: how many it has.
 
 class Model {
-  /** config: GPTConfig's fields, vocab_size and bos. weights: Float64Array, all matrices in parameter order. */
-  constructor(config, weights) {
-    const { n_layer, n_embd, block_size, vocab_size } = config;
-    let start = 0;
-    const take = (rows, columns) => weights.subarray(start, (start += rows * columns));
+  /**
+   * config: GPTConfig's fields, vocab_size and bos. layout: [name, rows, columns] of each matrix, in parameter order.
+   * weights: Float64Array, all matrices one after another.
+   */
+  constructor(config, layout, weights) {
     this.config = config;
-    this.wte = take(vocab_size, n_embd);
-    this.wpe = take(block_size, n_embd);
-    this.lm_head = take(vocab_size, n_embd);
-    this.layers = Array.from({ length: n_layer }, () => ({
-      wq: take(n_embd, n_embd),
-      wk: take(n_embd, n_embd),
-      wv: take(n_embd, n_embd),
-      wo: take(n_embd, n_embd),
-      fc1: take(4 * n_embd, n_embd),
-      fc2: take(n_embd, 4 * n_embd),
-    }));
+    this.activation = ACTIVATIONS[config.activation];
+    this.params = {};
+    let start = 0;
+    for (const [name, rows, columns] of layout) {
+      this.params[name] = Object.assign(weights.subarray(start, (start += rows * columns)), { rows });
+    }
   }
 }
 
@@ -32,7 +27,7 @@ function linear(x, w, out) {
   return out;
 }
 
-/** Scores to probabilities, in place. */
+/** Logits to probabilities, in place. logits: (n), returned. */
 function softmax(logits) {
   let largest = -Infinity;
   let total = 0;
@@ -53,9 +48,9 @@ function rmsnorm(x, out) {
 }
 
 /**
- * The tokens read so far, and what the model makes of them. It keeps each layer's keys and values, so that one more
- * token costs one token. `logits[i]` are those of the token after position i; `attention[i]`, (n_layer, n_head, i + 1),
- * is how much each head looks at each position from there.
+ * The tokens read so far and the model's results for them. It caches each layer's keys and values, so that each further
+ * token is computed alone. `logits[i]`, (vocab_size), are those of the token after position i; `attention[i]`,
+ * (n_layer, n_head, i + 1), are the weights that each head gives to each position up to i.
  */
 class Context {
   constructor(model) {
@@ -68,7 +63,7 @@ class Context {
     this.keys = Array.from({ length: n_layer }, () => vector(block_size * n_embd));
     this.values = Array.from({ length: n_layer }, () => vector(block_size * n_embd));
     [this.x, this.normed, this.q, this.mixed, this.added] = [vector(), vector(), vector(), vector(), vector()];
-    this.hidden = vector(4 * n_embd);
+    this.hidden = vector(model.params["layer0.mlp_fc1"].rows);
   }
 
   /** Forget all but the first `length` tokens. */
@@ -76,41 +71,42 @@ class Context {
     this.tokens.length = this.logits.length = this.attention.length = length;
   }
 
-  /** Read one more token; returns the logits of the next, (vocab_size). At most block_size tokens. */
+  /** Read one more token, at most block_size in all. Returns the logits of the next token, (vocab_size). */
   extend(token) {
     const { model, x, normed, hidden, added } = this;
-    const { n_layer, n_embd, n_head, vocab_size, activation } = model.config;
+    const { n_layer, n_embd, n_head } = model.config;
+    const { params, activation } = model;
     const position = this.tokens.length;
     const attention = new Float64Array(n_layer * n_head * (position + 1));
-    for (let i = 0; i < n_embd; i++) x[i] = model.wte[token * n_embd + i] + model.wpe[position * n_embd + i];
+    const cached = [position * n_embd, (position + 1) * n_embd];
+    for (let i = 0; i < n_embd; i++) x[i] = params.wte[token * n_embd + i] + params.wpe[position * n_embd + i];
     rmsnorm(x, x);
-    model.layers.forEach((layer, index) => {
-      const cached = [position * n_embd, (position + 1) * n_embd];
+    for (let layer = 0; layer < n_layer; layer++) {
       rmsnorm(x, normed);
-      linear(normed, layer.wq, this.q);
-      linear(normed, layer.wk, this.keys[index].subarray(...cached));
-      linear(normed, layer.wv, this.values[index].subarray(...cached));
-      this.attend(index, position, attention.subarray(index * n_head * (position + 1)));
-      linear(this.mixed, layer.wo, added);
+      linear(normed, params[`layer${layer}.attn_wq`], this.q);
+      linear(normed, params[`layer${layer}.attn_wk`], this.keys[layer].subarray(...cached));
+      linear(normed, params[`layer${layer}.attn_wv`], this.values[layer].subarray(...cached));
+      this.attend(layer, position, attention.subarray(layer * n_head * (position + 1)));
+      linear(this.mixed, params[`layer${layer}.attn_wo`], added);
       for (let i = 0; i < n_embd; i++) x[i] = added[i] + x[i];
 
       rmsnorm(x, normed);
-      linear(normed, layer.fc1, hidden);
-      for (let i = 0; i < hidden.length; i++) {
-        hidden[i] = Math.max(0, hidden[i]);
-        if (activation === "relu2") hidden[i] *= hidden[i];
-      }
-      linear(hidden, layer.fc2, added);
+      linear(normed, params[`layer${layer}.mlp_fc1`], hidden);
+      for (let i = 0; i < hidden.length; i++) hidden[i] = activation(hidden[i]);
+      linear(hidden, params[`layer${layer}.mlp_fc2`], added);
       for (let i = 0; i < n_embd; i++) x[i] = added[i] + x[i];
-    });
-    const logits = linear(x, model.lm_head, new Float64Array(vocab_size));
+    }
+    const logits = linear(x, params.lm_head, new Float64Array(params.lm_head.rows));
     this.tokens.push(token);
     this.logits.push(logits);
     this.attention.push(attention);
     return logits;
   }
 
-  /** Each head mixes the values seen so far into `mixed`, weighted by how well their keys match the query `q`. */
+  /**
+   * Each head averages the values so far into `mixed`, weighted by how well their keys match the query `q`.
+   * attention: where the weights go, (n_head, position + 1).
+   */
   attend(layer, position, attention) {
     const { n_embd, n_head } = this.model.config;
     const width = n_embd / n_head;
@@ -133,7 +129,7 @@ class Context {
   }
 }
 
-/** Probabilities of the next token, a new array. Temperature 0 is greedy: all goes to the (first) likeliest token. */
+/** Probabilities of the next token, a new array. At temperature 0, the (first) most likely token has probability 1. */
 function probabilities(logits, temperature = 1) {
   if (temperature > 0) return softmax(logits.map((logit) => logit / temperature));
   const greedy = new Float64Array(logits.length);
@@ -141,7 +137,7 @@ function probabilities(logits, temperature = 1) {
   return greedy;
 }
 
-/** A token drawn from probabilities. */
+/** A token drawn at random. weights: the tokens' probabilities. */
 function draw(weights) {
   let left = Math.random() * weights.reduce((a, b) => a + b);
   let last = 0;
@@ -156,9 +152,9 @@ function draw(weights) {
 
 // ---- Work in slices, so that the page never freezes ----------------------------------------------------------------
 
-const SLICE = 12; // milliseconds of work, after which the browser gets its turn
+const SLICE = 12; // milliseconds of work between two turns of the browser
 
-/** Waits now and then: `await pace()` in a loop lets the browser breathe once SLICE milliseconds have passed. */
+/** A function `pace`: `await pace()` in a loop yields to the browser once SLICE milliseconds have passed. */
 function pacer() {
   let next = performance.now() + SLICE;
   return async () => {
@@ -168,7 +164,7 @@ function pacer() {
   };
 }
 
-/** Make a Context one of exactly these tokens, keeping the beginning they share. False where no longer wanted(). */
+/** Make a Context hold exactly these tokens, keeping the prefix it shares. Resolves to false once not wanted(). */
 async function follow(context, tokens, wanted) {
   const pace = pacer();
   let kept = 0;

@@ -1,13 +1,13 @@
-// The next character: what was typed, and a bar for each character that may follow.
+// The next character: the text typed, and a bar for each character that may follow.
 
 const OVERFLOW = "This model’s numbers overflow here: there are no probabilities.";
 
 class NextView {
-  /** page: see main.js; it has alphabet, config, temperature, append(text). */
+  /** page: the Page of main.js. */
   constructor(page) {
     this.page = page;
     this.list = byId("bars");
-    this.rows = new Map(); // id -> its <li> and the parts that change
+    this.rows = new Map(); // id -> {item: its <li>, and the parts that change}
     this.most = matchMedia("(max-width: 34rem)").matches ? 12 : 40;
     this.order = "probability";
     for (const radio of document.getElementsByName("order")) {
@@ -23,7 +23,7 @@ class NextView {
     arrowKeys(this.list);
   }
 
-  /** A new reading: see main.js. */
+  /** Show a reading, see Page.update. */
   show(reading) {
     this.reading = reading;
     this.showTokens();
@@ -80,7 +80,7 @@ class NextView {
     this.summarise(ranked, tempered);
   }
 
-  /** The list items in this order, moving only where something changed: the focused one keeps the focus. */
+  /** Put the list items into this order, touching the list only if it changes; the focused item keeps the focus. */
   place(items) {
     const focused = this.list.contains(document.activeElement) ? document.activeElement : null;
     if (items.length !== this.list.children.length || items.some((item, i) => this.list.children[i] !== item)) {

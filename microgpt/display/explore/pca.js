@@ -1,8 +1,8 @@
-// Principal components: the directions in which rows of a matrix differ most.
+// Principal components: the directions in which the rows of a matrix vary most.
 
 /**
- * {points: [[x, y], ...] for each row, shares: [of the whole variance in x, in y]}. rows: (count, width).
- * Each direction's largest entry is positive, so that the same matrix gives the same picture.
+ * {points: [x, y] of each row, shares: the shares of the variance along x and y}. rows: (count, width).
+ * The largest entry of each direction is positive, so that the same matrix gives the same picture.
  */
 function principalComponents(rows, count, width) {
   const centred = centre(rows, count, width);
@@ -28,14 +28,14 @@ function principalComponents(rows, count, width) {
   return { points, shares };
 }
 
-/** The rows without their mean. */
+/** The rows minus their mean. */
 function centre(rows, count, width) {
   const mean = new Float64Array(width);
   rows.forEach((value, i) => (mean[i % width] += value / count));
   return rows.map((value, i) => value - mean[i % width]);
 }
 
-/** The eigenvector of the largest eigenvalue of a symmetric matrix without negative ones, by power iteration. */
+/** The eigenvector of the largest eigenvalue of a positive semidefinite matrix, by power iteration. */
 function dominant(matrix, width) {
   let direction = Float64Array.from({ length: width }, (_, i) => 1 + 0.1 * Math.sin(i)); // along no axis
   let variance = 0;
@@ -60,7 +60,7 @@ function dot(a, b) {
   return sum;
 }
 
-/** The `most` rows nearest to row `from`, as [row, distance], nearest first; Euclidean, in all dimensions. */
+/** The `most` rows nearest to the row `from` by Euclidean distance, as [row, distance], nearest first. */
 function nearest(rows, count, width, from, most) {
   const distances = [];
   for (let r = 0; r < count; r++) {

@@ -1,4 +1,4 @@
-// Samples: texts that the model makes up, each character shaded by its probability.
+// Samples: texts that the model generates, each character shaded by its probability.
 
 const SAMPLES = 10;
 
@@ -11,7 +11,7 @@ class SamplesView {
     arrowKeys(byId("samples"));
   }
 
-  /** Write SAMPLES texts; a later call takes over from an earlier one. */
+  /** Write SAMPLES texts; a later call cancels an earlier one. aloud: announce them to screen readers. */
   async write({ aloud = true } = {}) {
     const run = ++this.run;
     const { temperature } = this.page;
@@ -34,8 +34,9 @@ class SamplesView {
   }
 
   /**
-   * {ids, scores, ended}: tokens without BOS, and the probability the model itself gave each of them and then the end;
-   * null where no longer wanted(). Without an end where block_size was reached before. prompt: tokens, BOS first.
+   * Resolves to {ids, scores, ended}, or to null once not wanted(). prompt: tokens, BOS first. ids: the text's tokens,
+   * without BOS; scores: their probabilities at temperature 1 and, if the text ended before it reached block_size, that
+   * of the end; ended: whether it did.
    */
   async sample(prompt, temperature, wanted) {
     const { context } = this;
@@ -90,7 +91,7 @@ class SamplesView {
   }
 }
 
-/** A character within a text: itself, unless it could not be seen there. */
+/** A character within a text: itself if it is visible there, else its symbol. */
 function inline(alphabet, id) {
   const char = alphabet.text(id);
   return /[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(char) ? char : alphabet.symbol(id);

@@ -1,4 +1,4 @@
-// Training: the loss curve, smoothed, with the range of most single steps, the held-out loss and that of guessing.
+// Training: the smoothed loss curve, the range of most single steps, the held-out loss and the loss of random guesses.
 
 class TrainingView {
   constructor(page) {
@@ -16,7 +16,7 @@ class TrainingView {
     this.describe();
   }
 
-  /** [low, high] of all that is shown. */
+  /** [low, high]: the range of losses shown. */
   range() {
     const numbers = [
       this.guessing,
@@ -171,7 +171,7 @@ class TrainingView {
   }
 }
 
-/** About `count` round numbers between low and high. */
+/** About `count` evenly spaced round numbers between low and high. */
 function ticks(low, high, count) {
   const raw = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(raw));

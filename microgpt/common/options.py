@@ -1,0 +1,144 @@
+"""An option: everything there is to say of it, said once.
+
+Checks, `--help`, `help(TrainConfig)`, the tables in the docs, the page's panel and the files of saved models take what they need
+from here. The options themselves are in microgpt.config; those of engines and of documents are where those are.
+"""
+
+import dataclasses
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from microgpt.common.words import quoted
+
+
+@dataclass(frozen=True)
+class Option:
+    """name: as in Python; kind: int, float, bool or str; text: what it is, a phrase that follows the name; unit: of its number.
+
+    least, above, below, most: bounds of a number; choices: the values of a str; since: the version that added it; flag: its name
+    on the command line where that differs. None is allowed where it is the default.
+    """
+
+    name: str
+    kind: type
+    default: object
+    text: str
+    unit: str = ""
+    least: float = -math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    most: float = math.inf
+    choices: Collection = ()
+    since: str = "0.1"
+    flag: str = ""
+
+    def check(self, value):
+        """ValueError or TypeError, with the option's name and bounds, unless it may have this value."""
+        if value is None and self.default is None:
+            return
+        if self.kind is bool:
+            if not isinstance(value, bool):
+                raise TypeError(f"{self.name} must be True or False, not {quoted(value)}")
+        elif self.kind is str:
+            if not isinstance(value, str) or value not in self.choices:
+                raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {quoted(value)}")
+        elif isinstance(value, bool) or not isinstance(value, (int, self.kind)):
+            what = "a whole number" if self.kind is int else "a number"
+            raise TypeError(f"{self.name} must be {what}, not {quoted(value)}")
+        elif not self.allows(value):
+            raise ValueError(f"{self.name} must be {self.bounds()}, not {quoted(value)}")
+
+    def allows(self, number):
+        """Whether a number is within the bounds, and for a float whether it is one."""
+        try:
+            number = float(number) if self.kind is float else number
+        except OverflowError:
+            return False
+        return self.least <= number <= self.most and self.above < number < self.below
+
+    def bounds(self):
+        """The values it may have, in words: "at least 1", "more than 0 and at most 1"."""
+        if self.kind is bool:
+            return "true or false"
+        if self.choices:
+            return ", ".join(self.choices)
+        low = [f"more than {_short(self.above)}"] if self.above >= self.least > -math.inf or self.least == -math.inf < self.above else []
+        low = low or [f"at least {_short(self.least)}"] * (self.least > -math.inf)
+        high = [f"less than {_short(self.below)}"] * (self.below < math.inf)
+        high = high or [f"at most {_short(self.most)}"] * (self.most < math.inf) or ["finite"] * (self.kind is float)
+        return " and ".join(low + high) or "any whole number"
+
+    def values(self):
+        """Unit and bounds."""
+        return f"{self.unit}, {self.bounds()}" if self.unit else self.bounds()
+
+    def flags(self):
+        """Its name on the command line."""
+        return "--" + (self.flag or self.name).replace("_", "-")
+
+
+def shown(value):
+    """A value of an option as people write it."""
+    return {True: "yes", False: "no", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _short(number):
+    return f"{number:g}" if float(f"{number:g}") == number else f"{number:.10g}"
+
+
+# ---- Dataclasses made of options -------------------------------------------------------------------------------------
+
+
+def option(default, text, kind=None, **facts):
+    """A field of a dataclass that is an option; kind: where the default does not tell; facts: see Option."""
+    return field(default=default, metadata={"option": Option("", kind or type(default), default, text, **facts)})
+
+
+def options_of(settings):
+    """Name -> Option of each field of a dataclass, or of its object."""
+    return {f.name: dataclasses.replace(f.metadata["option"], name=f.name) for f in dataclasses.fields(settings)}
+
+
+class Settings:
+    """The base of a frozen dataclass of options: its objects are checked when made."""
+
+    def __post_init__(self):
+        for name, option in options_of(self).items():
+            option.check(getattr(self, name))
+        self.check_together()
+        idle = self.idle()
+        if idle:
+            raise ValueError(idle)
+
+    def check_together(self):
+        """ValueError for values that exclude one another."""
+
+    def idle(self):
+        """What is wrong where a value has no effect beside the others: a sentence; else None."""
+
+    @classmethod
+    def saved(cls, values):
+        """The object with these values, a dict; it may have idle ones, which version 0.1 took. ValueError, TypeError."""
+        made = object.__new__(cls)
+        for name, option in options_of(cls).items():
+            option.check(values.get(name, option.default))
+            object.__setattr__(made, name, values.get(name, option.default))
+        made.check_together()
+        return made
+
+
+def documented(cls):
+    """Lists a dataclass's options in its docstring."""
+    lines = [f"    {o.name} = {o.default!r}: {o.text} ({o.values()})" for o in options_of(cls).values()]
+    if cls.__doc__:  # not under python -OO
+        cls.__doc__ += "\n\n".join(["", "Checked when made (ValueError, TypeError):", "\n".join(lines)])
+    return cls
+
+
+def table(options):
+    """The options as a table in Markdown."""
+    rows = ["| option | default | values | meaning | since |", "|---|---|---|---|---|"]
+    for o in options:
+        rows.append(f"| `{o.name}`, `{o.flags()}` | {shown(o.default)} | {o.values()} | {o.text} | {o.since} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,30 @@
+"""Documents as token ids, as the engines read them."""
+
+import sys
+from array import array
+from itertools import accumulate
+
+
+class Corpus:
+    """Documents as token ids in one flat buffer, which a compiled engine reads in place.
+
+    tokens: array of unsigned 32-bit ids, `BOS d0 BOS d1 BOS ...`; document i is tokens[starts[i] : starts[i + 1] + 1], both
+    BOS included. `corpus[i]` is that document as a list.
+    """
+
+    def __init__(self, docs, tokenizer):
+        separator = next(char for char in map(chr, range(0x110000)) if char not in tokenizer.ids)
+        # str.translate maps every character at C speed, so the ids travel as code points; those of surrogates must "pass"
+        table = {ord(char): i for char, i in tokenizer.ids.items()} | {ord(separator): tokenizer.bos}
+        text = separator.join(["", *docs, ""])
+        unknown = set(text) - tokenizer.ids.keys() - {separator}
+        if unknown:
+            raise ValueError(tokenizer.unknown(min(unknown)))
+        self.tokens = array("I", text.translate(table).encode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass"))
+        self.starts = array("Q", accumulate((len(doc) + 1 for doc in docs), initial=0))
+
+    def __len__(self):
+        return len(self.starts) - 1
+
+    def __getitem__(self, i):
+        return self.tokens[self.starts[i] : self.starts[i + 1] + 1].tolist()

@@ -1,0 +1,61 @@
+"""Writing documents: a source of them, and choosing among what it gives.
+
+A source has a method `write(wanted, filtered)`: a list of new texts, at most `wanted` of them and more only where they are
+filtered, since some of those are not taken. What Ctrl-C may have to wait for is one call.
+"""
+
+MOST_TRIES = 1000  # for one document that is unlike those before
+
+
+class OneByOne:
+    """A source of one document at a time. Each token is drawn from rng (random.Random), as the reference draws it."""
+
+    def __init__(self, engine, tokenizer, rng, prompt, choice):
+        self.engine, self.tokenizer, self.rng, self.prompt, self.choice = engine, tokenizer, rng, prompt, choice
+
+    def write(self, wanted, filtered):
+        choice = self.choice
+        tokens = self.engine.generate(
+            self.rng, self.tokenizer.bos, self.prompt, choice.temperature, choice.top_k, choice.top_p
+        )
+        return [self.tokenizer.decode(tokens)]
+
+
+def select(source, n, unique=False, exclude=()):
+    """Yields lists of documents, n in all.
+
+    unique: no document twice; exclude: documents that are not wanted. ValueError where MOST_TRIES documents one after the
+    other were not taken.
+    """
+    taken, found, tries = set(exclude), 0, 0
+    while found < n:
+        wanted, filtered = n - found, bool(unique or taken)
+        texts = source.write(wanted, filtered)
+        if filtered:
+            texts, tries = _wanted(texts, wanted, tries, taken, unique)
+        found += len(texts)
+        if texts:
+            yield texts
+        if tries == MOST_TRIES:
+            raise ValueError(
+                f"in {MOST_TRIES} tries there was no document that is not there already, after {found} of {n}; "
+                "a higher temperature gives more variety"
+            )
+
+
+def _wanted(texts, wanted, tries, taken, unique):
+    """Up to `wanted` of the texts that are not in `taken`, and how many were not taken since the last; it stops at MOST_TRIES."""
+    selected = []
+    for text in texts:
+        if text in taken:
+            tries += 1
+            if tries == MOST_TRIES:
+                break
+            continue
+        tries = 0
+        selected.append(text)
+        if unique:
+            taken.add(text)
+        if len(selected) == wanted:
+            break
+    return selected, tries

@@ -1,0 +1,64 @@
+"""Saved models and runs outlive versions: what an older one did not save takes its default, what is unknown is refused.
+
+So the default of an option that is added to a class saved here must do what versions without the option did.
+"""
+
+import re
+from dataclasses import MISSING, fields
+
+from microgpt import __version__
+from microgpt.common.options import Settings
+
+
+class CheckpointError(ValueError):
+    """A saved model or run that cannot be used; the message says why."""
+
+
+class UnknownError(CheckpointError):
+    """It has something that this version does not know. The message continues a sentence about the file: "has ..."."""
+
+
+def build(kind, given, where, most=None):
+    """The dataclass `kind` with the values `given`, a dict from a file; the defaults where it has none.
+
+    most: the largest whole number that makes sense. CheckpointError for names that are unknown, or missing and without
+    a default, and for values that `kind` refuses.
+    """
+    check_known(given, {field.name for field in fields(kind)}, "option", f" in {where}")
+    for field in fields(kind):
+        if field.default is MISSING and field.name not in given:
+            raise CheckpointError(f"is damaged: {where} lacks {field.name!r}")
+    if most is not None and any(isinstance(value, int) and value > most for value in given.values()):
+        raise CheckpointError(f"is damaged: {where} describes a model larger than the file")
+    try:
+        return kind.saved(given) if issubclass(kind, Settings) else kind(**given)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise CheckpointError(f"is damaged: in {where}, {error}") from None
+
+
+def check_known(names, known, what, where=""):
+    """UnknownError for the first of `names` that is not in `known`. what, where: the words round it in the message."""
+    for name in sorted(set(names) - set(known)):
+        raise UnknownError(f"has an unknown {what} {name[:60]!r}{where}")
+
+
+def blamed(error, version):
+    """The CheckpointError of a file, as it reads where one knows which version of microgpt saved the file.
+
+    version: what the file says, which may be anything.
+    """
+    if _release(version) > _release(__version__):
+        return CheckpointError(
+            f"was saved by a newer version of microgpt ({version}); to this one ({__version__}), it {error}; "
+            "update with: pip install --upgrade microgpt-cython"
+        )
+    if isinstance(error, UnknownError):
+        return CheckpointError(f"is damaged, or was saved by a newer version of microgpt: it {error}")
+    return error
+
+
+def _release(version):
+    """The numbers of a version, such as (0, 1, 0); () for what is not a version."""
+    pattern = r"([0-9]{1,6}(?:\.[0-9]{1,6}){0,3})(?:[.+]?[a-z][0-9a-z.]{0,20})?"  # such as 0.1.0, 0.2.0rc1, 0.2.dev1
+    match = isinstance(version, str) and re.fullmatch(pattern, version)
+    return tuple(map(int, match[1].split("."))) if match else ()

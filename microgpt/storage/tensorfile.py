@@ -1,0 +1,142 @@
+"""Tensors of doubles and strings of metadata in a safetensors file: the same content gives the same bytes.
+
+    8 bytes    length of the header, little-endian
+    header     JSON: "__metadata__": name -> string, then name -> {dtype, shape, data_offsets};
+               spaces up to a multiple of 8
+    the rest   the tensors' bytes, little-endian, in the order of their names
+
+(See https://github.com/huggingface/safetensors.) The header is written here because the library orders the metadata at
+random. Files are read with the library, after checks that keep a stranger's file from costing much time or memory.
+"""
+
+import json
+import math
+import os
+import stat
+import sys
+from array import array
+from contextlib import contextmanager
+
+from microgpt.common.files import write_atomically
+from microgpt.storage.schema import CheckpointError, UnknownError
+
+LONGEST_HEADER = 100_000_000  # safetensors' own limit
+
+
+def write(path, tensors, metadata):
+    """Write a file, all of it or nothing. metadata: name -> string.
+
+    tensors: name -> (array or memoryview of doubles, shape), which the caller has checked to be finite. OSError where
+    it cannot be written; an old file then stays as it was.
+    """
+    header, data, end = {"__metadata__": dict(sorted(metadata.items()))}, [], 0
+    for name, (numbers, shape) in sorted(tensors.items()):
+        start, end = end, end + 8 * len(numbers)
+        header[name] = {"dtype": "F64", "shape": shape, "data_offsets": [start, end]}
+        data.append(_little_endian(numbers))
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    try:
+        write_atomically(path, b"".join([len(head).to_bytes(8, "little"), head, *data]))
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"{_called(path)} cannot be written: {reason}; what was there before is unchanged") from error
+
+
+@contextmanager
+def opened(path):
+    """The Contents of a file, for a with statement. A CheckpointError raised in it gets the name of the file.
+
+    OSError where the file cannot be read, CheckpointError where it is no such file.
+    """
+    try:
+        with open(path, "rb", opener=_open_regular) as file:
+            yield Contents(file, os.fstat(file.fileno()).st_size)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {_called(path)}; check the path") from None
+    except OSError as error:
+        raise OSError(f"{_called(path)} cannot be read: {error.strerror or error}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{_called(path)} {error}") from None
+
+
+class Contents:
+    """A file whose header has been read. size: in bytes; metadata: a dict, unchecked; names: those of the tensors."""
+
+    def __init__(self, file, size):
+        self._file, self.size = file, size
+        length = int.from_bytes(file.read(8), "little")
+        if size < 10 or length > min(size - 8, LONGEST_HEADER):
+            raise CheckpointError("is not a saved model, or only a part of one")
+        self._head = file.read(length)
+        self._header = parsed(self._head, "its header", dict)
+        metadata = self._header.pop("__metadata__", None)
+        self.metadata = metadata if isinstance(metadata, dict) else {}
+        self.names = self._header.keys()
+
+    def tensors(self, shapes):
+        """Name -> array of finite doubles. The file must have exactly those of `shapes`, name -> list of sizes."""
+        import safetensors
+
+        self._check_header(shapes)
+        try:
+            found = safetensors.deserialize(len(self._head).to_bytes(8, "little") + self._head + self._file.read())
+        except (safetensors.SafetensorError, ValueError, OverflowError) as error:
+            raise CheckpointError(f"is damaged: {error}") from None
+        tensors = {}
+        for name, info in found:
+            numbers = tensors[name] = _little_endian(array("d", bytes(info["data"])))
+            if len(numbers) != math.prod(shapes.get(name, ())):
+                raise CheckpointError(f"is damaged: {name!r} has {len(numbers)} numbers")
+            check_finite(numbers, f"is damaged, in {name!r}")
+        return tensors
+
+    def _check_header(self, shapes):
+        """Before the tensors are read: their names, shapes and total size."""
+        for name in sorted(self.names | shapes.keys()):
+            if name not in shapes:
+                raise UnknownError(f"has a tensor {name[:60]!r} that its configuration does not have")
+            if name not in self.names:
+                raise CheckpointError(f"lacks the tensor {name!r}")
+            info = self._header[name] if isinstance(self._header[name], dict) else {}
+            if info.get("dtype") != "F64":
+                raise CheckpointError(f"has {name!r} as {str(info.get('dtype'))[:20]!r}, not as 'F64'")
+            if info.get("shape") != shapes[name]:
+                raise CheckpointError(f"has {name!r} in the shape {str(info.get('shape'))[:40]}, not {shapes[name]}")
+        expected = 8 + len(self._head) + 8 * sum(map(math.prod, shapes.values()))
+        if self.size != expected:
+            raise CheckpointError(f"has {self.size} bytes, where {expected} should be: it is cut off or damaged")
+
+
+def check_finite(numbers, what):
+    if not all(map(math.isfinite, numbers)):
+        raise CheckpointError(f"{what}: not all numbers are finite")
+
+
+def parsed(text, what, kind):
+    """The value of JSON text, which must be of the type `kind`."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"is damaged or not a saved model: {what} cannot be read") from None
+    if not isinstance(value, kind):
+        raise CheckpointError(f"is damaged or not a saved model: {what} cannot be read")
+    return value
+
+
+def _little_endian(numbers):
+    """Doubles of this machine as the file has them, or back."""
+    if sys.byteorder == "big":
+        numbers = array("d", numbers)
+        numbers.byteswap()
+    return numbers
+
+
+def _open_regular(path, flags):
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, a device never end
+        raise CheckpointError("is not a file; give one that microgpt saved")
+    return os.open(path, flags)
+
+
+def _called(path):
+    return repr(os.fsdecode(path))

@@ -1,0 +1,41 @@
+/* What documents are sampled from: weights and options, what all documents begin with, and where their tokens go.
+ *
+ * Documents are numbered from 0 on. One depends on its number and on the sampler, and on nothing else: not on its lane, the
+ * other documents, the threads, or how many are asked for.
+ */
+#ifndef MICROGPT_FAST_SAMPLER_H
+#define MICROGPT_FAST_SAMPLER_H
+
+#include "model.h"
+
+#define ROW 32 /* cumulative weights that are compared at a time */
+
+enum written { WRITTEN, WRITER_NO_MEMORY, NOT_FINITE };
+
+struct Sampler {
+    Shape shape;
+    float *params; /* n_params */
+    uint32_t key[2], bos;
+    size_t top_k;       /* 1 .. vocab */
+    float scale, top_p; /* 1 / temperature; a top_p of 2 or more omits no token */
+    /* The prefix: the tokens that all documents begin with, BOS and the prompt. */
+    size_t n_prefix;
+    uint32_t *prefix;
+    size_t n_prefix_kv; /* of the prefix, the tokens whose keys and values are in prefix_kv: all or none */
+    float *prefix_kv;   /* [layer][position][feature]: keys, then values, 2 n_embd */
+    /* Beginnings: the prefix followed by up to n_levels more tokens, computed once. The prefix is beginning 0; beginning i
+     * followed by token t is beginning 1 + i * vocab + t. */
+    size_t n_levels, n_beginnings;
+    float *cumulative;    /* [beginning][vocab, padded to whole ROWs] of the weights of the token that follows */
+    float *beginnings_kv; /* [beginning][layer][feature] keys and values of its last token; unused for beginning 0 */
+};
+
+/* The documents that are being written: numbers `first` to first + n_docs - 1. Document first + i has lengths[i] tokens, the
+ * prompt's among them, from tokens[i * block_size] on. */
+struct Portion {
+    uint64_t first;
+    size_t n_docs;
+    uint32_t *tokens, *lengths;
+};
+
+#endif
