@@ -7,7 +7,7 @@
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {  # where each public name is defined; its module is imported when the name is first used
     "microgpt.config": ["PRESETS", "EvalConfig", "GPTConfig", "TrainConfig"],
