@@ -70,7 +70,7 @@ def test_an_engine_s_declaration(name):
     kind = engines.engine_class(name)
     known = {*options_of(GPTConfig), *options_of(TrainConfig)}
     assert kind.name == name and kind.exact == (name in engines.EXACT)
-    assert engines.AROUND < kind.options <= known and set(kind.limits) <= kind.options
+    assert engines.AROUND <= kind.options <= known and set(kind.limits) <= kind.options
     assert set(kind.activations) <= set(reference.ACTIVATIONS)
 
 
