@@ -15,11 +15,11 @@ from microgpt.common.options import Settings, documented, option
 class GPTConfig(Settings):
     """The shape of a model."""
 
-    n_layer: int = option(1, "transformer blocks", least=1)
+    n_layer: int = option(1, "number of transformer blocks", least=1)
     n_embd: int = option(16, "width of the residual stream", least=1)
-    n_head: int = option(4, "attention heads; must divide n_embd", least=1)
-    block_size: int = option(16, "longest context", unit="tokens", least=1)
-    activation: str = option("relu", "of the MLP; relu2 is relu squared", choices=reference.ACTIVATIONS)
+    n_head: int = option(4, "number of attention heads; must divide n_embd", least=1)
+    block_size: int = option(16, "length of the longest context", unit="tokens", least=1)
+    activation: str = option("relu", "activation function of the MLP; relu2 is relu squared", choices=reference.ACTIVATIONS)
     init_std: float = option(0.08, "standard deviation of the initial weights", least=0.0)
     zero_init_out: bool = option(False, "start attn_wo and mlp_fc2 at zero")
     bos_first: bool = option(False, "make BOS, which begins and ends a document, token 0; otherwise it is the last token")
@@ -71,21 +71,21 @@ class GPTConfig(Settings):
 class TrainConfig(Settings):
     """How to train: the steps and their documents, Adam's settings and what is added to Adam."""
 
-    num_steps: int = option(1000, "training steps", least=0, flag="steps")
-    learning_rate: float = option(0.01, "of the first step, or of the first one after the warm-up", least=0.0)
-    beta1: float = option(0.85, "decay of Adam's first moment, the mean of the gradients", least=0.0, below=1.0)
-    beta2: float = option(0.99, "decay of Adam's second moment, the mean of their squares", least=0.0, below=1.0)
-    eps: float = option(1e-8, "keeps Adam's division finite", above=0.0)
-    batch_size: int = option(1, "documents a step; the loss is the mean of theirs", unit="documents", least=1)
+    num_steps: int = option(1000, "number of training steps", least=0, flag="steps")
+    learning_rate: float = option(0.01, "learning rate of the first step, or of the first one after the warm-up", least=0.0)
+    beta1: float = option(0.85, "decay of Adam's first moment, the running mean of the gradient", least=0.0, below=1.0)
+    beta2: float = option(0.99, "decay of Adam's second moment, the running mean of its square", least=0.0, below=1.0)
+    eps: float = option(1e-8, "added to Adam's denominator, to keep the quotient finite", above=0.0)
+    batch_size: int = option(1, "documents that a step takes; its loss is the mean of theirs", unit="documents", least=1)
     schedule: str = option(
-        "linear", "of the learning rate: linear and cosine fall to 0", choices=reference.SCHEDULES
+        "linear", "how the learning rate changes: linear and cosine fall to 0", choices=reference.SCHEDULES
     )
-    warmup_steps: int = option(0, "first steps, in which the learning rate rises to what the schedule says", unit="steps", least=0)
+    warmup_steps: int = option(0, "first steps, in which the learning rate rises to the schedule's", unit="steps", least=0)
     clip_norm: float | None = option(
-        None, "longest gradient, all parameters taken as one vector; longer ones are scaled down", kind=float, above=0.0
+        None, "length to which longer gradients are scaled down, all parameters taken as one vector", kind=float, above=0.0
     )
     weight_decay: float = option(
-        0.0, "share of each parameter that a step takes away, times the learning rate (AdamW)", least=0.0
+        0.0, "share of each parameter, times the learning rate, that a step subtracts (AdamW)", least=0.0
     )
 
     def idle(self):
@@ -110,11 +110,11 @@ class EvalConfig(Settings):
     """How to measure a run on documents held out; measuring changes none of its steps."""
 
     val_fraction: float = option(
-        0.0, "share of the documents that is held out, after they were shuffled; if not 0, at least one", least=0.0, below=1.0
+        0.0, "share of the shuffled documents that is held out; if not 0, at least one document", least=0.0, below=1.0
     )
     eval_every: int = option(100, "steps between two measurements; there is one after the last step too", unit="steps", least=1)
     patience: int | None = option(
-        None, "measurements in a row without a new best that end training; the best weights are kept", kind=int, least=1
+        None, "measurements in a row without a new best after which training ends, with the best weights", kind=int, least=1
     )
 
     def check_together(self):
@@ -131,10 +131,10 @@ class EvalConfig(Settings):
 class SampleConfig(Settings):
     """How the next character of a document is chosen."""
 
-    temperature: float = option(0.5, "below 1 likelier characters, above 1 rarer ones; 0: always the likeliest", least=0.0)
-    top_k: int | None = option(None, "choose among the K likeliest characters", kind=int, least=1)
+    temperature: float = option(0.5, "below 1 it favours likely characters, above 1 rare ones; 0 always takes the likeliest", least=0.0)
+    top_k: int | None = option(None, "choose among so many of the likeliest characters", kind=int, least=1)
     top_p: float | None = option(
-        None, "choose among the fewest characters whose probabilities reach the sum P", kind=float, above=0.0, most=1.0
+        None, "choose among the fewest characters whose probabilities reach this sum", kind=float, above=0.0, most=1.0
     )
 
     def check_together(self):

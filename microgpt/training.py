@@ -21,7 +21,7 @@ from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, S
 from microgpt.tokenizer import Tokenizer
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
-SEED = Option("seed", int, 42, "of all random numbers")
+SEED = Option("seed", int, 42, "seed of all random numbers")
 
 
 class Step(NamedTuple):
@@ -310,7 +310,7 @@ def _refuse_differences(who, **pairs):
         if hasattr(saved, "__dataclass_fields__"):
             name = next(name for name in vars(saved) if getattr(given, name) != getattr(saved, name))
             given, saved = getattr(given, name), getattr(saved, name)
-        raise CheckpointError(f"{who} {name} {saved}, not {given}; leave {name} away, or begin a new run")
+        raise CheckpointError(f"{who} {name} {saved}, not {given}; omit {name}, or begin a new run")
 
 
 def _check_types(**given):

@@ -62,7 +62,7 @@ class Program:
 
     def unary(self):
         a = self.pick()
-        operation = self.random.choice(["log", "exp", "relu", "neg", "pow", "pow"])
+        operation = self.random.choice(["log", "exp", "relu", "sigmoid", "tanh", "neg", "pow", "pow"])
         if operation == "neg":
             return -a
         if operation == "pow":

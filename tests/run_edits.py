@@ -97,6 +97,9 @@ EDITS = {
     "sigmoid and gelu of operators": ("current", [
         (LOG, "    def sigmoid(self): return 1 / (1 + (-self).exp())\n    def gelu(self): return self * (1.702 * self).sigmoid()\n\n" + LOG),
         (RELU, "x = [xi.gelu() for xi in x]")], ALL - {"relu"}, []),
+    "no tanh": ("current", [
+        ("    loss.backward()\n", "    loss.backward()\n    print([name for name in dir(Value) if name[0] != '_'])\n    loss.tanh()\n")],
+        ALL, []),
     "its own repr": ("current", [
         (LOG, "    def __repr__(self): return f'<{self.data:.3f}>'\n\n" + LOG),
         ("    loss.backward()\n", "    loss.backward()\n    print(loss, [params[3]], Value, type(loss).__name__, str(-loss))\n")], ALL, []),

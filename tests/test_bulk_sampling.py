@@ -116,7 +116,7 @@ def test_large_document_numbers(model, isa):
     tokens = [model.tokenizer.bos]
     engine = engines.create("fast", model.config, model.tokenizer.vocab_size, model.params)
     first, key = 2**32 - 5, 2**64 - 3
-    writer = engine.writer(key, model.tokenizer.chars + "\0", tokens, 1.0, None, None, 10)
+    writer = _fast.Writer(engine.network, key, model.tokenizer.chars + "\0", tokens, 1.0, None, None, 10, 1)
     texts = writer.write(first, 10)
     assert len(set(texts)) > 5
     check(model, texts, range(first, first + 10), key)
@@ -335,9 +335,9 @@ def test_what_a_writer_refuses(model):
     engine = engines.create("fast", model.config, model.tokenizer.vocab_size, model.params)
     letters = model.tokenizer.chars + "\0"
     for wrong in (dict(prefix=[99]), dict(prefix=[0] * 17), dict(letters="abc")):
-        asked = dict(key=1, letters=letters, prefix=[0], temperature=1.0, top_k=None, top_p=None, n=1) | wrong
+        asked = dict(key=1, letters=letters, prefix=[0], temperature=1.0, top_k=None, top_p=None, expected=1, n_threads=1) | wrong
         with pytest.raises(ValueError, match="not of this model"):
-            engine.writer(**asked)
+            _fast.Writer(engine.network, **asked)
 
 
 MEMORY = """

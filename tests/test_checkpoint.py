@@ -276,7 +276,7 @@ def test_a_run_that_drew_samples_goes_on_from_there(path):
 @pytest.mark.parametrize(
     "docs, changes, message",
     [
-        (DOCS, dict(config=replace(CONFIG, n_embd=16)), "was started with n_embd 8, not 16; leave n_embd away"),
+        (DOCS, dict(config=replace(CONFIG, n_embd=16)), "was started with n_embd 8, not 16; omit n_embd"),
         (DOCS, dict(training=replace(TRAINING, num_steps=99)), "was started with num_steps 12, not 99"),
         (DOCS, dict(evaluation=EvalConfig(0.5)), "was started with val_fraction 0.0, not 0.5"),
         (DOCS, dict(seed=43), "was started with seed 42, not 43"),

@@ -125,8 +125,8 @@ def settings(monkeypatch, data):
 
 
 def test_the_defaults_are_the_preset_s(settings):
-    assert settings() == (*microgpt.PRESETS["current"][:2], 42, None)
-    assert settings("--preset", "first") == (*microgpt.PRESETS["first"][:2], 42, None)
+    assert settings() == (*microgpt.PRESETS["current"][:2], None, None)
+    assert settings("--preset", "first") == (*microgpt.PRESETS["first"][:2], None, None)
 
 
 @pytest.mark.parametrize("preset", ["current", "first"])
@@ -166,7 +166,7 @@ def test_an_option_replaces_one_field_of_the_preset(settings, preset, options, f
 
 def test_every_field_has_an_option():
     config, training, _ = microgpt.PRESETS["current"]
-    assert set(options.OPTIONS) == {*vars(config), *vars(training), *vars(EvalConfig()), "temperature"}
+    assert set(options.OPTIONS) == {*vars(config), *vars(training), *vars(EvalConfig()), "temperature", "top_k", "top_p"}
 
 
 def test_seed_engine_and_temperature(settings, data):
@@ -182,10 +182,11 @@ def test_help_names_every_option_and_its_default(capsys):
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
     others = ["--preset", "--seed", "--engine", "--threads", "--samples", "--long"]
     others += ["--out", "--checkpoint-every", "--resume", "--init", "--log"]
-    for option in [*options.OPTIONS.values(), *others]:
+    own = [flag for name, flag in options.OPTIONS.items() if name not in ("top_k", "top_p")]
+    for option in [*own, *others]:
         assert option in text
     assert "(default: 16 in current, 8 in first)" in text
-    assert text.count("(default: ") == len(options.OPTIONS) + len(others) + 1  # and DATA
+    assert text.count("(default: ") == len(own) + len(others) + 1  # and DATA
     assert cli.main(["--help"]) == 0
     assert "train" in capsys.readouterr().out
 
@@ -203,9 +204,10 @@ def test_help_tells_the_fast_engine_s_bounds(capsys):
     assert cli.main(["train", "--help"]) == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "(default: 1; 16 with --engine fast)" in text
-    [beta] = map(float, re.findall("with --engine fast up to ([0-9.]+)", text))
-    [eps] = map(float, re.findall("with --engine fast at least ([0-9.e-]+)", text))
-    microgpt.train(NAMES, training=TrainConfig(num_steps=1, beta1=beta, beta2=beta, eps=eps), engine="fast")
+    [beta, beta2] = map(float, re.findall("at least 0 and less than ([0-9.]+) with --engine fast", text))
+    [eps] = map(float, re.findall("at least ([0-9.e-]+) and finite with --engine fast", text))
+    within = TrainConfig(num_steps=1, beta1=beta - 1e-9, beta2=beta2 - 1e-9, eps=eps)
+    microgpt.train(NAMES, training=within, engine="fast")
     for beyond in (dict(beta1=beta + 1e-8), dict(beta2=beta + 1e-8), dict(eps=eps * 0.99)):
         with pytest.raises(engines.EngineError):
             microgpt.train(NAMES, training=TrainConfig(num_steps=1, **beyond), engine="fast")

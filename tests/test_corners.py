@@ -93,7 +93,8 @@ def subclass_with_its_own_data(layer):
     x, y = Clipped(0.25), Clipped(3.0)
     z = x * y + y
     z.backward()
-    return exacts([x, y, z, *layer.softmax([x, y]), *layer.rmsnorm([x, y]), y.exp(), x**2, y.relu(), x.log()])
+    made = [y.exp(), x**2, y.relu(), x.log(), y.sigmoid(), y.tanh()]
+    return exacts([x, y, z, *layer.softmax([x, y]), *layer.rmsnorm([x, y]), *made])
 
 
 @corner
@@ -129,7 +130,40 @@ def subclass_with_its_own_equality(layer):
 
 
 @corner
-def subclass_that_becomes_strange_later(layer):
+def sigmoid_and_tanh_of_a_subclass_with_its_own_operators(layer):
+    class Loud(layer.Value):
+        def exp(self):
+            log.append("exp")
+            return Loud(2.0, (self,), (0.5,))
+
+        def __neg__(self):
+            log.append("neg")
+            return Loud(-self.data, (self,), (-1.0,))
+
+        def __mul__(self, other):
+            log.append("mul")
+            return Loud(self.data * other, (self,), (other,))
+
+        def __radd__(self, other):
+            log.append("radd")
+            return super().__radd__(other)
+
+        def __rtruediv__(self, other):
+            log.append("rtruediv")
+            return super().__rtruediv__(other)
+
+    log, results = [], []
+    for data in (0.75, -0.75):
+        for name in ("sigmoid", "tanh"):
+            x = Loud(data)
+            y = getattr(x, name)()
+            y.backward()
+            results.append((type(y).__name__, exacts([x, y, *y._children])))
+    return log, results
+
+
+@corner
+def subclass_that_becomes_custom_later(layer):
     class Late(layer.Value):
         pass
 
@@ -204,11 +238,11 @@ def numbers_that_count_what_is_done_with_them(layer):
                 return method(self, *others)
             return run
 
-        for name in "__gt__ __lt__ __add__ __radd__ __mul__ __rmul__ __pow__ __float__ __rtruediv__".split():
+        for name in "__gt__ __lt__ __ge__ __add__ __radd__ __mul__ __rmul__ __pow__ __float__ __rtruediv__".split():
             locals()[name] = logged(name)
 
     x = layer.Value(Number(1.5))
-    made = [x.relu(), x.exp(), x.log(), x**2, x + 1, 2.0 * x, x - x, 1 / x]
+    made = [x.relu(), x.exp(), x.log(), x**2, x + 1, 2.0 * x, x - x, 1 / x, x.sigmoid(), x.tanh()]
     for value in made:
         value.backward()
     return log, [float(v.data) for v in made], float(x.grad)
@@ -289,21 +323,25 @@ def test_a_replaced_operator_is_used_everywhere(name):
             x, y = [layer.Value(n) for n in (0.5, 2.0, 3.0)], [layer.Value(n) for n in (1.5, 0.25, 1.0)]
             made = [*layer.linear(x, [y, x]), *layer.softmax(x), *layer.rmsnorm(y), layer.cross_entropy(x, 1)]
             made += [*layer.attention(x, [x, y], [y, x], 3), 2 * x[0], 1 + x[1], x[0] - 1, 1 / x[2]]
+            made += [value.sigmoid() for value in (x[0], -x[0])] + [value.tanh() for value in (x[0], -x[0])]
         finally:
             restore()
         return log, exacts(made)
     assert run(scalar) == run(reference)
 
 
-def test_ordinary_vectors_never_take_the_long_way(monkeypatch):
-    for name in "linear softmax rmsnorm attention cross_entropy add mul pow log exp relu".split():
+def test_ordinary_vectors_never_take_the_slow_path(monkeypatch):
+    for name in ("linear", "softmax", "rmsnorm", "attention", "cross_entropy"):
         monkeypatch.setattr(fallback, name, None)
+    for name in fallback.methods:
+        monkeypatch.setitem(fallback.methods, name, None)
     for more in (False, True):
         if more:  # methods that are added change nothing
-            monkeypatch.setattr(scalar.Value, "tanh", lambda self: 1 - 2 / ((self * 2).exp() + 1), raising=False)
-            assert scalar.Value(0.5).tanh().data == pytest.approx(math.tanh(0.5))
+            monkeypatch.setattr(scalar.Value, "sinh", lambda self: (self.exp() - (-self).exp()) / 2, raising=False)
+            assert scalar.Value(0.5).sinh().data == pytest.approx(math.sinh(0.5))
         x, y = [scalar.Value(n) for n in (0.5, 2.0)], [scalar.Value(n) for n in (1.5, -0.25)]
         x = scalar.linear(x, [y, x]) + scalar.softmax(x) + scalar.rmsnorm(y) + [v.relu() for v in x]
+        x += [v.sigmoid() for v in (*y, scalar.Value(-3))] + [v.tanh() for v in (*y, scalar.Value(3))]
         scalar.cross_entropy(scalar.attention(x, [x, x], [x, x], 2), 1).backward()
 
 
@@ -324,6 +362,26 @@ def arguments_of_every_kind(layer):
             results.append(str(function()))
         except Exception as error:
             results.append(f"{type(error).__name__}: {error}")
+    return results
+
+
+@corner
+def sigmoid_and_tanh_of_numbers_of_every_kind(layer):
+    from decimal import Decimal
+    from fractions import Fraction
+
+    results = []
+    numbers = [3, -3, True, False, 2**53, -(2**60), 10**400, Fraction(-1, 3), Decimal("0.5"), 1j, "0", None, layer.Value(1.0)]
+    numbers += [0.0, -0.0, 5e-324, 1e-200, 36.5, -745.5, 1e308, float("inf"), -float("inf"), float("nan")]
+    for number in numbers:
+        for name in ("sigmoid", "tanh"):
+            x = layer.Value(number)
+            try:
+                y = getattr(x, name)()
+                y.backward()
+                results.append((exacts([x, y, *y._children, *y._children[1]._children]), [exact(g) for g in y._local_grads]))
+            except Exception as error:
+                results.append((f"{type(error).__name__}: {error}", exact(x.grad)))
     return results
 
 
@@ -394,7 +452,7 @@ def test_lists_emptied_by_the_collector(call, skip):
 
 def test_methods_check_what_they_are_called_on():
     for method in (scalar.Value.relu, scalar.Value.log, scalar.Value.exp, scalar.Value.backward,
-                   scalar.Value.__reduce__, scalar.Value.data.__get__, scalar.Value.__neg__, scalar.Value.__repr__, scalar.Adam.step):
+                   scalar.Value.sigmoid, scalar.Value.tanh, scalar.Value.__reduce__, scalar.Value.data.__get__, scalar.Value.__neg__, scalar.Value.__repr__, scalar.Adam.step):
         for thing in (3, None, object(), scalar.Adam([])):
             if method != scalar.Adam.step or not isinstance(thing, scalar.Adam):
                 with pytest.raises(TypeError):

@@ -24,7 +24,7 @@ def test_there_are_pages():
 @pytest.mark.skipif(not shutil.which("bash"), reason="the examples are for a shell")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_examples(page, tmp_path):
-    names = os.environ.get("MICROGPT_NAMES") or str(Path(microgpt.__file__).parent / "names.txt")
+    names = os.environ.get("MICROGPT_NAMES") or str(Path(microgpt.__file__).parent / "corpus" / "names.txt")
     environment = {**os.environ, "MICROGPT_NAMES": names}
     for language, needs, code in BLOCK.findall(page.read_text(encoding="utf-8")):
         if needs and importlib.util.find_spec(needs) is None:
@@ -37,6 +37,13 @@ def test_examples(page, tmp_path):
             command = [sys.executable, "-Werror", "-c", code]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, (code, done.stderr)
+
+
+def test_the_page_of_options_is_what_the_options_say():
+    spec = importlib.util.spec_from_file_location("options_page", DOCS / "options.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (DOCS / "options.md").read_text(encoding="utf-8") == module.page(), "run: python docs/options.py"
 
 
 # ---- The tree in the README ------------------------------------------------------------------------------------------

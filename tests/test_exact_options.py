@@ -26,7 +26,7 @@ def trainings(draw, rates=(0.0, 1e-5, 0.01, 0.3), num_steps=3):
         learning_rate=draw(st.sampled_from(rates)),
         batch_size=draw(st.integers(1, 5)),
         schedule=draw(st.sampled_from([*SCHEDULES])),
-        warmup_steps=draw(st.integers(0, 4)),
+        warmup_steps=draw(st.integers(0, max(0, min(4, num_steps - 1)))),
         clip_norm=draw(st.sampled_from([None, 5e-324, 1e-160, 1e-9, 0.01, 0.3, 1, 2.5, 30.0, 1e9, 1e300])),
         weight_decay=draw(st.sampled_from([0, 0.0, 1e-3, 0.1, 1, 30.0, 1e300])),
     )

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 import microgpt
-from microgpt import EvalConfig, GPTConfig, Tokenizer, TrainConfig, cli
-from microgpt.reference import ACTIVATIONS
+from microgpt import GPT, EvalConfig, GPTConfig, Tokenizer, TrainConfig, cli
 from microgpt.display import explore, history
 from microgpt.common.words import sized
+from microgpt.reference import ACTIVATIONS
 
 HOSTILE = ["<script>alert(1)</script>", "</script>", "<!--", "]]>", "a&b\"'`", "\u2028\u2029\x00\ud800", "${x}\\"]
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
@@ -93,32 +93,38 @@ def test_data(run):
     assert "".join(map(chr, data["characters"])) == tokenizer.chars
     assert data["num_params"] == run.model.num_params
     assert data["layout"] == [[name, *matrix.shape] for name, matrix in run.model.state_dict().items()]
-    assert data["training"] == {"steps_done": 30, **vars(run.training)}
+    values = {name: value for name, value, _ in data["configuration"]}
+    size = {"vocab_size": tokenizer.vocab_size, "num_params": run.model.num_params}
+    assert values == {**vars(run.model.config), **size, "steps_done": 30, **vars(run.training)}
+    assert all(description for _, _, description in data["configuration"])
+    assert ["block_size", 16, "longest context, in tokens"] in data["configuration"]
     assert data["losses"]["steps"] == list(range(1, 31))
     assert data["losses"]["held_out"] == [list(pair) for pair in run.val_losses]
     bare = data_of(explore.page(run.model))
-    assert (bare["losses"], bare["training"]) == (None, {})
+    assert bare["losses"] is None
+    assert [name for name, _, _ in bare["configuration"]] == [*vars(run.model.config), *size]
 
 
-def test_activations(run, tmp_path, monkeypatch, capsys):
+def test_an_activation_that_the_page_lacks_is_refused(tmp_path, monkeypatch, capsys):
     assert set(explore.activations()) == set(ACTIVATIONS)
-    monkeypatch.setattr("microgpt.config.ACTIVATIONS", (*ACTIVATIONS, "mish"))
-    run = microgpt.train(DOCS, GPTConfig(n_embd=4, activation="mish"), TrainConfig(num_steps=0))
-    message = f"the page cannot compute the activation 'mish'; it knows {', '.join(ACTIVATIONS)}"
-    with pytest.raises(ValueError, match=message):
-        explore.page(run.model)
-    monkeypatch.chdir(tmp_path)
-    run.save("mish")
-    assert cli.main(["explore", "mish"]) == 1
-    assert capsys.readouterr().err == f"microgpt: error: {message}\n"
-    assert not Path("mish.html").exists()
+    model = GPT.init(GPTConfig(n_embd=4, activation="relu2"), Tokenizer("ab"), random.Random(0))
+    model.save(tmp_path / "model")
+    object.__setattr__(model.config, "activation", "mish")
+    known = ", ".join(explore.activations())
+    with pytest.raises(ValueError, match=f"the page cannot compute the activation 'mish'; it knows {known}$"):
+        explore.page(model)
+    monkeypatch.setattr(explore, "activations", lambda: ["relu"])
+    page = tmp_path / "page.html"
+    assert cli.main(["explore", str(tmp_path / "model"), "-o", str(page)]) == 1
+    message = "the page cannot compute the activation 'relu2'; it knows relu"
+    assert capsys.readouterr().err == f"microgpt: error: {message}\n" and not page.exists()
 
 
 @pytest.mark.parametrize("bos_first", [False, True])
 def test_text_of_users_cannot_become_html(bos_first):
     tokenizer = Tokenizer.from_docs(HOSTILE, bos_first)
-    model = microgpt.GPT.init(GPTConfig(n_embd=4, bos_first=bos_first), tokenizer, random.Random(0))
-    plain = microgpt.GPT.init(GPTConfig(n_embd=4), Tokenizer("ab"), random.Random(0))
+    model = GPT.init(GPTConfig(n_embd=4, bos_first=bos_first), tokenizer, random.Random(0))
+    plain = GPT.init(GPTConfig(n_embd=4), Tokenizer("ab"), random.Random(0))
     for name in HOSTILE:
         page = explore.page(model, name=name)
         assert Elements(page).tags == Elements(explore.page(plain)).tags
@@ -221,7 +227,7 @@ def test_a_model_without_its_training(run, saved):
     run.model.save("bare")
     assert cli.main(["explore", "bare"]) == 0
     data = data_of(Path("bare.html").read_text(encoding="utf-8"))
-    assert (data["losses"], data["training"]) == (None, {})
+    assert data["losses"] is None and "num_steps" not in dict(row[:2] for row in data["configuration"])
     history.Log(run, "losses.csv").close()
     assert cli.main(["explore", "bare", "--log", "losses.csv"]) == 0
     losses = data_of(Path("bare.html").read_text(encoding="utf-8"))["losses"]

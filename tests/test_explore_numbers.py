@@ -11,9 +11,9 @@ from command_line import NAMES
 import browser
 from browser import type_in
 from microgpt import GPT, GPTConfig, Tokenizer
-from microgpt.reference import ACTIVATIONS
 from microgpt.display import explore
 from microgpt.engines import sampling
+from microgpt.reference import ACTIVATIONS
 
 ALPHABETS = [
     "abcdefghijklmnopqrstuvwxyz", "김민준서연", "ज़ोयाआरव", "محمد", "😀👍🏽🦄𝒳", "aé😀\ue000\U0010ffff", " \t\n-", "x",
@@ -24,7 +24,7 @@ def random_model(rng, alphabet, spread=0.3):
     n_head = rng.choice([1, 2, 3, 4])
     config = GPTConfig(
         n_layer=rng.randint(1, 4), n_embd=n_head * rng.randint(1, 7), n_head=n_head, block_size=rng.randint(1, 24),
-        activation=rng.choice([*ACTIVATIONS]), bos_first=rng.random() < 0.5, init_std=rng.uniform(0.05, spread),
+        activation=rng.choice(list(ACTIVATIONS)), bos_first=rng.random() < 0.5, init_std=rng.uniform(0.05, spread),
     )  # fmt: skip
     return GPT.init(config, Tokenizer.from_docs([alphabet], config.bos_first), rng)
 

@@ -270,7 +270,7 @@ def losses_of(engine, config, corpus, vocab_size, training, **options):
         dict(beta1=0.99, beta2=0.9999, warmup_steps=50),
         dict(eps=1e-15, schedule="constant", learning_rate=1e-3),
         dict(eps=1.0, learning_rate=1),
-        dict(batch_size=5, schedule="constant", warmup_steps=299),
+        dict(batch_size=5, schedule="constant", warmup_steps=250),
         dict(batch_size=40, learning_rate=3e-3),
         dict(learning_rate=0.0, weight_decay=1.0),
     ],

@@ -135,7 +135,7 @@ def test_a_gradient_of_another_kind_on_a_leaf_of_a_dot_product(layer):
     assert w[0].grad == 5
 
 
-def test_nothing_of_a_pass_that_took_the_long_way_is_left_behind(layer):
+def test_nothing_of_a_pass_that_took_the_slow_path_is_left_behind(layer):
     x, y = layer.Value(2.0), layer.Value(5.0)
     z = layer.linear([x * y, y], [[x, y * 2.0]])[0] + 1
     for value in (x, y, z):

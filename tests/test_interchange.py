@@ -78,7 +78,7 @@ def test_values_and_the_reference_agree_on_the_logits(model, layer):
     again = GPT.from_values(weights, model.config, model.tokenizer)
     keys, values = [[]], [[]]
     logits = [
-        [logit.data for logit in ops.gpt(token, position, keys, values, weights, model.config)]
+        [logit.data for logit in ops.gpt(token, position, keys, values, weights, model.config, ops.ACTIVATIONS[model.config.activation])]
         for position, token in enumerate([model.tokenizer.bos, *model.tokenizer.encode("ab")])
     ]
     assert again.logits("ab") == logits != model.logits("ab")
@@ -255,7 +255,7 @@ def test_numpy_widens_and_transposed_arrays_are_read_right(model):
     "change, error, message",
     [
         (lambda np, a: a.pop("wpe"), ValueError, "'wpe' are missing"),
-        (lambda np, a: a.update(bias=np.zeros((1, 4))), ValueError, "no weights 'bias'; leave them away"),
+        (lambda np, a: a.update(bias=np.zeros((1, 4))), ValueError, "no weights 'bias'; omit them"),
         (lambda np, a: a.update(wte=a["wte"][:, :3]), ValueError, "'wte' are 4 rows of 3 numbers, .* 4 rows of 4"),
         (lambda np, a: a.update(wte=a["wte"].ravel()), ValueError, "'wte' are not a list of rows"),
         (lambda np, a: a.update(wte=a["wte"][None]), ValueError, "'wte' are 1 rows of 4 numbers"),

@@ -68,7 +68,7 @@ def test_changed_options_are_refused(folder):
     )
     resume = "train", "docs.txt", "--resume", "run"
     assert fail(*resume, "--n-embd", 16) == (
-        "'run' was started with --n-embd 8, not 16; leave --n-embd away, or begin a new run"
+        "'run' was started with --n-embd 8, not 16; omit --n-embd, or begin a new run"
     )
     assert "was started with --steps 9, not 10" in fail(*resume, "--steps", 10)
     assert "was started with --learning-rate 0.01, not 0.1" in fail(*resume, "--learning-rate", 0.1)
@@ -77,7 +77,7 @@ def test_changed_options_are_refused(folder):
     assert "was started with --val-fraction 0.0, not 0.1" in fail(*resume, "--val-fraction", 0.1)
     for option in ("--resume", "--init"):
         assert fail("train", "docs.txt", option, "run", "--preset", "first") == (
-            "'run' has --n-embd 8, and --preset first has 16; leave --preset away, or begin a new run"
+            "'run' has --n-embd 8, and --preset first has 16; omit --preset, or begin a new run"
         )
     assert "'run' has --steps 9, and --preset current has 1000;" in fail(*resume, "--preset", "current", "--n-embd", 8)
     (folder / "docs.txt").write_text("\n".join(DOCS[1:]), encoding="utf-8")

@@ -161,6 +161,7 @@ def attempt():
         lambda: attention(good[0], good, [*good[:2], [None] * 4], 2), lambda: softmax([Value(float("nan")), x[0]]),
         lambda: [linear(good[0], good)[0].backward(), rmsnorm(good[1])[0].backward()],
         lambda: linear(good[0], good)[0]._children[0]._children, lambda: setattr(good[0][0], "_children", (x[0], "a")),
+        lambda: [f() for v in (y[0], x[0], big, Value(3)) for f in (v.sigmoid, v.tanh)], lambda: Value(1j).tanh(),
         lambda: pow(x[0], 2, 3), lambda: rmsnorm([Value(0.0)]), lambda: Value(1.0, (x[0],), (10**400,)).backward(),
     ):
         try:
@@ -197,7 +198,8 @@ x, rows = [Value(float(i)) for i in range(4)], [[Value(0.1 * i + j) for i in ran
 y = linear(x, rows)[0]
 operations = (
     lambda: linear(x, rows), lambda: softmax(x), lambda: rmsnorm(x), lambda: attention(x, rows, rows, 2),
-    lambda: cross_entropy(x, 1), lambda: x[0] / 3 + 1, lambda: x[0] ** 2 * x[1].exp().log().relu(), lambda: y._children,
+    lambda: cross_entropy(x, 1), lambda: x[0] / 3 + 1, lambda: x[0] ** 2 * x[1].exp().log().relu(),
+    lambda: x[1].sigmoid() * (-x[1]).sigmoid(), lambda: x[1].tanh() * (-x[1]).tanh(), lambda: y._children,
 )
 for f in operations[:-1]:
     f()  # so that everything is imported

@@ -143,7 +143,7 @@ def test_generation(model):
     [
         (lambda m: m.generate(-1), ValueError, "at least 0"),
         (lambda m: m.generate(1.5), TypeError, "whole number"),
-        (lambda m: m.generate(1, temperature=-0.5), ValueError, "temperature must be 0"),
+        (lambda m: m.generate(1, temperature=-0.5), ValueError, "temperature must be at least 0"),
         (lambda m: m.generate(1, temperature=float("nan")), ValueError, "temperature"),
         (lambda m: m.generate(1, temperature=1e-310), ValueError, "too small"),
         (lambda m: m.generate(1, top_k=0), ValueError, "top_k must be at least 1"),

@@ -155,7 +155,7 @@ def test_a_failure_leaves_the_old_picture(folder, capsys, monkeypatch):
     assert failure(capsys, "a.csv", "b.csv", "-o", "old.png") == (
         1, "'b.csv' is damaged, or not a log of microgpt train: see line 2",
     )  # fmt: skip
-    monkeypatch.setitem(sys.modules, "matplotlib.style", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, message = failure(capsys, "a.csv", "-o", "old.png")
     assert code == 1 and message.startswith("a plot needs matplotlib (")
     assert message.endswith("); install it with: pip install 'microgpt-cython[plot]'")

@@ -12,7 +12,7 @@ from command_line import (
 )  # fmt: skip
 
 import microgpt
-from microgpt import TrainConfig, cli
+from microgpt import TrainConfig, cli, reference
 from microgpt.cli.commands import train as train_command
 from microgpt.cli.options import in_options
 
@@ -65,8 +65,8 @@ def test_the_table_of_bad_input(folder, arguments, message):
     [
         (["--engine", "fast", "--batch-size", "1000000000"], "a batch of 1,000,000,000 documents takes "),
         (["--threads", "2"], "--threads 2 needs --engine fast; the engine 'exact' computes on one thread"),
-        (["--engine", "fast", "--threads", "-1"], "--threads must be at least 1, or 0 for all cores, not -1"),
-        (["--engine", "fast", "--eps", "1e-50"], "--eps must be at least 1e-15 on the fast engine, not 1e-50"),
+        (["--engine", "fast", "--threads", "-1"], "--threads must be at least 0 and at most 1024, not -1"),
+        (["--engine", "fast", "--eps", "1e-50"], "--eps must be at least 1e-15 and finite on the engine 'fast', not 1e-50"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_training(folder, arguments, message):
@@ -129,7 +129,7 @@ def test_how_many_were_found_before_there_was_no_other(folder):
         (["run", "--explain"], r"the following arguments are required: SCRIPT \(see microgpt run --help\)"),
         (["bench", "--n-embd", "16", "3"], r"--n-embd must be a multiple of 4, the number of heads; not 3"),
         (["sample", "x", "--top-p", "0"], r"--top-p must be more than 0 and at most 1, not 0.0"),
-        (["train", "--temperature", "-1"], r"--temperature must be 0 \(greedy\) or more.*"),
+        (["train", "--temperature", "-1"], r"--temperature must be at least 0 and finite.*"),
         (["train", "--temperature", "inf"], r"--temperature must be .*"),
     ],
 )
@@ -266,11 +266,24 @@ def test_a_checkout_that_is_not_built(tmp_path):
     options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}
     bare = [sys.executable, "-S"]  # without site-packages, where the built one may be
     done = subprocess.run([*bare, "-m", "microgpt", "--version"], **options)
-    assert_fails(done, 1, r"the compiled core is not there \(.*microgpt\.scalar.*\); build it, .*: pip install -e \.")
-    done = subprocess.run([*bare, "-c", "import microgpt"], **options)
-    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(
-        "ImportError: the compiled core is not there"
-    )
+    assert_fails(done, 1, r"'.*' has no compiled modules for Python .*; build them, .*: pip install -e \.")
+    done = subprocess.run([*bare, "-c", "import microgpt; microgpt.Value"], **options)
+    assert done.returncode == 1 and " has no compiled modules for Python " in done.stderr.splitlines()[-1]
+    for name in ("microgpt.reference", "microgpt.config", "microgpt.tokenizer"):  # those need none
+        assert subprocess.run([*bare, "-c", f"import {name}"], **options).returncode == 0
+
+
+def test_the_reference_in_a_bare_checkout(tmp_path):
+    """Alone, without the package it belongs to; its text is what the published script prints."""
+    page = shutil.copy(reference.__file__, tmp_path)
+    (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
+    options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}
+    shorter = f"import reference; reference.main('docs.txt', num_steps=3)"
+    done = subprocess.run([sys.executable, "-S", "-c", shorter], **options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == printed(TEN_NAMES, steps=3, samples=20, n_layer=1, n_embd=16, n_head=4, block_size=16)
+    done = subprocess.run([sys.executable, "-S", page], **options)
+    assert done.returncode == 1 and done.stderr.startswith("usage: python reference.py FILE")
 
 
 @pytest.mark.parametrize(
@@ -287,5 +300,5 @@ def test_an_empty_file_name_is_refused(data, option):
 
 
 def test_what_is_the_user_s_own_is_not_turned_into_options():
-    error = ValueError("'schedule and eps' has batch_size in it, the model's seed too; leave seed away")
-    assert in_options(error) == "'schedule and eps' has --batch-size in it, the model's seed too; leave --seed away"
+    error = ValueError("'schedule and eps' has batch_size in it, the model's seed too; omit seed")
+    assert in_options(error) == "'schedule and eps' has --batch-size in it, the model's seed too; omit --seed"

@@ -67,6 +67,17 @@ def test_large_int_gradients_stay_exact(layer):
     assert exact(x.grad) == f"int {2**53 + 1}"
 
 
+@pytest.mark.parametrize("x", [-800.0, -36.5, -2.0, -1e-3, -0.0, 0.0, 1e-9, 0.5, 20.0, 800.0, float("inf"), -float("inf")])
+def test_sigmoid_and_tanh_with_their_derivatives(layer, x):
+    a, b = layer.Value(x), layer.Value(x)
+    s, t = a.sigmoid(), b.tanh()
+    s.backward(), t.backward()
+    assert s.data == pytest.approx(0.5 * (1 + math.tanh(x / 2)), abs=1e-16)
+    assert t.data == pytest.approx(math.tanh(x), abs=1e-15)
+    assert a.grad == pytest.approx(s.data * (1 - s.data), abs=1e-15)
+    assert b.grad == pytest.approx(1 - t.data**2, abs=1e-15)
+
+
 @pytest.mark.parametrize(
     "expression, error, text",
     [
@@ -87,7 +98,11 @@ def test_large_int_gradients_stay_exact(layer):
         (lambda V: float(V(1.0)), TypeError, None),
         (lambda V: math.sqrt(V(1.0)), TypeError, "must be real number, not Value"),
         (lambda V: len(V(1.0)), TypeError, "object of type 'Value' has no len()"),
-        (lambda V: V(1.0).tanh(), AttributeError, None),
+        (lambda V: V(1.0).sin(), AttributeError, None),
+        (lambda V: V(1j).sigmoid(), TypeError, "'>=' not supported between instances of 'complex' and 'int'"),
+        (lambda V: V(None).tanh(), TypeError, "'>=' not supported between instances of 'NoneType' and 'int'"),
+        (lambda V: V(-(10**400)).tanh(), OverflowError, "int too large to convert to float"),
+        (lambda V: V(10**400).sigmoid(), OverflowError, "int too large to convert to float"),
         (lambda V: V(), TypeError, None),
         (lambda V: V(1j).exp(), TypeError, None),
     ],

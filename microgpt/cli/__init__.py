@@ -100,6 +100,12 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, formatter_class=Help, **options)
 
+    def format_help(self):
+        for action in self._actions:
+            if hasattr(action, "describe"):
+                action.help = action.describe()
+        return super().format_help()
+
     def error(self, message):
         raise Usage(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
 

@@ -3,6 +3,7 @@
 import argparse
 import re
 from dataclasses import fields, replace
+from functools import partial
 
 from microgpt import engines
 from microgpt.cli.commands import Failure, Usage, number, whole
@@ -21,35 +22,43 @@ def add(group, options, default=None, **notes):
     The help shows each one's own default, for each preset where they differ; notes: name -> what it adds there.
     """
     for option in options:
-        of_presets = {name: getattr_of(preset, option) for name, preset in PRESETS.items()}
-        if len(set(of_presets.values())) == 1:
-            text = shown(option.default)
-        else:
-            text = ", ".join(f"{shown(value)} in {name}" for name, value in of_presets.items())
-        if option.name in notes:
-            text += f"; {notes[option.name]}"
         if option.kind is bool:
             more = dict(action=argparse.BooleanOptionalAction)
         elif option.kind is str:
             more = dict(choices=option.choices)
         else:
             more = KINDS[option.kind]
-        group.add_argument(
-            option.flags(), dest=option.name, help=f"{in_options(option.text)} (default: {text})", default=default, **more
-        )
+        action = group.add_argument(option.flags(), dest=option.name, help=option.text, default=default, **more)
+        action.describe = partial(described, option, notes.get(option.name))  # when somebody asks for help
 
 
-def getattr_of(preset, option):
+def described(option, note=None):
+    """An option's line of the help; note: what it says beside the default, or None for what the engines add."""
+    of_presets = {name: value_in(preset, option) for name, preset in PRESETS.items()}
+    if len(set(of_presets.values())) == 1:
+        text = shown(option.default)
+    else:
+        text = ", ".join(f"{shown(value)} in {name}" for name, value in of_presets.items())
+    notes = [note] if note else engine_notes(option)
+    return f"{in_options(option.text)} (default: {'; '.join([text, *notes])})"
+
+
+def value_in(preset, option):
     """The value that a preset gives an option: its own, or the option's default."""
-    for part in (*preset[:2], SampleConfig(preset.temperature)):
+    for part in (preset.config, preset.training, SampleConfig(preset.temperature)):
         if option.name in vars(part):
             return getattr(part, option.name)
     return option.default
 
 
-def add_training(group):
-    batches = {kind.batch_size: name for name in engines.ENGINES if (kind := engines.engine_class(name)).batch_size > 1}
-    add(group, TRAINING, batch_size=", ".join(f"{size} with --engine {name}" for size, name in batches.items()))
+def engine_notes(option):
+    """Where an engine has another default or narrower bounds than the option."""
+    for name in engines.ENGINES:
+        engine = engines.engine_class(name)
+        if option.name == "batch_size" and engine.batch_size != option.default:
+            yield f"{engine.batch_size} with --engine {name}"
+        if option.name in engine.limits:
+            yield f"{replace(option, **engine.limits[option.name]).bounds()} with --engine {name}"
 
 
 def add_preset(group):

@@ -63,11 +63,11 @@ class Option:
             return "true or false"
         if self.choices:
             return ", ".join(self.choices)
-        low = f"more than {self.above:g}" if self.above > -math.inf else f"at least {self.least:g}" if self.least > -math.inf else ""
-        high = f"less than {self.below:g}" if self.below < math.inf else f"at most {self.most:g}" if self.most < math.inf else ""
-        if self.kind is float and not high:
-            high = "finite"
-        return " and ".join(bound for bound in (low, high) if bound) or "any whole number"
+        low = [f"more than {_short(self.above)}"] if self.above >= self.least > -math.inf or self.least == -math.inf < self.above else []
+        low = low or [f"at least {_short(self.least)}"] * (self.least > -math.inf)
+        high = [f"less than {_short(self.below)}"] * (self.below < math.inf)
+        high = high or [f"at most {_short(self.most)}"] * (self.most < math.inf) or ["finite"] * (self.kind is float)
+        return " and ".join(low + high) or "any whole number"
 
     def values(self):
         """Unit and bounds."""
@@ -81,6 +81,10 @@ class Option:
 def shown(value):
     """A value of an option as people write it."""
     return {True: "yes", False: "no", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _short(number):
+    return f"{number:g}" if float(f"{number:g}") == number else f"{number:.10g}"
 
 
 # ---- Dataclasses made of options -------------------------------------------------------------------------------------

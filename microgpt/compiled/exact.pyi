@@ -5,6 +5,9 @@ from random import Random
 from microgpt.config import GPTConfig, TrainConfig
 from microgpt.corpus.tokens import Corpus
 
+ACTIVATIONS: tuple[str, ...]
+
+def isas() -> list[str]: ...
 def info() -> dict[str, str | list[str]]: ...
 
 class Network:

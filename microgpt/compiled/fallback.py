@@ -1,7 +1,7 @@
-"""The long way, in Python: what the compiled layer does with numbers and containers it has no fast path for.
+"""The slow path: what the compiled layer does, in Python, with numbers and containers that it has no fast path for.
 
-It is Python and not Cython on purpose. Arithmetic on objects must be the interpreter's own here; Cython's shortcuts differ from
-it in the sign of zero (0 + -0.0).
+This is Python and not Cython on purpose: arithmetic on arbitrary objects must be the interpreter's own, and Cython's
+shortcuts differ from it in the sign of zero (0 + -0.0).
 """
 
 from types import FunctionType
@@ -10,23 +10,11 @@ from microgpt import reference
 from microgpt.compiled import scalar
 from microgpt.reference import attention, cross_entropy, linear, rmsnorm, softmax
 
-__all__ = ["attention", "cross_entropy", "linear", "rmsnorm", "softmax"]
-
-_names = {**vars(reference), "Value": scalar.Value}  # the reference's methods find the compiled Value under this name
-
-
-def _compiled(method):
-    return FunctionType(method.__code__, _names, method.__name__, method.__defaults__)
-
-
-add, mul, pow, log, exp, relu, init = (
-    _compiled(getattr(reference.Value, name))
-    for name in ("__add__", "__mul__", "__pow__", "log", "exp", "relu", "__init__")
-)
+__all__ = ["attention", "cross_entropy", "linear", "methods", "rmsnorm", "softmax"]
 
 
 def backward(root):
-    """reference.Value.backward for any objects, without recursion."""
+    """reference.Value.backward without recursion."""
     topo, visited = [], {root}
     stack = [(root, iter(root._children))]
     while stack:
@@ -45,7 +33,16 @@ def backward(root):
             child.grad += local_grad * node.grad
 
 
-# ---- One parameter's step as in reference.Adam; c1 and c2 are its bias corrections ----
+# The methods of reference.Value by name. They run on compiled Values: their global name Value is the compiled class.
+_names = {**vars(reference), "Value": scalar.Value}
+methods = {
+    name: FunctionType(method.__code__, _names, name, method.__defaults__)
+    for name, method in vars(reference.Value).items()
+    if isinstance(method, FunctionType)
+} | {"backward": backward}
+
+
+# ---- The update of one parameter as in reference.Adam; c1 and c2 are the bias corrections 1 - beta**step -------------
 
 def first_moment(m, p, beta1):
     return beta1 * m + (1 - beta1) * p.grad

@@ -7,7 +7,7 @@ from typing import Any
 __all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
 
 class Value:
-    """A scalar in a computation graph. `data` is its number, `grad` the derivative of the last backward()'s root by it."""
+    """A scalar in a computation graph. `grad` is the derivative of the root of backward() with respect to it."""
 
     data: Any
     grad: Any
@@ -28,6 +28,8 @@ class Value:
     def log(self) -> Value: ...
     def exp(self) -> Value: ...
     def relu(self) -> Value: ...
+    def sigmoid(self) -> Value: ...
+    def tanh(self) -> Value: ...
     def backward(self) -> None:
         """Add d self / d node to the `grad` of every node below."""
 

@@ -4,6 +4,7 @@ import io
 import os
 import warnings
 
+from microgpt.common.extras import require
 from microgpt.common.files import write_atomically
 from microgpt.display.history import SMOOTHED_STEPS
 
@@ -28,12 +29,10 @@ def plot(histories, path):
     held-out losses. Raises ImportError without matplotlib, OSError if the file cannot be written, and ValueError if
     `path` has another ending or there are no histories.
     """
-    try:
-        import matplotlib.style
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        remedy = "install it with: pip install 'microgpt-cython[plot]'"
-        raise ImportError(f"a plot needs matplotlib ({error}); {remedy}") from None
+    require("matplotlib", "a plot", "plot")
+    import matplotlib.style
+    from matplotlib.figure import Figure
+
     path = os.fsdecode(path)
     kind = os.path.splitext(path)[1]
     if kind not in FORMATS:

@@ -12,7 +12,7 @@ import os
 import random
 from abc import ABC, abstractmethod
 from array import array
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from microgpt.common.options import Option
 from microgpt.common.words import quoted
@@ -29,12 +29,15 @@ ENGINE = Option(
     "engine", str, DEFAULT, "what computes: fast in float32, the others with the same results to the last bit", choices=ENGINES
 )
 THREADS = Option(
-    "threads", int, 1, "for the engine fast, 0 for all cores; the results do not depend on it", least=0, most=1024
+    "threads", int, 1, "threads that the engine fast may use, 0 for all cores; results do not depend on it", least=0, most=1024
 )
 
-# What is done before or around an engine, the same for all: the weights are drawn, and each step gets its learning rate.
-AROUND = {
-    "init_std", "zero_init_out", "bos_first", "num_steps", "learning_rate", "schedule", "warmup_steps",
+# Fields of GPTConfig and TrainConfig. AROUND: what is done before or around any engine, which gets its weights drawn and a learning
+# rate for each step. COMMON: that, and what all engines here compute.
+AROUND = {"init_std", "zero_init_out", "bos_first", "num_steps", "learning_rate", "schedule", "warmup_steps"}
+COMMON = AROUND | {
+    "n_layer", "n_embd", "n_head", "block_size", "activation",
+    "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
 }  # fmt: skip
 
 
@@ -55,17 +58,30 @@ class Engine(ABC):
     batch_size = 1  # documents a step where nobody says how many
     options: set  # the fields of GPTConfig and TrainConfig that it computes; others must have their defaults
     activations: tuple  # the values of GPTConfig.activation that it computes
+    limits = {}  # name of an option -> bounds that are narrower here, as fields of Option
 
     def __init__(self, config, vocab_size, params, threads=1):
         self.config, self.vocab_size, self.params, self.threads = config, vocab_size, params, threads
+
+    @staticmethod
+    def isas():
+        """The instruction sets that this build and this processor have, best first; MICROGPT_ISA chooses one. [] for no choice."""
+        return []
 
     # ---- What it can do ----------------------------------------------------------------------------------------------
 
     @classmethod
     def refuse(cls, settings):
-        """EngineError for a field of a GPTConfig or TrainConfig that this engine does not compute."""
+        """EngineError for what this engine does not compute of a GPTConfig or TrainConfig."""
         for field in fields(settings):
             value = getattr(settings, field.name)
+            if field.name in cls.limits:
+                option = replace(field.metadata["option"], name=field.name, **cls.limits[field.name])
+                if not option.allows(value):
+                    raise EngineError(
+                        f"{field.name} must be {option.bounds()} on the engine {cls.name!r}, not {quoted(value)}; "
+                        "choose such a value, or another engine"
+                    )
             if field.name not in cls.options and value != field.default:
                 raise EngineError(
                     f"the engine {cls.name!r} does not compute {field.name}={quoted(value)}; "

@@ -8,8 +8,8 @@ import random
 from array import array
 
 from microgpt.common.words import counted
-from microgpt.compiled.fast import ACTIVATIONS, Network, Writer, philox
-from microgpt.engines import AROUND, Engine, machine_memory
+from microgpt.compiled.fast import ACTIVATIONS, Network, Writer, isas, philox
+from microgpt.engines import COMMON, Engine, machine_memory
 from microgpt.engines.exact import ExactEngine
 
 FEW = 64  # documents: at least so many are tried at once where some may not be taken
@@ -22,11 +22,15 @@ class FastEngine(Engine):
     exact = False
     threaded = True
     batch_size = 16
-    options = AROUND | {
-        "n_layer", "n_embd", "n_head", "block_size", "activation",
-        "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
-    }  # fmt: skip
+    options = COMMON
     activations = ACTIVATIONS
+    isas = staticmethod(isas)
+    limits = {
+        "beta1": {"below": 1 - 2**-25},  # what is closer to 1 is 1 in float32
+        "beta2": {"below": 1 - 2**-25},
+        # Gradients so small that (1 - beta2) * gradient**2 is 0 in float32, whatever beta2, are small beside an eps of this size.
+        "eps": {"least": 1e-15},
+    }
 
     def __init__(self, config, vocab_size, params, threads=1):
         super().__init__(config, vocab_size, params, threads)
@@ -35,7 +39,7 @@ class FastEngine(Engine):
 
     def check(self, corpus, training):
         super().check(corpus, training)
-        self.network.check_settings(training)
+        self.network.check_params()
         mean_tokens = min(self.config.block_size, (len(corpus.tokens) - 1) / len(corpus))
         needed, there_is = training.batch_size * mean_tokens * self.network.bytes_per_token, machine_memory()
         if needed > there_is:

@@ -53,7 +53,7 @@ def value(missing, attributes, slots, floats):
         compiled.__doc__ = made.__doc__
         compiled.__name__, compiled.__qualname__, compiled.__module__ = made.__name__, made.__qualname__, made.__module__
         scalar.script_floats(*floats)
-        scalar.script_vouch()  # what the compiled functions use is as it was
+        scalar.script_accept_attributes()  # the operators still mean the same
         return compiled
 
     return replace

@@ -7,7 +7,9 @@ script's own, or missing; these and whatever else the class defines (tanh, __rep
 import ast
 import copy
 from dataclasses import dataclass, field
+from inspect import isfunction
 
+from microgpt import reference
 from microgpt.run import closures
 from microgpt.run.normal import normal
 from microgpt.run.unify import Unifier, form
@@ -40,6 +42,9 @@ METHODS = {
         "def f(self): return Value(max(0, self.data), (self,), (1.0 if self.data > 0 else 0.0,))",
     ],
 }
+
+# Every method of the reference's that has a name to call it by: a script's class need not have it, and then must not get it.
+NAMED = [name for name, thing in vars(reference.Value).items() if isfunction(thing) and not name.startswith("_")]
 
 # The first revision's relu differs in the sign of zero and in 0 being an int, which its closures, that add up gradients in a
 # random order, leave no room to notice.
@@ -113,7 +118,7 @@ class ValueClass:
     revision: str
     attributes: dict  # the reference's attribute names -> the script's
     reference: set = field(default_factory=set)  # the names of METHODS and "backward" that are the reference's
-    missing: list = field(default_factory=list)  # those that are not there at all
+    missing: list = field(default_factory=list)  # the reference's methods that are not there at all
     own: list = field(default_factory=list)
     slots: ast.expr | None = None
     floats: list = field(default_factory=lambda: [False, False, False])  # as scalar.script_floats takes them
@@ -152,7 +157,7 @@ def recognise(node, names):
         if name not in defined and name not in _aliases(node):
             raise NotTheReference(f"{name} is missing")
     check_room(found)
-    found.missing = [name for name in (*METHODS, *OPTIONAL) if name not in defined]
+    found.missing = [name for name in (*NAMED, *OPTIONAL) if name not in defined]
     if revision == "first" and "backward" not in found.reference:
         raise NotTheReference("backward is not the reference's")
     return found

@@ -46,7 +46,7 @@ def parameters(matrices, config, tokenizer):
         if name not in matrices:
             raise ValueError(f"the weights {name!r} are missing")
         if name not in shapes:
-            raise ValueError(f"this configuration has no weights {str(name)[:60]!r}; leave them away")
+            raise ValueError(f"this configuration has no weights {str(name)[:60]!r}; omit them")
     params = array("d")
     for name, (rows, columns) in shapes.items():
         matrix = matrices[name]

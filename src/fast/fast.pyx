@@ -43,21 +43,6 @@ cdef extern from "fast/engine.h" nogil:
 include "common/kernels.pxi"
 
 
-# Gradients so small that (1 - beta2) * gradient**2 is 0 in float32, whatever beta2, are small beside an eps of this size.
-cdef double SMALLEST_EPS = 1e-15
-
-
-cdef check_float32(training):
-    for name in ("beta1", "beta2"):
-        if <float>getattr(training, name) == 1:
-            raise EngineError(f"{name} {getattr(training, name)!r} is 1 in float32; choose a smaller one, or an exact engine")
-    if training.eps < SMALLEST_EPS:
-        raise EngineError(
-            f"eps must be at least {SMALLEST_EPS:g} on the fast engine, not {training.eps:g}: in float32 the squares of smaller "
-            "gradients are 0; choose a larger one, or an exact engine"
-        )
-
-
 cdef class Network(OneCaller):
     """One model's float32 parameters, activations, gradients and Adam state, beside the model's own buffer of doubles.
 
@@ -81,7 +66,6 @@ cdef class Network(OneCaller):
         """Adam starts at the first step of a run, and keeps its settings: its betas are those of float32."""
         cdef Trainer *t = &self.trainer
         if t.params == NULL:
-            check_float32(training)
             if fast_trainer_reserve(t) < 0:
                 raise MemoryError(f"there is not enough memory for the gradients and moments of {t.shape.n_params} parameters")
             t.beta1, t.beta2, t.eps = <float>training.beta1, <float>training.beta2, training.eps
@@ -91,12 +75,7 @@ cdef class Network(OneCaller):
         """About how much memory each token of a batch takes."""
         return fast_token_bytes(&self.trainer.shape)
 
-    def check_settings(self, training):
-        """EngineError for settings and parameters that have no meaning in float32."""
-        check_float32(training)
-        self.check_params()
-
-    cdef check_params(self):
+    def check_params(self):
         """EngineError where a parameter is no float32; that it is too small to be one loses nothing."""
         cdef size_t i
         for i in range(self.trainer.shape.n_params):

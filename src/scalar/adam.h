@@ -2,24 +2,22 @@
 #ifndef MICROGPT_ADAM_H
 #define MICROGPT_ADAM_H
 
-#include "functions.h"
+#include "node.h"
 
-/* x ** 2 and x ** 0.5 as Python computes them, by the C library's pow; true unless Python has something else to say. */
-static inline int square(double x, double *result)
-{
+/* x ** 2 and x ** 0.5 by the C library's pow, as Python computes them. False where Python may raise an error. */
+static inline int square(double x, double *result) {
     *result = pow(fabs(x), 2.0);
     return isnormal(*result) || x == 0.0;
 }
 
-static inline int square_root(double x, double *result)
-{
+static inline int square_root(double x, double *result) {
     *result = pow(x, 0.5);
     return isnormal(x) ? x > 0.0 : x == 0.0;
 }
 
-/* Updates p, m and v and sets the gradient to 0. False, with nothing changed, where not every number is an ordinary float. */
-static int adam_update(Node *p, double *m, double *v, double lr, double beta1, double beta2, double eps, double c1, double c2)
-{
+/* Updates p, m and v, and sets the gradient to 0. c1 and c2 are the bias corrections 1 - beta**step. False, with nothing
+ * changed, where a number is not an ordinary float. */
+static int adam_update(Node *p, double *m, double *v, double lr, double beta1, double beta2, double eps, double c1, double c2) {
     double grad = p->f.slot[GRAD].number, grad_squared, root;
     if (p->f.flags & (KIND(DATA) | IS_OBJECT(GRAD)) || (p->f.flags & IS_INT(GRAD) && grad != 0.0))
         return 0;

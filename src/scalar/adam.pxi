@@ -5,15 +5,16 @@ from libc.math cimport pow
 
 
 cdef extern from "scalar/adam.h":
-    int adam_update(Node *p, double *m, double *v, double lr, double beta1, double beta2, double eps, double c1, double c2)
+    int adam_update(
+        Node *p, double *m, double *v, double lr, double beta1, double beta2, double eps, double c1, double c2)
 
 
 @cython.binding(False)  # as for Value
 cdef class Adam:
     """Gradient descent with momentum and a step size for each parameter (Kingma and Ba, 2015).
 
-    params: list of Values; the other arguments are the defaults of the current reference. m and v, the running means of the
-    gradient and of its square, start at 0; num_steps counts the updates made.
+    params: list of Values. m and v, the running means of the gradient and of its square, start at 0. num_steps is the
+    number of updates made.
     """
 
     cdef list params
@@ -42,7 +43,7 @@ cdef class Adam:
 
     @property
     def m(self):
-        """Adam's first moment of each parameter, a tuple of floats; assign a whole sequence to change it."""
+        """The first moment of each parameter, a tuple of floats. Assign a sequence of the same length to change it."""
         return tuple([self.m_[i] for i in range(len(self.params))])
 
     @m.setter
@@ -51,7 +52,7 @@ cdef class Adam:
 
     @property
     def v(self):
-        """Adam's second moment of each parameter, a tuple of floats; assign a whole sequence to change it."""
+        """The second moment of each parameter, a tuple of floats. Assign a sequence of the same length to change it."""
         return tuple([self.v_[i] for i in range(len(self.params))])
 
     @v.setter
@@ -68,8 +69,8 @@ cdef class Adam:
     def step(self, learning_rate=None):
         """Update every parameter from its gradient, then set the gradient to 0.
 
-        learning_rate: of this step, instead of the one given at the start. Errors are the reference's: OverflowError where
-        a gradient's square is out of range.
+        learning_rate: of this step; by default the constructor's. OverflowError, as in the reference, if the square of
+        a gradient is out of range.
         """
         cdef double lr = self.learning_rate if learning_rate is None else learning_rate
         cdef double beta1 = self.beta1, beta2 = self.beta2
@@ -80,8 +81,9 @@ cdef class Adam:
         for i in range(len(self.params)):
             p = self.params[i]
             if not adam_update(<Node *> p, &self.m_[i], &self.v_[i], lr, beta1, beta2, self.eps, c1, c2):
-                long_way = fallback()
-                self.m_[i] = long_way.first_moment(self.m_[i], p, beta1)  # one by one: each stays if the next one fails
-                self.v_[i] = long_way.second_moment(self.v_[i], p, beta2)
-                long_way.adam_update(p, self.m_[i], self.v_[i], lr, self.eps, c1, c2)
+                slow_path = fallback()
+                # three steps, because what one has changed remains if the next one fails
+                self.m_[i] = slow_path.first_moment(self.m_[i], p, beta1)
+                self.v_[i] = slow_path.second_moment(self.v_[i], p, beta2)
+                slow_path.adam_update(p, self.m_[i], self.v_[i], lr, self.eps, c1, c2)
         self.num_steps += 1

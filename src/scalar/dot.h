@@ -6,23 +6,22 @@
  *     partial[0] = product[0] + 0
  *     partial[k] = partial[k - 1] + product[k]            partial[n - 1] is the result
  *
- * Nearly all of a model's nodes are these. Here the result is a single node, flagged DOT, that remembers w, x and the data
- * they had. Its gradient passes unchanged down the partial sums, so product[k] gets it too, for k from n - 1 down to 0; what
- * backward.h does with that is, to the bit, what it would do with the nodes. They are made after all, by dot_expand, where
- * their being there can be noticed: when somebody asks for the result's children, or for a second backward pass, in which the
- * reference finds the gradients of the first one still in them.
+ * Most nodes of a model are these. Here the result is a single node, flagged DOT, that holds w, x and the data they had. In a
+ * backward pass its gradient reaches every partial sum unchanged, and so every product[k], for k from n - 1 down to 0; what
+ * backward.h computes from that has the same bits. The reference's nodes are made after all, by dot_expand, where somebody
+ * could notice that they are missing: when the result's children are read, or in a second backward pass, in which the reference
+ * finds the gradients that the first one left in them.
  */
 #ifndef MICROGPT_DOT_H
 #define MICROGPT_DOT_H
 
-#include "operators.h"
+#include "lifetime.h"
 
 enum { FLOATS, FLOATS_AND_INTS };
 
-/* The nodes at items[0], ..., items[size - 1] and their data. NULL without an exception if one of them is not a Value with
- * data as `allowed` (the caller then takes the long way); NULL with MemoryError. */
-static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allowed)
-{
+/* The nodes items[0], ..., items[size - 1] and their data. NULL without an exception if one of them is not a Value whose data
+ * is `allowed` (the caller then takes the slow path); NULL with MemoryError. */
+static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allowed) {
     if (size < 1 || size > INT32_MAX)
         return NULL;
     size_t bytes = sizeof(Operands) + (size_t)size * (sizeof(double) + sizeof(Node *) + (allowed == FLOATS_AND_INTS));
@@ -39,10 +38,10 @@ static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allow
         unsigned flags = node->f.flags;
         if (!is_exact(items[i]) || flags & IS_OBJECT(DATA) || (flags & IS_INT(DATA) && allowed == FLOATS)) {
             operands->size = (uint32_t)i;
-            node_free_all(operands_let_go(operands, NULL));
+            operands_xdecref(operands);
             return NULL;
         }
-        operands->nodes[i] = take(node);
+        operands->nodes[i] = node_incref(node);
         operands->data[i] = node->f.slot[DATA].number;
         operands->all_leaves &= !(flags & (EDGES | ANY_OBJECT));
         if (allowed == FLOATS_AND_INTS) {
@@ -53,26 +52,28 @@ static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allow
     return operands;
 }
 
-/* The dot product of two vectors of equal size; w is all floats, so the result is one. */
-static Node *dot_new(Operands *w, Operands *x)
-{
+/* The dot product of two vectors of equal size. All data of w are floats, so the result is a float. Takes over the references
+ * to w and x; where one is NULL, so is the result. */
+static Node *dot_new(Operands *w, Operands *x) {
     double sum = 0.0; /* the reference's int 0: 0 + -0.0 is 0.0 */
-    for (uint32_t k = 0; k < w->size; k++)
+    for (uint32_t k = 0; w && x && k < w->size; k++)
         sum += w->data[k] * x->data[k];
-    Node *node = node_new(sum);
-    if (node) {
-        w->references++;
-        x->references++;
-        node->f.operands[0] = w;
-        node->f.operands[1] = x;
-        node->f.flags |= DOT;
+    Node *node = w && x ? node_new(sum) : NULL;
+    if (!node) {
+        operands_xdecref(w);
+        operands_xdecref(x);
+        return NULL;
     }
+    node->f.operands[0] = w;
+    node->f.operands[1] = x;
+    node->f.flags |= DOT;
     return node;
 }
 
+/* ---- Expansion --------------------------------------------------------------------------------------------------- */
+
 /* Gives an inner node the gradient that a backward pass would have left in it. */
-static int set_passed_gradient(Node *inner, const Node *dot)
-{
+static int set_passed_gradient(Node *inner, const Node *dot) {
     if (dot->f.flags & PROPAGATED) {
         PyObject *grad = slot_get(dot, LOCAL0);
         if (!grad)
@@ -83,27 +84,26 @@ static int set_passed_gradient(Node *inner, const Node *dot)
     return 0;
 }
 
-/* The nodes of one more term: partial + product, or for the first one product + partial. NULL with an exception. */
-static Node *expanded_term(const Node *dot, uint32_t k, Node *partial, Node **product)
-{
+/* The nodes of term k: partial + product, or for the first term product + partial. NULL with an exception. */
+static Node *expanded_term(const Node *dot, uint32_t k, Node *partial, Node **product) {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     *product = node_binary(w->data[k] * x->data[k], w->nodes[k], x->nodes[k], x->data[k], w->data[k]);
     if (!*product || set_passed_gradient(*product, dot) < 0)
         return NULL;
     (*product)->f.flags |= x->has_ints && x->is_int[k] ? IS_INT(LOCAL0) : 0;
-    return k == 0 ? node_add(*product, partial) : node_add(partial, *product);
+    double sum = partial->f.slot[DATA].number + (*product)->f.slot[DATA].number;
+    return k == 0 ? node_sum(sum, *product, partial) : node_sum(sum, partial, *product);
 }
 
-/* Turns a DOT node into the node the reference has, with all the nodes below it. */
-static int dot_expand(Node *dot)
-{
-    Node *partial = node_wrap(zero);
+/* Turns a DOT node into the node that the reference has, with all the nodes below it. -1 with an exception. */
+static int dot_expand(Node *dot) {
+    Node *partial = node_new_int(0);
     for (uint32_t k = 0, n = dot->f.operands[0]->size; partial && k < n; k++) {
         Node *product = NULL, *next = NULL;
         if (set_passed_gradient(partial, dot) == 0)
             next = expanded_term(dot, k, partial, &product);
-        Py_XDECREF((PyObject *)product);
-        Py_DECREF((PyObject *)partial);
+        node_xdecref(product);
+        node_xdecref(partial);
         partial = next;
     }
     if (!partial)
@@ -111,14 +111,14 @@ static int dot_expand(Node *dot)
     Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     PyObject *passed = dot->f.flags & IS_OBJECT(LOCAL0) ? dot->f.slot[LOCAL0].object : NULL;
     for (int i = 0; i < 2; i++) { /* the last partial sum is the result, so the dot node gets its edges */
-        dot->f.child[i] = take(partial->f.child[i]);
+        dot->f.child[i] = node_incref(partial->f.child[i]);
         dot->f.slot[LOCAL0 + i] = partial->f.slot[LOCAL0 + i];
     }
     dot->f.flags &= ~(EDGES | PROPAGATED | KIND(LOCAL0) | KIND(LOCAL1));
     dot->f.flags |= TWO_CHILDREN | sum_locals;
     Py_XDECREF(passed);
-    Py_DECREF((PyObject *)partial);
-    node_free_all(operands_let_go(x, operands_let_go(w, NULL)));
+    node_xdecref(partial);
+    free_dead(operands_release(x, operands_release(w, NULL)));
     return 0;
 }
 

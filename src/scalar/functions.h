@@ -1,42 +1,23 @@
-/* The model's functions on vectors of Values, making the nodes the reference's loops would make (and a DOT for a dot product).
+/* The model's functions on vectors of Values. They make the nodes that the reference's loops make, but one for a dot product.
  *
- * Each works on plain lists of Values with float data. For anything else it returns None, and its caller in scalar.pyx does what
- * the reference does, with whatever operators the objects have. Inside, that is NULL without an exception.
+ * Each takes lists of Values with float data. For anything else it returns None, and its caller in scalar.pyx runs the
+ * reference's function, with whatever operators the objects have. In here, that result is NULL without an exception.
  */
 #ifndef MICROGPT_FUNCTIONS_H
 #define MICROGPT_FUNCTIONS_H
 
-#include "backward.h"
+#include "dot.h"
+#include "operators.h"
 
 static PyObject *or_none(PyObject *result) { return result || PyErr_Occurred() ? result : Py_NewRef(Py_None); }
 
-static inline void drop(Node *node) { Py_XDECREF((PyObject *)node); }
-
-/* What is `operation(node, constant)` with a new leaf for the constant; takes over the reference to node, which may be NULL. */
-static Node *with_constant(Node *(*operation)(Node *, Node *), Node *node, Node *constant)
-{
-    Node *result = node && constant ? operation(node, constant) : NULL;
-    drop(node);
-    drop(constant);
-    return result;
-}
-
-static Node *int_leaf(int n)
-{
-    Node *leaf = node_new(n);
-    if (leaf)
-        leaf->f.flags |= IS_INT(DATA);
-    return leaf;
-}
-
-/* A list or tuple. What is borrowed from one holds until the next Python object with references is made: that may run
- * the garbage collector, the collector any code, and that code may change the list. */
+/* A list or tuple. References borrowed from one are valid until the next Python object with references is made: that may run
+ * the garbage collector, which may run any code, which may change the list. */
 static inline int is_vector(PyObject *object) { return PyList_CheckExact(object) || PyTuple_CheckExact(object); }
 
-/* The items, borrowed, of a vector of plain Values with float data; NULL if it is anything else. */
-static Node *const *plain_items(PyObject *vector, Py_ssize_t *size)
-{
-    if (!is_vector(vector) || !is_untouched())
+/* The items, borrowed, of a vector of Values with float data; NULL if it is anything else. */
+static Node *const *plain_items(PyObject *vector, Py_ssize_t *size) {
+    if (!is_vector(vector) || !is_unmodified())
         return NULL;
     PyObject **items = PySequence_Fast_ITEMS(vector);
     *size = PySequence_Fast_GET_SIZE(vector);
@@ -46,68 +27,51 @@ static Node *const *plain_items(PyObject *vector, Py_ssize_t *size)
     return *size > 0 ? (Node *const *)items : NULL;
 }
 
-/* An int from 0 on that is small enough to be a size; -1 for anything else. */
-static Py_ssize_t small_int(PyObject *object)
-{
+/* An int that can be a size; -1 for anything else. */
+static Py_ssize_t small_int(PyObject *object) {
     int overflow;
     long long n = PyLong_CheckExact(object) ? PyLong_AsLongLongAndOverflow(object, &overflow) : -1;
     return n < 0 || n > INT32_MAX ? -1 : (Py_ssize_t)n;
 }
 
-static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size, int allowed)
-{
+static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size, int allowed) {
     if (!is_vector(vector) || start < 0 || size > PySequence_Fast_GET_SIZE(vector) - start)
         return NULL;
     return operands_new(PySequence_Fast_ITEMS(vector) + start, size, allowed);
 }
 
-static inline void operands_drop(Operands *operands)
-{
-    if (operands)
-        node_free_all(operands_let_go(operands, NULL));
-}
+/* ---- linear: x (n_in,), w (n_out, n_in) -> (n_out,) -------------------------------------------------------------- */
 
-static Node *dot_drop(Operands *w, Operands *x) /* the dot product; takes over the reference to w, which may be NULL */
-{
-    Node *node = w && x ? dot_new(w, x) : NULL;
-    operands_drop(w);
-    return node;
-}
-
-/* ---- linear: x (n_in,), w (n_out, n_in) -> (n_out,) ------------------------------------------------------------------------- */
-
-static PyObject *linear_nodes(PyObject *x, PyObject *w)
-{
-    if (!is_vector(x) || !is_vector(w) || !is_untouched())
+static PyObject *linear_nodes(PyObject *x, PyObject *w) {
+    if (!is_vector(x) || !is_vector(w) || !is_unmodified())
         return or_none(NULL);
     Py_ssize_t n_in = PySequence_Fast_GET_SIZE(x), n_out = PySequence_Fast_GET_SIZE(w);
     Operands *xs = operands_of(x, 0, n_in, FLOATS_AND_INTS);
     PyObject *out = xs ? PyList_New(n_out) : NULL;
-    for (Py_ssize_t i = 0; out && i < n_out; i++) { /* w may have fewer rows since PyList_New has run the collector */
+    for (Py_ssize_t i = 0; out && i < n_out; i++) { /* PyList_New may have run the collector: w may be shorter now */
         PyObject *row = i < PySequence_Fast_GET_SIZE(w) ? PySequence_Fast_ITEMS(w)[i] : Py_None;
         int fits = is_vector(row) && PySequence_Fast_GET_SIZE(row) == n_in;
-        Node *y = fits ? dot_drop(operands_of(row, 0, n_in, FLOATS), xs) : NULL;
+        Node *y = fits ? dot_new(operands_of(row, 0, n_in, FLOATS), operands_xincref(xs)) : NULL;
         if (y)
             PyList_SET_ITEM(out, i, (PyObject *)y);
         else
             Py_CLEAR(out);
     }
-    operands_drop(xs);
+    operands_xdecref(xs);
     return or_none(out);
 }
 
-/* ---- rmsnorm: (n,) -> (n,) --------------------------------------------------------------------------------------------------- */
+/* ---- rmsnorm: (n,) -> (n,) --------------------------------------------------------------------------------------- */
 
-static PyObject *rmsnorm_nodes(PyObject *x)
-{
+static PyObject *rmsnorm_nodes(PyObject *x) {
     Py_ssize_t n;
     double inverse;
     if (!plain_items(x, &n) || !float_pow((double)n, -1.0, &inverse))
         return or_none(NULL);
     Operands *xs = operands_of(x, 0, n, FLOATS);
-    Node *ms = with_constant(node_mul, xs ? dot_new(xs, xs) : NULL, node_new(inverse));
-    Node *mean = with_constant(node_add, ms, node_new(1e-5));
-    Node *scale = mean ? node_pow(mean, minus_half) : NULL;
+    Node *ms = then_apply(node_mul, dot_new(operands_xincref(xs), operands_xincref(xs)), node_new(inverse));
+    Node *mean = then_apply(node_add, ms, node_new(1e-5));
+    Node *scale = then_pow(mean, minus_half);
     PyObject *out = scale ? PyList_New(n) : NULL;
     for (Py_ssize_t i = 0; out && i < n; i++) {
         Node *y = node_mul(xs->nodes[i], scale);
@@ -116,68 +80,50 @@ static PyObject *rmsnorm_nodes(PyObject *x)
         else
             Py_CLEAR(out);
     }
-    drop(mean);
-    drop(scale);
-    operands_drop(xs);
+    node_xdecref(scale);
+    operands_xdecref(xs);
     return or_none(out);
 }
 
-/* ---- softmax: (n,) -> (n,) --------------------------------------------------------------------------------------------------- */
+/* ---- softmax: (n,) -> (n,) --------------------------------------------------------------------------------------- */
 
-/* exps[i] = exp(logits[i] - max); returns their sum, or NULL with an exception (then exps holds no references). */
-static Node *exps_and_total(Node *const *logits, Py_ssize_t n, Node **exps)
-{
+/* exps[i] = exp(logits[i] - max). Returns their sum, or NULL with an exception; exps then holds no references. */
+static Node *exps_and_total(Node *const *logits, Py_ssize_t n, Node **exps) {
     double largest = logits[0]->f.slot[DATA].number;
     for (Py_ssize_t i = 1; i < n; i++)
-        if (logits[i]->f.slot[DATA].number > largest) /* as max(), also where there are NaNs */
+        if (logits[i]->f.slot[DATA].number > largest) /* like max(), also with NaNs */
             largest = logits[i]->f.slot[DATA].number;
-    Node *total = int_leaf(0);
+    Node *total = node_new_int(0);
     Py_ssize_t i = 0;
     for (; total && i < n; i++) {
-        Node *shifted = with_constant(node_add, take(logits[i]), node_new(-largest));
-        exps[i] = shifted ? node_exp(shifted) : NULL;
-        drop(shifted);
+        exps[i] = then_exp(then_apply(node_add, node_incref(logits[i]), node_new(-largest)));
         Node *sum = !exps[i] ? NULL : i == 0 ? node_add(exps[i], total) : node_add(total, exps[i]);
-        drop(total);
+        node_xdecref(total);
         total = sum;
     }
     if (!total)
         while (i-- > 0)
-            drop(exps[i]);
+            node_xdecref(exps[i]);
     return total;
 }
 
-/* e / total: each quotient has a power node of its own */
-static Node *quotient(Node *e, Node *total)
-{
-    Node *inverse = node_pow(total, minus_one), *result = inverse ? node_mul(e, inverse) : NULL;
-    drop(inverse);
-    return result;
-}
-
-/* probs[i] for n logits; -1 with an exception (then probs holds no references). `probs` serves as the memory for exps. */
-static int softmax_into(Node *const *logits, Py_ssize_t n, Node **probs)
-{
+/* probs[i] for n logits. -1 with an exception; probs then holds no references. `probs` also serves as the memory for exps. */
+static int softmax_into(Node *const *logits, Py_ssize_t n, Node **probs) {
     Node *total = exps_and_total(logits, n, probs);
     if (!total)
         return -1;
-    int status = 0;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        Node *prob = status == 0 ? quotient(probs[i], total) : NULL;
-        drop(probs[i]);
-        probs[i] = prob;
-        if (!prob)
-            status = -1;
-    }
-    if (status < 0)
-        for (Py_ssize_t i = 0; i < n; i++)
-            drop(probs[i]);
-    drop(total);
-    return status;
+    Py_ssize_t done = 0;
+    while (done < n && (probs[done] = then_div(probs[done], node_incref(total))))
+        done++;
+    node_xdecref(total);
+    if (done == n)
+        return 0;
+    for (Py_ssize_t i = 0; i < n; i++)
+        node_xdecref(probs[i]);
+    return -1;
 }
 
-static PyObject *softmax_nodes(PyObject *logits)
-{
+static PyObject *softmax_nodes(PyObject *logits) {
     Py_ssize_t n;
     Node *const *items = plain_items(logits, &n);
     Node **probs = items ? PyMem_New(Node *, n) : NULL;
@@ -190,16 +136,15 @@ static PyObject *softmax_nodes(PyObject *logits)
             if (out)
                 PyList_SET_ITEM(out, i, (PyObject *)probs[i]);
             else
-                drop(probs[i]);
+                node_xdecref(probs[i]);
         }
     }
     PyMem_Free(probs);
     return or_none(out);
 }
 
-/* -softmax(logits)[target].log(), without the nodes of the other probabilities, which nothing could reach */
-static PyObject *cross_entropy_nodes(PyObject *logits, PyObject *token)
-{
+/* -softmax(logits)[target].log(), without the nodes of the other probabilities, which nothing refers to */
+static PyObject *cross_entropy_nodes(PyObject *logits, PyObject *token) {
     Py_ssize_t n, target = small_int(token);
     Node *const *items = plain_items(logits, &n);
     if (!items || target < 0 || target >= n)
@@ -207,26 +152,24 @@ static PyObject *cross_entropy_nodes(PyObject *logits, PyObject *token)
     Node **exps = PyMem_New(Node *, n);
     if (!exps)
         return PyErr_NoMemory();
-    Node *total = exps_and_total(items, n, exps), *prob = NULL, *log = NULL;
+    Node *total = exps_and_total(items, n, exps), *prob = NULL;
     if (total) {
-        prob = quotient(exps[target], total);
+        prob = then_div(node_incref(exps[target]), total);
         for (Py_ssize_t i = 0; i < n; i++)
-            drop(exps[i]);
+            node_xdecref(exps[i]);
     }
-    log = prob ? node_log(prob) : NULL;
-    drop(total);
-    drop(prob);
+    Node *log = prob ? node_log(prob) : NULL;
+    node_xdecref(prob);
     PyMem_Free(exps);
-    return or_none((PyObject *)with_constant(node_mul, log, int_leaf(-1)));
+    return or_none((PyObject *)then_apply(node_mul, log, node_new_int(-1)));
 }
 
-/* ---- attention: q (n_embd,), keys and values (positions, n_embd) -> (n_embd,) ------------------------------------------------- */
+/* ---- attention: q (n_embd,), keys and values (positions, n_embd) -> (n_embd,) ------------------------------------ */
 
-/* One head, the head_dim elements from `start` on; its output goes to `out`, a list, from there on too. `scratch` has room for
- * twice as many pointers as there are positions. */
+/* One head: head_dim elements from `start` on, of q, of each key and value and of the list `out`, which gets the output.
+ * `scratch` has room for 2 * positions pointers. */
 static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyObject *const *values, Py_ssize_t positions,
-                          Py_ssize_t start, Py_ssize_t head_dim, Node **scratch)
-{
+                          Py_ssize_t start, Py_ssize_t head_dim, Node **scratch) {
     Node **logits = scratch, **weights = scratch + positions;
     Operands *q_head = operands_of(q, start, head_dim, FLOATS), *mixed = NULL;
     Py_ssize_t t = 0;
@@ -234,38 +177,33 @@ static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyO
     int done = 0;
     if (q_head && float_pow((double)head_dim, 0.5, &root) && float_pow(root, -1.0, &inverse))
         for (; t < positions; t++) {
-            Operands *k_head = operands_of(keys[t], start, head_dim, FLOATS);
-            Node *dot = k_head ? dot_new(q_head, k_head) : NULL;
-            operands_drop(k_head);
-            if (!(logits[t] = with_constant(node_mul, dot, node_new(inverse))))
+            Node *dot = dot_new(operands_xincref(q_head), operands_of(keys[t], start, head_dim, FLOATS));
+            if (!(logits[t] = then_apply(node_mul, dot, node_new(inverse))))
                 break;
         }
     if (t == positions && softmax_into(logits, positions, weights) == 0) {
         mixed = operands_new((PyObject *const *)weights, positions, FLOATS);
         for (Py_ssize_t i = 0; i < positions; i++)
-            drop(weights[i]);
+            node_xdecref(weights[i]);
     }
     while (t-- > 0)
-        drop(logits[t]);
+        node_xdecref(logits[t]);
     PyObject **column = (PyObject **)scratch;
     for (; mixed && done < head_dim; done++) {
         for (t = 0; t < positions; t++)
             column[t] = PySequence_Fast_ITEMS(values[t])[start + done];
-        Operands *v = operands_new(column, positions, FLOATS);
-        Node *y = v ? dot_new(mixed, v) : NULL;
-        operands_drop(v);
+        Node *y = dot_new(operands_xincref(mixed), operands_new(column, positions, FLOATS));
         if (!y)
             break;
         PyList_SET_ITEM(out, start + done, (PyObject *)y);
     }
-    operands_drop(mixed);
-    operands_drop(q_head);
+    operands_xdecref(mixed);
+    operands_xdecref(q_head);
     return done == head_dim ? 0 : -1;
 }
 
-/* Whether keys and values are lists of `positions` rows, those of values with `width` elements at least. */
-static int are_rows(PyObject *keys, PyObject *values, Py_ssize_t positions, Py_ssize_t width)
-{
+/* Whether keys and values are lists of `positions` rows, and those of values have at least `width` elements. */
+static int are_rows(PyObject *keys, PyObject *values, Py_ssize_t positions, Py_ssize_t width) {
     if (PyList_GET_SIZE(keys) != positions || PyList_GET_SIZE(values) != positions)
         return 0;
     for (Py_ssize_t t = 0; t < positions; t++) {
@@ -276,12 +214,11 @@ static int are_rows(PyObject *keys, PyObject *values, Py_ssize_t positions, Py_s
     return 1;
 }
 
-static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, PyObject *num_heads)
-{
+static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, PyObject *num_heads) {
     Py_ssize_t n_head = small_int(num_heads);
     if (!PyList_CheckExact(q) || !PyList_CheckExact(keys) || !PyList_CheckExact(values))
         return or_none(NULL);
-    if (n_head < 1 || !is_untouched())
+    if (n_head < 1 || !is_unmodified())
         return or_none(NULL);
     Py_ssize_t head_dim = PyList_GET_SIZE(q) / n_head, positions = PyList_GET_SIZE(keys), width = n_head * head_dim;
     if (head_dim < 1 || positions < 1)
@@ -291,8 +228,8 @@ static PyObject *attention_nodes(PyObject *q, PyObject *keys, PyObject *values, 
     if (out && !are_rows(keys, values, positions, width))
         Py_CLEAR(out);
     for (Py_ssize_t start = 0; out && start < width; start += head_dim)
-        if (attention_head(out, q, PySequence_Fast_ITEMS(keys), PySequence_Fast_ITEMS(values), positions, start,
-                           head_dim, scratch) < 0)
+        if (attention_head(out, q, PySequence_Fast_ITEMS(keys), PySequence_Fast_ITEMS(values), positions, start, head_dim,
+                           scratch) < 0)
             Py_CLEAR(out);
     PyMem_Free(scratch);
     return or_none(out);

@@ -1,16 +1,16 @@
-/* The node of the scalar graph: what a Python `Value` is in memory, and how its numbers are read and written.
+/* What a Value is in memory, and how its numbers are read and written.
  *
- * Four numbers (data, gradient, two local gradients) and two children are stored in the object itself, so that an operation
- * is one allocation and a backward pass follows plain pointers. A number is nearly always a float. But the reference keeps
- * ints ints (`Value(2) * 3` is 6, not 6.0) and takes whatever else Python can add and multiply, so each of the four slots is
- * one of
+ * A node holds four numbers (data, gradient, two local gradients) and pointers to two children in the object itself, so that an
+ * operation takes one allocation and a backward pass follows plain pointers. Nearly all numbers are floats. But in the
+ * reference ints stay ints (`Value(2) * 3` is 6, not 6.0), and data may be anything that Python can add and multiply. So each
+ * of the four slots holds one of
  *
- *     a float            number
- *     an int             number, exact because it is at most 2**53 in size
- *     any other object   a counted reference
+ *     a float            as a double
+ *     an int             as a double, which is exact because only ints of at most 2**53 in absolute value are stored so
+ *     any other object   as a counted reference
  *
- * and two bits of `flags` tell which. Arithmetic is done on doubles where that gives what Python would give, and by Python's
- * own operators everywhere else, so results, exceptions and their texts are Python's.
+ * and two bits of `flags` say which. Arithmetic is done on doubles where that gives what Python would give, and by Python's own
+ * operators everywhere else, so results, exceptions and their messages are Python's.
  */
 #ifndef MICROGPT_NODE_H
 #define MICROGPT_NODE_H
@@ -30,21 +30,33 @@ typedef union {
 } Slot;
 
 typedef struct Node Node;
-typedef struct Operands Operands; /* of a fused dot product, see dot.h */
+
+/* One of the two vectors of a dot product that is a single node, see dot.h. */
+typedef struct {
+    size_t references;
+    uint32_t size;
+    uint8_t all_leaves; /* every node was an ordinary leaf at `change` */
+    uint8_t has_ints;
+    uint64_t change; /* num_changes when the vector was made */
+    uint64_t pass;   /* number of the last backward pass that visited all of it */
+    Node **nodes;    /* counted references */
+    uint8_t *is_int; /* which data are ints; only if has_ints */
+    double data[];   /* of the nodes, when the vector was made; nodes and is_int follow in the same allocation */
+} Operands;
 
 typedef struct {
     uint16_t flags;
-    uint16_t index; /* place in its slab, see slab.h */
+    uint16_t index; /* position in its slab, see slab.h */
     Slot slot[NUM_SLOTS];
     union {
-        Node *child[2];        /* counted references; how many is in flags */
-        PyObject *wide[2];     /* WIDE: the `_children` and `_local_grads` the user gave, kept as they are */
-        Operands *operands[2]; /* DOT: the two vectors */
+        Node *child[2];            /* counted references; flags say how many */
+        PyObject *python_edges[2]; /* PYTHON_EDGES: `_children` and `_local_grads` as the user gave them */
+        Operands *operands[2];     /* DOT: the two vectors */
     };
 } NodeFields;
 
 struct Node {
-    PyObject_HEAD
+    PyObject ob_base; /* what PyObject_HEAD stands for */
     NodeFields f;
 };
 
@@ -52,41 +64,43 @@ struct Node {
 #define IS_OBJECT(i) (16u << (i)) /* slot i is an object */
 #define ANY_OBJECT 0xF0u
 #define KIND(i) (IS_INT(i) | IS_OBJECT(i))
+/* At most one of these four; a leaf has none. */
 #define ONE_CHILD 0x100u
 #define TWO_CHILDREN 0x200u
-#define WIDE 0x400u
+#define PYTHON_EDGES 0x400u
 #define DOT 0x800u
-#define EDGES (ONE_CHILD | TWO_CHILDREN | WIDE | DOT) /* none of them: a leaf */
-#define VISITED 0x1000u   /* on the tape of the backward pass that is running */
-#define PROPAGATED 0x2000u /* a DOT that a backward pass has been through; its gradient then is in slot LOCAL0 */
-#define STRANGE 0x4000u /* of a subclass with a `data`, `__eq__` or the like of its own: all its numbers are objects */
+#define EDGES (ONE_CHILD | TWO_CHILDREN | PYTHON_EDGES | DOT)
+#define VISITED 0x1000u    /* on the tape or stack of the backward pass in progress */
+#define PROPAGATED 0x2000u /* a DOT that a backward pass has been through; its gradient in that pass is in slot LOCAL0 */
+#define CUSTOM 0x4000u     /* of a subclass that overrides attributes (overrides.h): all its numbers are stored as objects */
 
-/* Counts the times a node that exists was given edges or an object for a number: a vector that was all ordinary leaves when it
- * was taken still is while this stands still. */
+#define LARGEST_INT 9007199254740992.0 /* 2**53: a smaller sum or product of ints is exact; beyond, a double may be rounded */
+
+/* How often an existing node was given edges, or an object as a number. While this does not change, a vector of ordinary leaves
+ * remains one. */
 static uint64_t num_changes;
 
-#define LARGEST_INT 9007199254740992.0 /* 2**53: below it a sum or product of ints is exact, beyond it no longer shows it */
-
-/* Set when the module is loaded. */
-/* The numbers Value itself puts into nodes are ints, as in the reference: a gradient's 0 and 1, and the local gradients of a sum.
- * A script's class may have floats there, see script.h. */
+/* The kinds of the numbers that Value itself puts into nodes: a new gradient's 0, and the local gradients 1 of a sum. They are
+ * ints, as in the reference; a script's class may have floats there, see script.h. */
 static unsigned start_grad = IS_INT(GRAD), sum_locals = IS_INT(LOCAL0) | IS_INT(LOCAL1);
 static PyObject *root_grad; /* what backward() starts with */
 
+/* Set when the module is loaded, see type.h. */
 static PyTypeObject *value_type;
 static PyObject *zero, *one, *minus_one, *minus_half;
 
 static inline int is_exact(PyObject *o) { return Py_TYPE(o) == value_type; }
-static inline int is_value(PyObject *o) /* or of a subclass; numbers are told apart first because they are most of what is asked */
-{
+
+/* Whether o is a Value or an instance of a subclass. Floats and ints are ruled out first because they are the most frequent. */
+static inline int is_value(PyObject *o) {
     return is_exact(o) || (!PyFloat_CheckExact(o) && !PyLong_CheckExact(o) && PyType_IsSubtype(Py_TYPE(o), value_type));
 }
 
-/* ---- Numbers --------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
-/* Reads a Python number as a double. Returns its kind: 0 for a float, 1 for an int, -1 for anything else (d is not set). */
-static inline int number_kind(PyObject *value, double *d)
-{
+/* Reads a Python number as a double. Returns its kind: 0 for a float, 1 for an int, -1 for anything else; *d is then not set.
+ */
+static inline int number_kind(PyObject *value, double *d) {
     if (PyFloat_CheckExact(value)) {
         *d = PyFloat_AS_DOUBLE(value);
         return 0;
@@ -102,8 +116,7 @@ static inline int number_kind(PyObject *value, double *d)
     return -1;
 }
 
-static PyObject *slot_get(const Node *node, int i)
-{
+static PyObject *slot_get(const Node *node, int i) {
     if (node->f.flags & IS_OBJECT(i))
         return Py_NewRef(node->f.slot[i].object);
     if (node->f.flags & IS_INT(i))
@@ -111,11 +124,10 @@ static PyObject *slot_get(const Node *node, int i)
     return PyFloat_FromDouble(node->f.slot[i].number);
 }
 
-static int slot_set(Node *node, int i, PyObject *value)
-{
+static int slot_set(Node *node, int i, PyObject *value) {
     PyObject *old = node->f.flags & IS_OBJECT(i) ? node->f.slot[i].object : NULL;
     double d;
-    int kind = node->f.flags & STRANGE ? -1 : number_kind(value, &d);
+    int kind = node->f.flags & CUSTOM ? -1 : number_kind(value, &d);
     node->f.flags &= ~KIND(i);
     if (kind < 0) {
         node->f.slot[i].object = Py_NewRef(value);

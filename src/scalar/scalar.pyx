@@ -1,7 +1,19 @@
 """The scalar layer, compiled: microgpt.reference's Value, functions and Adam, with the same results to the last bit.
 
-The graph itself is C, in src/scalar/: node.h (what a Value is in memory), slab.h (where it lives), graph.h (birth, death,
-edges), operators.h, dot.h (a dot product as one node), backward.h and functions.h. This file is what Python sees of it.
+The graph itself is C. This file is what Python sees of it. Each header includes only headers above it in this list:
+
+    node.h        what a Value is in memory, and its numbers
+    slab.h        the memory of nodes
+    lifetime.h    how nodes are created and deallocated
+    dot.h         a dot product as one node
+    edges.h       _children and _local_grads
+    backward.h    the backward pass
+    overrides.h   what users have overridden
+    operators.h   Value's operators
+    type.h        the Python type Value
+    functions.h   linear, softmax, rmsnorm, attention and cross_entropy
+    adam.h        the update of a parameter by Adam; adam.pxi is the class
+    script.h      lines of other people's scripts for `microgpt run`; script.pxi is their Python side
 """
 
 cimport cython
@@ -13,31 +25,48 @@ import random
 __all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
 
 
-cdef extern from "scalar/functions.h":
+cdef extern from "scalar/node.h":
     ctypedef struct NodeFields:
         pass
     ctypedef struct Node:
         pass
     enum:
-        DATA, GRAD, ODD
+        DATA, GRAD
     unsigned start_grad
-    int value_type_ready(PyTypeObject *type) except -1
-    bint node_is_strange(const Node *node)
     object slot_get(const Node *node, int slot)
     int slot_set(Node *node, int slot, object value) except -1
+
+cdef extern from "scalar/edges.h":
     object node_children(Node *node)
     object node_local_grads(Node *node)
     int node_set_edges(Node *node, object children, object local_grads) except -1
-    object value_log(object self)
-    object value_exp(object self)
-    object value_relu(object self)
+
+cdef extern from "scalar/backward.h":
+    enum:
+        UNSUPPORTED
     int node_backward(Node *root) except -1
+
+cdef extern from "scalar/overrides.h":
+    bint node_is_custom(const Node *node)
+
+cdef extern from "scalar/operators.h":
+    PyObject *fallback_module() except NULL
     object value_add(object left, object right)
     object value_mul(object left, object right)
     object value_sub(object left, object right)
     object value_truediv(object left, object right)
     object value_pow(object left, object right, object modulus)
     object value_neg(object self)
+    object value_log(object self)
+    object value_exp(object self)
+    object value_relu(object self)
+    object value_sigmoid(object self)
+    object value_tanh(object self)
+
+cdef extern from "scalar/type.h":
+    int value_type_ready(PyTypeObject *type) except -1
+
+cdef extern from "scalar/functions.h":
     object linear_nodes(object x, object w)
     object softmax_nodes(object logits)
     object rmsnorm_nodes(object x)
@@ -45,25 +74,25 @@ cdef extern from "scalar/functions.h":
     object cross_entropy_nodes(object logits, object target)
 
 
-@cython.binding(False)  # plain methods check the type of self, Cython's own functions do not: Value.relu(3) would crash
+@cython.binding(False)  # plain methods check the type of self, unlike Cython's own functions: Value.relu(3) would crash
 @cython.c_api_binop_methods(True)
 cdef class Value:
     """Value(data, children=(), local_grads=()): a scalar in a computation graph.
 
-    data: the number; grad: the derivative of the last backward()'s root by this scalar. Numbers keep their Python type: a float
-    is a float and an int an int, as long as the reference keeps it one. After `loss.backward()`, `grad` of every Value that
-    `loss` was computed from has had d loss / d value added to it.
+    data: the number. grad: the derivative of the root of backward() with respect to this scalar; `loss.backward()`
+    adds d loss / d value to `grad` of every Value that `loss` was computed from. Numbers keep their Python type: an int
+    stays an int wherever it does in the reference.
 
-    What differs from the reference: backward() does not recurse; attributes cannot be deleted; numbers and tuples of
-    edges are equal but not the same objects from one look to the next; operators make Values without calling __init__;
-    a graph that somebody makes cyclic is not collected.
+    Differences from the reference: backward() does not recurse; attributes cannot be deleted; reading a number or a
+    tuple of edges twice gives equal but distinct objects; operators create Values without calling __init__; a graph
+    that has been made cyclic is not garbage-collected.
     """
 
     cdef NodeFields f
 
     def __init__(self, data, children=(), local_grads=()):
-        if node_is_strange(<Node *> self):
-            fallback().init(self, data, children, local_grads)
+        if node_is_custom(<Node *> self):
+            fallback().methods["__init__"](self, data, children, local_grads)
             return
         slot_set(<Node *> self, DATA, data)
         slot_set(<Node *> self, GRAD, 0 if start_grad else 0.0)
@@ -71,7 +100,7 @@ cdef class Value:
 
     @property
     def data(self):
-        """The scalar itself."""
+        """The number."""
         return slot_get(<Node *> self, DATA)
 
     @data.setter
@@ -80,7 +109,7 @@ cdef class Value:
 
     @property
     def grad(self):
-        """The derivative of the root by this scalar, summed over all paths and all calls of backward(); 0 at first."""
+        """The derivative of the root of backward() with respect to this scalar, summed over calls; 0 at first."""
         return slot_get(<Node *> self, GRAD)
 
     @grad.setter
@@ -98,7 +127,7 @@ cdef class Value:
 
     @property
     def _local_grads(self):
-        """The derivative of this scalar by each of its operands."""
+        """The derivative of this scalar with respect to each operand, a tuple."""
         return node_local_grads(<Node *> self)
 
     @_local_grads.setter
@@ -124,24 +153,32 @@ cdef class Value:
         return value_neg(self)
 
     def log(self):
-        """The natural logarithm; ValueError where math.log raises it."""
+        """The natural logarithm. ValueError where math.log raises it."""
         return value_log(self)
 
     def exp(self):
-        """e to the power of this scalar; OverflowError where math.exp raises it."""
+        """e to the power of this scalar. OverflowError where math.exp raises it."""
         return value_exp(self)
 
     def relu(self):
-        """This scalar where it is positive, else the int 0."""
+        """This scalar if it is positive, else the int 0."""
         return value_relu(self)
+
+    def sigmoid(self):
+        """1 / (1 + e**-x), made of exp and operators as in the reference; it cannot overflow."""
+        return value_sigmoid(self)
+
+    def tanh(self):
+        """The hyperbolic tangent, made of exp and operators as in the reference; it cannot overflow."""
+        return value_tanh(self)
 
     def backward(self):
         """Add d self / d node to the `grad` of every node below: the chain rule, from this node down to the leaves.
 
-        As in the reference, this node's own gradient is set to 1, and those of the others accumulate from call to call.
+        As in the reference, this node's own gradient is set to 1, and those of all others accumulate over calls.
         """
-        if node_backward(<Node *> self) == ODD:
-            fallback().backward(self)
+        if node_backward(<Node *> self) == UNSUPPORTED:
+            fallback().methods["backward"](self)
 
     def __repr__(self):
         return f"Value(data={self.data}, grad={self.grad})"
@@ -156,12 +193,10 @@ Value.__module__ = "microgpt"
 value_type_ready(<PyTypeObject *> Value)
 
 
-# ---- Functions of vectors: each makes its nodes in C where it can ------------------------------------------------------
+# ---- Functions of vectors: each makes its nodes in C if it can ------------------------------------------------------
 
 cdef fallback():
-    """The module with the long ways, imported when one is first needed."""
-    from microgpt.compiled import fallback
-    return fallback
+    return <object> fallback_module()
 
 
 def linear(x, w):
@@ -183,7 +218,7 @@ def rmsnorm(x):
 
 
 def attention(q, keys, values, n_head):
-    """Each head mixes the values seen so far, weighted by how well their keys match the query.
+    """For each head, the mean of the values so far, weighted by how well their keys match the query.
 
     q: (n_embd,), keys and values: (positions, n_embd) -> (n_embd,)
     """
@@ -192,13 +227,13 @@ def attention(q, keys, values, n_head):
 
 
 def cross_entropy(logits, target):
-    """-log of the probability that `logits` give to the token id `target`."""
+    """-log of the probability of the token id `target` under softmax(logits). (n,) -> a Value"""
     loss = cross_entropy_nodes(logits, target)
     return fallback().cross_entropy(logits, target) if loss is None else loss
 
 
 def matrix(nout, nin, std=0.08, rng=random):
-    """Random weights: (nout, nin) Values from a Gaussian of mean 0, drawn row by row from rng."""
+    """Random weights, drawn row by row from a Gaussian of mean 0 and standard deviation std. -> (nout, nin)"""
     return [[Value(rng.gauss(0, std)) for _ in range(nin)] for _ in range(nout)]
 
 

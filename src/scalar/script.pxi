@@ -1,13 +1,13 @@
-# For `microgpt run` (microgpt/run/): lines and loops of a script, done in C on the script's own lists; included by scalar.pyx.
-# Each returns None, or leaves iterations to the script, where script.h has no fast way. They are not part of the API.
+# For `microgpt run` (microgpt/run/): lines and loops of a script, done in C on the script's own lists. Where script.h
+# has no fast path, each returns None, or leaves iterations to the script. Not part of the API; included by scalar.pyx.
 
 cdef extern from "scalar/script.h":
     enum:
         GRAD_KEPT, GRAD_INT_ZERO, GRAD_FLOAT_ZERO
     ctypedef struct AdamLine:
         double beta1, rest1, beta2, rest2, correction1, correction2, lr, eps
-        int leaves
-    int c_script_vouch "script_vouch" () except -1
+        int grad_after
+    int c_script_accept_attributes "script_accept_attributes" () except -1
     void c_script_floats "script_floats" (int start, int root, int locals)
     object c_script_add "script_add" (object x, object y)
     object c_script_relu "script_relu" (object x, object exponent)
@@ -16,16 +16,16 @@ cdef extern from "scalar/script.h":
     Py_ssize_t c_script_adam "script_adam" (
         object params, object m, object v, Py_ssize_t i, Py_ssize_t end, const AdamLine *line) except -1
     Py_ssize_t c_script_descent "script_descent" (
-        object params, Py_ssize_t i, Py_ssize_t end, double lr, int moves, int leaves)
+        object params, Py_ssize_t i, Py_ssize_t end, double lr, int moves, int grad_after)
 
 
-def script_vouch():
-    """Take Value's attributes as they are now for those that it came with: they have been changed, but not in what they mean."""
-    c_script_vouch()
+def script_accept_attributes():
+    """Treat Value's present attributes as its original ones: others have replaced those, with the same meaning."""
+    c_script_accept_attributes()
 
 
 def script_floats(start, root, locals):
-    """Whether a new gradient is 0.0 and not 0, backward() starts with 1.0, and the local gradients of a sum are 1.0."""
+    """Set whether a new gradient is 0.0 (else 0), backward() starts with 1.0, a sum's local gradients are 1.0."""
     c_script_floats(start, root, locals)
 
 
@@ -89,12 +89,13 @@ cdef double plain_number(number) except? -1.0:
     return number
 
 
-def script_adam(params, m, v, hyper, leaves):
-    """The iterations of `for i, p in enumerate(params)` in an Adam loop that are left to Python, having done the others.
+def script_adam(params, m, v, hyper, grad_after):
+    """Do iterations of `for i, p in enumerate(params)` in an Adam loop; yield those that are left to Python.
 
-    params: a list. hyper: a function, called once, that returns beta1, 1 - beta1, beta2, 1 - beta2, both bias corrections, the
-    learning rate and eps. leaves: what an iteration leaves in p.grad. The last iteration is always Python's, so that the loop's
-    variables end as they should; so is any that meets an unusual number, which then raises what it should.
+    params: a list. hyper: a function, called once, that returns beta1, 1 - beta1, beta2, 1 - beta2, both bias
+    corrections, the learning rate and eps. grad_after: p.grad after an iteration. Python always does the last
+    iteration, so that the loop's variables end with the right values, and any that involves an unusual number, so that
+    it raises the right exception.
     """
     cdef AdamLine line
     cdef Py_ssize_t i = 0, n
@@ -106,8 +107,8 @@ def script_adam(params, m, v, hyper, leaves):
         numbers = [plain_number(number) for number in hyper()]
         line.beta1, line.rest1, line.beta2, line.rest2 = numbers[0], numbers[1], numbers[2], numbers[3]
         line.correction1, line.correction2, line.lr, line.eps = numbers[4], numbers[5], numbers[6], numbers[7]
-        line.leaves = leaves
-    except Exception:  # the loop's own lines will say it
+        line.grad_after = grad_after
+    except Exception:  # the loop's own lines will raise it
         yield from enumerate(params)
         return
     while i < n:
@@ -116,17 +117,17 @@ def script_adam(params, m, v, hyper, leaves):
         i += 1
 
 
-def script_descent(params, hyper, leaves):
-    """The same for `p.data -= lr * p.grad; p.grad = 0`. hyper returns lr, or is None where only gradients are set."""
+def script_descent(params, hyper, grad_after):
+    """The same for `p.data -= lr * p.grad; p.grad = 0`. hyper returns lr; it is None if only gradients are set."""
     cdef Py_ssize_t i = 0, n = len(params)
     cdef double lr = 0.0
-    cdef int moves = hyper is not None, left = leaves
+    cdef int moves = hyper is not None, after = grad_after
     try:
         lr = plain_number(hyper()) if moves else 0.0
     except Exception:
         yield from enumerate(params)
         return
     while i < n:
-        i = c_script_descent(params, i, n - 1, lr, moves, left)
+        i = c_script_descent(params, i, n - 1, lr, moves, after)
         yield i, params[i]
         i += 1

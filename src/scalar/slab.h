@@ -1,16 +1,16 @@
-/* Where nodes live: slabs of 256 KiB in which nodes follow one another, so that a graph lies in memory in the order it was
- * made and a backward pass walks it almost sequentially.
+/* The memory of nodes: slabs of 256 KiB in which nodes follow one another. A graph then lies in memory in the order in which it
+ * was made, and a backward pass reads it almost sequentially.
  *
- * A slab whose nodes are all gone starts again from its beginning; one that is a quarter free is used again for new nodes, so
- * a single node that lives on does not keep a whole slab to itself. Empty slabs beyond MAX_EMPTY go back to the system, which
- * is why they come from Python's arena allocator (mmap or the like) and not from malloc. All of this is guarded by the GIL.
+ * An empty slab is filled again from its beginning. A slab that is a quarter free supplies new nodes again, so a single node
+ * that stays alive does not occupy a whole slab. Empty slabs beyond MAX_EMPTY are returned to the system; so that they really
+ * are, slabs come from Python's arena allocator (mmap or the like) and not from malloc. The GIL guards all of this.
  */
 #ifndef MICROGPT_SLAB_H
 #define MICROGPT_SLAB_H
 
 #include "node.h"
 
-#if defined(__SANITIZE_ADDRESS__) /* AddressSanitizer sees slabs only; it is told which of their nodes are alive */
+#if defined(__SANITIZE_ADDRESS__) /* AddressSanitizer sees only slabs; it is told which of their nodes are alive */
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(address, size) ((void)0)
@@ -22,29 +22,26 @@
 
 typedef struct Slab {
     struct Slab *next, *previous; /* in the list of empty slabs (next only) or of partly free ones */
-    Node *free;                   /* nodes that were freed, linked through their first child */
-    uint32_t used;                /* nodes handed out so far from the untouched part */
+    Node *free;                   /* freed nodes, linked through their first child */
+    uint32_t used;                /* nodes[used] and those after it have not been used since the slab was empty */
     uint32_t live;
     Node nodes[];
 } Slab;
 
 #define SLAB_NODES ((SLAB_BYTES - sizeof(Slab)) / sizeof(Node))
-#define PARTLY_FREE (SLAB_NODES - SLAB_NODES / 4) /* live nodes at which a slab is worth using again */
+#define PARTLY_FREE (SLAB_NODES - SLAB_NODES / 4) /* a slab with this many live nodes supplies new ones again */
 
 static struct {
     PyObjectArenaAllocator system;
-    Slab *current; /* new nodes come from here; NULL at first */
+    Slab *current; /* supplies new nodes; NULL at first */
     Slab *empty, *partial;
     size_t num_empty;
 } slabs;
 
-static inline Slab *slab_of(Node *node)
-{
-    return (Slab *)((char *)(node - node->f.index) - offsetof(Slab, nodes));
-}
+static inline Slab *slab_of(Node *node) { return (Slab *)((char *)(node - node->f.index) - offsetof(Slab, nodes)); }
 
-static int slab_next(void)
-{
+/* Makes another slab the current one. Returns -1, without an exception, if there is no memory. */
+static int slab_next(void) {
     Slab *slab = slabs.empty;
     if (slab) {
         slabs.empty = slab->next;
@@ -67,9 +64,8 @@ static int slab_next(void)
     return 0;
 }
 
-/* Memory for a node, or NULL without an exception set. */
-static inline Node *slab_alloc(void)
-{
+/* Memory for a node; NULL, without an exception, if there is none. */
+static inline Node *slab_alloc(void) {
     for (;;) {
         Slab *slab = slabs.current;
         if (slab) {
@@ -93,13 +89,12 @@ static inline Node *slab_alloc(void)
     }
 }
 
-static void slab_emptied(Slab *slab)
-{
+static void slab_emptied(Slab *slab) {
     slab->free = NULL;
     slab->used = 0;
     if (slab == slabs.current)
         return;
-    if (slab->previous) /* it was in the list of partly free slabs: every slab passes PARTLY_FREE on its way to empty */
+    if (slab->previous) /* it is in the list of partly free slabs: each slab has PARTLY_FREE live nodes before it has none */
         slab->previous->next = slab->next;
     else
         slabs.partial = slab->next;
@@ -115,8 +110,7 @@ static void slab_emptied(Slab *slab)
     slabs.num_empty++;
 }
 
-static inline void slab_free(Node *node)
-{
+static inline void slab_free(Node *node) {
     Slab *slab = slab_of(node);
     assert(node->f.index < slab->used && slab->live > 0);
     node->f.child[0] = slab->free;

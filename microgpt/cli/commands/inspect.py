@@ -5,7 +5,7 @@ from collections import Counter
 
 from microgpt import engines
 from microgpt.cli.commands import Failure, load
-from microgpt.cli.options import MODEL, add, add_preset, add_training, in_options, settings
+from microgpt.cli.options import MODEL, TRAINING, add, add_preset, in_options, settings
 from microgpt.common.words import counted, quoted, sized
 from microgpt.corpus import documents
 from microgpt.training import remedy, start
@@ -25,7 +25,7 @@ def configure(parser):
         "--engine", choices=engines.ENGINES, default=engines.DEFAULT, help="what would compute, and is timed (default: %(default)s)"
     )
     add(parser.add_argument_group("the model"), MODEL)
-    add_training(parser.add_argument_group("the training (Adam)"))
+    add(parser.add_argument_group("the training (Adam)"), TRAINING)
 
 
 def run(arguments):

@@ -14,9 +14,9 @@ from microgpt.cli.options import (
     CHOICE,
     EVALUATION,
     MODEL,
+    TRAINING,
     add,
     add_preset,
-    add_training,
     in_options,
     preset_of,
     settings,
@@ -257,7 +257,7 @@ def configure(parser):
     files.add_argument("--init", metavar="FILE", help="start from a saved model's weights (default: random ones)")
     files.add_argument("--log", metavar="FILE", help="write every step's losses: .csv or .jsonl (default: no file)")
     add(parser.add_argument_group("the model"), MODEL)
-    add_training(parser.add_argument_group("the training (Adam)"))
+    add(parser.add_argument_group("the training (Adam)"), TRAINING)
     add(parser.add_argument_group("the held-out loss"), EVALUATION)
     samples = parser.add_argument_group("the samples")
     samples.add_argument(

@@ -18,8 +18,9 @@ from pathlib import Path
 from string import Template
 
 from microgpt import __version__
-from microgpt.display import history
 from microgpt.common.files import write_atomically
+from microgpt.common.options import options_of
+from microgpt.display import history
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
@@ -100,17 +101,35 @@ def curve(losses, val_losses=(), steps=None):
 
 def _data(model, name, losses, training):
     vocab_size = model.tokenizer.vocab_size
-    done = losses["steps"][-1] if losses else 0
-    training = {} if training is None else {"steps_done": done, **asdict(training)}
     return {
         "name": name,
         "config": {**asdict(model.config), "vocab_size": vocab_size, "bos": model.tokenizer.bos},
         "layout": [[name, *shape] for name, shape in model.config.shapes(vocab_size).items()],
         "num_params": model.num_params,
         "characters": [ord(char) for char in model.tokenizer.chars],  # not a string: surrogates would pair up
-        "training": training,
+        "configuration": _configuration(model, training, losses["steps"][-1] if losses else 0),
         "losses": losses,
     }
+
+
+def _configuration(model, training, steps_done):
+    """The rows of the page's table: [name, value, description]."""
+    rows = [
+        *_options(model.config),
+        ["vocab_size", model.tokenizer.vocab_size, "tokens: the characters and BOS"],
+        ["num_params", model.num_params, "numbers that training adjusts"],
+    ]
+    if training is not None:
+        rows += [["steps_done", steps_done, "training steps completed"], *_options(training)]
+    return rows
+
+
+def _options(settings):
+    rows = []
+    for name, option in options_of(settings).items():
+        unit = f", in {option.unit}" if option.unit not in option.text else ""  # "" is in every text
+        rows.append([name, getattr(settings, name), option.text + unit])
+    return rows
 
 
 def _as_json(data):

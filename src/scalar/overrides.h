@@ -1,0 +1,68 @@
+/* What users have overridden: attributes in a subclass of Value, methods of Value itself.
+ *
+ * The fast paths assume that a Value's attributes and methods are the ones it came with. These functions tell whether they are.
+ */
+#ifndef MICROGPT_OVERRIDES_H
+#define MICROGPT_OVERRIDES_H
+
+#include "node.h"
+
+/* PyObject_GetAttrString with an interned name: Python's attribute cache would keep each new string. */
+static PyObject *attribute(PyObject *object, const char *name) {
+    PyObject *interned = PyUnicode_InternFromString(name);
+    PyObject *result = interned ? PyObject_GetAttr(object, interned) : NULL;
+    Py_XDECREF(interned);
+    return result;
+}
+
+/* Whether a type has another attribute `name` than Value: 1, 0, or -1 with an exception. */
+static int overrides(PyTypeObject *type, const char *name) {
+    PyObject *ours = attribute((PyObject *)value_type, name);
+    PyObject *theirs = ours ? attribute((PyObject *)type, name) : NULL;
+    Py_XDECREF(ours);
+    Py_XDECREF(theirs);
+    return ours && theirs ? ours != theirs : -1;
+}
+
+/* Whether a subclass overrides attributes or equality: 1, 0, or -1 with an exception. Its instances are then CUSTOM: all their
+ * numbers are objects, so every fast path leaves them to Python, which asks the subclass. */
+static int is_custom(PyTypeObject *type) {
+    static const char *const names[] = {
+        "data", "grad", "_children", "_local_grads", "__getattribute__", "__setattr__", "__eq__", "__hash__",
+    };
+    static PyTypeObject *known;
+    static unsigned known_version; /* no two states of any types share one, but 0 is none */
+    static int known_answer;
+    if (type == known && type->tp_version_tag == known_version && known_version)
+        return known_answer;
+    int custom = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        int overridden = overrides(type, names[i]);
+        if (overridden < 0)
+            return -1;
+        custom |= overridden;
+    }
+    known = type;
+    known_version = type->tp_version_tag;
+    return known_answer = custom;
+}
+
+static inline int node_is_custom(const Node *node) { return (node->f.flags & CUSTOM) != 0; }
+
+static PyObject *original_attributes; /* Value's own dict, when the module was loaded */
+
+/* Whether Value still has all its original attributes. Users can replace them, and add more. */
+static int is_unmodified(void) {
+    static unsigned known_version;
+    if (value_type->tp_version_tag == known_version && known_version)
+        return 1;
+    PyObject *name, *attribute;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(original_attributes, &position, &name, &attribute))
+        if (PyDict_GetItem(value_type->tp_dict, name) != attribute)
+            return 0;
+    known_version = value_type->tp_version_tag;
+    return 1;
+}
+
+#endif
