@@ -180,7 +180,8 @@ def test_gradients_of_wider_models(monkeypatch, isa, config, length, count, batc
 
 # ---- Activations at their ends ---------------------------------------------------------------------------------------
 
-ENDS = [0.0, *(sign * size for size in (1e-30, 1e-3, 0.75, 1.28, 5.0, 9.9, 10.1, 20.0, 86.9, 87.1, 1e3, 1e10, 1e25) for sign in (1, -1))]
+SIZES = (1e-30, 1e-3, 0.75, 1.28, 5.0, 9.9, 10.1, 20.0, 86.9, 87.1, 1e3, 1e10, 1e15, 1e25)
+ENDS = [sign * size for size in SIZES for sign in (1, -1)]
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -190,8 +191,8 @@ def test_values_and_slopes_of_an_activation(monkeypatch, isa, activation):
     config = GPTConfig(n_embd=1, n_head=1, activation=activation)
     corpus, vocab_size = corpus_of(["ab"], config)
     monkeypatch.setenv("MICROGPT_ISA", isa)
-    for first in range(0, len(ENDS), 4):
-        ends = (ENDS[first:] + [1.0] * 3)[:4]
+    for first in range(0, len(ENDS), config.n_mlp):
+        ends = ENDS[first : first + config.n_mlp]
         flat = {name: [0.0] * rows * columns for name, (rows, columns) in config.shapes(vocab_size).items()}
         flat["wte"], flat["lm_head"] = [1.0] * vocab_size, [0.5 * i for i in range(vocab_size)]
         flat["layer0.mlp_fc1"], flat["layer0.mlp_fc2"] = ends, [1e-3 / max(1.0, abs(end)) for end in ends]
