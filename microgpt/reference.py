@@ -105,7 +105,7 @@ def attention(q, keys, values, n_head):
         out.extend(sum(weight * v[j] for weight, v in zip(weights, values)) for j in head)
     return out
 
-def gpt(token_id, pos_id, keys, values, params, config, activation=relu):
+def gpt(token_id, pos_id, keys, values, params, config, activation):
     """One token in, the logits of the next one out; each layer's keys and values (the KV cache) grow by one position."""
     x = rmsnorm([tok + pos for tok, pos in zip(params["wte"][token_id], params["wpe"][pos_id])])
     for i in range(config.n_layer):
@@ -127,7 +127,7 @@ def cross_entropy(logits, target):
     """How surprised the model is by the token that came: -log of its probability."""
     return -softmax(logits)[target].log()
 
-def document_loss(tokens, params, config, activation=relu):
+def document_loss(tokens, params, config, activation):
     """Mean cross-entropy over the next tokens of a document [BOS, ..., BOS], cut at block_size."""
     n = min(config.block_size, len(tokens) - 1)
     keys, values = [[] for _ in range(config.n_layer)], [[] for _ in range(config.n_layer)]
@@ -161,7 +161,7 @@ def train(documents, params, config, num_steps=1000, learning_rate=0.01):
     """Train in place, one document a step; yields each step's loss. documents: lists of token ids [BOS, ..., BOS]"""
     optimizer = Adam([p for matrix in params.values() for row in matrix for p in row])
     for step in range(num_steps):
-        loss = document_loss(documents[step % len(documents)], params, config)
+        loss = document_loss(documents[step % len(documents)], params, config, relu)
         loss.backward()
         optimizer.step(learning_rate * (1 - step / num_steps))
         yield loss.data
@@ -171,7 +171,7 @@ def sample(params, config, bos, vocab_size, rng, temperature=0.5):
     keys, values = [[] for _ in range(config.n_layer)], [[] for _ in range(config.n_layer)]
     token_id, tokens = bos, []
     for pos_id in range(config.block_size):
-        logits = gpt(token_id, pos_id, keys, values, params, config)
+        logits = gpt(token_id, pos_id, keys, values, params, config, relu)
         probs = softmax([logit / temperature for logit in logits])
         token_id = rng.choices(range(vocab_size), weights=[p.data for p in probs])[0]
         if token_id == bos: break

@@ -111,7 +111,7 @@ def test_both_layers_draw_the_same():
     model = small_model()
     loss, weights = model.loss_graph("ae")
     pure = model.to_values(reference.Value)
-    pure_loss = reference.document_loss(model.tokenizer.document("ae"), pure, model.config)
+    pure_loss = reference.batch_loss([model.tokenizer.document("ae")], pure, model.config)
     for root in (loss, pure_loss):
         root.backward()
     assert graph(loss, names=weights, max_nodes=10**6).dot == graph(pure_loss, names=pure, max_nodes=10**6).dot

@@ -60,7 +60,7 @@ def reference_gradients(config, docs, seed=1):
     """Loss and gradients of the first document, parameter after parameter, by microgpt.reference."""
     tokenizer = Tokenizer.from_docs(docs, config.bos_first)
     engine = engines.create("python", config, tokenizer.vocab_size, memoryview(fresh(config, tokenizer.vocab_size, seed)))
-    loss = reference.document_loss(Corpus(docs, tokenizer)[0], engine.matrices, config)
+    loss = reference.batch_loss([Corpus(docs, tokenizer)[0]], engine.matrices, config)
     loss.backward()
     return loss.data, [float(value.grad) for value in engine.values]
 
@@ -138,7 +138,7 @@ def test_gradients_of_huge_weights(on_path):
         engine = engines.create("python", config, vocab_size, memoryview(params))
         corpus = Corpus(docs, Tokenizer.from_docs(docs))
         try:
-            loss = reference.document_loss(corpus[0], engine.matrices, config)
+            loss = reference.batch_loss([corpus[0]], engine.matrices, config)
         except (ArithmeticError, ValueError):
             continue
         if not math.isfinite(loss.data):

@@ -78,7 +78,7 @@ def test_values_and_the_reference_agree_on_the_logits(model, layer):
     again = GPT.from_values(weights, model.config, model.tokenizer)
     keys, values = [[]], [[]]
     logits = [
-        [logit.data for logit in ops.gpt(token, position, keys, values, weights, model.config)]
+        [logit.data for logit in ops.gpt(token, position, keys, values, weights, model.config, ops.ACTIVATIONS[model.config.activation])]
         for position, token in enumerate([model.tokenizer.bos, *model.tokenizer.encode("ab")])
     ]
     assert again.logits("ab") == logits != model.logits("ab")

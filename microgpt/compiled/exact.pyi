@@ -7,6 +7,7 @@ from microgpt.corpus.tokens import Corpus
 
 ACTIVATIONS: tuple[str, ...]
 
+def isas() -> list[str]: ...
 def info() -> dict[str, str | list[str]]: ...
 
 class Network:

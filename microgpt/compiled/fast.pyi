@@ -6,6 +6,7 @@ from microgpt.corpus.tokens import Corpus
 
 ACTIVATIONS: tuple[str, ...]
 
+def isas() -> list[str]: ...
 def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]: ...
 
 class Network:

@@ -3,17 +3,15 @@
 import math
 from array import array
 
-from microgpt.compiled.exact import ACTIVATIONS, Decoder, Network
-from microgpt.engines import AROUND, Engine, check_finite, sampling
+from microgpt.compiled.exact import ACTIVATIONS, Decoder, Network, isas
+from microgpt.engines import COMMON, Engine, check_finite, sampling
 
 
 class ExactEngine(Engine):
     name = "exact"
-    options = AROUND | {
-        "n_layer", "n_embd", "n_head", "block_size", "activation",
-        "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
-    }  # fmt: skip
+    options = COMMON
     activations = ACTIVATIONS
+    isas = staticmethod(isas)
 
     def __init__(self, config, vocab_size, params, threads=1):
         super().__init__(config, vocab_size, params)

@@ -8,8 +8,8 @@ import random
 from array import array
 
 from microgpt.common.words import counted
-from microgpt.compiled.fast import ACTIVATIONS, Network, Writer, philox
-from microgpt.engines import AROUND, Engine, machine_memory
+from microgpt.compiled.fast import ACTIVATIONS, Network, Writer, isas, philox
+from microgpt.engines import COMMON, Engine, machine_memory
 from microgpt.engines.exact import ExactEngine
 
 FEW = 64  # documents: at least so many are tried at once where some may not be taken
@@ -22,11 +22,9 @@ class FastEngine(Engine):
     exact = False
     threaded = True
     batch_size = 16
-    options = AROUND | {
-        "n_layer", "n_embd", "n_head", "block_size", "activation",
-        "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
-    }  # fmt: skip
+    options = COMMON
     activations = ACTIVATIONS
+    isas = staticmethod(isas)
     limits = {
         "beta1": {"below": 1 - 2**-25},  # what is closer to 1 is 1 in float32
         "beta2": {"below": 1 - 2**-25},

@@ -1,9 +1,9 @@
 """Measuring: how long each engine takes for the same training run, checked against the pure reference before it is timed.
 
 Each measurement is made in a fresh process, and the competitors take turns for several rounds, so that whatever else the
-machine does falls on all of them. A time counts only if the first losses equal the reference's in every bit; those of the engine
-"fast", which takes 16 documents a step, within rounding. Documents differ in length and a fast engine sees more of them, so times
-are taken per token and shown for a document of mean length.
+machine does falls on all of them. A time counts only if the first losses equal the reference's in every bit; those of an engine that
+is not exact, within rounding. Documents differ in length and a fast engine sees more of them, so times are taken per token and
+shown for a document of mean length.
 """
 
 import json
@@ -27,7 +27,7 @@ WARM_UP_STEPS = 5  # before the clock runs
 MIN_STEPS = 8
 SECONDS, PYTHON_SECONDS = 0.5, 4.0  # about what a measurement takes
 TRAINING = TrainConfig(num_steps=10_000)
-ROUNDING = 1e-5  # of a loss that the engine "fast" computed, relatively
+ROUNDING = 1e-5  # of a loss that is not exact, relatively
 
 
 class Case(NamedTuple):
@@ -48,7 +48,12 @@ class Case(NamedTuple):
 
     @property
     def training(self):
-        return replace(TRAINING, batch_size=engines.default_batch_size(self.engine))
+        return replace(TRAINING, batch_size=self.kind.batch_size)
+
+    @property
+    def kind(self):
+        """The class of the engine."""
+        return engines.engine_class("python" if self.engine == "value" else self.engine)
 
     def __str__(self):
         return f"{self.name}, n_embd {self.n_embd}, collector {'on' if self.collector else 'off'}"
@@ -83,12 +88,10 @@ class Row(NamedTuple):
 
 def cases_of(first, *more):
     """The cases for models of width n_embd `first`: every engine and instruction set; and a few for each width of `more`."""
-    from microgpt.compiled import exact as _exact
-
-    cases = [Case(engine, first) for engine in ("python", "value", "graph")]
-    cases += [Case(engine, first, isa=isa) for engine in ("exact", "fast") for isa in _exact.info()["isas"]]
-    cases += [Case(engine, first, collector=False) for engine in ("python", "value", "graph", "exact")]
-    return cases + [Case(engine, n_embd) for n_embd in more for engine in ("python", "graph", "exact", "fast")]
+    names = ["python", "value", *engines.ENGINES[1:]]
+    cases = [Case(name, first, isa=isa) for name in names for isa in Case(name).kind.isas() or [""]]
+    cases += [Case(name, first, collector=False) for name in names if Case(name).kind.exact]
+    return cases + [Case(name, n_embd) for n_embd in more for name in engines.ENGINES]
 
 
 def compare(cases, source="names", rounds=3, note=lambda text: None):
@@ -104,7 +107,7 @@ def compare(cases, source="names", rounds=3, note=lambda text: None):
 
 def _row(case, own, base):
     memory = max((timing.memory for timing in own if timing.memory), default=None)
-    differs = next(filter(None, (_difference(timing, base[0], case.engine == "fast") for timing in own)), None)
+    differs = next(filter(None, (_difference(timing, base[0], not case.kind.exact) for timing in own)), None)
     if differs:
         return Row(case, None, None, None, None, None, memory, differs)
     us = [timing.us_per_token * timing.mean_tokens for timing in own]
@@ -139,20 +142,21 @@ def measure(case, source):
     """The Timing of one case in this process."""
     import gc
 
-    from microgpt import load_docs, reference, training
-    from microgpt.engines.graph import reference_with
+    from microgpt import training
     from microgpt.compiled.scalar import Value
+    from microgpt.corpus.loading import load_docs
+    from microgpt.engines.graph import reference_with
 
     docs, config = load_docs(source), GPTConfig(n_embd=case.n_embd)
     run = training.start(docs, config, case.training, engine="python" if case.engine == "value" else case.engine)
     engine, corpus, done = run.model.engine, run.corpus, []
     if case.engine == "value":
-        engine = type(engine)(config, run.model.tokenizer.vocab_size, run.model.params, reference_with({"Value": Value}))
+        engine = type(engine)(config, run.model.tokenizer.vocab_size, run.model.params, ops=reference_with({"Value": Value}))
     if not case.collector:
         gc.disable()
     samples, rate = _sample(engine, run.model.tokenizer)
-    if case.engine == "fast":
-        checked = training.start(docs, config, TRAINING, engine="fast")
+    if not case.kind.exact:
+        checked = training.start(docs, config, TRAINING, engine=case.engine)
         checked.train(lambda step: step.step == CHECKED_STEPS)
         rate = _rate_in_bulk(run.model)
 
@@ -174,7 +178,7 @@ def measure(case, source):
             num_steps *= 2
             seconds, tokens = (a + b for a, b in zip(timed(num_steps), (seconds, tokens)))
     mean = sum(min(config.block_size, len(doc) + 1) for doc in docs) / len(docs)
-    losses = checked.losses if case.engine == "fast" else done[:CHECKED_STEPS]
+    losses = done[:CHECKED_STEPS] if case.kind.exact else checked.losses
     return Timing(1e6 * seconds / tokens, mean, rate, losses, samples, _peak_memory())
 
 
@@ -189,7 +193,7 @@ def _sample(engine, tokenizer):
 
 
 def _rate_in_bulk(model, n=20_000):
-    """How many characters a second the engine "fast" writes, many documents at once."""
+    """How many characters a second an engine writes that writes many documents at once."""
     model.generate(n, seed=1)  # memory, tables
     started = time.perf_counter()
     return sum(map(len, model.generate(n, seed=2))) / (time.perf_counter() - started)

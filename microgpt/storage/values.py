@@ -21,13 +21,13 @@ def _data(value):
 
 def loss_graph(model, text):
     """(loss, weights), as GPT.loss_graph says."""
-    from microgpt import Value
+    from microgpt.compiled.scalar import Value
     from microgpt.engines.graph import GraphEngine
 
     tokens = model.tokenizer.document(text)
     weights = to_values(model, Value)
     try:
-        return GraphEngine.ops.document_loss(tokens, weights, model.config), weights
+        return GraphEngine.ops.batch_loss([tokens], weights, model.config), weights
     except (ValueError, ArithmeticError) as error:
         raise ValueError(
             f"the loss of {text!r} is infinite and has no graph: a number on the way leaves the range of floats ({error})"

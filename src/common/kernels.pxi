@@ -12,7 +12,7 @@ cdef extern from "common/engine.h" nogil:
     const Kernels *kernels_at "SYMBOL(kernels_at)" (int i)
 
 
-cdef list supported_isas():
+def isas():
     """The instruction sets this build has and this processor runs, best first."""
     cdef int i = 0
     names = []
@@ -26,7 +26,7 @@ cdef list supported_isas():
 cdef const Kernels *chosen_kernels() except NULL:
     """Those of the instruction set that the environment variable MICROGPT_ISA names, or the best."""
     cdef int i = 0
-    name = chosen_isa(supported_isas())
+    name = chosen_isa(isas())
     while kernels_at(i).isa.decode() != name:
         i += 1
     return kernels_at(i)

@@ -60,7 +60,7 @@ cdef extern from "exact/engine.h" nogil:
     outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss)
     outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
     outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
-                        double *losses, size_t *n_losses, double *culprit)
+                        double *losses, size_t *n_losses, double *overflowing)
 
 
 cdef extern from "exact/sampling.h" nogil:
@@ -93,7 +93,7 @@ def info():
     cdef const Kernels *kernels = chosen_kernels()
     return {
         "isa": kernels.isa.decode(),
-        "isas": supported_isas(),
+        "isas": isas(),
         "libm": "vector" if vectors_for(kernels, os.environ.get("MICROGPT_LIBM", "")) else "plain",
         "compiler": compiler_name().decode(),
     }
@@ -143,7 +143,7 @@ cdef class Network(OneCaller):
     def train(self, corpus, steps, training, list losses not None):
         """See Engine.train. Returns the step whose loss is not finite, or None; the caller finds out why."""
         cdef Steps task
-        cdef double culprit = 0.0
+        cdef double overflowing = 0.0
         cdef outcome result
         if not len(steps):
             return None
@@ -154,7 +154,7 @@ cdef class Network(OneCaller):
             with nogil:
                 result = exact_train(
                     &self.trainer, &task.docs, task.first_step, task.n_steps, &task.options, &task.lr[0], &task.losses[0],
-                    &task.n_losses, &culprit,
+                    &task.n_losses, &overflowing,
                 )
             losses.extend(task.losses[:task.n_losses])
         finally:
@@ -163,7 +163,7 @@ cdef class Network(OneCaller):
             return steps[task.n_losses]
         self.check(result)
         if result == GRADIENT_OVERFLOW:
-            culprit**2  # as clipping or Adam does in the reference, for its error
+            overflowing**2  # as clipping or Adam does in the reference, for its error
             raise OverflowError(34, "Numerical result out of range")
         return None
 
@@ -291,7 +291,7 @@ cdef class Decoder(OneCaller):
 
     cdef int advance(self, token) except -1:
         """Put one token in; its logits are in self.logits."""
-        cdef double culprit = 0.0
+        cdef double overflowing = 0.0
         cdef int overflow
         cdef uint32_t id = token
         if id >= self.shape.vocab:
@@ -302,10 +302,10 @@ cdef class Decoder(OneCaller):
             raise_memory("the keys and values of the tokens so far")
         with nogil:
             overflow = self.network.trainer.kernels.decode(
-                &self.shape, self.network.trainer.params, &self.cache, &self.scratch, id, &self.logits[0], &culprit
+                &self.shape, self.network.trainer.params, &self.cache, &self.scratch, id, &self.logits[0], &overflowing
             )
         if overflow:
-            culprit**2  # as the reference does, for its error
+            overflowing**2  # as the reference does, for its error
             raise OverflowError(34, "Numerical result out of range")
         return 0
 

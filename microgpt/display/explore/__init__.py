@@ -127,8 +127,8 @@ def _configuration(model, training, steps_done):
 def _options(settings):
     rows = []
     for name, option in options_of(settings).items():
-        description = f"{option.text} ({option.unit})" if option.unit else option.text
-        rows.append([name, getattr(settings, name), description])
+        unit = f", in {option.unit}" if option.unit not in option.text else ""  # "" is in every text
+        rows.append([name, getattr(settings, name), option.text + unit])
     return rows
 
 
