@@ -36,9 +36,7 @@ static inline double *option_number(Options *o, int i, const char **name) {
 enum outcome { DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW };
 
 /* How many tokens of a document are predicted, of `length` tokens with both BOS: those after the first, cut at block_size. */
-static inline size_t predictions(size_t length, size_t block_size) {
-    return length - 1 < block_size ? length - 1 : block_size;
-}
+static inline size_t predictions(size_t length, size_t block_size) { return length - 1 < block_size ? length - 1 : block_size; }
 
 /* Document j of a step (both from 0), as microgpt.reference.batch() says: its tokens, and how many are predicted. 0 where the
  * corpus is not as Documents says. */
