@@ -29,11 +29,11 @@ static void rmsnorm_forward(const Shape *s, double *y, double *mean_square, doub
 }
 
 /* forward computed y[j] = x[j] * scale, scale = mean_square**-0.5, mean_square = (sum of x[j] * x[j]) * n**-1 + 1e-5; so
- *     dscale = sum over descending j of x[j] * dy[j]
- *     dsquare = n**-1 * ((-0.5 * mean_square**-1.5) * dscale)          with respect to each x[j] * x[j]
- *     dx[j] = ((dresidual[j] + scale * dy[j]) + x[j] * dsquare) + x[j] * dsquare
+ *     d_scale = sum over descending j of x[j] * dy[j]
+ *     d_square = n**-1 * ((-0.5 * mean_square**-1.5) * d_scale)          with respect to each x[j] * x[j]
+ *     dx[j] = ((d_residual[j] + scale * dy[j]) + x[j] * d_square) + x[j] * d_square
  * The last term is there twice, once for each factor of x[j] * x[j]. Where x also goes on as the residual stream, what came
- * back on that way, dresidual, is the first term.
+ * back on that way, d_residual, is the first term.
  *
  * dx, dy, x: (n_embd), mean_square, scale, power: (1), of which power is overwritten; d_residual: (n_embd) or NULL. dx may be
  * dy or d_residual. */
