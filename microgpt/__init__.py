@@ -7,18 +7,19 @@
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {  # where each public name is defined; its module is imported when the name is first used
     "microgpt.config": ["PRESETS", "EvalConfig", "GPTConfig", "TrainConfig"],
     "microgpt.tokenizer": ["Tokenizer"],
-    "microgpt.corpus.loading": ["load_docs"],
+    "microgpt.corpus.loading": ["DataError", "DataWarning", "load_docs"],
     "microgpt.compiled.scalar": [
         "Adam", "Value", "attention", "cross_entropy", "linear", "matrix", "rmsnorm", "softmax"
     ],
     "microgpt.storage.checkpoint": ["CheckpointError"],
     "microgpt.model": ["GPT", "load"],
-    "microgpt.training": ["DivergenceError", "Run", "train"],
+    "microgpt.engines": ["EngineError"],
+    "microgpt.training": ["DivergenceError", "Run", "Step", "train"],
     "microgpt.display.drawing": ["graph"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

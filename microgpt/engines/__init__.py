@@ -32,9 +32,12 @@ THREADS = Option(
     "threads", int, 1, "threads that the engine fast may use, 0 for all cores; results do not depend on it", least=0, most=1024
 )
 
-# What is done before or around an engine, the same for all: the weights are drawn, and each step gets its learning rate.
-AROUND = {
-    "init_std", "zero_init_out", "bos_first", "num_steps", "learning_rate", "schedule", "warmup_steps",
+# Fields of GPTConfig and TrainConfig. AROUND: what is done before or around any engine, which gets its weights drawn and a learning
+# rate for each step. COMMON: that, and what all engines here compute.
+AROUND = {"init_std", "zero_init_out", "bos_first", "num_steps", "learning_rate", "schedule", "warmup_steps"}
+COMMON = AROUND | {
+    "n_layer", "n_embd", "n_head", "block_size", "activation",
+    "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
 }  # fmt: skip
 
 

@@ -4,15 +4,12 @@ import math
 from array import array
 
 from microgpt.compiled.exact import ACTIVATIONS, Decoder, Network, isas
-from microgpt.engines import AROUND, Engine, check_finite, sampling
+from microgpt.engines import COMMON, Engine, check_finite, sampling
 
 
 class ExactEngine(Engine):
     name = "exact"
-    options = AROUND | {
-        "n_layer", "n_embd", "n_head", "block_size", "activation",
-        "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
-    }  # fmt: skip
+    options = COMMON
     activations = ACTIVATIONS
     isas = staticmethod(isas)
 

@@ -9,7 +9,7 @@ from array import array
 
 from microgpt.common.words import counted
 from microgpt.compiled.fast import ACTIVATIONS, Network, Writer, isas, philox
-from microgpt.engines import AROUND, Engine, machine_memory
+from microgpt.engines import COMMON, Engine, machine_memory
 from microgpt.engines.exact import ExactEngine
 
 FEW = 64  # documents: at least so many are tried at once where some may not be taken
@@ -22,10 +22,7 @@ class FastEngine(Engine):
     exact = False
     threaded = True
     batch_size = 16
-    options = AROUND | {
-        "n_layer", "n_embd", "n_head", "block_size", "activation",
-        "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
-    }  # fmt: skip
+    options = COMMON
     activations = ACTIVATIONS
     isas = staticmethod(isas)
     limits = {

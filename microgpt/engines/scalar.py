@@ -2,17 +2,14 @@
 
 from array import array
 
-from microgpt.engines import AROUND, Engine, check_finite
+from microgpt.engines import COMMON, Engine, check_finite
 
 
 class ScalarEngine(Engine):
     """An engine made of `ops`, a module with Value, Adam, gpt, batch_loss and update as microgpt.reference has them."""
 
     ops = None
-    options = AROUND | {
-        "n_layer", "n_embd", "n_head", "block_size", "activation",
-        "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
-    }  # fmt: skip
+    options = COMMON
 
     def __init__(self, config, vocab_size, params, threads=1, ops=None):
         super().__init__(config, vocab_size, params)

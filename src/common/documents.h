@@ -1,4 +1,4 @@
-/* The documents that training is given, which of them a step uses, and how training ends. */
+/* What training is given (documents and options), which documents a step uses, and how training ends. */
 #ifndef MICROGPT_DOCUMENTS_H
 #define MICROGPT_DOCUMENTS_H
 
@@ -11,11 +11,27 @@ typedef struct {
     size_t n_tokens, n_docs;
 } Documents;
 
+/* The numbers of a TrainConfig that the kernels use beside Adam's own, by their names there; None is 0. */
+#define FOR_EACH_NUMBER(X) X(clip_norm) X(weight_decay)
+
 typedef struct {
     size_t batch_size, n_threads;
-    double clip_norm; /* 0: no clipping */
-    double weight_decay;
+#define FIELD(name) double name;
+    FOR_EACH_NUMBER(FIELD)
+#undef FIELD
 } Options;
+
+/* Number i of the options, and its name; NULL after the last. */
+static inline double *option_number(Options *o, int i, const char **name) {
+#define NAME(name) #name,
+#define PLACE(name) &o->name,
+    const char *const names[] = {FOR_EACH_NUMBER(NAME) NULL};
+    double *const places[] = {FOR_EACH_NUMBER(PLACE) NULL};
+#undef NAME
+#undef PLACE
+    *name = names[i];
+    return places[i];
+}
 
 enum outcome { DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW };
 

@@ -8,7 +8,8 @@ cdef extern from "common/documents.h" nogil:
 
     ctypedef struct Options:
         size_t batch_size, n_threads
-        double clip_norm, weight_decay
+
+    double *option_number(Options *o, int i, const char **name)
 
     enum outcome:
         DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW
@@ -34,7 +35,16 @@ cdef class Steps:
             raise ZeroDivisionError("there are no documents to train on")
         self.docs.tokens, self.docs.starts = &self.tokens[0], &self.starts[0]
         self.options.batch_size, self.options.n_threads = training.batch_size, n_threads
-        self.options.clip_norm, self.options.weight_decay = training.clip_norm or 0.0, training.weight_decay
+        self.fill_numbers(training)
         self.first_step, self.n_steps = steps.start, len(steps)
         self.lr = array("d", map(training.lr, steps))
         self.losses = array("d", bytes(8 * len(steps)))
+
+    cdef fill_numbers(self, training):
+        cdef const char *name
+        cdef int i = 0
+        cdef double *number = option_number(&self.options, i, &name)
+        while number != NULL:
+            number[0] = getattr(training, name.decode()) or 0.0
+            i += 1
+            number = option_number(&self.options, i, &name)

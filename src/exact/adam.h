@@ -52,18 +52,6 @@ INLINE vm square_in_doubt(vd x, vd square, vd *error) {
     return vor(near, vand(vlt(square, vset1(1e-35)), vneq(x, vset1(0.0))));
 }
 
-/* True where pow(x, 0.5) might be the neighbour of `root`, sqrt(x) rounded, on the side of *error's sign; x from 1e-70 to 1e70,
- * or 0. */
-INLINE vm root_in_doubt(vd x, vd root, double margin, vd *error) {
-#ifdef HAVE_FMA
-    *error = vfnma(root, root, x);
-#else
-    vd square = root * root;
-    *error = (x - square) - square_error(root, square);
-#endif
-    return vgt(vabs(*error), vset1(2.0) * root * vspacing(root, 2 - 4 * margin)); /* the true one is root + error / 2 root */
-}
-
 /* a * b + c with or without a rounding in between, just to see if it differs. */
 INLINE vd bound(vd a, vd b, vd c) {
 #ifdef HAVE_FMA

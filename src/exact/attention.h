@@ -1,8 +1,16 @@
 /* Causal self-attention over a whole document, one head at a time.
  *
- * Queries fill the vectors, W of them a tile; keys run downwards. A tile of queries that starts at p0 sees keys 0..p0+W-1, and
- * in the last W of these rows query p0 + lane sees key t only if t <= p0 + lane. So what a head keeps, exp(score - largest), is
- * a triangle of tiles: rows of W, the tile at p0 begins at triangle(p0). A masked lane keeps 0 and is left out of every sum.
+ * The query at position p sees the keys t <= p. For each of them, sums over t in ascending order:
+ *
+ *     score[t] = (sum over ascending j of q[j] * k[j](t)) * inverse_root        inverse_root = (head_dim**0.5)**-1
+ *     e[t] = exp(score[t] - largest)
+ *     total = sum of e[t]
+ *     weight[t] = e[t] * total**-1
+ *     out[j] = sum of weight[t] * v[j](t)
+ *
+ * A vector holds W queries, and there is a row of W lanes for each key. The queries from p0 on see keys 0..p0+W-1, but in the
+ * last W of these rows query p0 + lane sees key t only if t <= p0 + lane. So the e of a head are a triangle of rows; those of
+ * the queries from p0 on begin at triangle(p0). A lane that does not see a key holds 0 there and leaves it out of every sum.
  */
 #ifndef MICROGPT_ATTENTION_H
 #define MICROGPT_ATTENTION_H
@@ -11,18 +19,20 @@
 #include "linear.h"
 #include "model.h"
 
-/* Rows of all tiles before p0, times W: W * (W + 2W + ... + p0). */
+#define HEAD_ROWS 4 /* keys or features a tile; then one by one */
+
+/* Rows before those of the queries from p0 on, times W: W * (W + 2W + ... + p0). */
 INLINE size_t triangle(size_t p0) { return p0 / W * (p0 / W + 1) / 2 * W * W; }
 
-INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-/* Lanes whose query may see key t. */
+/* The lanes whose query sees key t. */
 INLINE vm sees(size_t p0, size_t t) { return lanes_from(t > p0 ? t - p0 : 0); }
 
-/* scores[t] = (fold j up: q[j] * k[j](t)) * inverse_root, `rows` keys from t on */
+/* ---- forward -------------------------------------------------------------------------------------------------------- */
+
+/* A tile of score[t], for `rows` keys. scores: [key][W], q: (head_dim)(query), k: (head_dim)(key) */
 INLINE void score_tile(double *scores, const double *q, const double *k, vd inverse_root, size_t hd, size_t stride,
                        const int rows) {
-    vd sum[8];
+    vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t j = 0; j < hd; j++)
@@ -32,10 +42,35 @@ INLINE void score_tile(double *scores, const double *q, const double *k, vd inve
         vstore(scores + r * W, sum[r] * inverse_root);
 }
 
-/* out[j] = fold t up: weights[t] * v[j](t), `rows` features from j on */
+INLINE void scores_forward(double *scores, const double *q, const double *k, vd inverse_root, size_t n_keys, size_t hd,
+                           size_t stride) {
+    size_t t = 0;
+    for (; t + HEAD_ROWS <= n_keys; t += HEAD_ROWS)
+        score_tile(scores + t * W, q, k + t, inverse_root, hd, stride, HEAD_ROWS);
+    for (; t < n_keys; t++)
+        score_tile(scores + t * W, q, k + t, inverse_root, hd, stride, 1);
+}
+
+/* e[t] and their total. exps, scores: [key][W]; scores are used up. total: (1)(query) */
+INLINE void exps_forward(double *exps, double *total, double *scores, size_t p0, size_t n_keys, int vector_libm) {
+    vd largest = vload(scores), sum = vset1(0.0);
+    for (size_t t = 1; t < n_keys; t++)
+        largest = vselect(sees(p0, t), vmax(vload(scores + t * W), largest), largest);
+    for (size_t t = 0; t < n_keys; t++)
+        vstore(scores + t * W, vselect(sees(p0, t), vload(scores + t * W) - largest, vset1(0.0)));
+    exp_array(exps, scores, n_keys * W, vector_libm);
+    for (size_t t = 0; t < n_keys; t++) {
+        vd e = vselect(sees(p0, t), vload(exps + t * W), vset1(0.0));
+        vstore(exps + t * W, e);
+        sum = sum + e;
+    }
+    vstore(total, sum);
+}
+
+/* A tile of out[j], for `rows` features. out: (rows)(query), exps: [key][W], v: (rows)(key) */
 INLINE void mix_tile(double *out, const double *exps, vd inverse_total, const double *v, size_t n_keys, size_t stride,
                      const int rows) {
-    vd sum[8];
+    vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t t = 0; t < n_keys; t++) {
@@ -47,54 +82,48 @@ INLINE void mix_tile(double *out, const double *exps, vd inverse_total, const do
         vstore(out + r * stride, sum[r]);
 }
 
-/* heads: (n_embd) from q, k, v: (n_embd); keeps exps, total, inverse_total for the backward pass */
-static void attention_forward(const Shape *s, Layer *a, double *tile, size_t n, size_t stride) {
+INLINE void mix_forward(double *out, const double *exps, vd inverse_total, const double *v, size_t n_keys, size_t hd,
+                        size_t stride) {
+    size_t j = 0;
+    for (; j + HEAD_ROWS <= hd; j += HEAD_ROWS)
+        mix_tile(out + j * stride, exps, inverse_total, v + j * stride, n_keys, stride, HEAD_ROWS);
+    for (; j < hd; j++)
+        mix_tile(out + j * stride, exps, inverse_total, v + j * stride, n_keys, stride, 1);
+}
+
+/* a->heads: (n_embd) from a->q, k, v: (n_embd); keeps exps, total and inverse_total for the backward pass. scores: [key][W] */
+static void attention_forward(const Shape *s, Layer *a, double *scores, size_t n, size_t stride) {
     size_t hd = s->head_dim;
-    const vd inverse_root = vset1(s->inverse_root);
     for (size_t h = 0; h < s->n_head; h++) {
-        size_t at = h * hd * stride;
-        double *head_exps = a->exps + h * triangle(stride), *total = a->total + h * stride;
+        size_t row = h * hd * stride;
         for (size_t p0 = 0; p0 < stride; p0 += W) {
-            double *exps = head_exps + triangle(p0);
+            double *exps = a->exps + h * triangle(stride) + triangle(p0);
             size_t n_keys = smaller(n, p0 + W);
-#define TILE(t, rows, vecs) score_tile(tile + (t)*W, a->q + at + p0, a->k + at + (t), inverse_root, hd, stride, rows)
-            BLOCKS(n_keys, TILE, 1);
-#undef TILE
-            vd largest = vload(tile);
-            for (size_t t = 1; t < n_keys; t++) {
-                vd score = vload(tile + t * W);
-                largest = vselect(sees(p0, t), vmax(score, largest), largest);
-            }
-            for (size_t t = 0; t < n_keys; t++)
-                vstore(tile + t * W, vselect(sees(p0, t), vload(tile + t * W) - largest, vset1(0.0)));
-            exp_array(exps, tile, n_keys * W, s->vector_libm);
-            vd sum = vset1(0.0);
-            for (size_t t = 0; t < n_keys; t++) {
-                vd e = vselect(sees(p0, t), vload(exps + t * W), vset1(0.0));
-                vstore(exps + t * W, e);
-                sum = sum + e;
-            }
-            vstore(total + p0, sum);
+            scores_forward(scores, a->q + row + p0, a->k + row, vset1(s->inverse_root), n_keys, hd, stride);
+            exps_forward(exps, a->total + h * stride + p0, scores, p0, n_keys, s->vector_libm);
         }
     }
-    pow_array(INVERSE, a->inverse_total, a->total, s->n_head * stride, s->vector_libm);
+    inverse_array(a->inverse_total, a->total, s->n_head * stride, s->vector_libm);
     for (size_t h = 0; h < s->n_head; h++) {
+        size_t row = h * hd * stride;
         for (size_t p0 = 0; p0 < stride; p0 += W) {
             const double *exps = a->exps + h * triangle(stride) + triangle(p0);
             vd inverse_total = vload(a->inverse_total + h * stride + p0);
-            size_t n_keys = smaller(n, p0 + W), at = h * hd * stride;
-#define TILE(j, rows, vecs)                                                                                                    \
-    mix_tile(a->heads + at + (j)*stride + p0, exps, inverse_total, a->v + at + (j)*stride, n_keys, stride, rows)
-            BLOCKS(hd, TILE, 1);
-#undef TILE
+            mix_forward(a->heads + row + p0, exps, inverse_total, a->v + row, smaller(n, p0 + W), hd, stride);
         }
     }
 }
 
-/* d_weights[t] = fold j down: v[j](t) * d_out[j], `rows` keys from t on */
+/* ---- backward ------------------------------------------------------------------------------------------------------- */
+
+/* dx, or d_name, is the derivative of the loss L with respect to x, or name. */
+
+/* forward computed out[j] = sum over t of weight[t] * v[j](t); so
+ *     d_weight[t] = sum over descending j of v[j](t) * d_out[j]
+ * A tile of it, for `rows` keys. d_weights: [key][W], v: (head_dim)(key), d_out: (head_dim)(query) */
 INLINE void weight_backward_tile(double *d_weights, const double *v, const double *d_out, size_t hd, size_t stride,
                                  const int rows) {
-    vd sum[8];
+    vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t j = hd; j-- > 0;)
@@ -104,14 +133,57 @@ INLINE void weight_backward_tile(double *d_weights, const double *v, const doubl
         vstore(d_weights + r * W, sum[r]);
 }
 
-/* dq[j] = fold t down: k[j](t) * d_scores[t], `rows` features from j on */
-INLINE void query_backward_tile(double *dq, const double *k, const double *d_scores, size_t n_keys, size_t p0, size_t stride,
+INLINE void weights_backward(double *d_weights, const double *v, const double *d_out, size_t n_keys, size_t hd, size_t stride) {
+    size_t t = 0;
+    for (; t + HEAD_ROWS <= n_keys; t += HEAD_ROWS)
+        weight_backward_tile(d_weights + t * W, v + t, d_out, hd, stride, HEAD_ROWS);
+    for (; t < n_keys; t++)
+        weight_backward_tile(d_weights + t * W, v + t, d_out, hd, stride, 1);
+}
+
+/* forward computed e[t] = exp(score[t] - largest), total = sum of e[t], weight[t] = e[t] * total**-1; largest is a constant. So
+ *     d_total = sum over descending t of (-1 * total**-2) * (e[t] * d_weight[t])
+ *     d_e[t] = total**-1 * d_weight[t] + d_total
+ *     d_score[t] = e[t] * d_e[t]
+ * and, since forward computed score[t] = (sum of q[j] * k[j](t)) * inverse_root, the derivative with respect to that sum is
+ *     d_dot[t] = inverse_root * d_score[t]
+ *
+ * d_dots: [key][W], holds d_weights first; exps: [key][W]; inverse_square: total**-2. By query too, for what the keys and
+ * values collect: d_dots_of, weights_of: [query][key] */
+INLINE void softmax_backward(double *d_dots, double *d_dots_of, double *weights_of, const double *exps, vd inverse_total,
+                             vd inverse_square, vd inverse_root, size_t p0, size_t n_keys, size_t stride) {
+    vd slope = vset1(-1.0) * inverse_square, d_total = vset1(0.0);
+    for (size_t t = n_keys; t-- > 0;) {
+        vd share = slope * (vload(exps + t * W) * vload(d_dots + t * W));
+        d_total = vselect(sees(p0, t), d_total + share, d_total);
+    }
+    for (size_t t = 0; t < n_keys; t += W) {
+        vd d_dot[W], weight[W];
+        UNROLL_FOR (size_t k = 0; k < W; k++) {
+            vd e = vload(exps + (t + k) * W), d_weight = vload(d_dots + (t + k) * W);
+            d_dot[k] = inverse_root * (e * (inverse_total * d_weight + d_total));
+            weight[k] = e * inverse_total;
+            vstore(d_dots + (t + k) * W, d_dot[k]);
+        }
+        vtranspose(d_dot);
+        vtranspose(weight);
+        UNROLL_FOR (size_t k = 0; k < W; k++) {
+            vstore(d_dots_of + k * stride + t, d_dot[k]);
+            vstore(weights_of + k * stride + t, weight[k]);
+        }
+    }
+}
+
+/* forward computed dot[t] = sum over j of q[j] * k[j](t); so
+ *     dq[j] = sum over descending t of k[j](t) * d_dot[t]
+ * A tile of it, for `rows` features. dq: (rows)(query), k: (rows)(key), d_dots: [key][W] */
+INLINE void query_backward_tile(double *dq, const double *k, const double *d_dots, size_t n_keys, size_t p0, size_t stride,
                                 const int rows) {
-    vd sum[8];
+    vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t t = n_keys; t-- > 0;) {
-        vd d = vload(d_scores + t * W);
+        vd d = vload(d_dots + t * W);
         vm seen = sees(p0, t);
         UNROLL_FOR (int r = 0; r < rows; r++)
             sum[r] = vselect(seen, sum[r] + vset1(k[r * stride + t]) * d, sum[r]);
@@ -120,72 +192,61 @@ INLINE void query_backward_tile(double *dq, const double *k, const double *d_sco
         vstore(dq + r * stride, sum[r]);
 }
 
-/* out[j](s) = fold p down: x[j](p) * factor[p][s] over the queries p that see key s, for keys s0.. and `rows` features */
-INLINE void cached_backward_tile(double *out, const double *x, const double *factor, size_t n, size_t s0, size_t stride,
-                                 const int rows) {
-    vd sum[8];
-    UNROLL_FOR (int r = 0; r < rows; r++)
-        sum[r] = vset1(0.0);
-    for (size_t p = n; p-- > s0;) {
-        vd f = vload(factor + p * stride + s0);
-        vm seen = vnot(lanes_from(smaller(p - s0 + 1, W)));
-        UNROLL_FOR (int r = 0; r < rows; r++)
-            sum[r] = vselect(seen, sum[r] + vset1(x[r * stride + p]) * f, sum[r]);
-    }
-    UNROLL_FOR (int r = 0; r < rows; r++)
-        vstore(out + r * stride, sum[r]);
+INLINE void query_backward(double *dq, const double *k, const double *d_dots, size_t n_keys, size_t p0, size_t hd,
+                           size_t stride) {
+    size_t j = 0;
+    for (; j + HEAD_ROWS <= hd; j += HEAD_ROWS)
+        query_backward_tile(dq + j * stride, k + j * stride, d_dots, n_keys, p0, stride, HEAD_ROWS);
+    for (; j < hd; j++)
+        query_backward_tile(dq + j * stride, k + j * stride, d_dots, n_keys, p0, stride, 1);
 }
 
-/* d_q, d_k, d_v: (n_embd) from d_heads: (n_embd) */
+/* forward computed, for every query p >= t, dot[t](p) = sum over j of q[j](p) * k[j](t), and out[j](p) = sum over t of
+ * weight[t](p) * v[j](t); so
+ *     dk[j](t) = sum over descending p of q[j](p) * d_dot[t](p)
+ *     dv[j](t) = sum over descending p of d_out[j](p) * weight[t](p)
+ * A tile of either, for `rows` features and W keys from t0 on. dy: (rows)(key), x: (rows)(query), factors: [query][key] */
+INLINE void key_backward_tile(double *dy, const double *x, const double *factors, size_t n, size_t t0, size_t stride,
+                              const int rows) {
+    vd sum[HEAD_ROWS];
+    UNROLL_FOR (int r = 0; r < rows; r++)
+        sum[r] = vset1(0.0);
+    for (size_t p = n; p-- > t0;) {
+        vd factor = vload(factors + p * stride + t0);
+        vm seen = vnot(lanes_from(smaller(p - t0 + 1, W)));
+        UNROLL_FOR (int r = 0; r < rows; r++)
+            sum[r] = vselect(seen, sum[r] + vset1(x[r * stride + p]) * factor, sum[r]);
+    }
+    UNROLL_FOR (int r = 0; r < rows; r++)
+        vstore(dy + t0 + r * stride, sum[r]);
+}
+
+INLINE void key_backward(double *dy, const double *x, const double *factors, size_t n, size_t t0, size_t hd, size_t stride) {
+    size_t j = 0;
+    for (; j + HEAD_ROWS <= hd; j += HEAD_ROWS)
+        key_backward_tile(dy + j * stride, x + j * stride, factors, n, t0, stride, HEAD_ROWS);
+    for (; j < hd; j++)
+        key_backward_tile(dy + j * stride, x + j * stride, factors, n, t0, stride, 1);
+}
+
+/* d->d_q, d_k, d_v: (n_embd) from d->d_heads: (n_embd) */
 static void attention_backward(const Shape *s, const Layer *a, Document *d) {
     size_t hd = s->head_dim, n = d->n, stride = d->stride;
-    const vd inverse_root = vset1(s->inverse_root);
-    pow_array(INVERSE_SQUARE, d->row1, a->total, s->n_head * stride, s->vector_libm);
+    double *inverse_square = d->power, *d_dots = d->tile;
+    inverse_square_array(inverse_square, a->total, s->n_head * stride, s->vector_libm);
     for (size_t h = 0; h < s->n_head; h++) {
-        size_t at = h * hd * stride;
+        size_t row = h * hd * stride;
         for (size_t p0 = 0; p0 < stride; p0 += W) {
             const double *exps = a->exps + h * triangle(stride) + triangle(p0);
-            size_t n_keys = smaller(n, p0 + W);
-            double *tile = d->tile;
-#define TILE(t, rows, vecs) weight_backward_tile(tile + (t)*W, a->v + at + (t), d->d_heads + at + p0, hd, stride, rows)
-            BLOCKS(n_keys, TILE, 1);
-#undef TILE
-            vd slope = vset1(-1.0) * vload(d->row1 + h * stride + p0);
-            vd inverse_total = vload(a->inverse_total + h * stride + p0);
-            vd d_total = vset1(0.0);
-            for (size_t t = n_keys; t-- > 0;) {
-                vd share = slope * (vload(exps + t * W) * vload(tile + t * W));
-                d_total = vselect(sees(p0, t), d_total + share, d_total);
-            }
-            for (size_t t = 0; t < n_keys; t += W) { /* by query too, for what the keys and values collect */
-                vd d_scores[W], weights[W];
-                UNROLL_FOR (size_t k = 0; k < W; k++) {
-                    vd e = vload(exps + (t + k) * W);
-                    d_scores[k] = inverse_root * (e * (inverse_total * vload(tile + (t + k) * W) + d_total));
-                    weights[k] = e * inverse_total;
-                    vstore(tile + (t + k) * W, d_scores[k]);
-                }
-                vtranspose(d_scores);
-                vtranspose(weights);
-                UNROLL_FOR (size_t k = 0; k < W; k++) {
-                    vstore(d->grad_scores + (p0 + k) * stride + t, d_scores[k]);
-                    vstore(d->weights + (p0 + k) * stride + t, weights[k]);
-                }
-            }
-#define TILE(j, rows, vecs)                                                                                                    \
-    query_backward_tile(d->d_q + at + (j)*stride + p0, a->k + at + (j)*stride, tile, n_keys, p0, stride, rows)
-            BLOCKS(hd, TILE, 1);
-#undef TILE
+            size_t n_keys = smaller(n, p0 + W), at = h * stride + p0;
+            weights_backward(d_dots, a->v + row, d->d_heads + row + p0, n_keys, hd, stride);
+            softmax_backward(d_dots, d->d_dots + p0 * stride, d->weights + p0 * stride, exps, vload(a->inverse_total + at),
+                             vload(inverse_square + at), vset1(s->inverse_root), p0, n_keys, stride);
+            query_backward(d->d_q + row + p0, a->k + row, d_dots, n_keys, p0, hd, stride);
         }
-        for (size_t s0 = 0; s0 < stride; s0 += W) {
-#define TILE(j, rows, vecs)                                                                                                    \
-    cached_backward_tile(d->d_k + at + (j)*stride + s0, a->q + at + (j)*stride, d->grad_scores, n, s0, stride, rows)
-            BLOCKS(hd, TILE, 1);
-#undef TILE
-#define TILE(j, rows, vecs)                                                                                                    \
-    cached_backward_tile(d->d_v + at + (j)*stride + s0, d->d_heads + at + (j)*stride, d->weights, n, s0, stride, rows)
-            BLOCKS(hd, TILE, 1);
-#undef TILE
+        for (size_t t0 = 0; t0 < stride; t0 += W) {
+            key_backward(d->d_k + row, a->q + row, d->d_dots, n, t0, hd, stride);
+            key_backward(d->d_v + row, d->d_heads + row, d->weights, n, t0, hd, stride);
         }
     }
 }

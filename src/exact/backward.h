@@ -1,59 +1,62 @@
-/* The backward pass over a whole document: from the loss to the gradient of every parameter. */
+/* The backward pass over a whole document: from the loss to the gradient of every parameter.
+ *
+ * dx, or d_name, is the derivative of the loss L with respect to x, or name. Gradients, flat like the parameters, are
+ * overwritten, or with accumulate added to, term after term in the same sums. */
 #ifndef MICROGPT_BACKWARD_H
 #define MICROGPT_BACKWARD_H
 
+#include "activation.h"
 #include "attention.h"
 #include "linear.h"
 #include "loss.h"
 #include "model.h"
 #include "norm.h"
 
-/* dx: (n_embd), dw: (vocab, n_embd). The target's row comes last in the fold, and each position has its own target: so fold
- * without it (a term of zero changes no sum), then add it. */
-static void lm_head_backward(const Shape *s, double *dx, double *dw, const double *w, Document *d, int go_on) {
+/* forward computed logit[i] = sum over j of w[i][j] * out[j]; so
+ *     dw[i][j] = sum over descending p of out[j](p) * d_logit[i](p)
+ *     d_out[j] = sum over i of w[i][j] * d_logit[i], descending, but with the target last
+ * for the reference's depth-first search finds the target's logit first, and so goes back through it last. Each position has
+ * its own target: so the sum is computed without it (a term of zero changes no sum), and then it is added.
+ *
+ * d_out: (n_embd), dw, w: (vocab, n_embd). d->d_logits is used up. */
+static void lm_head_backward(const Shape *s, double *d_out, double *dw, const double *w, Document *d, int accumulate) {
     size_t e = s->n_embd, stride = d->stride;
-    double *d_target = d->row1;
+    double *d_target = d->d_p;
     transpose(d->transposed, d->out, e, stride);
-    linear_backward_w(dw, d->transposed, d->d_logits, s->vocab, e, d->n, stride, go_on);
+    linear_backward_w(dw, d->transposed, d->d_logits, s->vocab, e, d->n, stride, accumulate);
     for (size_t p = 0; p < d->n; p++) {
         double *target = d->d_logits + d->tokens[p + 1] * stride + p;
         d_target[p] = *target;
         *target = 0.0;
     }
     Segment all = {w, d->d_logits, s->vocab};
-    linear_backward_x(dx, &all, 1, e, stride);
+    linear_backward_x(d_out, &all, 1, e, stride);
     for (size_t p = 0; p < d->n; p++)
         for (size_t j = 0; j < e; j++)
-            dx[j * stride + p] += w[d->tokens[p + 1] * e + j] * d_target[p];
+            d_out[j * stride + p] += w[d->tokens[p + 1] * e + j] * d_target[p];
 }
 
-/* d_pre over d_act: (4 n_embd) */
-static void activation_backward(const Shape *s, double *d_act, const double *pre, size_t n) {
-    const vd zero = vset1(0.0), one = vset1(1.0);
-    for (size_t i = 0; i < n; i += W) {
-        vm positive = vgt(vload(pre + i), zero);
-        vd g = vload(d_act + i);
-        if (s->activation == ACTIVATION_RELU2)
-            g = (vset1(2.0) * vselect(positive, vload(pre + i), zero)) * g;
-        vstore(d_act + i, vselect(positive, one, zero) * g); /* 0 * inf is NaN in the reference too */
-    }
-}
-
-static void mlp_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w, Document *d,
-                         int go_on) {
-    size_t e = s->n_embd, stride = d->stride;
-    Segment fc2 = {params + w.fc2, d->d_x, e}, fc1 = {params + w.fc1, d->d_act, 4 * e};
-    transpose(d->transposed, a->act, 4 * e, stride);
-    linear_backward_w(gradients + w.fc2, d->transposed, d->d_x, e, 4 * e, d->n, stride, go_on);
-    linear_backward_x(d->d_act, &fc2, 1, 4 * e, stride);
-    activation_backward(s, d->d_act, a->pre, 4 * e * stride);
+/* forward computed norm2 = rmsnorm(mid); pre = fc1 norm2; act = activation(pre); out = fc2 act + mid; so from d_out, in d->d_x,
+ *     d_fc2 = d_out act^T and d_act = fc2^T d_out; d_pre as in activation.h
+ *     d_fc1 = d_pre norm2^T and d_norm2 = fc1^T d_pre
+ *     d_mid = d_out + what comes through rmsnorm */
+static void mlp_block_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w,
+                               Document *d, int accumulate) {
+    size_t e = s->n_embd, n_mlp = s->n_mlp, stride = d->stride;
+    double *d_out = d->d_x, *d_act = d->d_act, *d_pre = d->d_act;
+    Segment fc2 = {params + w.fc2, d_out, e}, fc1 = {params + w.fc1, d_pre, n_mlp};
+    transpose(d->transposed, a->act, n_mlp, stride);
+    linear_backward_w(gradients + w.fc2, d->transposed, d_out, e, n_mlp, d->n, stride, accumulate);
+    linear_backward_x(d_act, &fc2, 1, n_mlp, stride);
+    activation_backward(s, d_pre, d_act, a->pre, n_mlp * stride);
     transpose(d->transposed, a->norm2, e, stride);
-    linear_backward_w(gradients + w.fc1, d->transposed, d->d_act, 4 * e, e, d->n, stride, go_on);
+    linear_backward_w(gradients + w.fc1, d->transposed, d_pre, n_mlp, e, d->n, stride, accumulate);
     linear_backward_x(d->d_norm, &fc1, 1, e, stride);
-    rmsnorm_backward(s, d->d_mid, d->d_norm, d->d_x, a->mid, a->me2, a->scale2, d->row1, stride);
+    rmsnorm_backward(s, d->d_mid, d->d_norm, d_out, a->mid, a->mean_square2, a->scale2, d->power, stride);
 }
 
-/* The input of q, k and v collects from all three in one fold: heads from the last to the first, in each v, then k, then q. */
+/* forward computed q = wq norm1, k = wk norm1, v = wv norm1, each head its own rows; so d_norm1[j] is one sum over the rows of
+ * all three: heads from the last to the first, in each the rows of v, then k, then q, each from the last to the first. */
 static void qkv_backward_x(const Shape *s, const double *params, LayerOffsets w, Document *d) {
     size_t e = s->n_embd, hd = s->head_dim;
     Segment *segment = d->segments;
@@ -66,27 +69,33 @@ static void qkv_backward_x(const Shape *s, const double *params, LayerOffsets w,
     linear_backward_x(d->d_norm, d->segments, 3 * s->n_head, e, d->stride);
 }
 
-static void block_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w, Document *d,
-                           int go_on) {
+/* forward computed norm1 = rmsnorm(x); q, k, v = wq norm1, wk norm1, wv norm1; heads = attention(q, k, v); mid = wo heads + x;
+ * so from d_mid
+ *     d_wo = d_mid heads^T and d_heads = wo^T d_mid; dq, dk, dv as in attention.h
+ *     d_wq = dq norm1^T, and so on for k and v; d_norm1 as above
+ *     dx = d_mid + what comes through rmsnorm */
+static void attention_block_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w,
+                                     Document *d, int accumulate) {
     size_t e = s->n_embd, stride = d->stride;
     Segment wo = {params + w.wo, d->d_mid, e};
     transpose(d->transposed, a->heads, e, stride);
-    linear_backward_w(gradients + w.wo, d->transposed, d->d_mid, e, e, d->n, stride, go_on);
+    linear_backward_w(gradients + w.wo, d->transposed, d->d_mid, e, e, d->n, stride, accumulate);
     linear_backward_x(d->d_heads, &wo, 1, e, stride);
     attention_backward(s, a, d);
     transpose(d->transposed, a->norm1, e, stride);
-    linear_backward_w(gradients + w.wq, d->transposed, d->d_q, e, e, d->n, stride, go_on);
-    linear_backward_w(gradients + w.wk, d->transposed, d->d_k, e, e, d->n, stride, go_on);
-    linear_backward_w(gradients + w.wv, d->transposed, d->d_v, e, e, d->n, stride, go_on);
+    linear_backward_w(gradients + w.wq, d->transposed, d->d_q, e, e, d->n, stride, accumulate);
+    linear_backward_w(gradients + w.wk, d->transposed, d->d_k, e, e, d->n, stride, accumulate);
+    linear_backward_w(gradients + w.wv, d->transposed, d->d_v, e, e, d->n, stride, accumulate);
     qkv_backward_x(s, params, w, d);
-    rmsnorm_backward(s, d->d_x, d->d_norm, d->d_mid, a->x, a->me1, a->scale1, d->row1, stride);
+    rmsnorm_backward(s, d->d_x, d->d_norm, d->d_mid, a->x, a->mean_square1, a->scale1, d->power, stride);
 }
 
-/* Rows of wte and wpe that no document uses have gradient 0. */
-static void embedding_backward(const Shape *s, double *gradients, const double *dx, const Document *d, int go_on) {
+/* forward computed x = wte[token] + wpe[position]; so each of these rows collects dx, over descending positions. A row that no
+ * document uses has gradient 0. dx: (n_embd) */
+static void embedding_backward(const Shape *s, double *gradients, const double *dx, const Document *d, int accumulate) {
     size_t e = s->n_embd;
     double *wte = gradients + s->wte, *wpe = gradients + s->wpe;
-    if (!go_on) {
+    if (!accumulate) {
         memset(wte, 0, s->vocab * e * sizeof(double));
         memset(wpe, 0, s->block_size * e * sizeof(double));
     }
@@ -97,17 +106,18 @@ static void embedding_backward(const Shape *s, double *gradients, const double *
         }
 }
 
-/* gradients: flat, as the parameters; overwritten, or with go_on added to, term after term in the same sums. d_loss: the
- * derivative of the step's loss by the document's. After forward() and loss_forward(), whose logits it uses up. */
-static void backward(const Shape *s, const double *params, Document *d, double d_loss, double *gradients, int go_on) {
+/* d_loss: the derivative of the step's loss with respect to the document's. After forward() and loss_forward(). */
+static void backward(const Shape *s, const double *params, Document *d, double d_loss, double *gradients, int accumulate) {
     loss_backward(s, d, d_loss);
-    lm_head_backward(s, d->d_x, gradients + s->lm_head, params + s->lm_head, d, go_on);
+    lm_head_backward(s, d->d_x, gradients + s->lm_head, params + s->lm_head, d, accumulate);
     for (size_t i = s->n_layer; i-- > 0;) {
-        mlp_backward(s, params, gradients, &d->layers[i], layer_offsets(s, i), d, go_on);
-        block_backward(s, params, gradients, &d->layers[i], layer_offsets(s, i), d, go_on);
+        const Layer *a = &d->layers[i];
+        LayerOffsets w = layer_offsets(s, i);
+        mlp_block_backward(s, params, gradients, a, w, d, accumulate);
+        attention_block_backward(s, params, gradients, a, w, d, accumulate);
     }
-    rmsnorm_backward(s, d->d_x, d->d_x, NULL, d->embedding, d->me0, d->scale0, d->row1, d->stride);
-    embedding_backward(s, gradients, d->d_x, d, go_on);
+    rmsnorm_backward(s, d->d_x, d->d_x, NULL, d->embedding, d->mean_square, d->scale, d->power, d->stride);
+    embedding_backward(s, gradients, d->d_x, d, accumulate);
 }
 
 #endif

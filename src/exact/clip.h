@@ -43,7 +43,7 @@ static double sum_of_squares(const double *g, size_t n, int vectors) {
             }
         }
         /* whole vectors: the gradients are followed by zeros up to a multiple of 8 */
-        pow_array(SQUARE, squares, g + start, (count + W - 1) / W * W, vectors);
+        square_array(squares, g + start, (count + W - 1) / W * W, vectors);
         for (size_t k = 0; k < count; k++)
             sum += squares[k];
     }

@@ -1,11 +1,13 @@
 /* One token at a time, with a KV cache: the forward pass of writing. There are no positions to fill a vector, so the lanes are
- * features; an activation is its n_embd numbers, one after the other, with room up to a whole vector. */
+ * features; an activation is its n_embd numbers, one after the other, with room up to a whole vector. The formulas are those of
+ * linear.h, norm.h and attention.h, so the results are too. */
 #ifndef MICROGPT_DECODE_H
 #define MICROGPT_DECODE_H
 
 #include "forward.h"
 
-/* x: n logits in, their probabilities out; work: 2 n. x and work have room for whole vectors. */
+/* e[i] = exp(x[i] - largest), and x[i] = e[i] * (sum over ascending i of e[i])**-1 in their place. x: n logits, or scores;
+ * work: 2 n. Both have room for whole vectors. */
 static void softmax_row(const Shape *s, double *x, double *work, size_t n) {
     size_t padded = padded_to_vector(n);
     double largest = x[0], total = 0.0;
@@ -20,13 +22,12 @@ static void softmax_row(const Shape *s, double *x, double *work, size_t n) {
     for (size_t i = 0; i < n; i++)
         total += x[i];
     vstore(work, vset1(total));
-    pow_array(INVERSE, work + W, work, W, s->vector_libm);
+    inverse_array(work + W, work, W, s->vector_libm);
     for (size_t i = 0; i < padded; i += W)
         vstore(x + i, vload(x + i) * vload(work + W));
 }
 
-/* y[i] = fold j up: w[i][j] * x[j], for W rows of a matrix or twice as many; they are transposed, so that a vector holds one
- * column of them. */
+/* W rows of y, or twice as many. These rows of w are transposed, so that a vector holds one column of them. */
 INLINE void row_tile(double *y, const double *w, const double *x, size_t n_in, const int vecs) {
     vd sum[2];
     size_t j = 0;
@@ -52,7 +53,7 @@ INLINE void row_tile(double *y, const double *w, const double *x, size_t n_in, c
         vstore(y + c * W, sum[c]);
 }
 
-/* y: (n_out), w: (n_out, n_in), x: (n_in) */
+/* y[i] = sum over ascending j of w[i][j] * x[j]; y: (n_out), w: (n_out, n_in), x: (n_in) */
 static void linear_row(double *y, const double *w, const double *x, size_t n_out, size_t n_in) {
     size_t i = 0;
     for (; i + 2 * W <= n_out; i += 2 * W)
@@ -68,20 +69,20 @@ static void linear_row(double *y, const double *w, const double *x, size_t n_out
     }
 }
 
-/* y: (n_embd) = x: (n_embd) scaled to root mean square 1; me, scale: (W), the same number in every lane */
-static void rmsnorm_row(const Shape *s, double *y, double *me, double *scale, const double *x) {
+/* y, x: (n_embd); mean_square, scale: (W), the same number in every lane */
+static void rmsnorm_row(const Shape *s, double *y, double *mean_square, double *scale, const double *x) {
     double sum = 0.0;
     for (size_t j = 0; j < s->n_embd; j++)
         sum = sum + x[j] * x[j];
-    vstore(me, vset1(sum * s->inverse_n_embd + 1e-5));
-    pow_array(INVERSE_ROOT, scale, me, W, s->vector_libm);
+    vstore(mean_square, vset1(sum * s->inverse_n_embd + 1e-5));
+    inverse_root_array(scale, mean_square, W, s->vector_libm);
     for (size_t j = 0; j < s->n_embd; j += W)
         vstore(y + j, vload(x + j) * vload(scale));
 }
 
-/* heads: (n_embd) from q, k, v: (n_embd) of the position at the end of the cache, which it joins. keys: [n_embd][capacity],
- * values: [capacity][n_embd]. */
-static void attention_decode(const Shape *s, const Layer *a, Cache *cache, double *keys, double *values) {
+/* a->heads: (n_embd) from a->q, k, v: (n_embd) of the position at the end of the cache, which it joins.
+ * keys: [n_embd][capacity], values: [capacity][n_embd] */
+static void attention_row(const Shape *s, const Layer *a, Cache *cache, double *keys, double *values) {
     size_t e = s->n_embd, hd = s->head_dim, last = cache->length, n = last + 1;
     for (size_t j = 0; j < e; j++)
         keys[j * cache->capacity + last] = a->k[j];
@@ -103,34 +104,34 @@ static void attention_decode(const Shape *s, const Layer *a, Cache *cache, doubl
     }
 }
 
-/* Returns 0, or 1 when relu2's square of *culprit overflows: the reference raises OverflowError there. logits: vocab. */
+/* Returns 0, or 1 where the activation of *overflowing overflows: the reference raises OverflowError there. logits: vocab. */
 static int decode(const Shape *s, const double *params, Cache *cache, Document *d, uint32_t token, double *logits,
-                  double *culprit) {
-    size_t e = s->n_embd;
+                  double *overflowing) {
+    size_t e = s->n_embd, n_mlp = s->n_mlp;
     const double *wte = params + s->wte + token * e, *wpe = params + s->wpe + cache->length * e;
     for (size_t j = 0; j < e; j++)
         d->embedding[j] = wte[j] + wpe[j];
     double *x = d->out;
-    rmsnorm_row(s, x, d->me0, d->scale0, d->embedding);
+    rmsnorm_row(s, x, d->mean_square, d->scale, d->embedding);
     for (size_t i = 0; i < s->n_layer; i++) {
         Layer *a = &d->layers[0]; /* nothing is kept for a backward pass: one layer's memory will do */
         LayerOffsets w = layer_offsets(s, i);
-        rmsnorm_row(s, a->norm1, a->me1, a->scale1, x);
+        rmsnorm_row(s, a->norm1, a->mean_square1, a->scale1, x);
         linear_row(a->q, params + w.wq, a->norm1, e, e);
         linear_row(a->k, params + w.wk, a->norm1, e, e);
         linear_row(a->v, params + w.wv, a->norm1, e, e);
-        attention_decode(s, a, cache, cache->keys + i * e * cache->capacity, cache->values + i * e * cache->capacity);
+        attention_row(s, a, cache, cache->keys + i * e * cache->capacity, cache->values + i * e * cache->capacity);
         linear_row(a->mid, params + w.wo, a->heads, e, e);
         add(a->mid, a->mid, x, e);
-        rmsnorm_row(s, a->norm2, a->me2, a->scale2, a->mid);
-        linear_row(a->pre, params + w.fc1, a->norm2, 4 * e, e);
-        activation_forward(s, a->act, a->pre, d->d_act, padded_to_vector(4 * e));
-        for (size_t j = 0; j < 4 * e; j++)
-            if (a->act[j] > DBL_MAX && a->pre[j] <= DBL_MAX) {
-                *culprit = a->pre[j];
-                return 1;
-            }
-        linear_row(x, params + w.fc2, a->act, e, 4 * e);
+        rmsnorm_row(s, a->norm2, a->mean_square2, a->scale2, a->mid);
+        linear_row(a->pre, params + w.fc1, a->norm2, n_mlp, e);
+        activation_forward(s, a->act, a->pre, d->d_act, padded_to_vector(n_mlp));
+        size_t overflow = activation_overflow(s, a->act, a->pre, n_mlp);
+        if (overflow < n_mlp) {
+            *overflowing = a->pre[overflow];
+            return 1;
+        }
+        linear_row(x, params + w.fc2, a->act, e, n_mlp);
         add(x, x, a->mid, e);
     }
     linear_row(logits, params + s->lm_head, x, s->vocab, e);

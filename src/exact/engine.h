@@ -35,8 +35,8 @@ enum outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t leng
 enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss);
 
 /* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses and how many there are. When a gradient's
- * square overflows, *culprit is that gradient. */
+ * square overflows, *overflowing is that gradient. */
 enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
-                         double *losses, size_t *n_losses, double *culprit);
+                         double *losses, size_t *n_losses, double *overflowing);
 
 #endif

@@ -30,10 +30,23 @@ INLINE vm round_sum(vd hi, vd lo, double margin, vd *rounded) {
     return vnlt(vabs(rest), vspacing(sum, 2 - 4 * margin)); /* "not less", so that NaN is in doubt too */
 }
 
-/* ---- x ** k for the exponents of softmax, rmsnorm and relu2; x 0 or from 1e-20 to 1e20, the rest is in doubt --- */
+/* What the reference asks the C library for, besides log: exp(x), and x ** k for k = 2, -1, -2, 0.5, -0.5, -1.5. */
+enum function { EXP, SQUARE, INVERSE, INVERSE_SQUARE, ROOT, INVERSE_ROOT, INVERSE_ROOT_CUBED };
 
-enum power { SQUARE, INVERSE, INVERSE_SQUARE, INVERSE_ROOT, INVERSE_ROOT_CUBED, N_POWERS };
-static const double EXPONENT[N_POWERS] = {2.0, -1.0, -2.0, -0.5, -1.5};
+INLINE double by_libm(const enum function f, double x) {
+    switch (f) {
+    case EXP: return exp(x);
+    case SQUARE: return pow(x, 2.0);
+    case INVERSE: return pow(x, -1.0);
+    case INVERSE_SQUARE: return pow(x, -2.0);
+    case ROOT: return pow(x, 0.5);
+    case INVERSE_ROOT: return pow(x, -0.5);
+    case INVERSE_ROOT_CUBED: return pow(x, -1.5);
+    }
+    return NAN;
+}
+
+/* ---- x ** k, for x = 0 or from 1e-20 to 1e20; the rest is in doubt -------------------------------------------------- */
 
 INLINE void inverse_dd(vd x, vd *hi, vd *lo) {
     vd q = vset1(1.0) / x;
@@ -59,28 +72,41 @@ INLINE void multiply_dd(vd *hi, vd *lo, vd by, vd by_lo) {
     *hi = p;
 }
 
-INLINE vm pow_vector(enum power which, vd x, double margin, vd *y) {
+/* f: SQUARE, INVERSE, INVERSE_SQUARE, INVERSE_ROOT or INVERSE_ROOT_CUBED */
+INLINE vm pow_vector(const enum function f, vd x, double margin, vd *y) {
     vd hi, lo, q, q_lo;
-    if (which == SQUARE) {
+    if (f == SQUARE) {
         hi = x * x;
         lo = product_error(x, x, hi);
-    } else if (which == INVERSE || which == INVERSE_SQUARE)
+    } else if (f == INVERSE || f == INVERSE_SQUARE)
         inverse_dd(x, &hi, &lo);
     else
         inverse_root_dd(x, &hi, &lo);
-    if (which == INVERSE_SQUARE)
+    if (f == INVERSE_SQUARE)
         multiply_dd(&hi, &lo, hi, lo);
-    if (which == INVERSE_ROOT_CUBED) {
+    if (f == INVERSE_ROOT_CUBED) {
         inverse_dd(x, &q, &q_lo);
         multiply_dd(&hi, &lo, q, q_lo);
     }
     vm inside = vand(vgt(x, vset1(1e-20)), vlt(x, vset1(1e20)));
-    if (which == SQUARE)
+    if (f == SQUARE)
         inside = vor(inside, vnot(vneq(x, vset1(0.0))));
     return vor(round_sum(hi, lo, margin, y), vnot(inside));
 }
 
-/* ---- exp(x) for |x| < 32, the rest is in doubt ------------------------------------------------------------------------ */
+/* True where pow(x, 0.5) might be the neighbour of `root`, sqrt(x) rounded, on the side of *error's sign; x from 1e-70 to 1e70,
+ * or 0. */
+INLINE vm root_in_doubt(vd x, vd root, double margin, vd *error) {
+#ifdef HAVE_FMA
+    *error = vfnma(root, root, x);
+#else
+    vd square = root * root;
+    *error = (x - square) - square_error(root, square);
+#endif
+    return vgt(vabs(*error), vset1(2.0) * root * vspacing(root, 2 - 4 * margin)); /* the true one is root + error / 2 root */
+}
+
+/* ---- exp(x) for |x| < 32, the rest is in doubt ---------------------------------------------------------------------- */
 
 /* 2**(i/16), and the part of it that a double does not hold */
 static const double EXP2_16[16] = {
@@ -138,7 +164,18 @@ INLINE vm exp_vector(vd x, double margin, vd *y) {
     return vor(doubt, vnlt(vabs(x), vset1(32.0)));
 }
 
-/* ---- arrays ----------------------------------------------------------------------------------------------------------- */
+/* f(x) rounded; true in the lanes where the C library's result might be another. */
+INLINE vm by_vectors(const enum function f, vd x, double margin, vd *y) {
+    vd error;
+    if (f == EXP)
+        return exp_vector(x, margin, y);
+    if (f != ROOT)
+        return pow_vector(f, x, margin, y);
+    *y = vsqrt(x);
+    return root_in_doubt(x, *y, margin, &error);
+}
+
+/* ---- arrays --------------------------------------------------------------------------------------------------------- */
 
 /* For each bit of `bits`, lowest first: i is where it is, counted from `start`. */
 #if defined(__GNUC__)
@@ -153,51 +190,34 @@ INLINE size_t LOWEST_BIT(uint64_t bits) {
 #endif
 #define FOR_EACH_BIT(i, start, bits) for (size_t i; RARELY(bits) && (i = (start) + LOWEST_BIT(bits), 1); bits &= bits - 1)
 
-/* Apply `vector` to x[0..n), n a multiple of W, and `libm` to the lanes in doubt; x and y are not the same array. The calls
+/* y[i] = f(x[i]) for i < n; with vectors, n is a multiple of W. x and y are not the same array. The calls for lanes in doubt
  * wait until a few vectors are done: a branch a vector would be mispredicted every third time. */
-#define FOR_EACH_VECTOR(y, x, n, vector, libm)                                                                                 \
-    for (size_t start = 0; start < n; start += 8 * W) {                                                                        \
-        size_t end = n - start < 8 * W ? n : start + 8 * W;                                                                    \
-        uint64_t doubts = 0;                                                                                                   \
-        for (size_t i = start; i < end; i += W) {                                                                              \
-            vd result;                                                                                                         \
-            doubts |= (uint64_t)vbits(vector(vload(x + i), &result)) << (i - start);                                           \
-            vstore(y + i, result);                                                                                             \
-        }                                                                                                                      \
-        FOR_EACH_BIT (i, start, doubts)                                                                                        \
-            y[i] = libm;                                                                                                       \
-    }
-
-static void exp_array(double *y, const double *x, size_t n, int vectors) {
+INLINE void apply(const enum function f, double *y, const double *x, size_t n, int vectors) {
     if (!vectors) {
         for (size_t i = 0; i < n; i++)
-            y[i] = exp(x[i]);
+            y[i] = by_libm(f, x[i]);
         return;
     }
-#define EXP_VECTOR(a, result) exp_vector(a, MARGIN, result)
-    FOR_EACH_VECTOR(y, x, n, EXP_VECTOR, exp(x[i]))
-#undef EXP_VECTOR
+    for (size_t start = 0; start < n; start += 8 * W) {
+        size_t end = n - start < 8 * W ? n : start + 8 * W;
+        uint64_t doubts = 0;
+        for (size_t i = start; i < end; i += W) {
+            vd result;
+            doubts |= (uint64_t)vbits(by_vectors(f, vload(x + i), MARGIN, &result)) << (i - start);
+            vstore(y + i, result);
+        }
+        FOR_EACH_BIT (i, start, doubts)
+            y[i] = by_libm(f, x[i]);
+    }
 }
 
-INLINE void pow_array_of(enum power which, double *y, const double *x, size_t n) {
-#define POW_VECTOR(a, result) pow_vector(which, a, MARGIN, result)
-    FOR_EACH_VECTOR(y, x, n, POW_VECTOR, pow(x[i], EXPONENT[which]))
-#undef POW_VECTOR
-}
-
-static void pow_array(enum power which, double *y, const double *x, size_t n, int vectors) {
-    if (!vectors) {
-        for (size_t i = 0; i < n; i++)
-            y[i] = pow(x[i], EXPONENT[which]);
-        return;
-    }
-    switch (which) {
-    case SQUARE: pow_array_of(SQUARE, y, x, n); break;
-    case INVERSE: pow_array_of(INVERSE, y, x, n); break;
-    case INVERSE_SQUARE: pow_array_of(INVERSE_SQUARE, y, x, n); break;
-    case INVERSE_ROOT: pow_array_of(INVERSE_ROOT, y, x, n); break;
-    default: pow_array_of(INVERSE_ROOT_CUBED, y, x, n); break;
-    }
+static void exp_array(double *y, const double *x, size_t n, int vectors) { apply(EXP, y, x, n, vectors); }
+static void square_array(double *y, const double *x, size_t n, int vectors) { apply(SQUARE, y, x, n, vectors); }
+static void inverse_array(double *y, const double *x, size_t n, int vectors) { apply(INVERSE, y, x, n, vectors); }
+static void inverse_square_array(double *y, const double *x, size_t n, int vectors) { apply(INVERSE_SQUARE, y, x, n, vectors); }
+static void inverse_root_array(double *y, const double *x, size_t n, int vectors) { apply(INVERSE_ROOT, y, x, n, vectors); }
+static void inverse_root_cubed_array(double *y, const double *x, size_t n, int vectors) {
+    apply(INVERSE_ROOT_CUBED, y, x, n, vectors);
 }
 
 #endif

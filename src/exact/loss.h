@@ -5,7 +5,14 @@
 #include "libm.h"
 #include "model.h"
 
-/* The mean over positions of -log(probability of the next token). It is not finite if anything on the way was not. */
+/* At each position, over the tokens i in ascending order:
+ *     e[i] = exp(logit[i] - largest)
+ *     total = sum of e[i]
+ *     p = e[target] * total**-1                              the target's probability
+ * loss = (sum over ascending positions of log(p) * -1) * (1 / n), for n positions. Not finite if
+ * anything on the way was not.
+ *
+ * From d->logits: (vocab), which are used up; keeps exps, total, inverse_total and p for the backward pass. */
 static double loss_forward(const Shape *s, Document *d) {
     size_t stride = d->stride;
     for (size_t p = 0; p < stride; p += W) {
@@ -22,7 +29,7 @@ static double loss_forward(const Shape *s, Document *d) {
             sum = sum + vload(d->exps + i * stride + p);
         vstore(d->total + p, sum);
     }
-    pow_array(INVERSE, d->inverse_total, d->total, stride, s->vector_libm);
+    inverse_array(d->inverse_total, d->total, stride, s->vector_libm);
     double sum = 0.0;
     for (size_t p = 0; p < d->n; p++) {
         d->p[p] = d->exps[d->tokens[p + 1] * stride + p] * d->inverse_total[p];
@@ -31,26 +38,33 @@ static double loss_forward(const Shape *s, Document *d) {
     return sum * (1.0 / (double)d->n);
 }
 
-/* d_logits: (vocab); d_loss: the derivative of the step's loss by this document's. The target's logit has two ways into the
- * loss, its own probability and the total; the others have one. */
+/* forward computed, at each position, e[i] = exp(logit[i] - largest) with a constant largest, total = sum of e[i],
+ * p = e[target] * total**-1, and the loss's term log(p) * -1 * (1 / n); so
+ *     dp = 1 / p * (-1 * (1 / n * d_loss))
+ *     d_total = (-1 * total**-2) * (e[target] * dp)
+ *     d_e[i] = d_total                            a token reaches the loss through the total,
+ *     d_e[target] = total**-1 * dp + d_total      the target by its own probability too
+ *     d_logit[i] = e[i] * d_e[i]
+ *
+ * d->d_logits: (vocab). d_loss: the derivative of the step's loss with respect to this document's. */
 static void loss_backward(const Shape *s, Document *d, double d_loss) {
     size_t stride = d->stride;
-    double *d_total = d->row2, mean = -1.0 * (1.0 / (double)d->n * d_loss);
-    pow_array(INVERSE_SQUARE, d->row1, d->total, stride, s->vector_libm);
-    for (size_t p = 0; p < stride; p++)
-        d_total[p] = 0.0;
+    double *inverse_square = d->power, *d_total = d->d_total;
+    double d_term = -1.0 * (1.0 / (double)d->n * d_loss);
+    inverse_square_array(inverse_square, d->total, stride, s->vector_libm);
     for (size_t p = 0; p < d->n; p++) {
         double e = d->exps[d->tokens[p + 1] * stride + p];
-        double d_p = 1.0 / d->p[p] * mean;
-        d->row3[p] = d_p;
-        d_total[p] = -1.0 * d->row1[p] * (e * d_p);
+        d->d_p[p] = 1.0 / d->p[p] * d_term;
+        d_total[p] = -1.0 * inverse_square[p] * (e * d->d_p[p]);
     }
+    for (size_t p = d->n; p < stride; p++)
+        d_total[p] = 0.0;
     for (size_t i = 0; i < s->vocab; i++)
         for (size_t p = 0; p < stride; p += W)
             vstore(d->d_logits + i * stride + p, vload(d->exps + i * stride + p) * vload(d_total + p));
     for (size_t p = 0; p < d->n; p++) {
-        size_t at = d->tokens[p + 1] * stride + p;
-        d->d_logits[at] = d->exps[at] * (d->inverse_total[p] * d->row3[p] + d_total[p]);
+        size_t target = d->tokens[p + 1] * stride + p;
+        d->d_logits[target] = d->exps[target] * (d->inverse_total[p] * d->d_p[p] + d_total[p]);
     }
 }
 

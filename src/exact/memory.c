@@ -10,7 +10,7 @@ static double *doubles(Arena *a, size_t rows, size_t columns) { return take(a, r
 static void place_layer(Layer *l, const Shape *s, Arena *a, size_t positions) {
     size_t e = s->n_embd, h = s->n_head;
     l->x = doubles(a, e, positions);
-    l->me1 = doubles(a, 1, positions);
+    l->mean_square1 = doubles(a, 1, positions);
     l->scale1 = doubles(a, 1, positions);
     l->norm1 = doubles(a, e, positions);
     l->q = doubles(a, e, positions);
@@ -26,18 +26,18 @@ static void place_layer(Layer *l, const Shape *s, Arena *a, size_t positions) {
     l->inverse_total = doubles(a, h, positions);
     l->heads = doubles(a, e, positions);
     l->mid = doubles(a, e, positions);
-    l->me2 = doubles(a, 1, positions);
+    l->mean_square2 = doubles(a, 1, positions);
     l->scale2 = doubles(a, 1, positions);
     l->norm2 = doubles(a, e, positions);
-    l->pre = doubles(a, 4 * e, positions);
-    l->act = doubles(a, 4 * e, positions);
+    l->pre = doubles(a, s->n_mlp, positions);
+    l->act = doubles(a, s->n_mlp, positions);
 }
 
 static void place(Document *d, const Shape *s, Arena *a, size_t positions) {
     size_t e = s->n_embd;
     d->embedding = doubles(a, e, positions);
-    d->me0 = doubles(a, 1, positions);
-    d->scale0 = doubles(a, 1, positions);
+    d->mean_square = doubles(a, 1, positions);
+    d->scale = doubles(a, 1, positions);
     d->out = doubles(a, e, positions);
     d->logits = doubles(a, s->vocab, positions);
     d->exps = doubles(a, s->vocab, positions);
@@ -52,14 +52,14 @@ static void place(Document *d, const Shape *s, Arena *a, size_t positions) {
     d->d_q = doubles(a, e, positions);
     d->d_k = doubles(a, e, positions);
     d->d_v = doubles(a, e, positions);
-    d->d_act = doubles(a, 4 * e, positions);
-    d->row1 = doubles(a, s->n_head, positions);
-    d->row2 = doubles(a, 1, positions);
-    d->row3 = doubles(a, 1, positions);
+    d->d_act = doubles(a, s->n_mlp, positions);
+    d->power = doubles(a, s->n_head, positions);
+    d->d_total = doubles(a, 1, positions);
+    d->d_p = doubles(a, 1, positions);
     d->tile = doubles(a, 8, positions);
-    d->grad_scores = doubles(a, positions, positions);
+    d->d_dots = doubles(a, positions, positions);
     d->weights = doubles(a, positions, positions);
-    d->transposed = doubles(a, positions, (4 * e + 7) / 8 * 8);
+    d->transposed = doubles(a, positions, (s->n_mlp + 7) / 8 * 8);
     for (size_t i = 0; i < s->n_layer && !a->overflow; i++)
         place_layer(&d->layers[i], s, a, positions);
 }
@@ -67,7 +67,7 @@ static void place(Document *d, const Shape *s, Arena *a, size_t positions) {
 int exact_document_reserve(Document *d, const Shape *s, size_t positions) {
     if (positions <= d->capacity)
         return 0;
-    if (positions > SIZE_MAX - 8 || s->n_embd > SIZE_MAX / 32)
+    if (positions > SIZE_MAX - 8 || s->n_mlp > SIZE_MAX - 8)
         return -1;
     positions = (positions + 7) / 8 * 8;
     if (!d->layers)

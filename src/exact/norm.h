@@ -5,9 +5,12 @@
 #include "libm.h"
 #include "model.h"
 
-/* y: (n_embd), me, scale: (1), x: (n_embd)
- * me = mean of squares + 1e-5; scale = me ** -0.5; y = x * scale */
-static void rmsnorm_forward(const Shape *s, double *y, double *me, double *scale, const double *x, size_t stride) {
+/* mean_square = (sum over ascending j of x[j] * x[j]) * n**-1 + 1e-5
+ * scale = mean_square**-0.5
+ * y[j] = x[j] * scale
+ *
+ * y, x: (n_embd), mean_square, scale: (1) */
+static void rmsnorm_forward(const Shape *s, double *y, double *mean_square, double *scale, const double *x, size_t stride) {
     const vd inverse_n = vset1(s->inverse_n_embd);
     for (size_t p = 0; p < stride; p += W) {
         vd sum = vset1(0.0);
@@ -15,9 +18,9 @@ static void rmsnorm_forward(const Shape *s, double *y, double *me, double *scale
             vd xj = vload(x + j * stride + p);
             sum = sum + xj * xj;
         }
-        vstore(me + p, sum * inverse_n + vset1(1e-5));
+        vstore(mean_square + p, sum * inverse_n + vset1(1e-5));
     }
-    pow_array(INVERSE_ROOT, scale, me, stride, s->vector_libm);
+    inverse_root_array(scale, mean_square, stride, s->vector_libm);
     for (size_t p = 0; p < stride; p += W) {
         vd sp = vload(scale + p);
         for (size_t j = 0; j < s->n_embd; j++)
@@ -25,23 +28,29 @@ static void rmsnorm_forward(const Shape *s, double *y, double *me, double *scale
     }
 }
 
-/* dx: (n_embd), dy: (n_embd), residual: (n_embd), what already reached x by the residual stream, or NULL; work: (1)
- * The scale's share is added twice, a half each for the two factors of x * x. dx may be dy or residual. */
-static void rmsnorm_backward(const Shape *s, double *dx, const double *dy, const double *residual, const double *x,
-                             const double *me, const double *scale, double *work, size_t stride) {
-    const vd inverse_n = vset1(s->inverse_n_embd);
-    pow_array(INVERSE_ROOT_CUBED, work, me, stride, s->vector_libm);
+/* forward computed y[j] = x[j] * scale, scale = mean_square**-0.5, mean_square = (sum of x[j] * x[j]) * n**-1 + 1e-5; so
+ *     d_scale = sum over descending j of x[j] * dy[j]
+ *     d_square = n**-1 * ((-0.5 * mean_square**-1.5) * d_scale)          with respect to each x[j] * x[j]
+ *     dx[j] = ((d_residual[j] + scale * dy[j]) + x[j] * d_square) + x[j] * d_square
+ * The last term is there twice, once for each factor of x[j] * x[j]. Where x also goes on as the residual stream, what came
+ * back on that way, d_residual, is the first term.
+ *
+ * dx, dy, x: (n_embd), mean_square, scale, power: (1), of which power is overwritten; d_residual: (n_embd) or NULL. dx may be
+ * dy or d_residual. */
+static void rmsnorm_backward(const Shape *s, double *dx, const double *dy, const double *d_residual, const double *x,
+                             const double *mean_square, const double *scale, double *power, size_t stride) {
+    inverse_root_cubed_array(power, mean_square, stride, s->vector_libm);
     for (size_t p = 0; p < stride; p += W) {
         vd d_scale = vset1(0.0);
         for (size_t j = s->n_embd; j-- > 0;)
             d_scale = d_scale + vload(x + j * stride + p) * vload(dy + j * stride + p);
-        vd share = inverse_n * ((vset1(-0.5) * vload(work + p)) * d_scale);
+        vd d_square = vset1(s->inverse_n_embd) * ((vset1(-0.5) * vload(power + p)) * d_scale);
         vd sp = vload(scale + p);
         for (size_t j = 0; j < s->n_embd; j++) {
             size_t at = j * stride + p;
-            vd before = residual ? vload(residual + at) : vset1(0.0);
-            vd part = vload(x + at) * share;
-            vstore(dx + at, ((before + sp * vload(dy + at)) + part) + part);
+            vd first = d_residual ? vload(d_residual + at) : vset1(0.0);
+            vd term = vload(x + at) * d_square;
+            vstore(dx + at, ((first + sp * vload(dy + at)) + term) + term);
         }
     }
 }

@@ -45,7 +45,7 @@ static int reserve_losses(Trainer *t, size_t n) {
 enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss) {
     size_t batch_size = o->batch_size;
     double mean = 1.0 / (double)batch_size, sum = 0.0;
-    int go_on = 0;
+    int accumulate = 0;
     if (reserve_losses(t, batch_size) < 0)
         return NO_MEMORY;
     for (size_t j = batch_size; j-- > 0;) {
@@ -54,8 +54,8 @@ enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t ste
         enum outcome outcome = n == 0 ? BAD_CORPUS : forward(t, tokens, n, &t->losses[j]);
         if (outcome != DONE)
             return outcome;
-        t->kernels->backward(&t->shape, t->params, &t->document, mean, t->adam.gradients, go_on);
-        go_on = 1;
+        t->kernels->backward(&t->shape, t->params, &t->document, mean, t->adam.gradients, accumulate);
+        accumulate = 1;
     }
     for (size_t j = 0; j < batch_size; j++)
         sum += t->losses[j];
@@ -77,7 +77,7 @@ static size_t update(Trainer *t, const Options *o, double lr) {
 }
 
 enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
-                         double *losses, size_t *n_losses, double *culprit) {
+                         double *losses, size_t *n_losses, double *overflowing) {
     for (size_t i = 0; i < t->shape.n_params; i++) /* Python may have written there */
         t->adam.large |= !(fabs(t->adam.m[i]) < 1e50 && t->adam.v[i] < 1e50);
     for (size_t i = 0; i < n_steps; i++) {
@@ -87,7 +87,7 @@ enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t
             return outcome;
         size_t done = update(t, o, lr[i]);
         if (done < t->shape.n_params) {
-            *culprit = t->adam.gradients[done];
+            *overflowing = t->adam.gradients[done];
             return GRADIENT_OVERFLOW;
         }
     }
