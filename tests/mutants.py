@@ -5,9 +5,9 @@
     python tests/mutants.py --list
 
 Each mutant is a copy of the checkout in a temporary folder with the statements at one or a few tags changed (see
-mutants_changes.py), built there, on which the tests that should fail are run. One that they pass has SURVIVED: then a test
-is missing (exit code 1). Run by hand, with an environment in which the package can be built (setuptools, Cython) and tested
-(the extra "test"). With CC="ccache gcc" and CCACHE_NOHASHDIR=1 only what a change reaches is compiled.
+mutants_changes.py), built there, on which the tests that should fail are run. One that they pass has SURVIVED: then a
+test is missing (exit code 1). Run by hand, with an environment in which the package can be built (setuptools, Cython)
+and tested (the extra "test"). With CC="ccache gcc" and CCACHE_NOHASHDIR=1 only what a change reaches is compiled.
 """
 
 import os

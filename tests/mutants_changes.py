@@ -1,11 +1,11 @@
 """Tagged places in the sources, and changes to the statements there, for mutants.py.
 
-A tag is a comment that has the words `mutant: NAME` in it: at the end of a line of the statement that it names, or alone
-on the line above. A statement ends, in C and JavaScript, at its semicolon or at the brace that begins or ends a block; in
-Python, at the end of its logical line. So `for (...) {` is a statement, and `if (...) return;` is one.
+A tag is a comment that has the words `mutant: NAME` in it: at the end of a line of the statement that it names, or
+alone on the line above. A statement ends, in C and JavaScript, at its semicolon or at the brace that begins or ends a
+block; in Python, at the end of its logical line. So `for (...) {` is a statement, and `if (...) return;` is one.
 
-A change is a function from the tokens of a statement to other tokens, two lists of strings. Comments, spaces, line breaks
-and whether a brace is on a line of its own do not matter to it.
+A change is a function from the tokens of a statement to other tokens, two lists of strings. Comments, spaces, line
+breaks and whether a brace is on a line of its own do not matter to it.
 """
 
 import re
@@ -17,7 +17,8 @@ CODE = r"""(?P<code>
     | (?: \*\* | // | << | >> )=? | -> | => | \+\+ | -- | && | \|\| | [-+*/%&|^!=<>]= | [^\s\\] )"""
 FLAGS = re.VERBOSE | re.DOTALL | re.MULTILINE | re.IGNORECASE
 PYTHON = re.compile(rf"(?P<comment> \#[^\n]* ) | (?P<end> (?<!\\)\n ) | {CODE}", FLAGS)
-C = re.compile(rf"(?P<comment> /\*.*?\*/ | //[^\n]* ) | (?P<end> ^[ \t]*\#(?: \\\n | /\*.*?\*/ | [^\n] )* ) | {CODE}", FLAGS)
+DIRECTIVE = r"^[ \t]*\#(?: \\\n | /\*.*?\*/ | [^\n] )*"
+C = re.compile(rf"(?P<comment> /\*.*?\*/ | //[^\n]* ) | (?P<end> {DIRECTIVE} ) | {CODE}", FLAGS)
 
 
 def language(path):
@@ -32,21 +33,21 @@ def tags(text, pattern):
 
 
 def statement(text, tag, pattern):
-    """The tokens (matches of the pattern) of the statement that a tag names. LookupError unless the tag is there once."""
+    """The tokens (matches) of the statement that a tag names. LookupError unless the tag is there once."""
     tokens = list(pattern.finditer(text))
-    places = [i for i, token in enumerate(tokens) if token.lastgroup == "comment" and tag in tags(token[0], pattern)]
-    if len(places) != 1:
-        raise LookupError(f"the tag {tag!r} is there {len(places)} times, not once")
-    comment = tokens[places[0]]
-    before, after = (
-        [token for token in part if token.lastgroup == "code"] for part in (tokens[: places[0]], tokens[places[0] :])
-    )
-    on_its_line = before and "\n" not in text[before[-1].end() : comment.start()]
-    return next(found for found in statements(tokens, pattern) if (before[-1] if on_its_line else after[0]) in found)
+    comments = [token for token in tokens if token.lastgroup == "comment" and tag in tags(token[0], pattern)]
+    if len(comments) != 1:
+        raise LookupError(f"the tag {tag!r} is there {len(comments)} times, not once")
+    start = comments[0].start()
+    line = text.rfind("\n", 0, start) + 1
+    code = [token for token in tokens if token.lastgroup == "code"]
+    before = [token for token in code if line < token.end() <= start]
+    named = before[-1] if before else next(token for token in code if token.start() > start)
+    return next(found for found in statements(tokens, pattern) if named in found)
 
 
 def statements(tokens, pattern):
-    """The statements of a file, each a list of tokens without comments."""
+    """The statements of a file, from all its tokens: each a list of tokens without comments."""
     current, brackets = [], 0
     for token in tokens:
         text, ended = token[0], token.lastgroup == "end" and not brackets

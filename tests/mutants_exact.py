@@ -47,7 +47,7 @@ EXACT = {
     # ---- the parts of the model ----
     "norm-share-doubled-at-once": (
         EXACT_ENGINE,
-        {"norm-dx": replace("((first + sp * vload(dy + at)) + term) + term", "(first + sp * vload(dy + at)) + (term + term)")},
+        {"norm-dx": replace("vload(dy + at)) + term) + term", "vload(dy + at)) + (term + term))")},
     ),
     "relu-of-nan": (
         EXACT_ENGINE,

@@ -50,7 +50,7 @@ FAST = {
         FAST_ENGINE,
         {"number-of-groups": instead("return (batch_size + MOST_DOCS - 1) / MOST_DOCS;")},
     ),
-    "last-id-allowed": (FAST_ENGINE, {"unknown-token": replace("tokens[p + 1] >= s->vocab", "tokens[p + 1] > s->vocab")}),
+    "last-id-allowed": (FAST_ENGINE, {"unknown-token": replace("tokens[p + 1] >=", "tokens[p + 1] >")}),
     # ---- the update ----
     "infinite-update-unseen": (FAST_ENGINE, {"overflowed-parameter": delete}),
     "infinite-gradient-unseen": (FAST_ENGINE, {"overflowed-gradient": delete}),
@@ -58,11 +58,7 @@ FAST = {
     "first-moment-uncorrected": (FAST_ENGINE, {"first-correction": replace("done + i + 1", "done + i + 2")}),
     "betas-of-two-kinds": (
         FAST_ENGINE,
-        {
-            "float-betas": replace(
-                "<float>training.beta1, <float>training.beta2", "training.beta1, training.beta2"
-            )
-        },
+        {"float-betas": replace("<float>training.beta1, <float>training.beta2", "training.beta1, training.beta2")},
     ),
     "decay-undone": (FAST_ENGINE, {"decayed-step": replace("p * a->keep", "p")}),
     # ---- steps and threads ----

@@ -36,10 +36,8 @@ def code(text, pattern):
 def test_a_change_fits_its_statement_in_any_format(tag, change):
     (path,) = FILES[tag]
     text, pattern = path.read_text(encoding="utf-8"), language(path)
-    changed = code(mutate(text, tag, change, pattern), pattern)  # LookupError where it does not fit
-    assert changed != code(text, pattern)
+    changed = code(mutate(text, tag, change, pattern), pattern)  # LookupError where it does not fit or changes nothing
     for other in reformatted(text, tag, pattern):
-        assert other != text and code(other, pattern) == code(text, pattern)
         assert code(mutate(other, tag, change, pattern), pattern) == changed
 
 
@@ -81,13 +79,14 @@ def test_the_statements_of_a_file(path):
 
 
 def test_statements_by_hand():
-    source = "#define A {\nint f(int x) {\n  if (x) /* mutant: a */\n    return (T){1, {2}}.y;\n  int y[] = {3}; // mutant: b\n}"
+    source = "#define A {\n"
+    source += "int f(int x) {\n  if (x) /* mutant: a */\n    return (T){1, {2}}.y;\n  int y[] = {3}; // mutant: b\n}"
     words = [" ".join(token[0] for token in tokens) for tokens in statements(C.finditer(source), C)]
     assert [*filter(None, words)] == [
         "int f ( int x ) {", "if ( x ) return ( T ) { 1 , { 2 } } . y ;", "int y [ ] = { 3 } ;", "}",
     ]  # fmt: skip
     assert tags(source, C) == ["a", "b"]
-    source = 'if a:  # mutant: a\n    f(1,\n      "x # y")  # z; mutant: b\n# mutant: c\n    g = {\n        1: 2,\n    }\n'
+    source = 'if a:  # mutant: a\n    f(1,\n      "x # y")  # z; mutant: b\n# mutant: c\n    g = {\n    1: 2,\n    }\n'
     found = {tag: " ".join(token[0] for token in statement(source, tag, PYTHON)) for tag in tags(source, PYTHON)}
     assert found == {"a": "if a :", "b": 'f ( 1 , "x # y" )', "c": "g = { 1 : 2 , }"}
 
