@@ -77,18 +77,18 @@ class Engine(ABC):
             value = getattr(settings, field.name)
             if field.name in cls.limits:
                 option = replace(field.metadata["option"], name=field.name, **cls.limits[field.name])
-                if not option.allows(value):
+                if not option.allows(value):  # mutant: refuse-bounds
                     raise EngineError(
                         f"{field.name} must be {option.bounds()} on the engine {cls.name!r}, not {quoted(value)}; "
                         "choose such a value, or another engine"
                     )
-            if field.name not in cls.options and value != field.default:
+            if field.name not in cls.options and value != field.default:  # mutant: refuse-option
                 raise EngineError(
                     f"the engine {cls.name!r} does not compute {field.name}={quoted(value)}; "
                     f"{cls._remedy(lambda engine: field.name in engine.options)}"
                 )
         activation = getattr(settings, "activation", None)
-        if activation is not None and activation not in cls.activations:
+        if activation is not None and activation not in cls.activations:  # mutant: refuse-activation
             raise EngineError(
                 f"the engine {cls.name!r} does not compute activation={activation!r}, only {', '.join(cls.activations)}; "
                 f"{cls._remedy(lambda engine: activation in engine.activations)}"

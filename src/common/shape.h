@@ -23,8 +23,9 @@ typedef struct {
 } Shape;
 
 static inline LayerOffsets layer_offsets(const Shape *s, size_t layer) {
-    size_t skipped = layer * s->layer_params;
+    size_t skipped = layer * s->layer_params; /* mutant: skipped-layers */
     LayerOffsets at = s->first_layer;
+    /* mutant: layer-matrices */
     return (LayerOffsets){at.wq + skipped, at.wk + skipped,  at.wv + skipped,
                           at.wo + skipped, at.fc1 + skipped, at.fc2 + skipped};
 }

@@ -33,7 +33,7 @@ typedef vf Function(vf x, vf *slope);
 
 INLINE vf relu2(vf x, vf *slope) {
     vf r = vmax(x, vset1(0.0f));
-    *slope = r + r;
+    *slope = r + r; /* mutant: relu2-slope */
     return r * r;
 }
 
