@@ -1,8 +1,7 @@
 /* The MLP's activation f: all that the fast engine does differently for each of them.
  *
  *     forward     act[i] = f(pre[i]),  pre = fc1 x                 fc1: (n_mlp, n_embd), x: (n_embd), pre and act: (n_mlp)
- *     backward    d_pre[i] = f'(pre[i]) * d_act[i],  d_act = fc2 transposed times d_out      fc2: (n_embd, n_mlp), d_out:
- * (n_embd)
+ *     backward    d_pre[i] = f'(pre[i]) * d_act[i],  d_act = fc2 transposed times d_out    fc2: (n_embd, n_mlp), d_out: (n_embd)
  *
  * The backward pass needs f'(pre). The forward pass leaves it in `slope`, but for relu, where act tells it.
  */
