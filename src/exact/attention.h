@@ -8,10 +8,9 @@
  *     weight[t] = e[t] * total**-1
  *     out[j] = sum of weight[t] * v[j](t)
  *
- * Queries fill the vectors, W of them at a time; keys run downwards. W queries from p0 on see keys 0..p0+W-1, and in the last W
- * of these rows query p0 + lane sees key t only if t <= p0 + lane. So what a head keeps, its e, is a triangle of rows of W; the
- * rows of the queries from p0 on begin at triangle(p0). A lane that does not see a key keeps 0 there and leaves it out of every
- * sum.
+ * A vector holds W queries, and there is a row of W lanes for each key. The queries from p0 on see keys 0..p0+W-1, but in the
+ * last W of these rows query p0 + lane sees key t only if t <= p0 + lane. So the e of a head are a triangle of rows; those of
+ * the queries from p0 on begin at triangle(p0). A lane that does not see a key holds 0 there and leaves it out of every sum.
  */
 #ifndef MICROGPT_ATTENTION_H
 #define MICROGPT_ATTENTION_H
@@ -115,10 +114,12 @@ static void attention_forward(const Shape *s, Layer *a, double *scores, size_t n
     }
 }
 
-/* ---- backward: dx is the derivative of L with respect to x ---------------------------------------------------------- */
+/* ---- backward ------------------------------------------------------------------------------------------------------- */
+
+/* dx, or d_name, is the derivative of the loss L with respect to x, or name. */
 
 /* forward computed out[j] = sum over t of weight[t] * v[j](t); so
- *     dweight[t] = sum over descending j of v[j](t) * dout[j]
+ *     d_weight[t] = sum over descending j of v[j](t) * d_out[j]
  * A tile of it, for `rows` keys. d_weights: [key][W], v: (head_dim)(key), d_out: (head_dim)(query) */
 INLINE void weight_backward_tile(double *d_weights, const double *v, const double *d_out, size_t hd, size_t stride,
                                  const int rows) {
@@ -141,11 +142,11 @@ INLINE void weights_backward(double *d_weights, const double *v, const double *d
 }
 
 /* forward computed e[t] = exp(score[t] - largest), total = sum of e[t], weight[t] = e[t] * total**-1; largest is a constant. So
- *     dtotal = sum over descending t of (-1 * total**-2) * (e[t] * dweight[t])
- *     de[t] = total**-1 * dweight[t] + dtotal
- *     dscore[t] = e[t] * de[t]
+ *     d_total = sum over descending t of (-1 * total**-2) * (e[t] * d_weight[t])
+ *     d_e[t] = total**-1 * d_weight[t] + d_total
+ *     d_score[t] = e[t] * d_e[t]
  * and, since forward computed score[t] = (sum of q[j] * k[j](t)) * inverse_root, the derivative with respect to that sum is
- *     ddot[t] = inverse_root * dscore[t]
+ *     d_dot[t] = inverse_root * d_score[t]
  *
  * d_dots: [key][W], holds d_weights first; exps: [key][W]; inverse_square: total**-2. By query too, for what the keys and
  * values collect: d_dots_of, weights_of: [query][key] */
@@ -174,7 +175,7 @@ INLINE void softmax_backward(double *d_dots, double *d_dots_of, double *weights_
 }
 
 /* forward computed dot[t] = sum over j of q[j] * k[j](t); so
- *     dq[j] = sum over descending t of k[j](t) * ddot[t]
+ *     dq[j] = sum over descending t of k[j](t) * d_dot[t]
  * A tile of it, for `rows` features. dq: (rows)(query), k: (rows)(key), d_dots: [key][W] */
 INLINE void query_backward_tile(double *dq, const double *k, const double *d_dots, size_t n_keys, size_t p0, size_t stride,
                                 const int rows) {
@@ -183,7 +184,7 @@ INLINE void query_backward_tile(double *dq, const double *k, const double *d_dot
         sum[r] = vset1(0.0);
     for (size_t t = n_keys; t-- > 0;) {
         vd d = vload(d_dots + t * W);
-        vm seen = sees(p0, t);
+        vm seen = sees(p0, t); /* mutant: keys-seen */
         UNROLL_FOR (int r = 0; r < rows; r++)
             sum[r] = vselect(seen, sum[r] + vset1(k[r * stride + t]) * d, sum[r]);
     }
@@ -202,15 +203,15 @@ INLINE void query_backward(double *dq, const double *k, const double *d_dots, si
 
 /* forward computed, for every query p >= t, dot[t](p) = sum over j of q[j](p) * k[j](t), and out[j](p) = sum over t of
  * weight[t](p) * v[j](t); so
- *     dk[j](t) = sum over descending p of q[j](p) * ddot[t](p)
- *     dv[j](t) = sum over descending p of dout[j](p) * weight[t](p)
+ *     dk[j](t) = sum over descending p of q[j](p) * d_dot[t](p)
+ *     dv[j](t) = sum over descending p of d_out[j](p) * weight[t](p)
  * A tile of either, for `rows` features and W keys from t0 on. dy: (rows)(key), x: (rows)(query), factors: [query][key] */
 INLINE void key_backward_tile(double *dy, const double *x, const double *factors, size_t n, size_t t0, size_t stride,
                               const int rows) {
     vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
-    for (size_t p = n; p-- > t0;) {
+    for (size_t p = n; p-- > t0;) { /* mutant: key-fold */
         vd factor = vload(factors + p * stride + t0);
         vm seen = vnot(lanes_from(smaller(p - t0 + 1, W)));
         UNROLL_FOR (int r = 0; r < rows; r++)

@@ -1,7 +1,7 @@
 /* The backward pass over a whole document: from the loss to the gradient of every parameter.
  *
- * dx is the derivative of the loss L with respect to x. Gradients, flat like the parameters, are overwritten, or with
- * accumulate added to, term after term in the same sums. */
+ * dx, or d_name, is the derivative of the loss L with respect to x, or name. Gradients, flat like the parameters, are
+ * overwritten, or with accumulate added to, term after term in the same sums. */
 #ifndef MICROGPT_BACKWARD_H
 #define MICROGPT_BACKWARD_H
 
@@ -13,10 +13,10 @@
 #include "norm.h"
 
 /* forward computed logit[i] = sum over j of w[i][j] * out[j]; so
- *     dw[i][j] = sum over descending p of out[j](p) * dlogit[i](p)
- *     dout[j] = sum over i of w[i][j] * dlogit[i], descending, but with the target last
- * for the target's logit is the loss's own, and the others are reached through the total. Each position has its own target: so
- * the sum is computed without it (a term of zero changes no sum), and then it is added.
+ *     dw[i][j] = sum over descending p of out[j](p) * d_logit[i](p)
+ *     d_out[j] = sum over i of w[i][j] * d_logit[i], descending, but with the target last
+ * for the reference's depth-first search finds the target's logit first, and so goes back through it last. Each position has
+ * its own target: so the sum is computed without it (a term of zero changes no sum), and then it is added.
  *
  * d_out: (n_embd), dw, w: (vocab, n_embd). d->d_logits is used up. */
 static void lm_head_backward(const Shape *s, double *d_out, double *dw, const double *w, Document *d, int accumulate) {
@@ -27,7 +27,7 @@ static void lm_head_backward(const Shape *s, double *d_out, double *dw, const do
     for (size_t p = 0; p < d->n; p++) {
         double *target = d->d_logits + d->tokens[p + 1] * stride + p;
         d_target[p] = *target;
-        *target = 0.0;
+        *target = 0.0; /* mutant: target-last */
     }
     Segment all = {w, d->d_logits, s->vocab};
     linear_backward_x(d_out, &all, 1, e, stride);
@@ -36,9 +36,10 @@ static void lm_head_backward(const Shape *s, double *d_out, double *dw, const do
             d_out[j * stride + p] += w[d->tokens[p + 1] * e + j] * d_target[p];
 }
 
-/* forward computed norm2 = rmsnorm(mid); pre = fc1 norm2; act = activation(pre); out = fc2 act + mid; so from dout, in d->d_x:
- *     dfc2 = dout act^T, dact = fc2^T dout; dpre by the activation's derivative; dfc1 = dpre norm2^T, dnorm2 = fc1^T dpre;
- *     dmid = dout + what comes through rmsnorm */
+/* forward computed norm2 = rmsnorm(mid); pre = fc1 norm2; act = activation(pre); out = fc2 act + mid; so from d_out, in d->d_x,
+ *     d_fc2 = d_out act^T and d_act = fc2^T d_out; d_pre as in activation.h
+ *     d_fc1 = d_pre norm2^T and d_norm2 = fc1^T d_pre
+ *     d_mid = d_out + what comes through rmsnorm */
 static void mlp_block_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w,
                                Document *d, int accumulate) {
     size_t e = s->n_embd, n_mlp = s->n_mlp, stride = d->stride;
@@ -54,23 +55,25 @@ static void mlp_block_backward(const Shape *s, const double *params, double *gra
     rmsnorm_backward(s, d->d_mid, d->d_norm, d_out, a->mid, a->mean_square2, a->scale2, d->power, stride);
 }
 
-/* forward computed q = wq norm1, k = wk norm1, v = wv norm1, each head its own rows; so dnorm1[j] is one sum over the rows of
+/* forward computed q = wq norm1, k = wk norm1, v = wv norm1, each head its own rows; so d_norm1[j] is one sum over the rows of
  * all three: heads from the last to the first, in each the rows of v, then k, then q, each from the last to the first. */
 static void qkv_backward_x(const Shape *s, const double *params, LayerOffsets w, Document *d) {
     size_t e = s->n_embd, hd = s->head_dim;
     Segment *segment = d->segments;
-    for (size_t h = s->n_head; h-- > 0;) {
+    for (size_t h = s->n_head; h-- > 0;) { /* mutant: heads-fold */
         size_t row = h * hd;
-        *segment++ = (Segment){params + w.wv + row * e, d->d_v + row * d->stride, hd};
-        *segment++ = (Segment){params + w.wk + row * e, d->d_k + row * d->stride, hd};
+        *segment++ = (Segment){params + w.wv + row * e, d->d_v + row * d->stride, hd}; /* mutant: v-segment */
+        *segment++ = (Segment){params + w.wk + row * e, d->d_k + row * d->stride, hd}; /* mutant: k-segment */
         *segment++ = (Segment){params + w.wq + row * e, d->d_q + row * d->stride, hd};
     }
     linear_backward_x(d->d_norm, d->segments, 3 * s->n_head, e, d->stride);
 }
 
 /* forward computed norm1 = rmsnorm(x); q, k, v = wq norm1, wk norm1, wv norm1; heads = attention(q, k, v); mid = wo heads + x;
- * so from dmid, in d->d_mid: dwo = dmid heads^T, dheads = wo^T dmid; dq, dk, dv as in attention.h; dwq = dq norm1^T, and so on;
- * dnorm1 as above; dx = dmid + what comes through rmsnorm */
+ * so from d_mid
+ *     d_wo = d_mid heads^T and d_heads = wo^T d_mid; dq, dk, dv as in attention.h
+ *     d_wq = dq norm1^T, and so on for k and v; d_norm1 as above
+ *     dx = d_mid + what comes through rmsnorm */
 static void attention_block_backward(const Shape *s, const double *params, double *gradients, const Layer *a, LayerOffsets w,
                                      Document *d, int accumulate) {
     size_t e = s->n_embd, stride = d->stride;

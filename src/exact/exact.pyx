@@ -7,12 +7,13 @@ import os
 from array import array
 from random import Random
 
+from microgpt.common.words import counted
 from microgpt.engines import sampling
 from microgpt.engines import EngineError, chosen_isa
 
 from libc.math cimport isfinite
 from libc.stddef cimport size_t
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport SIZE_MAX, uint32_t, uint64_t
 
 
 include "common/shape.pxi"
@@ -55,6 +56,7 @@ cdef extern from "exact/engine.h" nogil:
         double *params
         Document document
         Adam adam
+        size_t n_losses
 
     void exact_trainer_free(Trainer *t)
     outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss)
@@ -147,10 +149,10 @@ cdef class Network(OneCaller):
         cdef outcome result
         if not len(steps):
             return None
-        task = Steps(corpus, steps, training)
         self.acquire()
         try:
             self.prepare(training)
+            task = self.task(corpus, steps, training)
             with nogil:
                 result = exact_train(
                     &self.trainer, &task.docs, task.first_step, task.n_steps, &task.options, &task.lr[0], &task.losses[0],
@@ -161,15 +163,23 @@ cdef class Network(OneCaller):
             self.release()
         if result == LOSS_NOT_FINITE:
             return steps[task.n_losses]
-        self.check(result)
+        self.check(result, training.batch_size)
         if result == GRADIENT_OVERFLOW:
             overflowing**2  # as clipping or Adam does in the reference, for its error
             raise OverflowError(34, "Numerical result out of range")
         return None
 
-    cdef check(self, outcome result):
+    cdef Steps task(self, corpus, steps, training):
+        if training.batch_size > SIZE_MAX:
+            self.check(NO_MEMORY, training.batch_size)
+        return Steps(corpus, steps, training)
+
+    cdef check(self, outcome result, batch_size):
+        """Raise what stopped the C code at a batch of so many documents."""
+        if result == NO_MEMORY and batch_size > self.trainer.n_losses:
+            raise_memory(f"a batch of {counted(batch_size, 'document')}")
         if result == NO_MEMORY:
-            raise_memory("the activations and losses of this batch; a smaller block_size or batch_size takes less")
+            raise_memory("this document's activations; a smaller block_size takes less")
         if result == BAD_CORPUS:
             raise ValueError(f"a document must be two or more token ids below {self.trainer.shape.vocab}")
 
@@ -183,22 +193,23 @@ cdef class Network(OneCaller):
             if ids.shape[0]:
                 with nogil:
                     result = exact_document_loss(&self.trainer, &ids[0], ids.shape[0], &loss)
-            self.check(result)
+            self.check(result, 0)
         finally:
             self.release()
         return loss
 
     def backward(self, corpus, step, training):
         """Fill `gradients` with those of a step's loss, and return the loss; None where it is not finite."""
-        cdef Steps task = Steps(corpus, range(step, step + 1), training)
+        cdef Steps task
         cdef double loss = 0.0
         cdef outcome result
         self.acquire()
         try:
             self.prepare(training)
+            task = self.task(corpus, range(step, step + 1), training)
             with nogil:
                 result = exact_batch_gradients(&self.trainer, &task.docs, task.first_step, &task.options, &loss)
-            self.check(result)
+            self.check(result, training.batch_size)
         finally:
             self.release()
         return None if result == LOSS_NOT_FINITE else loss

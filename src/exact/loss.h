@@ -9,8 +9,8 @@
  *     e[i] = exp(logit[i] - largest)
  *     total = sum of e[i]
  *     p = e[target] * total**-1                              the target's probability
- * loss = (sum over ascending positions of log(p) * -1) * n**-1, for n positions. It is not finite if anything on the way was
- * not.
+ * loss = (sum over ascending positions of log(p) * -1) * (1 / n), for n positions. Not finite if
+ * anything on the way was not.
  *
  * From d->logits: (vocab), which are used up; keeps exps, total, inverse_total and p for the backward pass. */
 static double loss_forward(const Shape *s, Document *d) {
@@ -39,18 +39,18 @@ static double loss_forward(const Shape *s, Document *d) {
 }
 
 /* forward computed, at each position, e[i] = exp(logit[i] - largest) with a constant largest, total = sum of e[i],
- * p = e[target] * total**-1, and the loss's term log(p) * -1 * n**-1; so
- *     dp = 1 / p * (-1 * (n**-1 * dloss))
- *     dtotal = (-1 * total**-2) * (e[target] * dp)
- *     de[i] = dtotal                              a token reaches the loss through the total,
- *     de[target] = total**-1 * dp + dtotal        the target by its own probability too
- *     dlogit[i] = e[i] * de[i]
+ * p = e[target] * total**-1, and the loss's term log(p) * -1 * (1 / n); so
+ *     dp = 1 / p * (-1 * (1 / n * d_loss))
+ *     d_total = (-1 * total**-2) * (e[target] * dp)
+ *     d_e[i] = d_total                            a token reaches the loss through the total,
+ *     d_e[target] = total**-1 * dp + d_total      the target by its own probability too
+ *     d_logit[i] = e[i] * d_e[i]
  *
  * d->d_logits: (vocab). d_loss: the derivative of the step's loss with respect to this document's. */
 static void loss_backward(const Shape *s, Document *d, double d_loss) {
     size_t stride = d->stride;
     double *inverse_square = d->power, *d_total = d->d_total;
-    double d_term = -1.0 * (1.0 / (double)d->n * d_loss);
+    double d_term = -1.0 * (1.0 / (double)d->n * d_loss); /* mutant: mean-loss */
     inverse_square_array(inverse_square, d->total, stride, s->vector_libm);
     for (size_t p = 0; p < d->n; p++) {
         double e = d->exps[d->tokens[p + 1] * stride + p];

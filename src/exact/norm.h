@@ -29,11 +29,11 @@ static void rmsnorm_forward(const Shape *s, double *y, double *mean_square, doub
 }
 
 /* forward computed y[j] = x[j] * scale, scale = mean_square**-0.5, mean_square = (sum of x[j] * x[j]) * n**-1 + 1e-5; so
- *     dscale = sum over descending j of x[j] * dy[j]
- *     dsquare = n**-1 * ((-0.5 * mean_square**-1.5) * dscale)          with respect to each x[j] * x[j]
- *     dx[j] = ((dresidual[j] + scale * dy[j]) + x[j] * dsquare) + x[j] * dsquare
+ *     d_scale = sum over descending j of x[j] * dy[j]
+ *     d_square = n**-1 * ((-0.5 * mean_square**-1.5) * d_scale)          with respect to each x[j] * x[j]
+ *     dx[j] = ((d_residual[j] + scale * dy[j]) + x[j] * d_square) + x[j] * d_square
  * The last term is there twice, once for each factor of x[j] * x[j]. Where x also goes on as the residual stream, what came
- * back on that way, dresidual, is the first term.
+ * back on that way, d_residual, is the first term.
  *
  * dx, dy, x: (n_embd), mean_square, scale, power: (1), of which power is overwritten; d_residual: (n_embd) or NULL. dx may be
  * dy or d_residual. */
@@ -42,7 +42,7 @@ static void rmsnorm_backward(const Shape *s, double *dx, const double *dy, const
     inverse_root_cubed_array(power, mean_square, stride, s->vector_libm);
     for (size_t p = 0; p < stride; p += W) {
         vd d_scale = vset1(0.0);
-        for (size_t j = s->n_embd; j-- > 0;)
+        for (size_t j = s->n_embd; j-- > 0;) /* mutant: norm-fold */
             d_scale = d_scale + vload(x + j * stride + p) * vload(dy + j * stride + p);
         vd d_square = vset1(s->inverse_n_embd) * ((vset1(-0.5) * vload(power + p)) * d_scale);
         vd sp = vload(scale + p);
@@ -50,7 +50,7 @@ static void rmsnorm_backward(const Shape *s, double *dx, const double *dy, const
             size_t at = j * stride + p;
             vd first = d_residual ? vload(d_residual + at) : vset1(0.0);
             vd term = vload(x + at) * d_square;
-            vstore(dx + at, ((first + sp * vload(dy + at)) + term) + term);
+            vstore(dx + at, ((first + sp * vload(dy + at)) + term) + term); /* mutant: norm-dx */
         }
     }
 }
