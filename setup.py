@@ -51,6 +51,7 @@ def gnu(compiler):
     """The same for gcc and clang."""
     # Bits are the product. A fused multiply-add rounds once where the reference rounds twice, and a compiler that knows pow
     # turns pow(x, 2.0) into x*x: each changes the losses.
+    # mutant: compiler-options
     options = ["-std=c11", "-ffp-contract=off", "-fno-builtin-pow", "-fno-builtin-exp", "-fno-builtin-log"]
     # A switch over an enum without a default must have a case for each of its values.
     options += ["-Werror=switch", "-fvisibility=hidden"]
@@ -67,7 +68,7 @@ def gnu(compiler):
             # gcc may expect vectors at multiples of 64 on Windows' stack, where they are at multiples of 16 (its bug 54412)
             options += ["-Wa,-muse-unaligned-vector-move"]
     else:
-        options, link = options + ["-pthread"], ["-pthread"]
+        options, link = options + ["-pthread"], ["-pthread"]  # mutant: linker-options
         if not DEBUG and sys.platform != "darwin":  # of ELF
             options += ["-fno-semantic-interposition"]
     if SANITIZE:
@@ -90,7 +91,8 @@ DIRECTIVES = {
 def extension(name, sources=(), depends=(), **options):
     """The extension module microgpt.compiled.NAME, from src/NAME/NAME.pyx and more sources in C."""
     depends = [*glob("src/common/*"), *glob(f"src/{name}/*"), *depends]
-    return Extension(f"microgpt.compiled.{name}", [f"src/{name}/{name}.pyx", *sources], depends=depends, include_dirs=["src"], **options)
+    sources = [f"src/{name}/{name}.pyx", *sources]
+    return Extension(f"microgpt.compiled.{name}", sources, depends=depends, include_dirs=["src"], **options)
 
 
 def engine(name):

@@ -224,7 +224,7 @@ Value.sigmoid, Value.tanh = sigmoid, tanh
 
 ACTIVATIONS = {  # of the MLP: GPTConfig.activation -> the function of a Value
     "relu": relu,
-    "relu2": lambda x: x.relu() ** 2,  # of the first published revision (So et al., 2021)
+    "relu2": lambda x: x.relu() ** 2,  # of the first published revision (So et al., 2021)  # mutant: activations
 }
 
 SCHEDULES = {  # TrainConfig.schedule -> the share of the learning rate that a step (from 0) takes

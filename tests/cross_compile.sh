@@ -15,10 +15,11 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT INT TERM
 python=${PYTHON:-python3}
 zig="$python -m ziglang cc"
-flags="-std=c11 -O3 -ffp-contract=off -fno-builtin-pow -fno-builtin-exp -fno-builtin-log -Wall -Wextra -Werror -Isrc"
+flags="-std=c11 -O3 -ffp-contract=off -fno-builtin-pow -fno-builtin-exp -fno-builtin-log -Wall -Wextra -Werror -Isrc -I$folder"
+$python tests/driver_shapes.py >"$folder/shapes.h"
 export WINEDEBUG=-all WINEPREFIX="$folder/wine"
 
-sources() { echo "tests/$1_driver.c" src/"$1"/*.c src/simd/isa.c; }
+sources() { echo "-DENGINE=$1 tests/$1_driver.c" src/"$1"/*.c src/common/*.c src/simd/*.c; }
 
 build() { # name, compiler and flags
     name=$1
@@ -58,7 +59,7 @@ microsoft() { # name, flags
         mkdir "$objects"
         clang --driver-mode=cl --target=x86_64-pc-windows-msvc "$@" /c /O2 /GS- /fp:precise /W4 /WX -Wno-unknown-pragmas \
             -Wno-implicit-function-declaration -imsvc "$(clang -print-resource-dir)/include" -imsvc "$headers" \
-            "/FI$folder/microsoft.h" -Isrc $(sources $engine) "/Fo$objects/"
+            "/FI$folder/microsoft.h" -Isrc "-I$folder" $(sources $engine) "/Fo$objects/"
         echo "int _fltused;" >"$objects/fltused.c" # of Microsoft's C library
         x86_64-w64-mingw32-gcc -c "$objects/fltused.c" -o "$objects/fltused.obj"
         x86_64-w64-mingw32-gcc -fuse-ld=lld "$objects"/*.obj -o "$folder/$engine-$name.exe" 2>"$folder/linker" ||

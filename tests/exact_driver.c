@@ -55,7 +55,7 @@ int main(void) {
                 if (!isa_supported(kernels->isa))
                     continue;
                 for (int vectors = 0; vectors <= kernels->libm_agrees(); vectors++) {
-                    Shape shape = shape_at(s);
+                    Shape shape = shapes[s];
                     double *results;
                     shape.vector_libm = vectors;
                     double loss = run(shape, kernels, batches[b], &results);

@@ -13,7 +13,7 @@ static double run(Shape shape, const Kernels *kernels, const Options *options, f
     Trainer t = {.shape = shape, .kernels = kernels, .beta1 = 0.85f, .beta2 = 0.99f, .eps = 1e-8};
     double losses[STEPS], lr[STEPS], loss;
     size_t n_losses;
-    if (trainer_reserve(&t) < 0)
+    if (fast_trainer_reserve(&t) < 0)
         exit(2);
     state = 7;
     for (size_t i = 0; i < shape.n_params; i++)
@@ -21,18 +21,18 @@ static double run(Shape shape, const Kernels *kernels, const Options *options, f
     for (size_t i = 0; i < STEPS; i++)
         lr[i] = 0.01;
     t.pace = (Pace){.batch_size = options->batch_size, .alone = 1, .team = 1e9, .patience = 1}; /* the team at once */
-    if (train(&t, &docs, 3, options, STEPS, lr, losses, &n_losses) != DONE || n_losses != STEPS ||
-        batch_gradients(&t, &docs, 5, options, &loss) != DONE)
+    if (fast_train(&t, &docs, 3, STEPS, options, lr, losses, &n_losses) != DONE || n_losses != STEPS ||
+        fast_batch_gradients(&t, &docs, 5, options, &loss) != DONE)
         exit(3);
     *params = malloc(2 * shape.n_params * sizeof(float));
     memcpy(*params, t.params, shape.n_params * sizeof(float));
     memcpy(*params + shape.n_params, t.gradients, shape.n_params * sizeof(float));
     uint32_t before = tokens[1]; /* a document that no thread may get stuck on */
     tokens[1] = VOCAB;
-    if (train(&t, &docs, 0, options, STEPS, lr, losses, &n_losses) != BAD_CORPUS || n_losses != 0)
+    if (fast_train(&t, &docs, 0, STEPS, options, lr, losses, &n_losses) != BAD_CORPUS || n_losses != 0)
         exit(4);
     tokens[1] = before;
-    trainer_free(&t);
+    fast_trainer_free(&t);
     return loss;
 }
 
@@ -63,19 +63,19 @@ int main(void) {
     make_corpus();
     for (size_t s = 0; s < SHAPES; s++)
         for (size_t b = 0; b < 5; b++) {
-            Shape shape = shape_at(s);
-            for (int i = 0; kernels_at(i); i++) {
-                if (!isa_supported(kernels_at(i)->isa))
+            Shape shape = shapes[s];
+            for (int i = 0; fast_kernels_at(i); i++) {
+                if (!isa_supported(fast_kernels_at(i)->isa))
                     continue;
                 float *expected;
-                double loss = run(shape, kernels_at(i), &(Options){batches[b], 1, b % 2 ? 0.5 : 0.0, 0.01}, &expected);
-                uint64_t documents = written(shape, kernels_at(i), expected, 1);
+                double loss = run(shape, fast_kernels_at(i), &(Options){batches[b], 1, b % 2 ? 0.5 : 0.0, 0.01}, &expected);
+                uint64_t documents = written(shape, fast_kernels_at(i), expected, 1);
                 printf("%d %d %.5f\n", (int)shape.n_embd, (int)batches[b], loss);
                 for (size_t threads = 2; threads <= 3; threads++) {
                     float *params;
-                    run(shape, kernels_at(i), &(Options){batches[b], threads, b % 2 ? 0.5 : 0.0, 0.01}, &params);
+                    run(shape, fast_kernels_at(i), &(Options){batches[b], threads, b % 2 ? 0.5 : 0.0, 0.01}, &params);
                     failed |= memcmp(params, expected, 2 * shape.n_params * sizeof(float)) != 0;
-                    failed |= written(shape, kernels_at(i), expected, threads) != documents;
+                    failed |= written(shape, fast_kernels_at(i), expected, threads) != documents;
                     free(params);
                 }
                 free(expected);

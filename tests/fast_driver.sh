@@ -7,12 +7,13 @@ set -eu
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT INT TERM
-flags="-std=c11 -O2 -g -ffp-contract=off -Wall -Wextra -Werror -Isrc -pthread"
+"${PYTHON:-python3}" tests/driver_shapes.py >"$folder/shapes.h"
+flags="-std=c11 -O2 -g -ffp-contract=off -Wall -Wextra -Werror -DENGINE=fast -Isrc -I$folder -pthread"
 
 check() { # name, compiler and flags
     name=$1
     shift
-    "$@" $flags tests/fast_driver.c src/fast/*.c src/simd/isa.c -o "$folder/$name" -lm
+    "$@" $flags tests/fast_driver.c src/fast/*.c src/common/*.c src/simd/*.c -o "$folder/$name" -lm
     "$folder/$name" >"$folder/printed" || { cat "$folder/printed"; exit 1; }
     sort -u "$folder/printed" >"$folder/$name.losses" # those of each instruction set
     [ -e "$folder/expected" ] || cp "$folder/$name.losses" "$folder/expected"

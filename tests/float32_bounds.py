@@ -5,8 +5,6 @@ below takes over what its operands bring along and adds its own roundings, of wh
 gamma(n) * |x|, in whatever order sums are taken and whether or not a product and a sum are rounded at once (Higham, Accuracy and
 Stability of Numerical Algorithms, 2002, chapter 3). Nothing is left out as small, so this is a bound, not an estimate; and a
 pessimistic one, because errors never cancel in it.
-
-A relu whose argument may be 0 within its error lets everything through or nothing: both are within the bound.
 """
 
 import numpy as np
@@ -119,6 +117,24 @@ def softmax(x, seen):
     return Near(value, np.where(seen, error, 0.0)), room
 
 
+# ---- Activations: pre-activations -> (their activations, its derivatives at them), as in src/fast/activation.h ------------
+
+
+def relu(x):
+    """Where x may be 0 within its error, everything or nothing goes through: both are within the bound."""
+    on, sure = x.value > 0, abs(x.value) > x.error
+    act = Near(np.maximum(x.value, 0), np.where(x.value + x.error > 0, x.error, 0.0))
+    return act, Near(np.where(on, 1.0, 0.0), np.where(sure, 0.0, 1.0))
+
+
+def relu2(x):
+    act, _ = relu(x)
+    return times(act, act), Near(2 * act.value, 2 * act.error)
+
+
+ACTIVATIONS = {"relu": relu, "relu2": relu2}
+
+
 class Gradients:
     """Loss and gradients of a batch, as Nears: `loss`, and by name, `gradients`. params: name -> float32 matrix."""
 
@@ -200,22 +216,13 @@ class Gradients:
         mid = add(self._linear(heads, layer + "attn_wo"), residual)
         norm2, scale2 = rmsnorm(mid)
         pre = self._linear(norm2, layer + "mlp_fc1")
-        relu = Near(np.maximum(pre.value, 0), np.where(pre.value + pre.error > 0, pre.error, 0.0))
-        act = times(relu, relu) if c.activation == "relu2" else relu
-        out = add(self._linear(act, layer + "mlp_fc2"), mid)
-        return out, (norm1, scale1, q, k, v, weights, heads, norm2, scale2, pre, relu, act)
+        act, slope = ACTIVATIONS[c.activation](pre)
+        out = add(self._linear(self._watch(act), layer + "mlp_fc2"), mid)
+        return out, (norm1, scale1, q, k, v, weights, heads, norm2, scale2, act, slope)
 
-    def _layer_back(self, d_out, layer, norm1, scale1, q, k, v, weights, heads, norm2, scale2, pre, relu, act):
+    def _layer_back(self, d_out, layer, norm1, scale1, q, k, v, weights, heads, norm2, scale2, act, slope):
         c = self.config
-        d_act = self._back(d_out, act, layer + "mlp_fc2")
-        if c.activation == "relu2":
-            d_pre = times(d_act, Near(2 * relu.value, 2 * relu.error))
-        else:
-            on = pre.value > 0
-            d_pre = Near(
-                np.where(on, d_act.value, 0.0),
-                np.where(abs(pre.value) > pre.error, np.where(on, d_act.error, 0.0), d_act.size),
-            )
+        d_pre = times(self._back(d_out, act, layer + "mlp_fc2"), slope)
         d_norm = self._back(d_pre, norm2, layer + "mlp_fc1")
         d_mid = add(rmsnorm_backward(d_norm, norm2, scale2), d_out)
         d_heads = self._back(d_mid, heads, layer + "attn_wo")

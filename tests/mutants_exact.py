@@ -1,96 +1,91 @@
 """Defects of the exact engine that keep it looking right, for mutants.py."""
 
-TESTS = "test_exact_options.py test_exact.py test_exact_adam.py test_exact_writing.py"
+from mutants_changes import always, before, delete, instead, never, replace, reverse_loop
 
-# name: (file, old text, new text, and so on)
-CHANGES = {
-    "fma-allowed": ("setup.py", "-ffp-contract=off", "-ffp-contract=fast"),
-    "pow-folded": ("src/exact/adam.h", "pow(g, 2.0)", "(g * g)"),
-    "root-folded": ("src/exact/adam.h", "pow(v / a->c2, 0.5)", "sqrt(v / a->c2)"),
-    "quotient-not-corrected": (
-        "src/exact/adam.h",
-        "    q = vfma(vfnma(b, q, a), inverse, q);\n    return vfma(vfnma(b, q, a), inverse, q);",
-        "    return q;",
+EXACT_ENGINE = "test_exact_options.py test_exact.py test_exact_adam.py test_exact_writing.py"
+
+# name: (tests that must fail, {tag: change})
+EXACT = {
+    # ---- the C library ----
+    "fma-allowed": (EXACT_ENGINE, {"compiler-options": replace('"-ffp-contract=off"', '"-ffp-contract=fast"')}),
+    "pow-folded": (EXACT_ENGINE, {"adam-square": replace("pow(g, 2.0)", "g * g")}),
+    "root-folded": (EXACT_ENGINE, {"adam-root": replace("pow(v / a->c2, 0.5)", "sqrt(v / a->c2)")}),
+    "no-fallback-in-exp": (
+        EXACT_ENGINE,
+        {"lanes-in-doubt": replace("by_libm(f, x[i])", "f == EXP ? y[i] : by_libm(f, x[i])")},
     ),
-    "zeros-to-the-multiplier": ("src/exact/adam.h", "        if (RARELY(vbits(vnlt(vset1(1e-200), vabs(m)))))\n", "        if (0)\n"),
-    "no-fallback-in-adam": ("src/exact/adam.h", "return vbits(open);", "return vbits(open) & 0;"),
-    "no-fallback-in-exp": ("src/exact/libm.h", "FOR_EACH_VECTOR(y, x, n, EXP_VECTOR, exp(x[i]))", "FOR_EACH_VECTOR(y, x, n, EXP_VECTOR, y[i])"),
     "no-fallback-in-powers": (
-        "src/exact/libm.h",
-        "FOR_EACH_VECTOR(y, x, n, POW_VECTOR, pow(x[i], EXPONENT[which]))",
-        "FOR_EACH_VECTOR(y, x, n, POW_VECTOR, y[i])",
+        EXACT_ENGINE,
+        {"lanes-in-doubt": replace("by_libm(f, x[i])", "f == EXP ? by_libm(f, x[i]) : y[i]")},
     ),
-    "forward-fold-reversed": (
-        "src/exact/linear.h",
-        "for (size_t j = 0; j < n_in; j++) {\n        UNROLL",
-        "for (size_t j = n_in; j-- > 0;) {\n        UNROLL",
-    ),
-    "dx-fold-reversed": (
-        "src/exact/linear.h",
-        "for (size_t i = segments[s].rows; i-- > 0;) {",
-        "for (size_t i = 0; i < segments[s].rows; i++) {",
-    ),
-    "dw-fold-reversed": ("src/exact/linear.h", "for (size_t p = n; p-- > 0;) {", "for (size_t p = 0; p < n; p++) {"),
-    "norm-fold-reversed": (
-        "src/exact/norm.h",
-        "for (size_t j = s->n_embd; j-- > 0;)",
-        "for (size_t j = 0; j < s->n_embd; j++)",
-    ),
-    "norm-share-doubled-at-once": ("src/exact/norm.h", "((before + sp * vload(dy + at)) + part) + part);", "(before + sp * vload(dy + at)) + (part + part));"),
-    "cached-fold-reversed": (
-        "src/exact/attention.h",
-        "for (size_t p = n; p-- > s0;) {",
-        "for (size_t p = s0; p < n; p++) {",
-    ),
-    "heads-ascending": ("src/exact/backward.h", "for (size_t h = s->n_head; h-- > 0;) {", "for (size_t h = 0; h < s->n_head; h++) {"),
+    # ---- the order of sums ----
+    "forward-fold-reversed": (EXACT_ENGINE, {"forward-fold": reverse_loop}),
+    "dx-fold-reversed": (EXACT_ENGINE, {"dx-fold": reverse_loop}),
+    "dw-fold-reversed": (EXACT_ENGINE, {"dw-fold": reverse_loop}),
+    "norm-fold-reversed": (EXACT_ENGINE, {"norm-fold": reverse_loop}),
+    "cached-fold-reversed": (EXACT_ENGINE, {"key-fold": reverse_loop}),
+    "heads-ascending": (EXACT_ENGINE, {"heads-fold": reverse_loop}),
+    "documents-ascending": (EXACT_ENGINE, {"documents-fold": reverse_loop}),
     "k-before-v": (
-        "src/exact/backward.h",
-        "Segment){params + w.wv + row * e, d->d_v + row * d->stride, hd};\n        *segment++ = (Segment){params + w.wk + row * e, d->d_k",
-        "Segment){params + w.wk + row * e, d->d_k + row * d->stride, hd};\n        *segment++ = (Segment){params + w.wv + row * e, d->d_v",
+        EXACT_ENGINE,
+        {
+            "v-segment": replace("*segment++", "*(segment++ + 1)"),
+            "k-segment": replace("*segment++", "*(segment++ - 1)"),
+        },
     ),
-    "target-not-last": ("src/exact/backward.h", "*target = 0.0;", "d_target[p] = 0.0;"),
-    "first-correction-dropped-early": ("src/exact/adam.h", "else if (a.c2 != 1)", "else if (a.c2 < 0.999999)"),
-    "relu-of-nan": ("src/exact/forward.h", "vselect(vgt(x, vset1(0.0)), x, vset1(0.0))", "vselect(vlt(x, vset1(0.0)), vset1(0.0), x)"),
-    "masked-keys-counted": ("src/exact/attention.h", "vm seen = sees(p0, t);", "vm seen = sees(p0, p0);"),
-    "documents-ascending": (
-        "src/exact/train.c",
-        "for (size_t j = n; j-- > 0;) {",
-        "for (size_t j = 0; j < n; j++) {",
-    ),
+    "target-not-last": (EXACT_ENGINE, {"target-last": instead("d_target[p] = 0.0;")}),
     "dw-added-afterwards": (
-        "src/exact/linear.h",
-        "go_on ? vload(dw + r * n_in + c0 + c * W) : vset1(0.0);",
-        "vset1(0.0);",
-        "vstore_some(dw + r * n_in + c0 + c * W, sum[r][c],",
-        "vstore_some(dw + r * n_in + c0 + c * W, (go_on ? vload(dw + r * n_in + c0 + c * W) : vset1(0.0)) + sum[r][c],",
+        EXACT_ENGINE,
+        {
+            "dw-start": replace("accumulate ? vload(dw + r * n_in + j + c * W) : vset1(0.0)", "vset1(0.0)"),
+            "dw-store": replace(
+                "sum[r][c]", "(accumulate ? vload(dw + r * n_in + j + c * W) : vset1(0.0)) + sum[r][c]"
+            ),
+        },
     ),
-    "rows-done-twice": ("src/exact/linear.h", "BLOCKS_APART, TILE", "BLOCKS, TILE"),
-    "mean-over-all-at-once": ("src/exact/loss.h", "(1.0 / (double)d->n * d_loss)", "(1.0 / ((double)d->n / d_loss))"),
+    "rows-done-twice": (EXACT_ENGINE, {"last-rows": replace("&& !accumulate", "")}),
+    # ---- the parts of the model ----
+    "norm-share-doubled-at-once": (
+        EXACT_ENGINE,
+        {"norm-dx": replace("vload(dy + at)) + term) + term", "vload(dy + at)) + (term + term))")},
+    ),
+    "relu-of-nan": (
+        EXACT_ENGINE,
+        {"exact-relu": replace("vselect(vgt(xi, zero), xi, zero)", "vselect(vlt(xi, zero), zero, xi)")},
+    ),
+    "relu2-is-relu": (
+        EXACT_ENGINE,
+        {"exact-relu2": replace("relu2_forward(act, pre, work, n, s->vector_libm)", "relu_forward(act, pre, n)")},
+    ),
+    "masked-keys-counted": (EXACT_ENGINE, {"keys-seen": replace("sees(p0, t)", "sees(p0, p0)")}),
+    "mean-over-all-at-once": (
+        EXACT_ENGINE,
+        {"mean-loss": replace("1.0 / (double)d->n * d_loss", "1.0 / ((double)d->n / d_loss)")},
+    ),
+    # ---- Adam, clipping and decay ----
+    "quotient-not-corrected": (EXACT_ENGINE, {"correct-quotient": delete, "correct-it-again": instead("return q;")}),
+    "zeros-to-the-multiplier": (EXACT_ENGINE, {"tiny-moment": never}),
+    "no-fallback-in-adam": (EXACT_ENGINE, {"open-lanes": replace("vbits(open)", "vbits(open) & 0")}),
+    "first-correction-dropped-early": (EXACT_ENGINE, {"second-moment-only": replace("a.c2 != 1", "a.c2 < 0.999999")}),
+    "overflow-goes-on": (EXACT_ENGINE, {"overflowing-square": instead("adam_v(a, &v[i], g[i]);")}),
     "clip-fold-in-vectors": (
-        "src/exact/clip.h",
-        "next += squares[k];",
-        "next += squares[k ^ (W - 1)];",
-        "before + others[k] != next",
-        "before + others[k ^ (W - 1)] != next",
+        EXACT_ENGINE,
+        {"clip-fold": replace("[k]", "[k ^ (W - 1)]"), "clip-doubt": replace("[k]", "[k ^ (W - 1)]")},
     ),
-    "clip-without-libm": ("src/exact/clip.h", "if (!differ) {", "if (1) {"),
+    "clip-without-libm": (EXACT_ENGINE, {"clip-settled": always}),
     "decay-before-clipping": (
-        "src/exact/train.c",
-        "    if (o->weight_decay != 0)\n        k->decay(&t->shape, t->params, lr * o->weight_decay);\n",
-        "",
-        "    if (o->clip_norm > 0) {",
-        "    k->decay(&t->shape, t->params, lr * o->weight_decay);\n    if (o->clip_norm > 0) {",
+        EXACT_ENGINE,
+        {"decay": delete, "clipping": before("k->decay(&t->shape, t->params, lr * o->weight_decay);")},
     ),
     "decay-after-adam": (
-        "src/exact/train.c",
-        "    if (o->weight_decay != 0)\n        k->decay(&t->shape, t->params, lr * o->weight_decay);\n    return k->adam(&t->shape, t->params, &t->adam, lr);",
-        "    size_t n = k->adam(&t->shape, t->params, &t->adam, lr);\n    k->decay(&t->shape, t->params, lr * o->weight_decay);\n    return n;",
+        EXACT_ENGINE,
+        {
+            "decay": delete,
+            "adam-step": instead(
+                "size_t n = k->adam(&t->shape, t->params, &t->adam, lr);"
+                "k->decay(&t->shape, t->params, lr * o->weight_decay);"
+                "return n;"
+            ),
+        },
     ),
-    "overflow-goes-on": ("src/exact/adam.h", "if (!adam_v(a, &v[i], g[i]))\n            return i;", "adam_v(a, &v[i], g[i]);"),
 }
-
-# as in mutants_scalar.py: (name, file, old text, new text, tests that must fail, more changes)
-EXACT = [
-    (name, file, old, new, TESTS, tuple(zip([file] * len(more), more[::2], more[1::2])))
-    for name, (file, old, new, *more) in CHANGES.items()
-]

@@ -1,6 +1,7 @@
 """The floors of the package: imports go down only, and never through microgpt/__init__.py."""
 
 import ast
+import re
 from dataclasses import fields, make_dataclass, replace
 from pathlib import Path
 
@@ -60,6 +61,20 @@ def test_imports_go_down(path):
             assert FLOOR[other] < FLOOR[own] or other == own, f"{own} imports {other}"
         else:
             assert name == "__version__", f"from {module} import {name} goes through microgpt/__init__.py"
+
+
+# ---- The headers of the scalar core form a list ----------------------------------------------------------------------------
+
+
+def test_the_headers_of_the_scalar_core_include_only_what_is_above_them():
+    folder = Path(__file__).parent.parent / "src" / "scalar"
+    docstring = ast.get_docstring(ast.parse((folder / "scalar.pyx").read_text(encoding="utf-8").split("cimport")[0]))
+    order = re.findall(r"^    (\w+\.h) ", docstring, re.MULTILINE)
+    assert set(order) == {path.name for path in folder.glob("*.h")}
+    for i, name in enumerate(order):
+        code = (folder / name).read_text(encoding="utf-8")
+        assert set(re.findall(r'#include "(\w+\.h)"', code)) <= set(order[:i]), name
+        assert not re.findall(r"^static [^={]*\);", code, re.MULTILINE), f"{name} declares what another file defines"
 
 
 # ---- Engines declare what they compute -----------------------------------------------------------------------------------

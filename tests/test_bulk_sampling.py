@@ -20,6 +20,7 @@ import microgpt
 from microgpt import GPT, GPTConfig, TrainConfig, cli, engines
 from microgpt.compiled import exact as _exact, fast as _fast
 from microgpt.engines import fast, sampling
+from microgpt.reference import ACTIVATIONS
 from microgpt.tokenizer import Tokenizer
 
 ISAS = _exact.info()["isas"]
@@ -85,7 +86,7 @@ def check(model, texts, numbers, key, temperature=1.0, top_k=None, top_p=None, p
 @given(
     shape=st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 3), st.integers(1, 40)),
     vocab_size=st.integers(1, 60) | st.sampled_from([200, 500]),
-    activation=st.sampled_from(["relu", "relu2"]),
+    activation=st.sampled_from(list(ACTIVATIONS)),
     bos_first=st.booleans(),
     temperature=st.sampled_from([1.0, 0.5, 2, 1e-3]),
     top_k=st.none() | st.integers(1, 30),

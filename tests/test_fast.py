@@ -12,9 +12,9 @@ from test_exact import docs, fresh
 from microgpt import EvalConfig, GPTConfig, TrainConfig, engines
 from microgpt.compiled import exact as _exact, fast as _fast
 from microgpt.config import PRESETS
-from microgpt.reference import SCHEDULES
 from microgpt.corpus.documents import arrange
 from microgpt.corpus.tokens import Corpus
+from microgpt.reference import ACTIVATIONS
 from microgpt.tokenizer import Tokenizer
 
 np = pytest.importorskip("numpy", reason="the bounds are computed with NumPy")
@@ -56,7 +56,7 @@ def models(draw):
         n_embd=n_head * min(head_dim, 36 // n_head),
         n_head=n_head,
         block_size=draw(st.sampled_from([1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 40])),
-        activation=draw(st.sampled_from(["relu", "relu2"])),
+        activation=draw(st.sampled_from(list(ACTIVATIONS))),
         init_std=draw(st.sampled_from([0.0, 1e-30, 1e-12, 1e-3, 0.02, 0.08, 0.08, 0.3, 1.0, 10.0, 1e4, 1e9])),
         zero_init_out=draw(st.booleans()),
         bos_first=draw(st.booleans()),
@@ -160,7 +160,7 @@ def test_gradients_of_the_published_models(monkeypatch, docs, isa, preset, batch
     [
         (GPTConfig(n_embd=64, n_head=4, n_layer=2, block_size=64), 80, 40, 3),
         (GPTConfig(n_embd=64, n_head=4, n_layer=2, block_size=64), 80, 40, 40),
-        (GPTConfig(n_embd=48, n_head=2, block_size=50, activation="relu2"), 47, 20, 6),
+        *((GPTConfig(n_embd=48, n_head=2, block_size=50, activation=activation), 47, 20, 6) for activation in ACTIVATIONS),
         (GPTConfig(n_embd=33, n_head=3, block_size=17, init_std=0.2), 30, 20, 7),
         (GPTConfig(n_embd=20, n_head=20, n_layer=3), 15, 300, 200),
     ],
@@ -176,6 +176,41 @@ def test_gradients_of_wider_models(monkeypatch, isa, config, length, count, batc
     )
     assert worst.pop("loss") < 1e-6
     assert max(worst.values()) < 5e-6, worst
+
+
+# ---- Activations at their ends ---------------------------------------------------------------------------------------
+
+SIZES = (1e-30, 1e-3, 0.75, 1.28, 5.0, 9.9, 10.1, 20.0, 86.9, 87.1, 1e3, 1e10, 1e15, 1e25)
+ENDS = [sign * size for size in SIZES for sign in (1, -1)]
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_values_and_slopes_of_an_activation(monkeypatch, isa, activation):
+    """In a model one wide that only its MLP is left of: fc2's gradients are the activations, fc1's the slopes, times a number."""
+    config = GPTConfig(n_embd=1, n_head=1, activation=activation)
+    corpus, vocab_size = corpus_of(["ab"], config)
+    monkeypatch.setenv("MICROGPT_ISA", isa)
+    for first in range(0, len(ENDS), config.n_mlp):
+        ends = ENDS[first : first + config.n_mlp]
+        flat = {name: [0.0] * rows * columns for name, (rows, columns) in config.shapes(vocab_size).items()}
+        flat["wte"], flat["lm_head"] = [1.0] * vocab_size, [0.5 * i for i in range(vocab_size)]
+        flat["layer0.mlp_fc1"], flat["layer0.mlp_fc2"] = ends, [1e-3 / max(1.0, abs(end)) for end in ends]
+        params = array("d", array("f", sum(flat.values(), [])))
+        expected = Gradients(config, matrices(config, vocab_size, params), [corpus[0]])
+        network = _fast.Network(config, vocab_size, params)
+        try:
+            _, gradients = network.backward(corpus, 0, TrainConfig())
+        except FloatingPointError:
+            assert not expected.peak < RANGE
+            continue
+        if not expected.peak < RANGE:
+            continue
+        for name, gradient in matrices(config, vocab_size, gradients).items():
+            near = expected.gradients[name]
+            assert (abs(gradient - near.value) <= near.error).all(), (name, ends, gradient, near.value)
+            if "mlp" in name:  # and the bound says something
+                assert (near.error <= 1e-4 * abs(near.value) + 1e-9).all(), (name, ends, near.value, near.error)
 
 
 # ---- Softmaxes at their ends: a sum of probabilities near 1 has lost what the small ones say; e**89 is no float32 --------

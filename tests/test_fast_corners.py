@@ -11,8 +11,9 @@ from test_exact import fresh
 
 from microgpt import GPT, DivergenceError, GPTConfig, TrainConfig, engines, train
 from microgpt.compiled import fast as _fast
-from microgpt.engines import EngineError
 from microgpt.corpus.tokens import Corpus
+from microgpt.engines import EngineError
+from microgpt.reference import ACTIVATIONS
 from microgpt.tokenizer import Tokenizer
 from microgpt.training import start
 
@@ -36,7 +37,7 @@ def weights(std=0.08, config=CONFIG):
 
 
 @THREADS
-@pytest.mark.parametrize("activation", ["relu", "relu2"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("rate", [1e10, 1e18, 1e20, 1e30, 1e37, 1e39, 1e300])
 def test_learning_rates_that_leave_float32(activation, rate, threads):
     """The run ends at a step that the error knows, and nothing that is not finite is among its losses."""

@@ -14,6 +14,7 @@ from test_exact import docs, fresh
 from microgpt import GPTConfig, TrainConfig
 from microgpt.compiled import exact as _exact, fast as _fast
 from microgpt.corpus.tokens import Corpus
+from microgpt.reference import ACTIVATIONS
 from microgpt.tokenizer import Tokenizer
 
 __all__ = ["docs"]  # a fixture
@@ -47,7 +48,7 @@ def outcome(docs, config, training, threads=1, portions=(1000,), network=None, s
         (GPTConfig(), 16, OPTIONS),
         (GPTConfig(), 5, OPTIONS),
         (GPTConfig(n_embd=13, n_head=1, block_size=40), 70, OPTIONS),
-        (GPTConfig(n_embd=20, n_head=5, n_layer=2, activation="relu2"), 33, {}),
+        *((GPTConfig(n_embd=20, n_head=5, n_layer=2, activation=activation), 33, {}) for activation in ACTIVATIONS),
         (LARGE, 6, OPTIONS),
         (LARGE, 100, {}),
     ],

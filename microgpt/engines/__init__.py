@@ -16,7 +16,6 @@ from dataclasses import fields, replace
 
 from microgpt.common.options import Option
 from microgpt.common.words import quoted
-from microgpt.config import GPTConfig, TrainConfig
 from microgpt.engines import sampling
 from microgpt.engines.writing import OneByOne
 
@@ -26,7 +25,8 @@ DEFAULT = "exact"
 BULK = "fast"  # for many documents, where nobody says who writes them
 
 ENGINE = Option(
-    "engine", str, DEFAULT, "what computes: fast in float32, the others with the same results to the last bit", choices=ENGINES
+    "engine", str, DEFAULT, "what computes: fast in float32, the others with the same results to the last bit",
+    choices=ENGINES,
 )
 THREADS = Option(
     "threads", int, 1, "threads that the engine fast may use, 0 for all cores; results do not depend on it", least=0, most=1024
@@ -65,7 +65,7 @@ class Engine(ABC):
 
     @staticmethod
     def isas():
-        """The instruction sets that this build and this processor have, best first; MICROGPT_ISA chooses one. [] for no choice."""
+        """The instruction sets that this build and this processor have, best first; MICROGPT_ISA chooses. [] for none."""
         return []
 
     # ---- What it can do ----------------------------------------------------------------------------------------------
@@ -77,18 +77,18 @@ class Engine(ABC):
             value = getattr(settings, field.name)
             if field.name in cls.limits:
                 option = replace(field.metadata["option"], name=field.name, **cls.limits[field.name])
-                if not option.allows(value):
+                if not option.allows(value):  # mutant: refuse-bounds
                     raise EngineError(
                         f"{field.name} must be {option.bounds()} on the engine {cls.name!r}, not {quoted(value)}; "
                         "choose such a value, or another engine"
                     )
-            if field.name not in cls.options and value != field.default:
+            if field.name not in cls.options and value != field.default:  # mutant: refuse-option
                 raise EngineError(
                     f"the engine {cls.name!r} does not compute {field.name}={quoted(value)}; "
                     f"{cls._remedy(lambda engine: field.name in engine.options)}"
                 )
         activation = getattr(settings, "activation", None)
-        if activation is not None and activation not in cls.activations:
+        if activation is not None and activation not in cls.activations:  # mutant: refuse-activation
             raise EngineError(
                 f"the engine {cls.name!r} does not compute activation={activation!r}, only {', '.join(cls.activations)}; "
                 f"{cls._remedy(lambda engine: activation in engine.activations)}"

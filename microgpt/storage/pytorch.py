@@ -24,6 +24,7 @@ def relu2(x):
     return x * x
 
 
+# mutant: torch-activations
 ACTIVATIONS = {"relu": torch.relu, "relu2": relu2}  # by the names that a configuration has for them
 
 

@@ -26,7 +26,7 @@ def build(kind, given, where, most=None):
     """
     check_known(given, {field.name for field in fields(kind)}, "option", f" in {where}")
     for field in fields(kind):
-        if field.default is MISSING and field.name not in given:
+        if field.default is MISSING and field.name not in given:  # mutant: missing-field
             raise CheckpointError(f"is damaged: {where} lacks {field.name!r}")
     if most is not None and any(isinstance(value, int) and value > most for value in given.values()):
         raise CheckpointError(f"is damaged: {where} describes a model larger than the file")
@@ -39,7 +39,7 @@ def build(kind, given, where, most=None):
 def check_known(names, known, what, where=""):
     """UnknownError for the first of `names` that is not in `known`. what, where: the words round it in the message."""
     for name in sorted(set(names) - set(known)):
-        raise UnknownError(f"has an unknown {what} {name[:60]!r}{where}")
+        raise UnknownError(f"has an unknown {what} {name[:60]!r}{where}")  # mutant: unknown-field
 
 
 def blamed(error, version):

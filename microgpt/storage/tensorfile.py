@@ -29,7 +29,7 @@ def write(path, tensors, metadata):
     tensors: name -> (array or memoryview of doubles, shape), which the caller has checked to be finite. OSError where
     it cannot be written; an old file then stays as it was.
     """
-    header, data, end = {"__metadata__": dict(sorted(metadata.items()))}, [], 0
+    header, data, end = {"__metadata__": dict(sorted(metadata.items()))}, [], 0  # mutant: metadata-order
     for name, (numbers, shape) in sorted(tensors.items()):
         start, end = end, end + 8 * len(numbers)
         header[name] = {"dtype": "F64", "shape": shape, "data_offsets": [start, end]}

@@ -37,7 +37,7 @@ enum outcome { DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW }
 
 /* How many tokens of a document are predicted, of `length` tokens with both BOS: those after the first, cut at block_size. */
 static inline size_t predictions(size_t length, size_t block_size) {
-    return length - 1 < block_size ? length - 1 : block_size;
+    return length - 1 < block_size ? length - 1 : block_size; /* mutant: truncation */
 }
 
 /* Document j of a step (both from 0), as microgpt.reference.batch() says: its tokens, and how many are predicted. 0 where the
@@ -45,8 +45,9 @@ static inline size_t predictions(size_t length, size_t block_size) {
 static inline size_t batch_document(const Documents *docs, size_t step, size_t j, size_t batch_size, size_t block_size,
                                     const uint32_t **tokens) {
     size_t n = docs->n_docs;
+    /* mutant: first-document */
     size_t first = (size_t)((uint64_t)(step % n) * (batch_size % n) % n); /* corpora have fewer than 2**32 documents */
-    size_t doc = (first + j % n) % n;
+    size_t doc = (first + j % n) % n;                                     /* mutant: next-document */
     uint64_t start = docs->starts[doc], end = docs->starts[doc + 1];
     if (start >= end || end >= docs->n_tokens)
         return 0;

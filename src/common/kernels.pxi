@@ -41,7 +41,7 @@ cdef class OneCaller:
         self.lock = allocate_lock()
 
     cdef acquire(self):
-        if not self.lock.acquire(False):
+        if not self.lock.acquire(False):  # mutant: one-caller
             raise RuntimeError("this engine is at work already; an engine computes for one caller at a time")
 
     cdef release(self):

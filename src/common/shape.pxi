@@ -34,7 +34,7 @@ cdef set_shape(Shape *s, config, vocab_size, const double[::1] params):
         raise EngineError(f"these kernels have no activation {config.activation!r}; they have {', '.join(ACTIVATIONS)}")
     s.n_layer, s.n_embd, s.n_head, s.head_dim = config.n_layer, config.n_embd, config.n_head, config.head_dim
     s.n_mlp, s.block_size, s.vocab, s.n_params = config.n_mlp, config.block_size, vocab_size, expected
-    s.activation = <activation><int>ACTIVATIONS.index(config.activation)
+    s.activation = <activation><int>ACTIVATIONS.index(config.activation)  # mutant: activation-by-name
     s.inverse_n_embd = config.n_embd**-1
     s.inverse_root = (config.head_dim**0.5) ** -1
     start, s.layer_params = config.starts(vocab_size)

@@ -12,7 +12,7 @@ static void relu_forward(double *r, const double *x, size_t n) {
     const vd zero = vset1(0.0);
     for (size_t i = 0; i < n; i += W) {
         vd xi = vload(x + i);
-        vstore(r + i, vselect(vgt(xi, zero), xi, zero));
+        vstore(r + i, vselect(vgt(xi, zero), xi, zero)); /* mutant: exact-relu */
     }
 }
 
@@ -45,6 +45,7 @@ static void relu2_backward(double *dx, const double *dy, const double *x, size_t
 static void activation_forward(const Shape *s, double *act, const double *pre, double *work, size_t n) {
     switch (s->activation) {
     case ACTIVATION_RELU: relu_forward(act, pre, n); break;
+    /* mutant: exact-relu2 */
     case ACTIVATION_RELU2: relu2_forward(act, pre, work, n, s->vector_libm); break;
     }
 }

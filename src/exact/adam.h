@@ -23,7 +23,7 @@ typedef struct {
 
 /* One parameter, with the C library. Returns 0, with v and p unchanged as in the reference, if the square of g overflows. */
 static int adam_v(const AdamStep *a, double *v, double g) {
-    double square = pow(g, 2.0);
+    double square = pow(g, 2.0); /* mutant: adam-square */
     if (square > DBL_MAX && fabs(g) <= DBL_MAX)
         return 0;
     *v = a->beta2 * *v + a->rest2 * square;
@@ -31,14 +31,14 @@ static int adam_v(const AdamStep *a, double *v, double g) {
 }
 
 static void adam_p(const AdamStep *a, double *p, double m, double v) {
-    *p -= a->lr * (m / a->c1) / (pow(v / a->c2, 0.5) + a->eps);
+    *p -= a->lr * (m / a->c1) / (pow(v / a->c2, 0.5) + a->eps); /* mutant: adam-root */
 }
 
 /* Parameters first..n one by one; returns n, or the index of the one that overflows. */
 static size_t adam_plain(const AdamStep *a, double *p, double *m, double *v, const double *g, size_t first, size_t n) {
     for (size_t i = first; i < n; i++) {
         m[i] = a->beta1 * m[i] + a->rest1 * g[i];
-        if (!adam_v(a, &v[i], g[i]))
+        if (!adam_v(a, &v[i], g[i])) /* mutant: overflowing-square */
             return i;
         adam_p(a, &p[i], m[i], v[i]);
     }
@@ -69,8 +69,8 @@ INLINE vd bound(vd a, vd b, vd c) {
  * q is within 1.5 units, the second within one. Nothing may over- or underflow on the way. */
 INLINE vd quotient(vd a, vd b, vd inverse) {
     vd q = a * inverse;
-    q = vfma(vfnma(b, q, a), inverse, q);
-    return vfma(vfnma(b, q, a), inverse, q);
+    q = vfma(vfnma(b, q, a), inverse, q);    /* mutant: correct-quotient */
+    return vfma(vfnma(b, q, a), inverse, q); /* mutant: correct-it-again */
 }
 
 /* The corrected moments. Where v is below 1e-290, the quotient may be wrong, but its root is nothing to eps. Where m is that
@@ -81,7 +81,7 @@ INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const
         *v_hat = quotient(v, vset1(a->c2), vset1(a->inverse_c2));
     if (correct1) {
         *m_hat = quotient(m, vset1(a->c1), vset1(a->inverse_c1));
-        if (RARELY(vbits(vnlt(vset1(1e-200), vabs(m)))))
+        if (RARELY(vbits(vnlt(vset1(1e-200), vabs(m))))) /* mutant: tiny-moment */
             *m_hat = m / vset1(a->c1);
     }
 }
@@ -131,7 +131,7 @@ INLINE unsigned adam_vector(const AdamStep *a, double *p, double *m, double *v, 
     open = vor(open, p_open);
     vstore(v, vselect(open, vi, v_new));
     vstore(p, vselect(open, pi, p_new));
-    return vbits(open);
+    return vbits(open); /* mutant: open-lanes */
 }
 
 #define GROUP (8 * W)      /* parameters whose open lanes fit in 64 bits */
@@ -203,7 +203,7 @@ static size_t adam_update(const Shape *s, double *params, Adam *adam, double lr)
         done = adam_plain(&a, params, adam->m, adam->v, adam->gradients, 0, n);
     else if (a.c1 != 1)
         done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 1, 1);
-    else if (a.c2 != 1)
+    else if (a.c2 != 1) /* mutant: second-moment-only */
         done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 0, 1);
     else
         done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 0, 0);

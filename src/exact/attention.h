@@ -184,7 +184,7 @@ INLINE void query_backward_tile(double *dq, const double *k, const double *d_dot
         sum[r] = vset1(0.0);
     for (size_t t = n_keys; t-- > 0;) {
         vd d = vload(d_dots + t * W);
-        vm seen = sees(p0, t);
+        vm seen = sees(p0, t); /* mutant: keys-seen */
         UNROLL_FOR (int r = 0; r < rows; r++)
             sum[r] = vselect(seen, sum[r] + vset1(k[r * stride + t]) * d, sum[r]);
     }
@@ -211,7 +211,7 @@ INLINE void key_backward_tile(double *dy, const double *x, const double *factors
     vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
-    for (size_t p = n; p-- > t0;) {
+    for (size_t p = n; p-- > t0;) { /* mutant: key-fold */
         vd factor = vload(factors + p * stride + t0);
         vm seen = vnot(lanes_from(smaller(p - t0 + 1, W)));
         UNROLL_FOR (int r = 0; r < rows; r++)

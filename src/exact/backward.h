@@ -27,7 +27,7 @@ static void lm_head_backward(const Shape *s, double *d_out, double *dw, const do
     for (size_t p = 0; p < d->n; p++) {
         double *target = d->d_logits + d->tokens[p + 1] * stride + p;
         d_target[p] = *target;
-        *target = 0.0;
+        *target = 0.0; /* mutant: target-last */
     }
     Segment all = {w, d->d_logits, s->vocab};
     linear_backward_x(d_out, &all, 1, e, stride);
@@ -60,10 +60,10 @@ static void mlp_block_backward(const Shape *s, const double *params, double *gra
 static void qkv_backward_x(const Shape *s, const double *params, LayerOffsets w, Document *d) {
     size_t e = s->n_embd, hd = s->head_dim;
     Segment *segment = d->segments;
-    for (size_t h = s->n_head; h-- > 0;) {
+    for (size_t h = s->n_head; h-- > 0;) { /* mutant: heads-fold */
         size_t row = h * hd;
-        *segment++ = (Segment){params + w.wv + row * e, d->d_v + row * d->stride, hd};
-        *segment++ = (Segment){params + w.wk + row * e, d->d_k + row * d->stride, hd};
+        *segment++ = (Segment){params + w.wv + row * e, d->d_v + row * d->stride, hd}; /* mutant: v-segment */
+        *segment++ = (Segment){params + w.wk + row * e, d->d_k + row * d->stride, hd}; /* mutant: k-segment */
         *segment++ = (Segment){params + w.wq + row * e, d->d_q + row * d->stride, hd};
     }
     linear_backward_x(d->d_norm, d->segments, 3 * s->n_head, e, d->stride);

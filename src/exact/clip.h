@@ -34,10 +34,10 @@ static double sum_of_squares(const double *g, size_t n, int vectors) {
             squares_in_doubt(squares, others, g + start);
             for (size_t k = 0; k < SQUARES; k++) {
                 double before = next;
-                next += squares[k];
-                differ |= before + others[k] != next;
+                next += squares[k];                   /* mutant: clip-fold */
+                differ |= before + others[k] != next; /* mutant: clip-doubt */
             }
-            if (!differ) {
+            if (!differ) { /* mutant: clip-settled */
                 sum = next;
                 continue;
             }

@@ -206,7 +206,7 @@ INLINE void apply(const enum function f, double *y, const double *x, size_t n, i
             doubts |= (uint64_t)vbits(by_vectors(f, vload(x + i), MARGIN, &result)) << (i - start);
             vstore(y + i, result);
         }
-        FOR_EACH_BIT (i, start, doubts)
+        FOR_EACH_BIT (i, start, doubts) /* mutant: lanes-in-doubt */
             y[i] = by_libm(f, x[i]);
     }
 }

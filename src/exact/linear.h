@@ -33,7 +33,7 @@ INLINE void forward_tile(double *y, const double *w, const double *x, size_t n_i
     UNROLL_FOR (int r = 0; r < rows; r++)
         UNROLL_FOR (int c = 0; c < vecs; c++)
             sum[r][c] = vset1(0.0);
-    for (size_t j = 0; j < n_in; j++) {
+    for (size_t j = 0; j < n_in; j++) { /* mutant: forward-fold */
         UNROLL_FOR (int r = 0; r < rows; r++)
             UNROLL_FOR (int c = 0; c < vecs; c++)
                 sum[r][c] = sum[r][c] + vset1(w[r * n_in + j]) * vload(x + j * stride + c * W);
@@ -82,7 +82,7 @@ INLINE void backward_x_tile(double *dx, const Segment *segments, size_t n_segmen
             sum[r][c] = vset1(0.0);
     for (size_t s = 0; s < n_segments; s++) {
         const double *w = segments[s].w + j, *dy = segments[s].dy + p;
-        for (size_t i = segments[s].rows; i-- > 0;) {
+        for (size_t i = segments[s].rows; i-- > 0;) { /* mutant: dx-fold */
             UNROLL_FOR (int r = 0; r < rows; r++)
                 UNROLL_FOR (int c = 0; c < vecs; c++)
                     sum[r][c] = sum[r][c] + vset1(w[i * n_in + r]) * vload(dy + i * stride + c * W);
@@ -129,15 +129,15 @@ INLINE void backward_w_tile(double *dw, const double *xt, const double *dy, size
     vd sum[ROWS][VECS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         UNROLL_FOR (int c = 0; c < vecs; c++)
-            sum[r][c] = accumulate ? vload(dw + r * n_in + j + c * W) : vset1(0.0);
-    for (size_t p = n; p-- > 0;) {
+            sum[r][c] = accumulate ? vload(dw + r * n_in + j + c * W) : vset1(0.0); /* mutant: dw-start */
+    for (size_t p = n; p-- > 0;) {                                                  /* mutant: dw-fold */
         UNROLL_FOR (int r = 0; r < rows; r++)
             UNROLL_FOR (int c = 0; c < vecs; c++)
                 sum[r][c] = sum[r][c] + vload(xt + p * padded + j + c * W) * vset1(dy[r * stride + p]);
     }
     UNROLL_FOR (int r = 0; r < rows; r++)
         UNROLL_FOR (int c = 0; c < vecs; c++)
-            vstore_some(dw + r * n_in + j + c * W, sum[r][c], n_in - j - c * W);
+            vstore_some(dw + r * n_in + j + c * W, sum[r][c], n_in - j - c * W); /* mutant: dw-store */
 }
 
 INLINE void backward_w_columns(double *dw, const double *xt, const double *dy, size_t j, size_t n_out, size_t n_in, size_t n,
@@ -145,6 +145,7 @@ INLINE void backward_w_columns(double *dw, const double *xt, const double *dy, s
     size_t i = 0;
     for (; i + ROWS <= n_out; i += ROWS)
         backward_w_tile(dw + i * n_in, xt, dy + i * stride, j, n, n_in, stride, accumulate, ROWS, vecs);
+    /* mutant: last-rows */
     if (i < n_out && n_out >= ROWS && !accumulate) { /* no row twice where the tile adds to what is there */
         i = n_out - ROWS;
         backward_w_tile(dw + i * n_in, xt, dy + i * stride, j, n, n_in, stride, accumulate, ROWS, vecs);

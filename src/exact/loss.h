@@ -50,7 +50,7 @@ static double loss_forward(const Shape *s, Document *d) {
 static void loss_backward(const Shape *s, Document *d, double d_loss) {
     size_t stride = d->stride;
     double *inverse_square = d->power, *d_total = d->d_total;
-    double d_term = -1.0 * (1.0 / (double)d->n * d_loss);
+    double d_term = -1.0 * (1.0 / (double)d->n * d_loss); /* mutant: mean-loss */
     inverse_square_array(inverse_square, d->total, stride, s->vector_libm);
     for (size_t p = 0; p < d->n; p++) {
         double e = d->exps[d->tokens[p + 1] * stride + p];

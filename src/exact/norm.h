@@ -42,7 +42,7 @@ static void rmsnorm_backward(const Shape *s, double *dx, const double *dy, const
     inverse_root_cubed_array(power, mean_square, stride, s->vector_libm);
     for (size_t p = 0; p < stride; p += W) {
         vd d_scale = vset1(0.0);
-        for (size_t j = s->n_embd; j-- > 0;)
+        for (size_t j = s->n_embd; j-- > 0;) /* mutant: norm-fold */
             d_scale = d_scale + vload(x + j * stride + p) * vload(dy + j * stride + p);
         vd d_square = vset1(s->inverse_n_embd) * ((vset1(-0.5) * vload(power + p)) * d_scale);
         vd sp = vload(scale + p);
@@ -50,7 +50,7 @@ static void rmsnorm_backward(const Shape *s, double *dx, const double *dy, const
             size_t at = j * stride + p;
             vd first = d_residual ? vload(d_residual + at) : vset1(0.0);
             vd term = vload(x + at) * d_square;
-            vstore(dx + at, ((first + sp * vload(dy + at)) + term) + term);
+            vstore(dx + at, ((first + sp * vload(dy + at)) + term) + term); /* mutant: norm-dx */
         }
     }
 }

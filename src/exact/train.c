@@ -48,7 +48,7 @@ enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t ste
     int accumulate = 0;
     if (reserve_losses(t, batch_size) < 0)
         return NO_MEMORY;
-    for (size_t j = batch_size; j-- > 0;) {
+    for (size_t j = batch_size; j-- > 0;) { /* mutant: documents-fold */
         const uint32_t *tokens;
         size_t n = batch_document(docs, step, j, batch_size, t->shape.block_size, &tokens);
         enum outcome outcome = n == 0 ? BAD_CORPUS : forward(t, tokens, n, &t->losses[j]);
@@ -66,14 +66,14 @@ enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t ste
 /* What follows the gradients in a step. Returns n_params, or the index of the gradient whose square overflows. */
 static size_t update(Trainer *t, const Options *o, double lr) {
     const Kernels *k = t->kernels;
-    if (o->clip_norm > 0) {
+    if (o->clip_norm > 0) { /* mutant: clipping */
         size_t done = k->clip(&t->shape, t->adam.gradients, o->clip_norm);
         if (done < t->shape.n_params)
             return done;
     }
-    if (o->weight_decay != 0)
+    if (o->weight_decay != 0) /* mutant: decay */
         k->decay(&t->shape, t->params, lr * o->weight_decay);
-    return k->adam(&t->shape, t->params, &t->adam, lr);
+    return k->adam(&t->shape, t->params, &t->adam, lr); /* mutant: adam-step */
 }
 
 enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,

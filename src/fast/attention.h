@@ -88,13 +88,13 @@ static void mix_positions(float *y, const float *weights, const float *x, const 
 INLINE void softmax(float *scores, size_t p, vf inverse_root, vm documents) {
     vf largest = vload(scores), total = vset1(0.0f);
     for (size_t q = 1; q <= p; q++)
-        largest = vmax(largest, vload(scores + q * W));
+        largest = vmax(largest, vload(scores + q * W)); /* mutant: largest-score */
     for (size_t q = 0; q <= p; q++) {
         vf k = vexp((vload(scores + q * W) - largest) * inverse_root);
         vstore(scores + q * W, k);
         total = total + k;
     }
-    vf scale = vkeep(documents, vset1(1.0f) / total);
+    vf scale = vkeep(documents, vset1(1.0f) / total); /* mutant: lanes-of-documents */
     for (size_t q = 0; q <= p; q++)
         vstore(scores + q * W, vload(scores + q * W) * scale);
 }

@@ -39,11 +39,11 @@ INLINE void softmax_of_scores(const Shape *s, float *weights, const float *query
     for (size_t q = 0; q < n_keys; q++) {
         vf k = vexp(vload(weights + q * W) - largest);
         if (q > p)
-            k = vselect(lanes_below(q - p), vset1(0.0f), k);
+            k = vselect(lanes_below(q - p), vset1(0.0f), k); /* mutant: later-keys */
         vstore(weights + q * W, k);
         total = total + k;
     }
-    vf scale = vkeep(lanes_below(n - p), vset1(1.0f) / total);
+    vf scale = vkeep(lanes_below(n - p), vset1(1.0f) / total); /* mutant: weights-of-queries */
     for (size_t q = 0; q < n_keys; q++)
         vstore(weights + q * W, vload(weights + q * W) * scale);
 }
@@ -110,7 +110,7 @@ INLINE void keys_backward(float *d_key_t, float *d_value_t, float *d_scores, flo
         vf dk = vset1(0.0f), dv = dk;
         for (size_t p = q / W * W; p < n; p += W) {
             const float *ds = weights_of(d_scores, p) + q * W, *w = weights_of(weights, p) + q * W;
-            for (size_t lane = q > p ? q - p : 0; lane < smaller(W, n - p); lane++) {
+            for (size_t lane = q > p ? q - p : 0; lane < smaller(W, n - p); lane++) { /* mutant: lanes-of-queries */
                 dk = vfma(vset1(ds[lane]), vload(query_t + (p + lane) * padded), dk);
                 dv = vfma(vset1(w[lane]), vload(d_out_t + (p + lane) * padded), dv);
             }

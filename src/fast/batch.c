@@ -5,7 +5,9 @@
 
 #define FEW_DOCS 6 /* up to so many, the positions of a document fill the lanes better than the documents do */
 
-size_t fast_groups_of(size_t batch_size) { return batch_size / MOST_DOCS + (batch_size % MOST_DOCS != 0); }
+size_t fast_groups_of(size_t batch_size) {
+    return batch_size / MOST_DOCS + (batch_size % MOST_DOCS != 0); /* mutant: number-of-groups */
+}
 
 typedef struct {
     const uint32_t *tokens;
@@ -70,10 +72,10 @@ enum outcome fast_group_fill(Group *g, const Shape *s, const Documents *docs, si
     g->n_tokens = 0;
     for (size_t d = 0; d < n_docs; d++) {
         const uint32_t *tokens = sorted[d].tokens;
-        float share = (float)(1.0 / ((double)sorted[d].n * (double)batch_size));
+        float share = (float)(1.0 / ((double)sorted[d].n * (double)batch_size)); /* mutant: share-of-token */
         for (size_t p = 0; p < sorted[d].n; p++) {
             size_t t = by_document ? g->offsets[d] + p : g->offsets[p] + d;
-            if (tokens[p] >= s->vocab || tokens[p + 1] >= s->vocab)
+            if (tokens[p] >= s->vocab || tokens[p + 1] >= s->vocab) /* mutant: unknown-token */
                 return BAD_CORPUS;
             g->inputs[t] = tokens[p];
             g->targets[t] = (float)tokens[p + 1];
@@ -84,7 +86,7 @@ enum outcome fast_group_fill(Group *g, const Shape *s, const Documents *docs, si
     }
     for (size_t t = g->n_tokens; t < g->columns; t++) { /* any token will do: its share is 0 */
         g->inputs[t] = g->positions[t] = 0;
-        g->targets[t] = g->shares[t] = 0.0f;
+        g->targets[t] = g->shares[t] = 0.0f; /* mutant: padding */
     }
     return DONE;
 }

@@ -68,7 +68,7 @@ cdef class Network(OneCaller):
         if t.params == NULL:
             if fast_trainer_reserve(t) < 0:
                 raise MemoryError(f"there is not enough memory for the gradients and moments of {t.shape.n_params} parameters")
-            t.beta1, t.beta2, t.eps = <float>training.beta1, <float>training.beta2, training.eps
+            t.beta1, t.beta2, t.eps = <float>training.beta1, <float>training.beta2, training.eps  # mutant: float-betas
 
     @property
     def bytes_per_token(self):
@@ -108,7 +108,7 @@ cdef class Network(OneCaller):
         try:
             self.prepare(training)
             self.read_params()
-            with nogil:
+            with nogil:  # mutant: release-gil
                 result = fast_train(
                     &self.trainer, &task.docs, task.first_step, task.n_steps, &task.options, &task.lr[0], &task.losses[0],
                     &task.n_losses,

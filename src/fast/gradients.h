@@ -45,7 +45,7 @@ INLINE void gradient_tile(float *dw, const Group *groups, size_t n_groups, const
         Sources from = sources_of(g, task);
         size_t stride = g->stride;
         const float *x = from.x_t + column, *dy = from.dy + row * stride;
-        for (const float *end = dy + g->n_tokens; dy < end; dy++, x += padded) {
+        for (const float *end = dy + g->n_tokens; dy < end; dy++, x += padded) { /* mutant: tokens-of-group */
             vf xt[2];
             UNROLL_FOR (int c = 0; c < vecs; c++)
                 xt[c] = vload(x + c * W);

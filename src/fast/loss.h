@@ -35,6 +35,7 @@ static void loss_and_derivatives(const Shape *s, float *losses, float *logits, c
         vstore(losses + t, share * surprise);
         /* p[target] - 1 is minus the sum of the others: so its digits do not cancel. */
         for (size_t i = 0; i < s->vocab; i++) {
+            /* mutant: target-derivative */
             vf e = vselect(veq(target, vset1((float)i)), none - others, vload(logits + i * stride + t));
             vstore(logits + i * stride + t, e * scale);
         }

@@ -27,7 +27,7 @@ static void rmsnorm_forward(const Shape *s, float *y, float *scale, const float 
             vf a = vload(x + j * stride + t);
             even = vfma(a, a, even);
         }
-        vf square = vfma(even + odd, inverse_n, vset1(1e-5f)), k = vsqrt(square) / square;
+        vf square = vfma(even + odd, inverse_n, vset1(1e-5f)), k = vsqrt(square) / square; /* mutant: norm-scale */
         vstore(scale + t, k);
         for (j = 0; j < s->n_embd; j++)
             vstore(y + j * stride + t, vload(x + j * stride + t) * k);
@@ -52,7 +52,7 @@ static void rmsnorm_backward(const Shape *s, float *dx, const float *dy, const f
         vf k = vload(scale + t), mean = (even + odd) * inverse_n;
         for (j = 0; j < s->n_embd; j++) {
             size_t at = j * stride + t;
-            vf g = vfnma(vload(y + at), mean, vload(dy + at));
+            vf g = vfnma(vload(y + at), mean, vload(dy + at)); /* mutant: norm-gradient */
             vf before = residual ? vload(residual + at) : vset1(0.0f);
             vstore(dx + at, vfma(k, g, before));
         }

@@ -110,7 +110,7 @@ static void wait_for_end_of(Team *team, size_t round) {
 
 static void begin_round(Team *team, size_t round) {
     store(&team->round, round);
-    if (load(&team->sleepers) > 0) {
+    if (load(&team->sleepers) > 0) { /* mutant: wake-sleepers */
         lock(&team->lock);
         wake_all(&team->passed);
         unlock(&team->lock);

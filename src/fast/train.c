@@ -56,6 +56,7 @@ static void share_groups(const Job *job, Team *team, size_t thread, size_t step)
             Group *g = &t->groups[i];
             if (g->outcome != DONE)
                 return; /* all threads do */
+            /* mutant: share-columns */
             if (stage % 2 == 0)
                 t->kernels->columns(&t->shape, t->params, g, stage, part(g->columns, thread, n, WIDEST),
                                     part(g->columns, thread + 1, n, WIDEST));
@@ -100,7 +101,7 @@ static double clip(const Job *job, Team *team) {
     for (size_t i = 0; i < t->n_tasks; i++)
         squares += t->squares[i];
     norm = sqrt(squares);
-    if (!isfinite(norm))
+    if (!isfinite(norm)) /* mutant: infinite-norm */
         return NAN;
     return norm > clip_norm ? clip_norm / norm : 1.0;
 }
@@ -153,12 +154,12 @@ static void work(void *context, Team *team, size_t thread) {
             pass_groups(job, team, job->first_step + i);
         else
             share_groups(job, team, thread, job->first_step + i);
-        fast_team_barrier(team);
+        fast_team_barrier(team); /* mutant: after-the-pass */
         outcome = sum_losses(job, &loss);
         if (outcome != DONE)
             break;
         if (job->lr) {
-            c1 = correction(c1, t->beta1, done + i + 1);
+            c1 = correction(c1, t->beta1, done + i + 1); /* mutant: first-correction */
             c2 = correction(c2, t->beta2, done + i + 1);
             outcome = update(job, team, job->lr[i], c1, c2);
             if (outcome != DONE)
@@ -174,7 +175,7 @@ static void work(void *context, Team *team, size_t thread) {
     if (thread == 0) {
         job->outcome = outcome;
         job->n_losses = i;
-        t->num_steps = done + (job->lr ? i : 0);
+        t->num_steps = done + (job->lr ? i : 0); /* mutant: steps-done */
     }
 }
 
@@ -182,6 +183,7 @@ static void run_team(Job *job, size_t n_threads) {
     Trainer *t = job->trainer;
     size_t most = t->n_tasks > job->n_groups ? t->n_tasks : job->n_groups; /* more threads would find nothing to do */
     fast_team_run(n_threads < most ? n_threads : most, work, job);
+    /* mutant: free-batch */
     if (job->outcome != DONE)
         fast_trainer_free_batch(t); /* to begin with zeros: a NaN left in a group's padding would stay, as 0 * NaN is NaN */
 }

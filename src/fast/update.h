@@ -51,9 +51,10 @@ INLINE void adam_step(Adam *a, float *params, const float *gradients, float *m, 
     vf mi = vfma(a->beta1, vload_some(m, lanes), a->rest1 * g);
     vf vi = vfma(a->beta2, vload_some(v, lanes), a->rest2 * g * g);
     vf root = vsqrt(vi * a->inverse_c2) + a->eps;
-    p = p * a->keep - a->lr * vdivide(mi, root);
+    p = p * a->keep - a->lr * vdivide(mi, root); /* mutant: decayed-step */
+    /* mutant: overflowed-gradient */
     a->overflowed_root = vfma(root, zero, a->overflowed_root); /* infinity * 0 is NaN */
-    a->overflowed_p = vfma(p, zero, a->overflowed_p);
+    a->overflowed_p = vfma(p, zero, a->overflowed_p);          /* mutant: overflowed-parameter */
     vstore_some(params, p, lanes);
     vstore_some(m, mi, lanes);
     vstore_some(v, vi, lanes);

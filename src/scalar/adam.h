@@ -7,12 +7,12 @@
 /* x ** 2 and x ** 0.5 by the C library's pow, as Python computes them. False where Python may raise an error. */
 static inline int square(double x, double *result) {
     *result = pow(fabs(x), 2.0);
-    return isnormal(*result) || x == 0.0;
+    return isnormal(*result) || x == 0.0; /* mutant: square-domain */
 }
 
 static inline int square_root(double x, double *result) {
     *result = pow(x, 0.5);
-    return isnormal(x) ? x > 0.0 : x == 0.0;
+    return isnormal(x) ? x > 0.0 : x == 0.0; /* mutant: root-domain */
 }
 
 /* Updates p, m and v, and sets the gradient to 0. c1 and c2 are the bias corrections 1 - beta**step. False, with nothing

@@ -73,8 +73,10 @@ static inline int accumulate(Node *child, const Node *node, int local_slot) {
     double product = node->f.slot[local_slot].number * node->f.slot[GRAD].number;
     if ((flags | child->f.flags) & IS_OBJECT(GRAD))
         return accumulate_objects(child, slot_get(node, local_slot), slot_get(node, GRAD));
+    /* mutant: int-gradient */
     if (flags & IS_INT(GRAD) && flags & IS_INT(local_slot)) {
         double sum = child->f.slot[GRAD].number + (product + 0.0); /* an int has no -0.0 */
+        /* mutant: large-gradient */
         if (child->f.flags & IS_INT(GRAD) && (fabs(product) >= LARGEST_INT || fabs(sum) >= LARGEST_INT))
             return accumulate_objects(child, slot_get(node, local_slot), slot_get(node, GRAD));
         child->f.slot[GRAD].number = sum;
@@ -106,10 +108,12 @@ static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, 
 /* Products end - 1, ..., first of a DOT node, in this order. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k]. */
 static int propagate_dot(Node *dot, uint32_t first, uint32_t end) {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
+    /* mutant: read-dot-gradient */
     if (!(dot->f.flags & PROPAGATED)) { /* read the gradient once: in a cyclic graph it may change between two runs */
         if (dot->f.flags & IS_OBJECT(GRAD))
             slot_set(dot, LOCAL0, dot->f.slot[GRAD].object);
         else {
+            /* mutant: dot-gradient */
             dot->f.slot[LOCAL0].number = 0.0 + dot->f.slot[GRAD].number; /* product[k].grad = 0 + 1 * grad */
             dot->f.flags |= dot->f.flags & IS_INT(GRAD) ? sum_locals & IS_INT(LOCAL0) : 0;
         }
@@ -121,8 +125,9 @@ static int propagate_dot(Node *dot, uint32_t first, uint32_t end) {
         if (grad == -1.0 && PyErr_Occurred())
             return -1;
     }
-    int in_objects = x->has_ints && dot->f.flags & KIND(LOCAL0);
-    for (uint32_t k = end; k-- > first;) {
+    int in_objects = x->has_ints && dot->f.flags & KIND(LOCAL0); /* mutant: dot-in-objects */
+    for (uint32_t k = end; k-- > first;) {                       /* mutant: dot-terms */
+        /* mutant: dot-product-gradients */
         if (in_objects
                 ? accumulate_product(w, x, k, dot) < 0
                 : accumulate_float(w->nodes[k], x->data[k], grad) < 0 || accumulate_float(x->nodes[k], w->data[k], grad) < 0)
@@ -149,7 +154,7 @@ static inline int is_unvisited(const Node *node) { return (node->f.flags & EDGES
 
 /* Starts the visit of a node. */
 static inline int enter(Pass *pass, Node *node) {
-    if (node->f.flags & PROPAGATED && dot_expand(node) < 0)
+    if (node->f.flags & PROPAGATED && dot_expand(node) < 0) /* mutant: expand-dot */
         return FAILED;
     if (push(&pass->stack, node, 0, 0) < 0)
         return FAILED;
@@ -159,17 +164,17 @@ static inline int enter(Pass *pass, Node *node) {
 
 /* Whether these operands lead to nothing unvisited, as far as can be told without looking at each. */
 static inline int is_exhausted(const Operands *operands, const Pass *pass) {
-    return operands->pass == pass->number || (operands->all_leaves && operands->change == num_changes);
+    return operands->pass == pass->number || (operands->all_leaves && operands->change == num_changes); /* mutant: all-leaves */
 }
 
 /* Puts every node with children that can be reached from `root` on the tape, children before parents. In an entry of the stack,
  * `end` is the number of children looked at; if the node is a DOT, `first` is the product at which the current run begins. */
 static int build_tape(Pass *pass, Node *root) {
-    if (root->f.flags & UNSUPPORTED_FLAGS)
+    if (root->f.flags & UNSUPPORTED_FLAGS) /* mutant: build-tape */
         return UNSUPPORTED;
     if (is_unvisited(root) && enter(pass, root) < 0)
         return FAILED;
-    while (pass->stack.size) {
+    while (pass->stack.size) { /* mutant: traversal */
         Entry *top = &pass->stack.entries[pass->stack.size - 1];
         Node *node = top->node, *child = NULL;
         unsigned flags = 0; /* of all children looked at */
@@ -180,7 +185,7 @@ static int build_tape(Pass *pass, Node *root) {
             if (is_exhausted(operands[0], pass) && is_exhausted(operands[1], pass))
                 seen = all;
             for (; seen < all; seen++) {
-                child = operands[seen & 1]->nodes[seen >> 1];
+                child = operands[seen & 1]->nodes[seen >> 1]; /* mutant: dot-child */
                 flags |= child->f.flags;
                 if (is_unvisited(child))
                     break;
@@ -191,7 +196,7 @@ static int build_tape(Pass *pass, Node *root) {
         } else {
             all = node->f.flags & TWO_CHILDREN ? 2 : 1;
             for (; seen < all; seen++) {
-                child = node->f.child[seen];
+                child = node->f.child[seen]; /* mutant: next-child */
                 flags |= child->f.flags;
                 if (is_unvisited(child))
                     break;
@@ -201,10 +206,10 @@ static int build_tape(Pass *pass, Node *root) {
             return UNSUPPORTED;
         top->end = seen;
         if (seen < all) {
-            top->first = end;
-            if (end > first && push(&pass->tape, node, first, end) < 0)
+            top->first = end;                                           /* mutant: next-run */
+            if (end > first && push(&pass->tape, node, first, end) < 0) /* mutant: split-run */
                 return FAILED;
-            if (enter(pass, child) < 0)
+            if (enter(pass, child) < 0) /* mutant: enter-child */
                 return FAILED;
         } else {
             if (push(&pass->tape, node, first, end) < 0)
@@ -224,13 +229,13 @@ static void clear_visited(Stack *stack) {
 static int propagate(Pass *pass) {
     int status = 0;
     for (size_t i = pass->tape.size; i-- > 0 && status == 0;) {
-        Entry entry = pass->tape.entries[i];
+        Entry entry = pass->tape.entries[i]; /* mutant: tape-order */
         Node *node = entry.node;
         if (node->f.flags & DOT)
             status = propagate_dot(node, entry.first, entry.end);
         else {
             status = accumulate(node->f.child[0], node, LOCAL0);
-            if (node->f.flags & TWO_CHILDREN && status == 0)
+            if (node->f.flags & TWO_CHILDREN && status == 0) /* mutant: second-child */
                 status = accumulate(node->f.child[1], node, LOCAL1);
         }
         node->f.flags &= ~VISITED;
@@ -247,7 +252,7 @@ static int node_backward(Node *root) {
         slot_set(root, GRAD, root_grad);
         status = propagate(&pass) < 0 ? FAILED : DONE;
     }
-    if (status != DONE) {
+    if (status != DONE) { /* mutant: clear-marks */
         clear_visited(&pass.tape);
         clear_visited(&pass.stack);
     }

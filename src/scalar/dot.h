@@ -38,7 +38,7 @@ static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allow
         unsigned flags = node->f.flags;
         if (!is_exact(items[i]) || flags & IS_OBJECT(DATA) || (flags & IS_INT(DATA) && allowed == FLOATS)) {
             operands->size = (uint32_t)i;
-            operands_xdecref(operands);
+            operands_xdecref(operands); /* mutant: release-operands */
             return NULL;
         }
         operands->nodes[i] = node_incref(node);
@@ -55,6 +55,7 @@ static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allow
 /* The dot product of two vectors of equal size. All data of w are floats, so the result is a float. Takes over the references
  * to w and x; where one is NULL, so is the result. */
 static Node *dot_new(Operands *w, Operands *x) {
+    /* mutant: dot-sum */
     double sum = 0.0; /* the reference's int 0: 0 + -0.0 is 0.0 */
     for (uint32_t k = 0; w && x && k < w->size; k++)
         sum += w->data[k] * x->data[k];
@@ -74,7 +75,7 @@ static Node *dot_new(Operands *w, Operands *x) {
 
 /* Gives an inner node the gradient that a backward pass would have left in it. */
 static int set_passed_gradient(Node *inner, const Node *dot) {
-    if (dot->f.flags & PROPAGATED) {
+    if (dot->f.flags & PROPAGATED) { /* mutant: passed-gradient */
         PyObject *grad = slot_get(dot, LOCAL0);
         if (!grad)
             return -1;

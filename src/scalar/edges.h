@@ -24,6 +24,7 @@ static PyObject *node_children(Node *node) {
     unsigned flags = node->f.flags;
     if (flags & PYTHON_EDGES)
         return Py_NewRef(node->f.python_edges[0]);
+    /* mutant: two-children */
     if (flags & TWO_CHILDREN)
         return pack((PyObject *)node_incref(node->f.child[0]), (PyObject *)node_incref(node->f.child[1]));
     return pack(flags & ONE_CHILD ? (PyObject *)node_incref(node->f.child[0]) : NULL, NULL);

@@ -49,7 +49,7 @@ static PyObject *linear_nodes(PyObject *x, PyObject *w) {
     Operands *xs = operands_of(x, 0, n_in, FLOATS_AND_INTS);
     PyObject *out = xs ? PyList_New(n_out) : NULL;
     for (Py_ssize_t i = 0; out && i < n_out; i++) { /* PyList_New may have run the collector: w may be shorter now */
-        PyObject *row = i < PySequence_Fast_GET_SIZE(w) ? PySequence_Fast_ITEMS(w)[i] : Py_None;
+        PyObject *row = i < PySequence_Fast_GET_SIZE(w) ? PySequence_Fast_ITEMS(w)[i] : Py_None; /* mutant: linear-row */
         int fits = is_vector(row) && PySequence_Fast_GET_SIZE(row) == n_in;
         Node *y = fits ? dot_new(operands_of(row, 0, n_in, FLOATS), operands_xincref(xs)) : NULL;
         if (y)
@@ -74,7 +74,7 @@ static PyObject *rmsnorm_nodes(PyObject *x) {
     Node *scale = then_pow(mean, minus_half);
     PyObject *out = scale ? PyList_New(n) : NULL;
     for (Py_ssize_t i = 0; out && i < n; i++) {
-        Node *y = node_mul(xs->nodes[i], scale);
+        Node *y = node_mul(xs->nodes[i], scale); /* mutant: scaled-item */
         if (y)
             PyList_SET_ITEM(out, i, (PyObject *)y);
         else
@@ -101,7 +101,7 @@ static Node *exps_and_total(Node *const *logits, Py_ssize_t n, Node **exps) {
         node_xdecref(total);
         total = sum;
     }
-    if (!total)
+    if (!total) /* mutant: release-exps */
         while (i-- > 0)
             node_xdecref(exps[i]);
     return total;
@@ -118,7 +118,7 @@ static int softmax_into(Node *const *logits, Py_ssize_t n, Node **probs) {
     node_xdecref(total);
     if (done == n)
         return 0;
-    for (Py_ssize_t i = 0; i < n; i++)
+    for (Py_ssize_t i = 0; i < n; i++) /* mutant: release-probabilities */
         node_xdecref(probs[i]);
     return -1;
 }
@@ -139,7 +139,7 @@ static PyObject *softmax_nodes(PyObject *logits) {
                 node_xdecref(probs[i]);
         }
     }
-    PyMem_Free(probs);
+    PyMem_Free(probs); /* mutant: free-scratch */
     return or_none(out);
 }
 
@@ -186,7 +186,7 @@ static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyO
         for (Py_ssize_t i = 0; i < positions; i++)
             node_xdecref(weights[i]);
     }
-    while (t-- > 0)
+    while (t-- > 0) /* mutant: release-logits */
         node_xdecref(logits[t]);
     PyObject **column = (PyObject **)scratch;
     for (; mixed && done < head_dim; done++) {

@@ -85,7 +85,7 @@ static inline void set_next_dead(Node *node, Node *next) { ((PyObject *)node)->o
 /* Gives up a reference. If it is the last one to a Value, the Value is put on the list `dead`. Returns the list. */
 static inline Node *release(PyObject *object, Node *dead) {
     assert(Py_REFCNT(object) > 0);
-    if (Py_REFCNT(object) == 1 && is_exact(object)) {
+    if (Py_REFCNT(object) == 1 && is_exact(object)) { /* mutant: last-reference */
         set_next_dead((Node *)object, dead);
         return (Node *)object;
     }
@@ -121,6 +121,7 @@ static inline Node *node_clear(Node *node, Node *dead) {
     if (flags & ANY_OBJECT)
         for (int i = 0; i < NUM_SLOTS; i++)
             if (flags & IS_OBJECT(i))
+                /* mutant: release-data */
                 dead = release(node->f.slot[i].object, dead); /* it may be a Value whose data is another Value, and so on */
     return dead;
 }
@@ -130,7 +131,7 @@ static void free_dead(Node *dead) {
         Node *node = dead;
         dead = node_clear(node, next_dead(node));
         slab_free(node);
-        Py_DECREF((PyObject *)value_type);
+        Py_DECREF((PyObject *)value_type); /* mutant: release-type */
     }
 }
 
@@ -169,14 +170,14 @@ static PyObject *deferred; /* nodes that wait, linked through their reference co
 /* tp_dealloc */
 static void node_dealloc(PyObject *self) {
     assert(Py_REFCNT(self) == 0 && !(((Node *)self)->f.flags & VISITED));
-    if (nesting == MAX_NESTING) {
+    if (nesting == MAX_NESTING) { /* mutant: nesting-limit */
         memcpy(&self->ob_refcnt, &deferred, sizeof deferred);
         deferred = self;
         return;
     }
     for (nesting++; self;) {
         node_free(self);
-        self = nesting == 1 ? deferred : NULL;
+        self = nesting == 1 ? deferred : NULL; /* mutant: deferred-nodes */
         if (self)
             memcpy(&deferred, &self->ob_refcnt, sizeof deferred);
     }

@@ -41,7 +41,7 @@ static inline Node *node_add(Node *a, Node *b) {
     if (kinds & IS_OBJECT(DATA))
         return slow_path("__add__", a, (PyObject *)b);
     unsigned is_int = a->f.flags & b->f.flags & IS_INT(DATA);
-    if (is_int && fabs(data) >= LARGEST_INT)
+    if (is_int && fabs(data) >= LARGEST_INT) /* mutant: large-sum */
         return slow_path("__add__", a, (PyObject *)b);
     Node *node = node_sum(data, a, b);
     if (node)
@@ -56,12 +56,14 @@ static inline Node *node_mul(Node *a, Node *b) {
         unsigned a_int = a->f.flags & IS_INT(DATA), b_int = b->f.flags & IS_INT(DATA);
         if (kinds & IS_OBJECT(DATA) || (a_int && b_int && fabs(data) >= LARGEST_INT))
             return slow_path("__mul__", a, (PyObject *)b);
+        /* mutant: int-product */
         Node *node = node_binary(a_int && b_int ? data + 0.0 : data, a, b, y, x); /* an int has no -0.0 */
         if (node)
+            /* mutant: product-kind */
             node->f.flags |= (a_int & b_int) | (b_int ? IS_INT(LOCAL0) : 0) | (a_int ? IS_INT(LOCAL1) : 0);
         return node;
     }
-    return node_binary(data, a, b, y, x);
+    return node_binary(data, a, b, y, x); /* mutant: product-locals */
 }
 
 /* ---- a ** k ------------------------------------------------------------------------------------------------------ */
@@ -77,7 +79,7 @@ static inline int float_pow(double base, double exponent, double *result) {
             *result = -*result;
     } else
         *result = pow(base, exponent);
-    return isnormal(base) && isnormal(*result);
+    return isnormal(base) && isnormal(*result); /* mutant: power-domain */
 }
 
 /* int ** int; 0 unless both are small. */
@@ -116,7 +118,7 @@ static Node *node_pow(Node *a, PyObject *exponent) {
 
 static Node *node_log(Node *a) {
     double x = a->f.slot[DATA].number;
-    if (!(a->f.flags & IS_OBJECT(DATA)) && x > 0 && isfinite(x))
+    if (!(a->f.flags & IS_OBJECT(DATA)) && x > 0 && isfinite(x)) /* mutant: log-domain */
         return node_unary(log(x), a, 1 / x);
     return slow_path("log", a, NULL);
 }
@@ -124,7 +126,7 @@ static Node *node_log(Node *a) {
 static Node *node_exp(Node *a) {
     if (!(a->f.flags & IS_OBJECT(DATA))) {
         double e = exp(a->f.slot[DATA].number);
-        if (isfinite(e))
+        if (isfinite(e)) /* mutant: exp-overflow */
             return node_unary(e, a, e);
     }
     return slow_path("exp", a, NULL);
@@ -137,7 +139,7 @@ static Node *node_relu(Node *a) {
         int positive = x > 0;
         Node *node = node_unary(positive ? x : 0.0, a, positive ? 1.0 : 0.0);
         if (node)
-            node->f.flags |= positive ? a->f.flags & IS_INT(DATA) : IS_INT(DATA);
+            node->f.flags |= positive ? a->f.flags & IS_INT(DATA) : IS_INT(DATA); /* mutant: relu-kind */
         return node;
     }
     return slow_path("relu", a, NULL);
@@ -170,7 +172,9 @@ static Node *then_div(Node *a, Node *b) { return then_apply(node_mul, a, then_po
 /* ---- sigmoid, tanh: the operations of the reference's methods in sequence ----------------------------------------- */
 
 /* Whether the operations on a node are the functions above: a subclass or a user may have replaced some. */
-static int has_own_operations(Node *a) { return is_exact((PyObject *)a) && !(a->f.flags & IS_OBJECT(DATA)) && is_unmodified(); }
+static int has_own_operations(Node *a) {
+    return is_exact((PyObject *)a) && !(a->f.flags & IS_OBJECT(DATA)) && is_unmodified(); /* mutant: own-operations */
+}
 
 static Node *then_add_int(Node *a, int n) { return then_apply(node_add, a, node_new_int(n)); }
 static Node *then_mul_int(Node *a, int n) { return then_apply(node_mul, a, node_new_int(n)); }
@@ -178,6 +182,7 @@ static Node *then_mul_int(Node *a, int n) { return then_apply(node_mul, a, node_
 static Node *node_sigmoid(Node *a) {
     if (!has_own_operations(a))
         return slow_path("sigmoid", a, NULL);
+    /* mutant: sigmoid-sign */
     if (a->f.slot[DATA].number >= 0) { /* 1 / (1 + (-x).exp()) */
         Node *e = then_exp(then_mul_int(node_incref(a), -1));
         return then_mul_int(then_pow(then_add_int(e, 1), minus_one), 1);
@@ -189,11 +194,12 @@ static Node *node_sigmoid(Node *a) {
 static Node *node_tanh(Node *a) {
     if (!has_own_operations(a))
         return slow_path("tanh", a, NULL);
-    int positive = a->f.slot[DATA].number >= 0;
+    int positive = a->f.slot[DATA].number >= 0; /* mutant: tanh-sign */
     Node *e = then_exp(then_mul_int(node_incref(a), positive ? -2 : 2)), *difference;
     if (!e)
         return NULL;
     if (positive) /* (1 - e) / (1 + e), where 1 - e is -e + 1 */
+        /* mutant: tanh-difference */
         difference = then_add_int(then_mul_int(node_incref(e), -1), 1);
     else /* (e - 1) / (e + 1) */
         difference = then_add_int(node_incref(e), -1);
@@ -216,7 +222,7 @@ static inline PyObject *with_operand(Node *(*operation)(Node *, Node *), PyObjec
     if (!other)
         return NULL;
     Node *node = operation((Node *)self, other);
-    Py_DECREF((PyObject *)other);
+    Py_DECREF((PyObject *)other); /* mutant: release-operand */
     return (PyObject *)node;
 }
 
@@ -225,6 +231,7 @@ static PyObject *value_add(PyObject *left, PyObject *right) {
 }
 
 static PyObject *value_mul(PyObject *left, PyObject *right) {
+    /* mutant: reflected-product */
     return is_value(left) ? with_operand(node_mul, left, right) : with_operand(node_mul, right, left);
 }
 

@@ -40,7 +40,7 @@ static int is_custom(PyTypeObject *type) {
         int overridden = overrides(type, names[i]);
         if (overridden < 0)
             return -1;
-        custom |= overridden;
+        custom |= overridden; /* mutant: custom-class */
     }
     known = type;
     known_version = type->tp_version_tag;
@@ -59,9 +59,9 @@ static int is_unmodified(void) {
     PyObject *name, *attribute;
     Py_ssize_t position = 0;
     while (PyDict_Next(original_attributes, &position, &name, &attribute))
-        if (PyDict_GetItem(value_type->tp_dict, name) != attribute)
+        if (PyDict_GetItem(value_type->tp_dict, name) != attribute) /* mutant: replaced-attribute */
             return 0;
-    known_version = value_type->tp_version_tag;
+    known_version = value_type->tp_version_tag; /* mutant: known-version */
     return 1;
 }
 

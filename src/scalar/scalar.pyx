@@ -74,6 +74,7 @@ cdef extern from "scalar/functions.h":
     object cross_entropy_nodes(object logits, object target)
 
 
+# mutant: plain-methods
 @cython.binding(False)  # plain methods check the type of self, unlike Cython's own functions: Value.relu(3) would crash
 @cython.c_api_binop_methods(True)
 cdef class Value:

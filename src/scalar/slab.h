@@ -102,7 +102,7 @@ static void slab_emptied(Slab *slab) {
         slab->next->previous = slab->previous;
     if (slabs.num_empty >= MAX_EMPTY) {
         ASAN_UNPOISON_MEMORY_REGION(slab, SLAB_BYTES);
-        slabs.system.free(slabs.system.ctx, slab, SLAB_BYTES);
+        slabs.system.free(slabs.system.ctx, slab, SLAB_BYTES); /* mutant: return-slab */
         return;
     }
     slab->next = slabs.empty;
@@ -119,7 +119,7 @@ static inline void slab_free(Node *node) {
     slab->live--;
     if (slab->live == 0)
         slab_emptied(slab);
-    else if (slab->live == PARTLY_FREE && slab != slabs.current) {
+    else if (slab->live == PARTLY_FREE && slab != slabs.current) { /* mutant: reuse-slab */
         slab->previous = NULL;
         slab->next = slabs.partial;
         if (slab->next)

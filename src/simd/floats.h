@@ -303,12 +303,13 @@ INLINE float vsum(vf a) {
  * x = i * ln 2 + r, |r| <= ln(2) / 2; ln 2 in two parts so that r is exact; e**r by a polynomial (Cody & Waite, 1980). */
 INLINE vf vexp(vf x) {
     const vf magic = vset1(12582912.0f); /* 1.5 * 2**23: adding it rounds to an integer */
-    x = vmax(vset1(-87.0f), x);          /* NaN stays */
+    /* mutant: exp-underflow */
+    x = vmax(vset1(-87.0f), x); /* NaN stays */
     vf k = vfma(x, vset1(1.44269504f), magic), i = k - magic;
     vf r = vfnma(i, vset1(0.693359375f), x);
     r = vfnma(i, vset1(-2.12194440e-4f), r);
     vf p = vset1(1.9875691500e-4f);
-    p = vfma(p, r, vset1(1.3981999507e-3f));
+    p = vfma(p, r, vset1(1.3981999507e-3f)); /* mutant: exp-coefficient */
     p = vfma(p, r, vset1(8.3334519073e-3f));
     p = vfma(p, r, vset1(4.1665795894e-2f));
     p = vfma(p, r, vset1(1.6666665459e-1f));

@@ -3,5 +3,5 @@
 
 const ACTIVATIONS = {
   relu: (x) => Math.max(0, x),
-  relu2: (x) => Math.max(0, x) * Math.max(0, x),
+  relu2: (x) => Math.max(0, x) * Math.max(0, x), // mutant: page-activations
 };

@@ -1,0 +1,39 @@
+"""Defects of what all engines have in common, and of the package around them, for mutants.py."""
+
+from mutants_changes import delete, never, replace, swap
+
+ENGINES = "test_engines.py test_fast.py"
+
+# name: (tests that must fail, {tag: change})
+PACKAGE = {
+    # ---- what an engine is asked for ----
+    "unlisted-option-computed": ("test_architecture.py", {"refuse-option": never}),
+    "unlisted-activation-computed": ("test_architecture.py", {"refuse-activation": never}),
+    "limits-of-an-engine-ignored": ("test_refusals.py", {"refuse-bounds": never}),
+    # ---- activations ----
+    "reference-relu2-is-relu": ("test_engines.py", {"activations": replace("x.relu() ** 2", "x.relu()")}),
+    "kernels-take-the-first-activation": (
+        ENGINES,
+        {"activation-by-name": replace("ACTIVATIONS.index(config.activation)", "0")},
+    ),
+    "page-relu2-is-relu": (
+        "test_explore_numbers.py",
+        {"page-activations": replace("Math.max(0, x) * Math.max(0, x)", "Math.max(0, x)")},
+    ),
+    "torch-relu2-is-relu": ("test_torch.py", {"torch-activations": replace(": relu2", ": torch.relu")}),
+    # ---- the documents of a step ----
+    "batches-overlap": (ENGINES, {"first-document": replace("* (batch_size % n) % n", "")}),
+    "batches-in-reverse": (ENGINES, {"next-document": replace("j % n", "(batch_size - 1 - j) % n")}),
+    "documents-cut-one-early": (ENGINES, {"truncation": replace(": block_size", ": block_size - 1")}),
+    "documents-run-into-the-next": (ENGINES, {"truncation": replace("length - 1 <", "length <")}),
+    # ---- the layout of the parameters ----
+    "second-layer-is-the-first": (ENGINES, {"skipped-layers": replace("layer", "(layer ? layer - 1 : 0)")}),
+    "keys-and-values-swapped": (ENGINES, {"layer-matrices": swap("at.wk", "at.wv")}),
+    # ---- saved files ----
+    "missing-field-is-damage": ("test_checkpoint.py", {"missing-field": replace("field.default is MISSING and", "")}),
+    "unknown-field-accepted": ("test_checkpoint.py", {"unknown-field": delete}),
+    "metadata-in-any-order": (
+        "test_checkpoint.py",
+        {"metadata-order": replace("sorted(metadata.items())", "{*metadata.items()}")},
+    ),
+}
