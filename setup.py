@@ -91,7 +91,8 @@ DIRECTIVES = {
 def extension(name, sources=(), depends=(), **options):
     """The extension module microgpt.compiled.NAME, from src/NAME/NAME.pyx and more sources in C."""
     depends = [*glob("src/common/*"), *glob(f"src/{name}/*"), *depends]
-    return Extension(f"microgpt.compiled.{name}", [f"src/{name}/{name}.pyx", *sources], depends=depends, include_dirs=["src"], **options)
+    sources = [f"src/{name}/{name}.pyx", *sources]
+    return Extension(f"microgpt.compiled.{name}", sources, depends=depends, include_dirs=["src"], **options)
 
 
 def engine(name):

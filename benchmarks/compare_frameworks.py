@@ -19,10 +19,10 @@ import time
 from dataclasses import replace
 
 from microgpt import GPTConfig, TrainConfig, load_docs
-from microgpt.proof import bench
 from microgpt.compiled.exact import Network
-from microgpt.engines.graph import GraphEngine
 from microgpt.corpus.tokens import Corpus
+from microgpt.engines.graph import GraphEngine
+from microgpt.proof import bench
 from microgpt.training import start
 
 MODULES = ("frameworks.numpy_gpt", "frameworks.torch_gpt")

@@ -12,8 +12,8 @@ INTRODUCTION = """\
 # Every option
 
 In Python an option is a field or an argument, on the command line a flag; both are given. What an option means is in
-[microgpt/reference.py](../microgpt/reference.py), in a few lines each. A preset (`microgpt.PRESETS`, `--preset`) sets the first two
-groups; the defaults here are those of the preset `current`. An engine refuses what it does not compute.
+[microgpt/reference.py](../microgpt/reference.py), in a few lines each. A preset (`microgpt.PRESETS`, `--preset`) sets the
+first two groups; the defaults here are those of the preset `current`. An engine refuses what it does not compute.
 
 This page is written by `python docs/options.py`.
 """

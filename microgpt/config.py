@@ -139,7 +139,9 @@ class SampleConfig(Settings):
 
     def check_together(self):
         if 0 < self.temperature < 1e-300:
-            raise ValueError(f"temperature {self.temperature!r} is too small to divide by; use 0 for the likeliest character")
+            raise ValueError(
+                f"temperature {self.temperature!r} is too small to divide by; use 0 for the likeliest character"
+            )
 
 
 class Preset(NamedTuple):

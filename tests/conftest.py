@@ -6,16 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import browser
 import pytest
+from command_line import NAMES, TEN_NAMES
 from hypothesis import settings
 
-import browser
 import microgpt
-from command_line import NAMES, TEN_NAMES
 from microgpt import EvalConfig, GPTConfig, TrainConfig, engines, load_docs, reference
 from microgpt.compiled import scalar
 from microgpt.display import explore
-
 
 settings.register_profile("microgpt", deadline=None)  # a busy machine is no failure
 settings.load_profile("microgpt")

@@ -3,12 +3,15 @@
 import numpy as np
 
 NEEDS = ["numpy"]
+ACTIVATIONS = ("relu", "relu2")
 
 
 class NumpyGPT:
     """Parameters name -> array, and Adam. dtype: "float64" or "float32"."""
 
     def __init__(self, model, dtype="float64"):
+        if model.config.activation not in ACTIVATIONS:
+            raise ValueError(f"this model in NumPy computes {', '.join(ACTIVATIONS)}, not {model.config.activation}")
         self.config = model.config
         self.params = {name: np.array(view, dtype) for name, view in model.to_numpy().items()}
         self.m = {name: np.zeros_like(p) for name, p in self.params.items()}

@@ -12,10 +12,10 @@ import sys
 import textwrap
 
 from microgpt import __version__
-from microgpt.storage.checkpoint import CheckpointError
 from microgpt.cli.commands import COMMANDS, Failure, Interrupted, Usage
 from microgpt.corpus.loading import DataError
 from microgpt.engines import EngineError
+from microgpt.storage.checkpoint import CheckpointError
 from microgpt.training import DivergenceError
 
 SMALLER = "choose a smaller --n-embd, --n-layer, --block-size or --batch-size, or less data"

@@ -1,7 +1,7 @@
 """An option: everything there is to say of it, said once.
 
-Checks, `--help`, `help(TrainConfig)`, the tables in the docs, the page's panel and the files of saved models take what they need
-from here. The options themselves are in microgpt.config; those of engines and of documents are where those are.
+Checks, `--help`, `help(TrainConfig)`, the tables in the docs, the page's panel and the files of saved models take what they
+need from here. The options themselves are in microgpt.config; those of engines and of documents are where those are.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from microgpt.common.words import quoted
 
 @dataclass(frozen=True)
 class Option:
-    """name: as in Python; kind: int, float, bool or str; text: what it is, a phrase that follows the name; unit: of its number.
+    """name: as in Python; kind: int, float, bool or str; text: what it is, in a phrase; unit: of its number.
 
     least, above, below, most: bounds of a number; choices: the values of a str; since: the version that added it; flag: its name
     on the command line where that differs. None is allowed where it is the default.
@@ -63,11 +63,18 @@ class Option:
             return "true or false"
         if self.choices:
             return ", ".join(self.choices)
-        low = [f"more than {_short(self.above)}"] if self.above >= self.least > -math.inf or self.least == -math.inf < self.above else []
-        low = low or [f"at least {_short(self.least)}"] * (self.least > -math.inf)
-        high = [f"less than {_short(self.below)}"] * (self.below < math.inf)
-        high = high or [f"at most {_short(self.most)}"] * (self.most < math.inf) or ["finite"] * (self.kind is float)
-        return " and ".join(low + high) or "any whole number"
+        low = high = ""
+        if self.least > -math.inf and self.least > self.above:
+            low = f"at least {_short(self.least)}"
+        elif self.above > -math.inf:
+            low = f"more than {_short(self.above)}"
+        if self.most < math.inf and self.most < self.below:
+            high = f"at most {_short(self.most)}"
+        elif self.below < math.inf:
+            high = f"less than {_short(self.below)}"
+        elif self.kind is float:
+            high = "finite"
+        return " and ".join(filter(None, (low, high))) or "any whole number"
 
     def values(self):
         """Unit and bounds."""

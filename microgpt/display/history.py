@@ -7,8 +7,8 @@ import os
 from array import array
 from typing import NamedTuple
 
-from microgpt.storage import checkpoint
 from microgpt.common.words import counted
+from microgpt.storage import checkpoint
 
 SMOOTHED_STEPS = 100
 FORMATS = (".csv", ".jsonl")

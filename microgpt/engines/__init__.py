@@ -16,7 +16,6 @@ from dataclasses import fields, replace
 
 from microgpt.common.options import Option
 from microgpt.common.words import quoted
-from microgpt.config import GPTConfig, TrainConfig
 from microgpt.engines import sampling
 from microgpt.engines.writing import OneByOne
 
@@ -26,7 +25,8 @@ DEFAULT = "exact"
 BULK = "fast"  # for many documents, where nobody says who writes them
 
 ENGINE = Option(
-    "engine", str, DEFAULT, "what computes: fast in float32, the others with the same results to the last bit", choices=ENGINES
+    "engine", str, DEFAULT, "what computes: fast in float32, the others with the same results to the last bit",
+    choices=ENGINES,
 )
 THREADS = Option(
     "threads", int, 1, "threads that the engine fast may use, 0 for all cores; results do not depend on it", least=0, most=1024
@@ -65,7 +65,7 @@ class Engine(ABC):
 
     @staticmethod
     def isas():
-        """The instruction sets that this build and this processor have, best first; MICROGPT_ISA chooses one. [] for no choice."""
+        """The instruction sets that this build and this processor have, best first; MICROGPT_ISA chooses. [] for none."""
         return []
 
     # ---- What it can do ----------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The fast engine: trains in float32, many documents at a time, on one thread or several.
 
 The same model, documents and gradients as the exact engine's with the same batch_size, only rounded differently. It also writes
-many documents at a time. What else a trained model is asked for, logits and losses, an exact engine computes from the same weights.
+many documents at a time. Logits and losses that a model is asked for, an exact engine computes from the same weights.
 """
 
 import random
@@ -28,7 +28,7 @@ class FastEngine(Engine):
     limits = {
         "beta1": {"below": 1 - 2**-25},  # what is closer to 1 is 1 in float32
         "beta2": {"below": 1 - 2**-25},
-        # Gradients so small that (1 - beta2) * gradient**2 is 0 in float32, whatever beta2, are small beside an eps of this size.
+        # Gradients whose (1 - beta2) * gradient**2 is 0 in float32, whatever beta2, are small beside an eps of this size.
         "eps": {"least": 1e-15},
     }
 

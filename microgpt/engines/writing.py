@@ -44,7 +44,7 @@ def select(source, n, unique=False, exclude=()):
 
 
 def _wanted(texts, wanted, tries, taken, unique):
-    """Up to `wanted` of the texts that are not in `taken`, and how many were not taken since the last; it stops at MOST_TRIES."""
+    """(up to `wanted` of the texts that are not in `taken`, how many were refused since the last; it stops at MOST_TRIES)"""
     selected = []
     for text in texts:
         if text in taken:

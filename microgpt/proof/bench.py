@@ -1,9 +1,9 @@
 """Measuring: how long each engine takes for the same training run, checked against the pure reference before it is timed.
 
 Each measurement is made in a fresh process, and the competitors take turns for several rounds, so that whatever else the
-machine does falls on all of them. A time counts only if the first losses equal the reference's in every bit; those of an engine that
-is not exact, within rounding. Documents differ in length and a fast engine sees more of them, so times are taken per token and
-shown for a document of mean length.
+machine does falls on all of them. A time counts only if the first losses equal the reference's in every bit; those of an
+engine that is not exact, within rounding. Documents differ in length and a fast engine sees more of them, so times are taken
+per token and shown for a document of mean length.
 """
 
 import json

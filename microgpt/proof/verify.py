@@ -4,8 +4,8 @@ import time
 from typing import NamedTuple
 
 from microgpt import engines
-from microgpt.proof import published
 from microgpt.config import PRESETS
+from microgpt.proof import published
 from microgpt.proof.published import Published
 from microgpt.training import train
 

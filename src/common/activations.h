@@ -1,9 +1,10 @@
 /* The activations of the MLP, by name: what GPTConfig.activation may be on an engine in C. Their meaning is ACTIVATIONS in
- * microgpt/reference.py; each engine's kernels are in its activation.h, where a switch without a default has a case for each. */
+ * microgpt/reference.py; each engine's kernels are in its activation.h, where a switch without a default has a case for each.
+ */
 #ifndef MICROGPT_ACTIVATIONS_H
 #define MICROGPT_ACTIVATIONS_H
 
-#define FOR_EACH_ACTIVATION(X)                                                                                                  \
+#define FOR_EACH_ACTIVATION(X)                                                                                                 \
     X(RELU, "relu")                                                                                                            \
     X(RELU2, "relu2")
 

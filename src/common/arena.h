@@ -1,4 +1,5 @@
-/* Aligned memory, and blocks of it given out piece by piece. Sizes are computed with overflow checks before anything is asked for. */
+/* Aligned memory, and blocks of it given out piece by piece. Sizes are computed with overflow checks before anything is asked
+ * for. */
 #ifndef MICROGPT_ARENA_H
 #define MICROGPT_ARENA_H
 

@@ -47,7 +47,7 @@ static inline size_t batch_document(const Documents *docs, size_t step, size_t j
     size_t n = docs->n_docs;
     /* mutant: first-document */
     size_t first = (size_t)((uint64_t)(step % n) * (batch_size % n) % n); /* corpora have fewer than 2**32 documents */
-    size_t doc = (first + j % n) % n; /* mutant: next-document */
+    size_t doc = (first + j % n) % n;                                     /* mutant: next-document */
     uint64_t start = docs->starts[doc], end = docs->starts[doc + 1];
     if (start >= end || end >= docs->n_tokens)
         return 0;

@@ -1,5 +1,5 @@
-/* What is compiled once for each engine: -DENGINE=exact or -DENGINE=fast names the engine, and with it its headers and the prefix
- * of its symbols. */
+/* What is compiled once for each engine: -DENGINE=exact or -DENGINE=fast names the engine, and with it its headers and the
+ * prefix of its symbols. */
 #ifndef MICROGPT_COMMON_ENGINE_H
 #define MICROGPT_COMMON_ENGINE_H
 
@@ -9,6 +9,9 @@
 
 #define QUOTE(text) #text
 #define QUOTE_EXPANDED(text) QUOTE(text)
+/* without spaces: it becomes the name of a file */
+// clang-format off
 #define ENGINE_HEADER(name) QUOTE_EXPANDED(ENGINE/name)
+// clang-format on
 
 #endif

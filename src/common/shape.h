@@ -6,9 +6,11 @@
 
 #include <stddef.h>
 
-/* Where the matrices of a layer start in the flat parameter buffer, and in the gradient buffer; each is row-major. wq, wk and wv
- * follow one another. */
-typedef struct { size_t wq, wk, wv, wo, fc1, fc2; } LayerOffsets;
+/* Where the matrices of a layer start in the flat parameter buffer, and in the gradient buffer; each is row-major. wq, wk and
+ * wv follow one another. */
+typedef struct {
+    size_t wq, wk, wv, wo, fc1, fc2;
+} LayerOffsets;
 
 typedef struct {
     size_t n_layer, n_embd, n_head, head_dim, n_mlp, block_size, vocab;
@@ -24,7 +26,8 @@ static inline LayerOffsets layer_offsets(const Shape *s, size_t layer) {
     size_t skipped = layer * s->layer_params; /* mutant: skipped-layers */
     LayerOffsets at = s->first_layer;
     /* mutant: layer-matrices */
-    return (LayerOffsets){at.wq + skipped, at.wk + skipped, at.wv + skipped, at.wo + skipped, at.fc1 + skipped, at.fc2 + skipped};
+    return (LayerOffsets){at.wq + skipped, at.wk + skipped,  at.wv + skipped,
+                          at.wo + skipped, at.fc1 + skipped, at.fc2 + skipped};
 }
 
 #endif

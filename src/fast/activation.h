@@ -1,8 +1,7 @@
 /* The MLP's activation f: all that the fast engine does differently for each of them.
  *
  *     forward     act[i] = f(pre[i]),  pre = fc1 x                 fc1: (n_mlp, n_embd), x: (n_embd), pre and act: (n_mlp)
- *     backward    d_pre[i] = f'(pre[i]) * d_act[i],  d_act = fc2 transposed times d_out      fc2: (n_embd, n_mlp), d_out:
- * (n_embd)
+ *     backward    d_pre[i] = f'(pre[i]) * d_act[i],  d_act = fc2 transposed times d_out    fc2: (n_embd, n_mlp), d_out: (n_embd)
  *
  * The backward pass needs f'(pre). The forward pass leaves it in `slope`, but for relu, where act tells it.
  */
@@ -37,8 +36,14 @@ INLINE vf relu2(vf x, vf *slope) {
     return r * r;
 }
 
-/* act: (n_mlp) = f(act), slope: (n_mlp) = f'(act) unless it is NULL */
-INLINE void apply(Function *f, const Shape *s, float *act, float *slope, Columns to) {
+/* ---- Forward and backward ---- */
+
+static void pre_activation(const Shape *s, float *pre, const float *fc1, const float *x, Columns to) {
+    linear_forward(pre, fc1, x, s->n_mlp, s->n_embd, to);
+}
+
+INLINE void forward_by(Function *f, const Shape *s, float *act, float *slope, const float *fc1, const float *x, Columns to) {
+    pre_activation(s, act, fc1, x, to);
     for (size_t i = 0; i < s->n_mlp; i++)
         for (size_t t = i * to.stride + to.first; t < i * to.stride + to.end; t += W) {
             vf derivative;
@@ -48,16 +53,11 @@ INLINE void apply(Function *f, const Shape *s, float *act, float *slope, Columns
         }
 }
 
-/* ---- Forward and backward ---- */
-
 /* slope: (n_mlp), or NULL where there is no backward pass */
 INLINE void mlp_forward(const Shape *s, float *act, float *slope, const float *fc1, const float *x, Columns to) {
     switch (s->activation) {
     case ACTIVATION_RELU: linear_forward_to(act, fc1, x, s->n_mlp, s->n_embd, to, positive_part, act); return;
-    case ACTIVATION_RELU2:
-        linear_forward(act, fc1, x, s->n_mlp, s->n_embd, to);
-        apply(relu2, s, act, slope, to);
-        return;
+    case ACTIVATION_RELU2: forward_by(relu2, s, act, slope, fc1, x, to); return;
     }
 }
 

@@ -3,9 +3,9 @@
 import json
 import sys
 
-from microgpt.proof import bench
 from microgpt.cli.commands import Usage, load, note, whole
 from microgpt.config import GPTConfig
+from microgpt.proof import bench
 
 DESCRIPTION = (
     "Time the training of each engine against the pure reference, with Python's garbage collector on and off. A result "

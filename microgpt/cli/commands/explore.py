@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from microgpt.display import explore, history
-from microgpt.storage import checkpoint
 from microgpt.cli.commands import Failure, Usage
-from microgpt.model import GPT
 from microgpt.common.words import sized
+from microgpt.display import explore, history
+from microgpt.model import GPT
+from microgpt.storage import checkpoint
 
 DESCRIPTION = (
     "Write a model as one HTML page that needs no network: type a beginning and see what may follow, where the "

@@ -2,9 +2,9 @@
 
 import os
 
-from microgpt.display import history, plot
 from microgpt.cli.commands import Failure, Usage
 from microgpt.common.words import counted, sized
+from microgpt.display import history, plot
 
 DESCRIPTION = (
     "Draw the losses of one run or several into one picture: of single steps, smoothed, and of documents held out. LOG "

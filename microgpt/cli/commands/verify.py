@@ -2,10 +2,10 @@
 
 import time
 
-from microgpt.proof import published, verify
 from microgpt.cli.commands import load, note
-from microgpt.config import PRESETS
 from microgpt.common.words import counted
+from microgpt.config import PRESETS
+from microgpt.proof import published, verify
 
 DESCRIPTION = (
     "Train each exact engine as the reference's published run does and compare every loss, the final parameters and the "
