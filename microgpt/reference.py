@@ -222,9 +222,9 @@ def tanh(x):
 
 Value.sigmoid, Value.tanh = sigmoid, tanh
 
-ACTIVATIONS = {  # of the MLP: GPTConfig.activation -> the function of a Value
+ACTIVATIONS = {  # of the MLP: GPTConfig.activation -> the function of a Value  # mutant: activations
     "relu": relu,
-    "relu2": lambda x: x.relu() ** 2,  # of the first published revision (So et al., 2021)  # mutant: activations
+    "relu2": lambda x: x.relu() ** 2,  # of the first published revision (So et al., 2021)
 }
 
 SCHEDULES = {  # TrainConfig.schedule -> the share of the learning rate that a step (from 0) takes
