@@ -36,6 +36,30 @@ INLINE vf relu2(vf x, vf *slope) {
     return r * r;
 }
 
+/* f(x) = x * s, f'(x) = s + x * s * (1 - s) * dz, where s = sigmoid(z(x)), dz = z'(x). s and 1 - s come from e**-|z|, which
+ * does not overflow: one of them is 1 / (1 + e**-|z|), the other is e**-|z| / (1 + e**-|z|), and neither cancels. */
+INLINE vf gated(vf x, vf z, vf dz, vf *slope) {
+    const vf zero = vset1(0.0f), one = vset1(1.0f);
+    vf size = vmax(z, zero - z);
+    vf e = vkeep(vgt(vset1(87.0f), size), vexp(zero - size)); /* 0 where vexp would stay above it */
+    vf large = one / (one + e), small = e * large;
+    vf s = vselect(vgt(z, zero), large, small);
+    *slope = vfma(small * large * dz, x, s);
+    return x * s;
+}
+
+/* GPT-2's form, x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2: since (1 + tanh(u)) / 2 = sigmoid(2 * u), it is gated
+ * with z = 2 * sqrt(2 / pi) * (x + 0.044715 * x**3) (Hendrycks & Gimpel, 2016). */
+INLINE vf gelu(vf x, vf *slope) {
+    const vf one = vset1(1.0f), k = vset1(1.5957691216057308f), most = vset1(100.0f);
+    vf square = x * x;
+    square = vselect(vgt(square, most), most, square); /* no overflow; |z| is over 87 from |x| = 10 on */
+    vf z = k * x * vfma(vset1(0.044715f), square, one), dz = k * vfma(vset1(3 * 0.044715f), square, one);
+    return gated(x, z, dz, slope);
+}
+
+INLINE vf silu(vf x, vf *slope) { return gated(x, x, vset1(1.0f), slope); } /* Elfwing et al., 2017 */
+
 /* ---- Forward and backward ---- */
 
 static void pre_activation(const Shape *s, float *pre, const float *fc1, const float *x, Columns to) {
@@ -58,6 +82,8 @@ INLINE void mlp_forward(const Shape *s, float *act, float *slope, const float *f
     switch (s->activation) {
     case ACTIVATION_RELU: linear_forward_to(act, fc1, x, s->n_mlp, s->n_embd, to, positive_part, act); return;
     case ACTIVATION_RELU2: forward_by(relu2, s, act, slope, fc1, x, to); return;
+    case ACTIVATION_GELU: forward_by(gelu, s, act, slope, fc1, x, to); return;
+    case ACTIVATION_SILU: forward_by(silu, s, act, slope, fc1, x, to); return;
     }
 }
 
@@ -65,7 +91,9 @@ INLINE void mlp_backward(const Shape *s, float *d_pre, const float *fc2, const f
                          const float *slope, Columns to) {
     switch (s->activation) {
     case ACTIVATION_RELU: linear_backward_to(d_pre, fc2, d_out, s->n_embd, s->n_mlp, to, where_positive, act); return;
-    case ACTIVATION_RELU2: linear_backward_to(d_pre, fc2, d_out, s->n_embd, s->n_mlp, to, times, slope); return;
+    case ACTIVATION_RELU2:
+    case ACTIVATION_GELU:
+    case ACTIVATION_SILU: linear_backward_to(d_pre, fc2, d_out, s->n_embd, s->n_mlp, to, times, slope); return;
     }
 }
 
