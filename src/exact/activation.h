@@ -55,7 +55,9 @@ INLINE vd gate(const enum activation which, vd x) {
 /* As the reference computes sigmoid(z) from e**-|z|, which cannot overflow:
  *     z >= 0: e = exp(z * -1), t = e + 1, s = t**-1
  *     else:   e = exp(z),      t = e + 1, s = e * t**-1 */
-INLINE vd sigmoid(vd z, vd e, vd inverse) { return vselect(vlt(z, vset1(0.0)), e * inverse, inverse); }
+INLINE vd sigmoid(vd z, vd e, vd inverse) {
+    return vselect(vlt(z, vset1(0.0)), e * inverse, inverse); /* mutant: exact-sigmoid */
+}
 
 /* e and t of n numbers x, at most CHUNK. exp takes 0 and -0 to 1, so 0 - z will do for z * -1. */
 INLINE void gate_exps(const enum activation which, double *e, double *t, const double *x, size_t n, int vector_libm) {
@@ -98,7 +100,7 @@ INLINE vd gate_backward(const enum activation which, vd dx, vd dz, vd x) {
     if (which == ACTIVATION_SILU)
         return dx + dz;
     vd d_sum = vset1(1.5957691216057308) * dz, d_cube = vset1(0.044715) * d_sum, d_square = x * d_cube;
-    return dx + d_sum + x * x * d_cube + x * d_square + x * d_square;
+    return dx + d_sum + x * x * d_cube + x * d_square + x * d_square; /* mutant: exact-gelu-dx */
 }
 
 /* forward computed y = x * s, s = sigmoid(z), z = gate(x); so ds = x * dy, and dz and dx as above. dx may be dy. */
@@ -127,6 +129,7 @@ static void activation_forward(const Shape *s, double *act, const double *pre, d
     case ACTIVATION_RELU: relu_forward(act, pre, n); break;
     /* mutant: exact-relu2 */
     case ACTIVATION_RELU2: relu2_forward(act, pre, work, n, s->vector_libm); break;
+    /* mutant: exact-gelu */
     case ACTIVATION_GELU: gated_forward(ACTIVATION_GELU, act, pre, n, s->vector_libm); break;
     case ACTIVATION_SILU: gated_forward(ACTIVATION_SILU, act, pre, n, s->vector_libm); break;
     }

@@ -7,9 +7,10 @@ function sigmoid(x) {
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 
+// mutant: page-activations
 const ACTIVATIONS = {
   relu: (x) => Math.max(0, x),
-  relu2: (x) => Math.max(0, x) * Math.max(0, x), // mutant: page-activations
+  relu2: (x) => Math.max(0, x) * Math.max(0, x),
   gelu: (x) => x * sigmoid((x + 0.044715 * (x * x * x)) * 1.5957691216057308),
   silu: (x) => x * sigmoid(x),
 };
