@@ -222,7 +222,7 @@ def tanh(x):
 
 Value.sigmoid, Value.tanh = sigmoid, tanh
 
-ACTIVATIONS = {  # of the MLP: GPTConfig.activation -> the function of a Value  # mutant: activations
+ACTIVATIONS = {  # of the MLP: GPTConfig.activation -> the function of a Value
     "relu": relu,
     "relu2": lambda x: x.relu() ** 2,  # of the first published revision (So et al., 2021)
     # GPT-2's, x * (1 + tanh(z / 2)) / 2 with z = sqrt(8 / pi) * (x + 0.044715 * x**3), as (1 + tanh(z / 2)) / 2 = sigmoid(z)

@@ -11,8 +11,6 @@ PACKAGE = {
     "unlisted-activation-computed": ("test_architecture.py", {"refuse-activation": never}),
     "limits-of-an-engine-ignored": ("test_refusals.py", {"refuse-bounds": never}),
     # ---- activations ----
-    "reference-relu2-is-relu": ("test_engines.py", {"activations": replace("x.relu() ** 2", "x.relu()")}),
-    "reference-gelu-is-another": ("test_engines.py", {"activations": replace("* 1.5957691216057308", "* 1.702")}),
     "kernels-take-the-first-activation": (
         ENGINES,
         {"activation-by-name": replace("ACTIVATIONS.index(config.activation)", "0")},
