@@ -1,15 +1,15 @@
 """Random programs on Values, for comparing two scalar layers bit for bit.
 
-A program is drawn from a seed and run on a layer (a module with Value, linear, softmax, ...). It makes graphs that share and
-reuse nodes, mixes operators and functions, ints and floats, changes data, gradients and edges between backward passes, runs
-them twice, looks inside. Its outcome is everything a user could see of it, as text.
+A program is drawn from a seed and run on a layer (a module with Value, linear, softmax, ...). It makes graphs that share
+nodes, mixes operators and functions, ints and floats, changes data, gradients and edges between backward passes, runs some
+passes twice, and reads edges. Its outcome is everything that a user could see of it, as text.
 """
 
 import random
 
 
 def exact(number):
-    """A number as text that is equal for equal type and bits (any NaN for any NaN)."""
+    """A number as text: equal for numbers of equal type and bits, and for any two NaNs."""
     if type(number) is float:
         return f"float {number.hex()}"
     if type(number) is int and number.bit_length() > 10_000:
@@ -18,7 +18,7 @@ def exact(number):
 
 
 class Program:
-    """One run: `pool` holds the Values made so far, `seen` what was observed, in order."""
+    """One run. pool: the Values made so far. seen: what was observed, in order."""
 
     FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.0, 1e-5, 1e-160, -1e160, 5e-324, 1e308, 7.25)
     INTS = (0, 1, -1, 2, 3, -7, 10**6, 2**53, -(2**53) - 1, 10**20)
@@ -138,7 +138,7 @@ class Program:
                 value._local_grads = tuple(self.number() for _ in value._local_grads)
 
     def change_edges_anyhow(self):
-        """Any node may come to stand above any other one, and so above itself."""
+        """Give a node any children, possibly itself or nodes above it."""
         value = self.pick()
         if self.wild and self.random.random() < 0.3:
             children = self.vector(self.random.choice([0, 1, 2, 2, 3]))
@@ -184,7 +184,7 @@ class Program:
         return [*self.seen, *self.graph()]
 
     def graph(self):
-        """Every node that can be reached, in one order, with all it holds."""
+        """Every node that can be reached, in a fixed order, with all it holds."""
         numbers, stack, lines = {}, list(reversed(self.pool)), []
         while stack:
             node = stack.pop()

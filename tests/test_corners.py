@@ -1,5 +1,5 @@
-"""Programs that work against the layer: subclasses with ideas of their own, code that runs in the middle of an
-operation, methods replaced, graphs with cycles. What they see must be what the reference shows them, and nothing may crash."""
+"""Hostile programs: subclasses that override attributes, code that runs in the middle of an operation, replaced methods,
+cyclic graphs. They must see what the reference shows them, and nothing may crash."""
 
 import copy
 import gc
@@ -19,7 +19,7 @@ CORNERS = []
 
 
 def corner(function):
-    """A function of a layer, whose results on both layers must be equal."""
+    """Register a function of a layer. Its results on both layers must be equal."""
     CORNERS.append(function)
     return function
 
@@ -286,7 +286,7 @@ def backward_inside_backward(layer):
 
 @corner
 def an_error_in_the_middle_of_backward(layer):
-    """Ints too large for a float; what was added before stays, what comes after is not touched."""
+    """Ints too large for a float: gradients added before the error remain, later ones are not added."""
     results = []
     for first in (0, 1, 2):
         x, y, z = (layer.Value(n) for n in (1.0, 2.0, 3.0))
@@ -308,7 +308,7 @@ def replace(value_type, name, function):
 
 @pytest.mark.parametrize("name", ["__add__", "__mul__", "__pow__", "__neg__", "exp", "log"])
 def test_a_replaced_operator_is_used_everywhere(name):
-    """Value is an ordinary class: somebody may count or change what its operators do."""
+    """Value is an ordinary class: a user may count or change what its operators do."""
     def run(layer):
         log = []
 
@@ -403,8 +403,8 @@ def test_corner(function):
 # ---- The garbage collector, which may run any code wherever an object is made ----
 
 def lists_emptied_by_the_collector(call, skip):
-    """`call` with lists that are emptied, and Values that lose their children, when the collector runs: at the second
-    object from here on, `skip` of which are made before `call` begins."""
+    """Run `call` on lists that are emptied, and Values that lose their children, when the collector runs: at the second
+    object made from now on, `skip` of which are made before `call` begins."""
     x = [scalar.Value(1.0 + i) for i in range(200)]
     rows = [[scalar.Value(2.0 + i) for i in range(200)] for _ in range(50)]
     node = scalar.Value(1.0, (scalar.Value(2.0), scalar.Value(3.0)), (scalar.Value(4.0), scalar.Value(5.0)))
@@ -482,7 +482,7 @@ def test_a_value_initialized_again(layer):
 
 
 def test_threads_on_graphs_that_share_nodes():
-    """Each thread's forward and backward pass is its own, also where the interpreter switches all the time."""
+    """Threads do not disturb one another's forward and backward passes, even if the interpreter switches all the time."""
     shared = [scalar.Value(0.1 * i) for i in range(20)]
     expected, results, interval = outcome(reference, 3, wild=True), [], sys.getswitchinterval()
 

@@ -94,7 +94,7 @@ def models(draw, widest=8):
         n_embd=n_head * draw(st.integers(1, max(1, widest // n_head))),
         n_head=n_head,
         block_size=draw(st.sampled_from([1, 2, 3, 7, 8, 9, 17, 64])),
-        activation=draw(st.sampled_from(["relu", "relu2"])),
+        activation=draw(st.sampled_from(sorted(reference.ACTIVATIONS))),
         init_std=draw(st.sampled_from([0.02, 0.08, 0.5, 2.0])),
         zero_init_out=draw(st.booleans()),
         bos_first=draw(st.booleans()),
@@ -124,7 +124,7 @@ def test_gradients_of_huge_weights(on_path):
     docs, vocab_size, seen = ["abca"], 4, 0
     for seed in range(400):
         rng = random.Random(seed)
-        config = GPTConfig(n_embd=4, n_head=rng.choice([1, 2, 4]), block_size=5, activation=rng.choice(["relu", "relu2"]))
+        config = GPTConfig(n_embd=4, n_head=rng.choice([1, 2, 4]), block_size=5, activation=rng.choice(sorted(reference.ACTIVATIONS)))
         params = fresh(config, vocab_size, seed)
         starts, at = {}, 0
         for name, (rows, columns) in config.shapes(vocab_size).items():
@@ -152,6 +152,32 @@ def test_gradients_of_huge_weights(on_path):
             assert network.backward(corpus, 0, TrainConfig()) == loss.data, (seed, path)
             assert list(map(str, network.gradients)) == gradients, (seed, path)
     assert seen > 3
+
+
+LINE = [0.0, 5e-324, 1e-300, 1e-9, 0.1, 0.5, 0.8, 1.0, 1.6, 2.2, 3.0, 5.0, 9.0, 20.0, 23.0, 31.9, 32.1, 36.9, 40.0]
+LINE += [500.0, 745.2, 1e5, 1e100, 1e103]
+
+
+@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
+def test_activations_over_the_whole_line(on_path, activation):
+    """A model of width 1 puts its four weights, or their negatives, into the activation: values and slopes, up to saturation."""
+    config, docs, compared = GPTConfig(n_embd=1, n_head=1, block_size=3, activation=activation), ["ab"], 0
+    for seed in range(40):
+        params, rng = fresh(config, 3, seed), random.Random(seed)
+        xs = [rng.choice(LINE) * rng.choice([1, -1, rng.random()]) for _ in range(4)]
+        params[-8:-4] = array("d", xs)
+        params[-4:] = array("d", [rng.gauss(0, 1) / max(1, x * x) for x in xs])
+        engine = engines.create("python", config, 3, memoryview(params))
+        loss = reference.batch_loss([Corpus(docs, Tokenizer.from_docs(docs))[0]], engine.matrices, config)
+        loss.backward()
+        expected = [loss.data, *(float(value.grad) for value in engine.values)]
+        compared += all(map(math.isfinite, expected))
+        for path in PATHS:
+            on_path(*path)
+            network = _exact.Network(config, 3, params)
+            got = network.backward(Corpus(docs, Tokenizer.from_docs(docs)), 0, TrainConfig())
+            assert bits([got, *network.gradients]) == bits(expected), (xs, path)
+    assert compared > 10
 
 
 @few
@@ -206,7 +232,7 @@ def test_a_gradient_whose_square_overflows(on_path, seed):
 
 
 @pytest.mark.parametrize("rate", [1.0, 30.0, 1e3, 1e8, 1e20, 1e77, 1e150, 1e200, 1e300])
-@pytest.mark.parametrize("activation", ["relu", "relu2"])
+@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
 def test_divergence(on_path, rate, activation):
     docs = ["emma", "olivia", "a", "isabella"]
     config = GPTConfig(n_embd=8, n_head=2, block_size=6, activation=activation)

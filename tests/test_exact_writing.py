@@ -15,13 +15,14 @@ from microgpt.compiled import exact as _exact
 from microgpt.config import GPTConfig, TrainConfig
 from microgpt.engines.exact import ExactEngine
 from microgpt.corpus.tokens import Corpus
+from microgpt.reference import ACTIVATIONS
 from microgpt.tokenizer import Tokenizer
 
 VOCAB = 9
 CONFIGS = [
     GPTConfig(init_std=0.4),
-    GPTConfig(n_embd=6, n_head=3, n_layer=2, block_size=20, activation="relu2", init_std=0.6),
     GPTConfig(n_embd=9, n_head=1, block_size=1, init_std=0.5),
+    *(GPTConfig(n_embd=6, n_head=3, n_layer=2, block_size=20, activation=name, init_std=0.6) for name in ACTIVATIONS),
 ]
 
 
@@ -95,10 +96,11 @@ def test_somebodys_own_random():
         assert ours.getstate() == theirs.getstate()
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("value", [1e200, 1e307, float("inf"), float("nan")])
-def test_numbers_out_of_range(path, value):
+def test_numbers_out_of_range(path, value, activation):
     """Where logits are not finite, the error (or the choice) is that of the plain functions."""
-    config = GPTConfig(n_embd=4, n_head=2, block_size=4, activation="relu2")
+    config = GPTConfig(n_embd=4, n_head=2, block_size=4, activation=activation)
     for at in (3, 60, 100, 150, 250):
         exact, python = make("exact", config), make("python", config)
         for engine in (exact, python):

@@ -42,10 +42,11 @@ INLINE vf relu2(vf x, vf *slope) {
 INLINE vf gated(vf x, vf z, vf dz, vf *slope) {
     const vf zero = vset1(0.0f), one = vset1(1.0f);
     vf size = vmax(z, zero - z);
+    /* mutant: gate-underflow */
     vf e = vkeep(vgt(vset1(87.0f), size), vexp(zero - size)); /* 0 where vexp would stay above it */
     vf large = one / (one + e), small = e * large;
-    vf s = vselect(vgt(z, zero), large, small);
-    *slope = vfma(small * large * dz, x, s);
+    vf s = vselect(vgt(z, zero), large, small); /* mutant: gate-side */
+    *slope = vfma(small * large * dz, x, s);    /* mutant: gated-slope */
     return x * s;
 }
 
@@ -54,6 +55,7 @@ INLINE vf gated(vf x, vf z, vf dz, vf *slope) {
 INLINE vf gelu(vf x, vf *slope) {
     const vf one = vset1(1.0f), k = vset1(1.5957691216057308f), most = vset1(100.0f);
     vf square = x * x;
+    /* mutant: gelu-overflow */
     square = vselect(vgt(square, most), most, square); /* no overflow; |z| is over 87 from |x| = 10 on */
     vf z = k * x * vfma(vset1(0.044715f), square, one), dz = k * vfma(vset1(3 * 0.044715f), square, one);
     return gated(x, z, dz, slope);
