@@ -224,7 +224,10 @@ Value.sigmoid, Value.tanh = sigmoid, tanh
 
 ACTIVATIONS = {  # of the MLP: GPTConfig.activation -> the function of a Value
     "relu": relu,
-    "relu2": lambda x: x.relu() ** 2,  # of the first published revision (So et al., 2021)  # mutant: activations
+    "relu2": lambda x: x.relu() ** 2,  # of the first published revision (So et al., 2021)
+    # GPT-2's, x * (1 + tanh(z / 2)) / 2 with z = sqrt(8 / pi) * (x + 0.044715 * x**3), as (1 + tanh(z / 2)) / 2 = sigmoid(z)
+    "gelu": lambda x: x * ((x + 0.044715 * (x * x * x)) * 1.5957691216057308).sigmoid(),
+    "silu": lambda x: x * x.sigmoid(),  # also called swish (Hendrycks and Gimpel, 2016)
 }
 
 SCHEDULES = {  # TrainConfig.schedule -> the share of the learning rate that a step (from 0) takes

@@ -132,7 +132,35 @@ def relu2(x):
     return times(act, act), Near(2 * act.value, 2 * act.error)
 
 
-ACTIVATIONS = {"relu": relu, "relu2": relu2}
+def sigmoid(z):
+    e = np.exp(-abs(z))
+    return np.where(z > 0, 1.0, e) / (1 + e)
+
+
+def gated(x, z, dz):
+    """x * s, and s + x * s * (1 - s) * dz, where s = sigmoid(z). Beyond |z| = 87, the float32 program takes s for 0 or 1."""
+    s, low, high = sigmoid(z.value), sigmoid(z.value - z.error), sigmoid(z.value + z.error)
+    s = Near(s, np.maximum(high - s, s - low) + FUNCTION * high + 2 * TINY, 3)
+    slope, room = s.value * sigmoid(-z.value), np.minimum(z.error, 300.0)  # of s: changes by a factor of at most e**room
+    largest = np.minimum(slope * np.exp(room), 0.25)
+    error = np.maximum(largest - slope, slope * -np.expm1(-room))
+    slope = Near(slope, error + 2 * FUNCTION * largest + 2 * TINY, 6)
+    return times(x, s), add(times(times(slope, dz), x), s)
+
+
+def gelu(x):
+    k, square = 1.5957691216057308, times(x, x)
+    low, value, high = (np.clip(square.value + sign * square.error, 0, 100) for sign in (-1, 0, 1))
+    z = times(scaled(x, k), add(Near(1.0), scaled(square, 0.044715)))
+    capped = Near(value, np.maximum(high - value, value - low))
+    return gated(x, z, scaled(add(Near(1.0), scaled(capped, 3 * 0.044715)), k))
+
+
+def silu(x):
+    return gated(x, x, Near(1.0))
+
+
+ACTIVATIONS = {"relu": relu, "relu2": relu2, "gelu": gelu, "silu": silu}
 
 
 class Gradients:

@@ -5,9 +5,10 @@
     python tests/mutants.py --list
 
 Each mutant is a copy of the checkout in a temporary folder with the statements at one or a few tags changed (see
-mutants_changes.py), built there, on which the tests that should fail are run. One that they pass has SURVIVED: then a
-test is missing (exit code 1). Run by hand, with an environment in which the package can be built (setuptools, Cython)
-and tested (the extra "test"). With CC="ccache gcc" and CCACHE_NOHASHDIR=1 only what a change reaches is compiled.
+mutants_changes.py), built there, on which the tests that should fail are run; before the first, all these tests are
+run on a copy without changes. A mutant that they pass has SURVIVED: then a test is missing (exit code 1). Run by hand,
+with an environment in which the package can be built (setuptools, Cython) and tested (the extra "test"). With
+CC="ccache gcc" and CCACHE_NOHASHDIR=1 only what a change reaches is compiled.
 """
 
 import os
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,13 +71,13 @@ def mutate_checkout(folder, changes):
         path.write_text(mutate(text, tag, change, language(path)), encoding="utf-8")
 
 
-def run(command, folder, seconds, environment):
+def run(command, folder, seconds, root):
     """(exit code, output); a process that hangs counts as one that failed."""
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env=environment,
+            env={**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -86,33 +88,51 @@ def run(command, folder, seconds, environment):
     return done.returncode, done.stdout
 
 
-def fate(name):
-    """What becomes of a mutant: ("killed", "SURVIVED" or "skipped", which test saw it)."""
-    mutant = MUTANTS[name]
-    if name in NOT_HERE:
-        return "skipped", "it is no defect with this version of Python"
+@contextmanager
+def checkout(name, changes):
+    """A copy of the checkout with these changes, built."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "checkout"
         copy_checkout(folder)
-        mutate_checkout(folder, mutant.changes)
-        environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        code, output = run(
-            [sys.executable, "setup.py", "-q", "build_ext", "--inplace"], folder, BUILD_SECONDS, environment
-        )
+        mutate_checkout(folder, changes)
+        code, output = run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], folder, BUILD_SECONDS, folder)
         if code:
             raise SystemExit(f"{name} does not build:\n{output}")
         check = "import microgpt.compiled.scalar as s, sys; sys.exit(not s.__file__.startswith(sys.argv[1]))"
-        code, output = run([sys.executable, "-c", check, str(folder)], folder, 60, environment)
+        code, output = run([sys.executable, "-c", check, str(folder)], folder, 60, folder)
         if code not in (0, -11, -6):
             raise SystemExit(f"{name} is not what would be tested:\n{output}")
-        tests = ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", *split(mutant.tests)]
-        code, output = run([sys.executable, *tests], folder / "tests", TEST_SECONDS, environment)
+        yield folder
+
+
+def outcome(folder, tests):
+    """What becomes of tests in a checkout: ("passed", "failed" or "skipped", which test failed or why none did)."""
+    command = ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", *split(tests)]
+    code, output = run([sys.executable, *command], folder / "tests", TEST_SECONDS, folder)
     if code in (0, 5) and " skipped" in output and " passed" not in output:
         return "skipped", "its tests need more than is installed"
     if code in (0, 2, 3, 4, 5):  # passed, or no test was run
-        return "SURVIVED", f"pytest's exit code {code}" if code else ""
+        return "passed", f"pytest's exit code {code}" if code else ""
     failed = re.search(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", output, re.MULTILINE)
-    return "killed", failed[1] if failed else output.strip().splitlines()[-1] if code == -1 else f"exit code {code}"
+    return "failed", failed[1] if failed else output.strip().splitlines()[-1] if code == -1 else f"exit code {code}"
+
+
+def check_tests(names):
+    """SystemExit where a test that these mutants should fail also fails without them."""
+    with checkout("the checkout", {}) as folder:
+        for tests in sorted({MUTANTS[name].tests for name in names}):
+            result, witness = outcome(folder, tests)
+            if result == "failed":
+                raise SystemExit(f"{witness} fails without a mutant")
+
+
+def fate(name):
+    """What becomes of a mutant: ("killed", "SURVIVED" or "skipped", which test saw it)."""
+    if name in NOT_HERE:
+        return "skipped", "it is no defect with this version of Python"
+    with checkout(name, MUTANTS[name].changes) as folder:
+        result, witness = outcome(folder, MUTANTS[name].tests)
+    return {"failed": "killed", "passed": "SURVIVED"}.get(result, result), witness
 
 
 def split(tests):
@@ -128,13 +148,14 @@ def main(names):
     unknown = set(names) - MUTANTS.keys()
     if unknown:
         raise SystemExit(f"there is no mutant {', '.join(sorted(unknown))}")
+    names = [name for name in MUTANTS if not names or name in names]
+    check_tests(names)
     results = []
-    for name in MUTANTS:
-        if not names or name in names:
-            started = time.monotonic()
-            result, witness = fate(name)
-            results.append(result)
-            print(f"{name:40} {result:8} {time.monotonic() - started:5.0f} s  {witness}", flush=True)
+    for name in names:
+        started = time.monotonic()
+        result, witness = fate(name)
+        results.append(result)
+        print(f"{name:40} {result:8} {time.monotonic() - started:5.0f} s  {witness}", flush=True)
     print(*(f"{results.count(result)} {result}" for result in sorted(set(results))), sep=", ")
     return 1 if "SURVIVED" in results else 0
 

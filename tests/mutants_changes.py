@@ -41,8 +41,8 @@ def statement(text, tag, pattern):
     start = comments[0].start()
     line = text.rfind("\n", 0, start) + 1
     code = [token for token in tokens if token.lastgroup == "code"]
-    before = [token for token in code if line < token.end() <= start]
-    named = before[-1] if before else next(token for token in code if token.start() > start)
+    beside = [token for token in code if line < token.end() <= start]
+    named = beside[-1] if beside else next(token for token in code if token.start() > start)
     return next(found for found in statements(tokens, pattern) if named in found)
 
 

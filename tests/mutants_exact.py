@@ -57,6 +57,15 @@ EXACT = {
         EXACT_ENGINE,
         {"exact-relu2": replace("relu2_forward(act, pre, work, n, s->vector_libm)", "relu_forward(act, pre, n)")},
     ),
+    "gelu-is-silu": (EXACT_ENGINE, {"exact-gelu": replace("ACTIVATION_GELU, act", "ACTIVATION_SILU, act")}),
+    "gelu-shares-doubled-at-once": (
+        EXACT_ENGINE,
+        {"exact-gelu-dx": replace("x * d_square + x * d_square", "(x * d_square + x * d_square)")},
+    ),
+    "sigmoid-on-the-wrong-side": (
+        EXACT_ENGINE,
+        {"exact-sigmoid": replace("e * inverse, inverse", "inverse, e * inverse")},
+    ),
     "masked-keys-counted": (EXACT_ENGINE, {"keys-seen": replace("sees(p0, t)", "sees(p0, p0)")}),
     "mean-over-all-at-once": (
         EXACT_ENGINE,

@@ -1,6 +1,6 @@
 """Defects of the fast engine that keep it looking right, for mutants.py."""
 
-from mutants_changes import delete, instead, never, replace
+from mutants_changes import delete, instead, never, replace, swap
 
 FAST_ENGINE = "test_fast_corners.py test_fast.py test_fast_threads.py"
 
@@ -26,6 +26,13 @@ FAST = {
     ),
     # ---- activations and norm ----
     "relu2-derivative-halved": (FAST_ENGINE, {"relu2-slope": replace("r + r", "r")}),
+    "gelu-overflows": (FAST_ENGINE, {"gelu-overflow": delete}),
+    "gate-on-the-wrong-side": (FAST_ENGINE, {"gate-side": swap("large", "small")}),
+    "gate-slope-without-inner-derivative": (FAST_ENGINE, {"gated-slope": replace("* dz", "")}),
+    "gate-never-closed": (
+        FAST_ENGINE,
+        {"gate-underflow": replace("vkeep(vgt(vset1(87.0f), size), vexp(zero - size))", "vexp(zero - size)")},
+    ),
     "norm-overflow-is-zero": (
         FAST_ENGINE,
         {"norm-scale": replace("vsqrt(square) / square", "vset1(1.0f) / vsqrt(square)")},

@@ -11,7 +11,6 @@ PACKAGE = {
     "unlisted-activation-computed": ("test_architecture.py", {"refuse-activation": never}),
     "limits-of-an-engine-ignored": ("test_refusals.py", {"refuse-bounds": never}),
     # ---- activations ----
-    "reference-relu2-is-relu": ("test_engines.py", {"activations": replace("x.relu() ** 2", "x.relu()")}),
     "kernels-take-the-first-activation": (
         ENGINES,
         {"activation-by-name": replace("ACTIVATIONS.index(config.activation)", "0")},
@@ -20,7 +19,12 @@ PACKAGE = {
         "test_explore_numbers.py",
         {"page-activations": replace("Math.max(0, x) * Math.max(0, x)", "Math.max(0, x)")},
     ),
+    "page-silu-is-relu": (
+        "test_explore_numbers.py",
+        {"page-activations": replace("x * sigmoid(x)", "Math.max(0, x)")},
+    ),
     "torch-relu2-is-relu": ("test_torch.py", {"torch-activations": replace(": relu2", ": torch.relu")}),
+    "torch-gelu-by-erf": ("test_torch.py", {"torch-activations": replace(', approximate="tanh"', "")}),
     # ---- the documents of a step ----
     "batches-overlap": (ENGINES, {"first-document": replace("* (batch_size % n) % n", "")}),
     "batches-in-reverse": (ENGINES, {"next-document": replace("j % n", "(batch_size - 1 - j) % n")}),

@@ -13,7 +13,7 @@ from microgpt import EvalConfig, GPTConfig, TrainConfig
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SCRIPTS = {path.stem for path in EXAMPLES.glob("*.py")} - {"torch_training"}  # which has a test of its own
-NAMES = str(Path(microgpt.__file__).with_name("names.txt"))
+NAMES = str(Path(microgpt.__file__).parent / "corpus" / "names.txt")
 
 
 def output_of(script, folder, *arguments):

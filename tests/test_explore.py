@@ -97,7 +97,7 @@ def test_data(run):
     size = {"vocab_size": tokenizer.vocab_size, "num_params": run.model.num_params}
     assert values == {**vars(run.model.config), **size, "steps_done": 30, **vars(run.training)}
     assert all(description for _, _, description in data["configuration"])
-    assert ["block_size", 16, "longest context, in tokens"] in data["configuration"]
+    assert ["block_size", 16, "length of the longest context, in tokens"] in data["configuration"]
     assert data["losses"]["steps"] == list(range(1, 31))
     assert data["losses"]["held_out"] == [list(pair) for pair in run.val_losses]
     bare = data_of(explore.page(run.model))

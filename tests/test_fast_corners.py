@@ -131,26 +131,11 @@ def test_parameters_below_float32():
     assert network(params).backward(CORPUS, 0, TrainConfig()) == network(rounded).backward(CORPUS, 0, TrainConfig())
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        (dict(eps=1e-50), "eps must be at least 1e-15 on the fast engine, not 1e-50"),
-        (dict(eps=9e-16), "eps must be at least 1e-15 on the fast engine, not 9e-16"),
-        (dict(beta1=1 - 1e-9), "beta1 0.999999999 is 1 in float32"),
-        (dict(beta2=1 - 1e-9), "beta2 0.999999999 is 1 in float32"),
-    ],
-    ids=str,
-)
-def test_settings_that_have_no_meaning_in_float32(options, message):
-    losses = []
-    with pytest.raises(EngineError, match=message):
-        network(weights()).train(CORPUS, range(2), TrainConfig(num_steps=2, **options), losses)
-    with pytest.raises(EngineError, match=message):  # not a DivergenceError
+@pytest.mark.parametrize("options", [dict(eps=1e-50), dict(eps=9e-16), dict(beta1=1 - 1e-9), dict(beta2=1 - 1e-9)], ids=str)
+def test_settings_that_have_no_meaning_in_float32(options):
+    ((name, value),) = options.items()
+    with pytest.raises(EngineError, match=f"{name} must be .* on the engine 'fast', not {re.escape(repr(value))}; choose"):
         train(DOCS, CONFIG, TrainConfig(num_steps=2, **options), engine="fast")
-    n = len(weights())
-    with pytest.raises(EngineError, match=message):
-        network(weights()).restore(TrainConfig(num_steps=2, **options), array("d", bytes(8 * n)), array("d", bytes(8 * n)), 1)
-    assert losses == []
 
 
 @pytest.mark.parametrize("options", [dict(learning_rate=1e-60), dict(clip_norm=1e-300), dict(clip_norm=1e300), dict(eps=1e-15)], ids=str)

@@ -7,6 +7,8 @@ The parameters are the reference's, in its order, with PyTorch's ".weight" after
 layer0.attn_wq.weight in state_dict(), of the same shape (outputs, inputs).
 """
 
+from functools import partial
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -25,7 +27,12 @@ def relu2(x):
 
 
 # mutant: torch-activations
-ACTIVATIONS = {"relu": torch.relu, "relu2": relu2}  # by the names that a configuration has for them
+ACTIVATIONS = {  # by the names that a configuration has for them
+    "relu": torch.relu,
+    "relu2": relu2,
+    "gelu": partial(F.gelu, approximate="tanh"),
+    "silu": F.silu,
+}
 
 
 class Block(nn.Module):

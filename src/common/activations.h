@@ -6,7 +6,9 @@
 
 #define FOR_EACH_ACTIVATION(X)                                                                                                 \
     X(RELU, "relu")                                                                                                            \
-    X(RELU2, "relu2")
+    X(RELU2, "relu2")                                                                                                          \
+    X(GELU, "gelu")                                                                                                            \
+    X(SILU, "silu")
 
 #define MEMBER(member, name) ACTIVATION_##member,
 enum activation { FOR_EACH_ACTIVATION(MEMBER) };

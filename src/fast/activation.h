@@ -1,9 +1,10 @@
-/* The MLP's activation f: all that the fast engine does differently for each of them.
+/* The MLP's activation f: everything in the fast engine that depends on which one a model has. Its meaning is ACTIVATIONS in
+ * microgpt/reference.py.
  *
- *     forward     act[i] = f(pre[i]),  pre = fc1 x                 fc1: (n_mlp, n_embd), x: (n_embd), pre and act: (n_mlp)
- *     backward    d_pre[i] = f'(pre[i]) * d_act[i],  d_act = fc2 transposed times d_out    fc2: (n_embd, n_mlp), d_out: (n_embd)
+ *     forward     pre = fc1 x,  act = f(pre)                            x: (n_embd), fc1: (n_mlp, n_embd), pre, act: (n_mlp)
+ *     backward    d_act = fc2 transposed times d_out,  d_pre = f'(pre) * d_act      d_out: (n_embd), fc2: (n_embd, n_mlp)
  *
- * The backward pass needs f'(pre). The forward pass leaves it in `slope`, but for relu, where act tells it.
+ * The forward pass leaves f'(pre) in `slope`, except for relu: there it is 1 where act is positive, else 0.
  */
 #ifndef MICROGPT_FAST_ACTIVATION_H
 #define MICROGPT_FAST_ACTIVATION_H
@@ -36,12 +37,40 @@ INLINE vf relu2(vf x, vf *slope) {
     return r * r;
 }
 
+/* f(x) = x * s, f'(x) = s + x * s * (1 - s) * dz, where s = sigmoid(z(x)), dz = z'(x). s and 1 - s come from e**-|z|, which
+ * does not overflow: one of them is 1 / (1 + e**-|z|), the other is e**-|z| / (1 + e**-|z|), and neither cancels. */
+INLINE vf gated(vf x, vf z, vf dz, vf *slope) {
+    const vf zero = vset1(0.0f), one = vset1(1.0f);
+    vf size = vmax(z, zero - z);
+    /* mutant: gate-underflow */
+    vf e = vkeep(vgt(vset1(87.0f), size), vexp(zero - size)); /* 0 where vexp would stay above it */
+    vf large = one / (one + e), small = e * large;
+    vf s = vselect(vgt(z, zero), large, small); /* mutant: gate-side */
+    *slope = vfma(small * large * dz, x, s);    /* mutant: gated-slope */
+    return x * s;
+}
+
+/* GPT-2's form, x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2: since (1 + tanh(u)) / 2 = sigmoid(2 * u), it is gated
+ * with z = 2 * sqrt(2 / pi) * (x + 0.044715 * x**3) (Hendrycks & Gimpel, 2016). */
+INLINE vf gelu(vf x, vf *slope) {
+    const vf one = vset1(1.0f), k = vset1(1.5957691216057308f), most = vset1(100.0f);
+    vf square = x * x;
+    /* mutant: gelu-overflow */
+    square = vselect(vgt(square, most), most, square); /* no overflow; |z| is over 87 from |x| = 10 on */
+    vf z = k * x * vfma(vset1(0.044715f), square, one), dz = k * vfma(vset1(3 * 0.044715f), square, one);
+    return gated(x, z, dz, slope);
+}
+
+INLINE vf silu(vf x, vf *slope) { return gated(x, x, vset1(1.0f), slope); } /* Elfwing et al., 2017 */
+
 /* ---- Forward and backward ---- */
 
+/* pre: (n_mlp) = fc1 x; a function of its own, so that its code is there once */
 static void pre_activation(const Shape *s, float *pre, const float *fc1, const float *x, Columns to) {
     linear_forward(pre, fc1, x, s->n_mlp, s->n_embd, to);
 }
 
+/* act = f(pre), slope = f'(pre) unless it is NULL, where f is not fused with the product: act holds pre first. */
 INLINE void forward_by(Function *f, const Shape *s, float *act, float *slope, const float *fc1, const float *x, Columns to) {
     pre_activation(s, act, fc1, x, to);
     for (size_t i = 0; i < s->n_mlp; i++)
@@ -53,19 +82,24 @@ INLINE void forward_by(Function *f, const Shape *s, float *act, float *slope, co
         }
 }
 
-/* slope: (n_mlp), or NULL where there is no backward pass */
+/* act: (n_mlp) = f(fc1 x), slope: (n_mlp), or NULL where no backward pass follows */
 INLINE void mlp_forward(const Shape *s, float *act, float *slope, const float *fc1, const float *x, Columns to) {
     switch (s->activation) {
     case ACTIVATION_RELU: linear_forward_to(act, fc1, x, s->n_mlp, s->n_embd, to, positive_part, act); return;
     case ACTIVATION_RELU2: forward_by(relu2, s, act, slope, fc1, x, to); return;
+    case ACTIVATION_GELU: forward_by(gelu, s, act, slope, fc1, x, to); return;
+    case ACTIVATION_SILU: forward_by(silu, s, act, slope, fc1, x, to); return;
     }
 }
 
+/* d_pre: (n_mlp) = f'(pre) * (fc2 transposed times d_out) */
 INLINE void mlp_backward(const Shape *s, float *d_pre, const float *fc2, const float *d_out, const float *act,
                          const float *slope, Columns to) {
     switch (s->activation) {
     case ACTIVATION_RELU: linear_backward_to(d_pre, fc2, d_out, s->n_embd, s->n_mlp, to, where_positive, act); return;
-    case ACTIVATION_RELU2: linear_backward_to(d_pre, fc2, d_out, s->n_embd, s->n_mlp, to, times, slope); return;
+    case ACTIVATION_RELU2:
+    case ACTIVATION_GELU:
+    case ACTIVATION_SILU: linear_backward_to(d_pre, fc2, d_out, s->n_embd, s->n_mlp, to, times, slope); return;
     }
 }
 

@@ -1,7 +1,16 @@
 // The MLP's activations, by the names that GPTConfig.activation takes; operation for operation those of the reference.
 // Python reads the names from this table, one a line, and writes no page for a model whose activation is not in it.
 
+/** 1 / (1 + e**-x), computed from e**-|x|, which cannot overflow. */
+function sigmoid(x) {
+  const e = Math.exp(-Math.abs(x));
+  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+
+// mutant: page-activations
 const ACTIVATIONS = {
   relu: (x) => Math.max(0, x),
-  relu2: (x) => Math.max(0, x) * Math.max(0, x), // mutant: page-activations
+  relu2: (x) => Math.max(0, x) * Math.max(0, x),
+  gelu: (x) => x * sigmoid((x + 0.044715 * (x * x * x)) * 1.5957691216057308),
+  silu: (x) => x * sigmoid(x),
 };
