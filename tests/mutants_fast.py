@@ -29,10 +29,7 @@ FAST = {
     "gelu-overflows": (FAST_ENGINE, {"gelu-overflow": delete}),
     "gate-on-the-wrong-side": (FAST_ENGINE, {"gate-side": swap("large", "small")}),
     "gate-slope-without-inner-derivative": (FAST_ENGINE, {"gated-slope": replace("* dz", "")}),
-    "gate-never-closed": (
-        FAST_ENGINE,
-        {"gate-underflow": replace("vkeep(vgt(vset1(87.0f), size), vexp(zero - size))", "vexp(zero - size)")},
-    ),
+    "gate-closed-early": (FAST_ENGINE, {"gate-underflow": replace("87.0f", "20.0f")}),
     "norm-overflow-is-zero": (
         FAST_ENGINE,
         {"norm-scale": replace("vsqrt(square) / square", "vset1(1.0f) / vsqrt(square)")},
