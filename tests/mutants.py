@@ -123,7 +123,7 @@ def check_tests(names):
         for tests in sorted({MUTANTS[name].tests for name in names}):
             result, witness = outcome(folder, tests)
             if result == "failed":
-                raise SystemExit(f"{witness} fails without a mutant")
+                raise SystemExit(f"without a mutant, {tests} {result}: {witness}")
 
 
 def fate(name):

@@ -2,7 +2,7 @@
 
 from mutants_changes import delete, never, replace, swap
 
-ENGINES = "test_engines.py test_fast.py"
+ENGINES = "test_exact_options.py test_fast_corners.py"
 
 # name: (tests that must fail, {tag: change})
 PACKAGE = {
