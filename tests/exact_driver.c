@@ -11,35 +11,34 @@ enum { TOKENS = 7 }; /* of a document that is written */
 static double run(Shape shape, const Kernels *kernels, size_t batch_size, double **results) {
     Documents docs = {tokens, starts, starts[DOCS] + 1, DOCS};
     size_t n = shape.n_params, n_losses;
-    double losses[DOCS], lr[STEPS], found[STEPS], culprit, loss;
+    double lr[STEPS], losses[STEPS], overflowing, loss;
     double *params = *results = calloc(2 * n + TOKENS * VOCAB, sizeof(double)), *logits = params + 2 * n;
-    Options options = {batch_size, batch_size > 1 ? 0.5 : 0.0, 0.01, losses};
+    Options options = {.batch_size = batch_size, .clip_norm = batch_size > 1 ? 0.5 : 0.0, .weight_decay = 0.01};
     Trainer t = {.shape = shape, .kernels = kernels, .params = params, .adam = {.beta1 = 0.85, .beta2 = 0.99, .eps = 1e-8}};
-    if (!params || adam_reserve(&t.adam, &shape) < 0)
+    if (!params || exact_adam_reserve(&t.adam, &shape) < 0)
         exit(2);
     state = 7;
     for (size_t i = 0; i < n; i++)
         params[i] = 0.3 * (random_unit() - 0.5);
     for (size_t i = 0; i < STEPS; i++)
         lr[i] = 0.01;
-    if (train(&t, &docs, 3, &options, STEPS, lr, found, &n_losses, &culprit) != DONE || n_losses != STEPS ||
-        batch_gradients(&t, &docs, 5, &options, &loss) != DONE)
+    if (exact_train(&t, &docs, 3, STEPS, &options, lr, losses, &n_losses, &overflowing) != DONE || n_losses != STEPS ||
+        exact_batch_gradients(&t, &docs, 5, &options, &loss) != DONE)
         exit(3);
     memcpy(params + n, t.adam.gradients, n * sizeof(double));
     Cache cache = {0};
     Document scratch = {0};
     Shape one_layer = shape;
     one_layer.n_layer = 1;
-    if (document_reserve(&scratch, &one_layer, 8) < 0)
+    if (exact_document_reserve(&scratch, &one_layer, 8) < 0)
         exit(4);
     for (size_t i = 0; i < TOKENS; i++)
-        if (cache_reserve(&cache, &shape, i + 1) < 0 ||
-            kernels->decode(&shape, params, &cache, &scratch, tokens[i], logits + i * VOCAB, &culprit))
+        if (exact_cache_reserve(&cache, &shape, i + 1) < 0 ||
+            kernels->decode(&shape, params, &cache, &scratch, tokens[i], logits + i * VOCAB, &overflowing))
             exit(5);
-    cache_free(&cache);
-    document_free(&scratch);
-    document_free(&t.document);
-    adam_free(&t.adam);
+    exact_cache_free(&cache);
+    exact_document_free(&scratch);
+    exact_trainer_free(&t);
     return loss;
 }
 
@@ -50,8 +49,8 @@ int main(void) {
     for (size_t s = 0; s < SHAPES; s++)
         for (size_t b = 0; b < 3; b++) {
             double *expected = NULL;
-            for (int i = 0; kernels_at(i); i++) {
-                const Kernels *kernels = kernels_at(i);
+            for (int i = 0; exact_kernels_at(i); i++) {
+                const Kernels *kernels = exact_kernels_at(i);
                 if (!isa_supported(kernels->isa))
                     continue;
                 for (int vectors = 0; vectors <= kernels->libm_agrees(); vectors++) {
@@ -63,7 +62,7 @@ int main(void) {
                         fprintf(stderr, "%s%s\n", kernels->isa, vectors ? ", vectors" : "");
                     if (!expected) {
                         expected = results;
-                        printf("%d %d %.5f\n", (int)shape.n_embd, (int)batches[b], loss);
+                        printf("%d %s %d %.5f\n", (int)shape.n_embd, activation_name(shape.activation), (int)batches[b], loss);
                         continue;
                     }
                     failed |= memcmp(results, expected, (2 * shape.n_params + TOKENS * VOCAB) * sizeof(double)) != 0;

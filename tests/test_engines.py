@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import re
 from array import array
 from dataclasses import replace
 
@@ -10,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgpt import GPT, DivergenceError, GPTConfig, Tokenizer, TrainConfig, engines, reference, train
-from microgpt.reference import SCHEDULES
 from microgpt.corpus.tokens import Corpus
+from microgpt.reference import SCHEDULES
 from microgpt.training import start
 
 ALPHABETS = ["ab", "abcdefghij", "äöüßé", "한국어이름", "अआइई", "🙂🙃😀", "x"]
@@ -196,3 +197,34 @@ def test_a_graph_too_deep_for_plain_recursion():
     config, training = GPTConfig(n_layer=2, n_embd=64), TrainConfig(num_steps=1)
     runs = [train(["ab"], config, training, engine=name) for name in engines.EXACT]
     assert len({(run.losses[0], params_hash(run.model)) for run in runs}) == 1
+
+
+@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
+@pytest.mark.parametrize("name", engines.ENGINES)
+def test_the_gradients_of_a_step(name, activation):
+    """Those that the step itself takes: by themselves they change nothing, and one can go on training."""
+    docs, training = ["emma", "olivia", "a"], TrainConfig(num_steps=4, batch_size=2)
+    config = GPTConfig(n_layer=2, n_embd=6, n_head=3, block_size=5, activation=activation, init_std=0.5)
+    pure, run = (start(docs, config, training, engine=engine) for engine in ("python", name))
+    for step in range(3):
+        loss, gradients = run.model.engine.gradients(run.corpus, step, training)
+        expected_loss, expected = pure.model.engine.gradients(pure.corpus, step, training)
+        assert type(gradients) is array and len(gradients) == run.model.num_params
+        if run.model.engine.exact:
+            assert (loss, bytes(gradients)) == (expected_loss, bytes(expected))
+        else:
+            assert loss == pytest.approx(expected_loss, rel=1e-5)
+            assert list(gradients) == pytest.approx(list(expected), rel=1e-3, abs=1e-5)
+        for engine in (run.model.engine, pure.model.engine):
+            engine.train(run.corpus, range(step, step + 1), training, losses := [])
+            assert losses == [pytest.approx(expected_loss, rel=1e-5)]
+
+
+def test_the_gradients_of_a_loss_that_is_not_finite(engine):
+    config = GPTConfig(n_embd=8, init_std=1e3)
+    with pytest.raises((ArithmeticError, ValueError)) as expected:
+        pure = start(["emma", "olivia"], config, engine="python")
+        pure.model.engine.gradients(pure.corpus, 0, pure.training)
+    with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
+        run = start(["emma", "olivia"], config, engine=engine)
+        run.model.engine.gradients(run.corpus, 0, run.training)

@@ -183,7 +183,7 @@ def test_the_command_to_go_on_is_quoted_as_windows_does(monkeypatch):
 def test_going_on_with_data_of_other_kinds(folder, data, again):
     (folder / "docs.txt").rename("-docs.txt")
     code = (
-        "import os, signal; from microgpt import history\n"
+        "import os, signal; from microgpt.display import history\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "once = [signal.SIGINT]\n"
         "history.Log.update = lambda log: os.kill(os.getpid(), once.pop()) if once and log.run.losses else None"
@@ -202,7 +202,7 @@ def test_going_on_with_data_of_other_kinds(folder, data, again):
 
 
 def test_what_is_left_after_a_divergence(folder):
-    options = ["--steps", 60, *SMALL, "--learning-rate", 10, "--warmup-steps", 60, "--out", "run"]
+    options = ["--steps", 60, *SMALL, "--learning-rate", 10, "--warmup-steps", 59, "--out", "run"]
     every = ["--checkpoint-every", 2]
     message = fail("train", "docs.txt", *options)
     diverged = int(re.match(r"training diverged at step (\d+) of 60: ", message)[1])
@@ -329,7 +329,7 @@ def test_holding_out_changes_no_step(engine):
 def test_nothing_held_out_is_the_reference_s_run():
     plain, asked = (
         microgpt.train(DOCS, training=TrainConfig(num_steps=5), **more)
-        for more in ({}, {"evaluation": EvalConfig(0.0, 1)})
+        for more in ({}, {"evaluation": EvalConfig(0.0)})
     )
     assert plain.losses == asked.losses and asked.val_losses == []
 

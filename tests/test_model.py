@@ -35,7 +35,7 @@ def test_defaults_are_the_current_reference():
         (lambda: GPTConfig(n_layer=0), ValueError, "n_layer must be at least 1, not 0"),
         (lambda: GPTConfig(n_embd=16.0), TypeError, "n_embd must be a whole number, not 16.0"),
         (lambda: GPTConfig(block_size=True), TypeError, "block_size must be a whole number"),
-        (lambda: GPTConfig(activation="gelu"), ValueError, "activation must be one of relu, relu2, not 'gelu'"),
+        (lambda: GPTConfig(activation="mish"), ValueError, "activation must be one of relu, relu2, gelu, silu, not 'mish'"),
         (lambda: GPTConfig(init_std=-1.0), ValueError, "init_std must be at least 0"),
         (lambda: GPTConfig(init_std=float("nan")), ValueError, "init_std"),
         (lambda: GPTConfig(bos_first=1), TypeError, "bos_first must be True or False"),

@@ -140,7 +140,7 @@ def test_a_narrow_terminal(data):
 def test_a_short_run_on_a_terminal_does_not_wait_for_rich(data):
     code = (
         "import atexit; atexit.register(lambda: print('rich' in sys.modules, file=sys.stderr))\n"
-        "from microgpt import progress; progress.BEGIN_SECONDS = 0"
+        "from microgpt.cli import progress; progress.BEGIN_SECONDS = 0"
     )
     code, shown, err = on_terminal(driver(code, "train", data, "--steps", 40, "--samples", 0, *TINY))
     assert (code, err) == (0, "False\n")

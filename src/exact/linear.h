@@ -1,8 +1,8 @@
 /* Matrix times activations, forward and backward.
  *
- * Each result is one sum in the reference's order, kept in one lane of one register from its first term to its last. Speed
- * comes from computing a tile of rows x vectors of results at a time: sums that do not wait for each other. The last tile of a
- * matrix may start among rows that are done: it writes the same again.
+ * Each result is one sum in the reference's order, kept in one lane of one register from its first term to its last. Speed comes
+ * from computing a tile of rows x vectors of results at a time: sums that do not wait for each other. Rows are taken 8 at a time,
+ * then 4, then one by one.
  */
 #ifndef MICROGPT_LINEAR_H
 #define MICROGPT_LINEAR_H
@@ -10,7 +10,6 @@
 #include "model.h"
 #include "simd/doubles.h"
 
-#define ROWS 8
 #if W == 8
 #define VECS 2 /* 16 sums of the 32 registers */
 #else
@@ -29,7 +28,7 @@ INLINE size_t padded_to_vector(size_t n) { return (n + W - 1) / W * W; }
  * A tile of it. y: (rows) and x: (n_in) hold `stride` positions a row; w: (rows, n_in). */
 INLINE void forward_tile(double *y, const double *w, const double *x, size_t n_in, size_t stride, const int rows,
                          const int vecs) {
-    vd sum[ROWS][VECS];
+    vd sum[8][VECS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         UNROLL_FOR (int c = 0; c < vecs; c++)
             sum[r][c] = vset1(0.0);
@@ -46,15 +45,13 @@ INLINE void forward_tile(double *y, const double *w, const double *x, size_t n_i
 /* `vecs` vectors of every row of y */
 INLINE void forward_columns(double *y, const double *w, const double *x, size_t n_out, size_t n_in, size_t stride,
                             const int vecs) {
-    if (n_out < ROWS) {
-        for (size_t i = 0; i < n_out; i++)
-            forward_tile(y + i * stride, w + i * n_in, x, n_in, stride, 1, vecs);
-        return;
-    }
-    for (size_t next = 0; next < n_out; next += ROWS) {
-        size_t i = smaller(next, n_out - ROWS);
-        forward_tile(y + i * stride, w + i * n_in, x, n_in, stride, ROWS, vecs);
-    }
+    size_t i = 0;
+    for (; i + 8 <= n_out; i += 8)
+        forward_tile(y + i * stride, w + i * n_in, x, n_in, stride, 8, vecs);
+    for (; i + 4 <= n_out; i += 4)
+        forward_tile(y + i * stride, w + i * n_in, x, n_in, stride, 4, vecs);
+    for (; i < n_out; i++)
+        forward_tile(y + i * stride, w + i * n_in, x, n_in, stride, 1, vecs);
 }
 
 /* y: (n_out), w: (n_out, n_in), x: (n_in) */
@@ -76,7 +73,7 @@ static void linear_forward(double *y, const double *w, const double *x, size_t n
  * A tile of it, from feature j and position p on. dx: (rows) */
 INLINE void backward_x_tile(double *dx, const Segment *segments, size_t n_segments, size_t j, size_t p, size_t n_in,
                             size_t stride, const int rows, const int vecs) {
-    vd sum[ROWS][VECS];
+    vd sum[8][VECS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         UNROLL_FOR (int c = 0; c < vecs; c++)
             sum[r][c] = vset1(0.0);
@@ -95,15 +92,13 @@ INLINE void backward_x_tile(double *dx, const Segment *segments, size_t n_segmen
 
 INLINE void backward_x_columns(double *dx, const Segment *segments, size_t n_segments, size_t p, size_t n_in, size_t stride,
                                const int vecs) {
-    if (n_in < ROWS) {
-        for (size_t j = 0; j < n_in; j++)
-            backward_x_tile(dx + j * stride + p, segments, n_segments, j, p, n_in, stride, 1, vecs);
-        return;
-    }
-    for (size_t next = 0; next < n_in; next += ROWS) {
-        size_t j = smaller(next, n_in - ROWS);
-        backward_x_tile(dx + j * stride + p, segments, n_segments, j, p, n_in, stride, ROWS, vecs);
-    }
+    size_t j = 0;
+    for (; j + 8 <= n_in; j += 8)
+        backward_x_tile(dx + j * stride + p, segments, n_segments, j, p, n_in, stride, 8, vecs);
+    for (; j + 4 <= n_in; j += 4)
+        backward_x_tile(dx + j * stride + p, segments, n_segments, j, p, n_in, stride, 4, vecs);
+    for (; j < n_in; j++)
+        backward_x_tile(dx + j * stride + p, segments, n_segments, j, p, n_in, stride, 1, vecs);
 }
 
 /* dx: (n_in) */
@@ -126,7 +121,7 @@ static void linear_backward_x(double *dx, const Segment *segments, size_t n_segm
 INLINE void backward_w_tile(double *dw, const double *xt, const double *dy, size_t j, size_t n, size_t n_in, size_t stride,
                             const int accumulate, const int rows, const int vecs) {
     size_t padded = padded_to_vector(n_in);
-    vd sum[ROWS][VECS];
+    vd sum[8][VECS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         UNROLL_FOR (int c = 0; c < vecs; c++)
             sum[r][c] = accumulate ? vload(dw + r * n_in + j + c * W) : vset1(0.0); /* mutant: dw-start */
@@ -143,14 +138,10 @@ INLINE void backward_w_tile(double *dw, const double *xt, const double *dy, size
 INLINE void backward_w_columns(double *dw, const double *xt, const double *dy, size_t j, size_t n_out, size_t n_in, size_t n,
                                size_t stride, const int accumulate, const int vecs) {
     size_t i = 0;
-    for (; i + ROWS <= n_out; i += ROWS)
-        backward_w_tile(dw + i * n_in, xt, dy + i * stride, j, n, n_in, stride, accumulate, ROWS, vecs);
-    /* mutant: last-rows */
-    if (i < n_out && n_out >= ROWS && !accumulate) { /* no row twice where the tile adds to what is there */
-        i = n_out - ROWS;
-        backward_w_tile(dw + i * n_in, xt, dy + i * stride, j, n, n_in, stride, accumulate, ROWS, vecs);
-        return;
-    }
+    for (; i + 8 <= n_out; i += 8)
+        backward_w_tile(dw + i * n_in, xt, dy + i * stride, j, n, n_in, stride, accumulate, 8, vecs);
+    for (; i + 4 <= n_out; i += 4) /* mutant: last-rows */
+        backward_w_tile(dw + i * n_in, xt, dy + i * stride, j, n, n_in, stride, accumulate, 4, vecs);
     for (; i < n_out; i++)
         backward_w_tile(dw + i * n_in, xt, dy + i * stride, j, n, n_in, stride, accumulate, 1, vecs);
 }

@@ -1,9 +1,10 @@
-/* The MLP's activation f: all that the fast engine does differently for each of them.
+/* The MLP's activation f: everything in the fast engine that depends on which one a model has. Its meaning is ACTIVATIONS in
+ * microgpt/reference.py.
  *
- *     forward     act[i] = f(pre[i]),  pre = fc1 x                 fc1: (n_mlp, n_embd), x: (n_embd), pre and act: (n_mlp)
- *     backward    d_pre[i] = f'(pre[i]) * d_act[i],  d_act = fc2 transposed times d_out    fc2: (n_embd, n_mlp), d_out: (n_embd)
+ *     forward     pre = fc1 x,  act = f(pre)                            x: (n_embd), fc1: (n_mlp, n_embd), pre, act: (n_mlp)
+ *     backward    d_act = fc2 transposed times d_out,  d_pre = f'(pre) * d_act      d_out: (n_embd), fc2: (n_embd, n_mlp)
  *
- * The backward pass needs f'(pre). The forward pass leaves it in `slope`, but for relu, where act tells it.
+ * The forward pass leaves f'(pre) in `slope`, except for relu: there it is 1 where act is positive, else 0.
  */
 #ifndef MICROGPT_FAST_ACTIVATION_H
 #define MICROGPT_FAST_ACTIVATION_H
@@ -64,10 +65,12 @@ INLINE vf silu(vf x, vf *slope) { return gated(x, x, vset1(1.0f), slope); } /* E
 
 /* ---- Forward and backward ---- */
 
+/* pre: (n_mlp) = fc1 x; a function of its own, so that its code is there once */
 static void pre_activation(const Shape *s, float *pre, const float *fc1, const float *x, Columns to) {
     linear_forward(pre, fc1, x, s->n_mlp, s->n_embd, to);
 }
 
+/* act = f(pre), slope = f'(pre) unless it is NULL, where f is not fused with the product: act holds pre first. */
 INLINE void forward_by(Function *f, const Shape *s, float *act, float *slope, const float *fc1, const float *x, Columns to) {
     pre_activation(s, act, fc1, x, to);
     for (size_t i = 0; i < s->n_mlp; i++)
@@ -79,7 +82,7 @@ INLINE void forward_by(Function *f, const Shape *s, float *act, float *slope, co
         }
 }
 
-/* slope: (n_mlp), or NULL where there is no backward pass */
+/* act: (n_mlp) = f(fc1 x), slope: (n_mlp), or NULL where no backward pass follows */
 INLINE void mlp_forward(const Shape *s, float *act, float *slope, const float *fc1, const float *x, Columns to) {
     switch (s->activation) {
     case ACTIVATION_RELU: linear_forward_to(act, fc1, x, s->n_mlp, s->n_embd, to, positive_part, act); return;
@@ -89,6 +92,7 @@ INLINE void mlp_forward(const Shape *s, float *act, float *slope, const float *f
     }
 }
 
+/* d_pre: (n_mlp) = f'(pre) * (fc2 transposed times d_out) */
 INLINE void mlp_backward(const Shape *s, float *d_pre, const float *fc2, const float *d_out, const float *act,
                          const float *slope, Columns to) {
     switch (s->activation) {

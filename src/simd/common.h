@@ -11,11 +11,9 @@
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline, unused))
-#define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_FOR(...) _Pragma("GCC unroll 16") for (__VA_ARGS__)
 #else
 #define INLINE static inline
-#define UNROLL
 #define UNROLL_FOR(...) for (__VA_ARGS__)
 #endif
 
