@@ -13,7 +13,7 @@ from microgpt import EvalConfig, GPTConfig, TrainConfig
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "torch_training.py"
-NAMES = Path(microgpt.__file__).parent / "names.txt"
+NAMES = Path(microgpt.__file__).parent / "corpus" / "names.txt"
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SMALL = ["--steps", "60", "--batch-size", "32", "--dtype", "float64"]
 
