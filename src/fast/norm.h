@@ -34,7 +34,7 @@ static void rmsnorm_forward(const Shape *s, float *y, float *scale, const float 
     }
 }
 
-/* dx = residual + the formula's. residual: the derivative that came by the residual stream, or NULL. dx may be any of the
+/* dx = residual + the formula's. residual: the derivative from the residual stream, or NULL. dx may be any of the
  * others. */
 static void rmsnorm_backward(const Shape *s, float *dx, const float *dy, const float *residual, const float *y,
                              const float *scale, Columns to) {
