@@ -46,7 +46,7 @@ def main(argv=None):
         return _fail(error, 1)
     except OSError as error:
         if _is_broken_pipe(error):  # the reader has seen enough, as in `microgpt train | head`
-            settle()
+            settle(sys.stdout)
             return 1
         # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)
         where = error.filename or "the output cannot be written"
@@ -143,7 +143,7 @@ def _prepare_streams():
 
 
 def _fail(message, code, kind="error: "):
-    settle()
+    settle(sys.stdout)
     say(f"{kind}{message}")
     return code
 

@@ -2,6 +2,7 @@
 
 import os
 
+from microgpt.cli.commands import Failure
 from microgpt.cli.output import say
 from microgpt.common.words import quoted
 from microgpt.display import history
@@ -18,7 +19,11 @@ class Keeping:
     def __init__(self, run, out, log, every, resumed_from):
         self.run, self.out, self.every, self.failed = run, out, every, False
         self.newest = (resumed_from, len(run.losses)) if resumed_from else None
-        self.log, self.log_name = history.Log(run, log) if log else None, log
+        self.log_name = log
+        try:
+            self.log = history.Log(run, log) if log else None
+        except OSError as error:  # before the first step: a disk that is full already
+            raise Failure(f"--log: {quoted(log)} cannot be written: {error.strerror or error}") from None
 
     def update(self):
         """After some steps of the training."""

@@ -9,15 +9,15 @@ def say(text):
     try:
         print(f"microgpt: {text}", file=sys.stderr)
     except OSError:  # such as that of a terminal which was closed
-        pass
+        settle(sys.stderr)
 
 
-def settle():
-    """Flush standard output; where nobody takes it, drop it, or the interpreter would fail on it again as it exits."""
+def settle(stream):
+    """Flush standard output or error; where nobody takes it, drop it, or the interpreter would fail on it as it exits."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class Screen:
@@ -45,7 +45,7 @@ class Screen:
             if self.goes_on is None:
                 raise
             self.failed = True
-            settle()
+            settle(self.stream)
             say(f"the output cannot be written: {error.strerror or error}; training goes on, for {self.goes_on}")
 
     def __getattr__(self, name):  # isatty, encoding, fileno: what rich asks for

@@ -25,9 +25,13 @@ class Log:
     def __init__(self, run, path):
         self.run, self.written, self.csv = run, 0, path.endswith(".csv")
         self.file = open(path, "w", encoding="utf-8", newline="\n")
-        if self.csv:
-            self.file.write(HEADER)
-        self.update()
+        try:
+            if self.csv:
+                self.file.write(HEADER)
+            self.update()
+        except OSError:
+            self.abandon()
+            raise
 
     def update(self):
         """Write the steps since the last call."""
