@@ -244,35 +244,6 @@ def test_a_signal_without_out(folder):
 
 
 @posix
-def test_killed_at_random_moments(folder):
-    """SIGINT, SIGTERM and SIGKILL, again and again, until the run is through: it ends as one that was left alone."""
-    options = ["--steps", 60_000, *SMALL, "--checkpoint-every", 50, "--out", "run", "--samples", 3]
-    whole = succeed("train", "docs.txt", "--steps", 60_000, *SMALL, "--samples", 3, "--out", "whole")
-    rng, kills, reached = random.Random(os.getpid()), 0, 0
-    for attempt in range(60):
-        resume = ["--resume", "run"] if os.path.exists("run") else []
-        with open_training(*options, *resume) as child:
-            try:
-                wait_for_steps(child)
-                _, err = child.communicate(timeout=rng.uniform(0.0, 0.15) if kills < 8 else 60)
-                assert child.returncode == 0, err
-                break
-            except subprocess.TimeoutExpired:
-                child.send_signal(rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
-                child.communicate()
-                kills += 1
-        if os.path.exists("run"):
-            done = len(microgpt.training.start(DOCS, resume="run").losses)  # whole, whatever happened
-            assert done >= reached
-            reached = done
-    assert kills >= 1 and reached > 0
-    out = succeed("train", "docs.txt", *options, "--resume", "run")  # it is through, and prints its samples again
-    assert samples_of(out) == samples_of(whole)
-    ours, other = microgpt.storage.checkpoint.read("run"), microgpt.storage.checkpoint.read("whole")
-    assert ours == other
-
-
-@posix
 def test_killed_while_saving(folder):
     """SIGKILL just before the new file gets its name, and in the middle of writing it: the old one is there, and whole."""
     microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=200), callback=lambda step: step.step == 5).save(

@@ -22,6 +22,9 @@ COMMANDS = {  # in the order in which `microgpt --help` shows them
 }
 
 
+ENDED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}  # how a signal ends a command, in words
+
+
 class Failure(Exception):
     """A failure that its message explains; exit code 1."""
 
@@ -34,7 +37,7 @@ class Stopped(KeyboardInterrupt):
     """A signal ended the command; the message says what that left. Exit code 128 + the signal's number, as in shells."""
 
     def __init__(self, number, rest):
-        super().__init__(f"{'terminated' if number == signal.SIGTERM else 'interrupted'} {rest}")
+        super().__init__(f"{ENDED.get(signal.Signals(number).name, 'interrupted')} {rest}")
         self.exit_code = 128 + number
 
 
