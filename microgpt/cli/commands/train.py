@@ -68,7 +68,7 @@ def run(arguments):
             print(line, file=screen)
         elif run.held_out or sys.stderr.isatty():
             say(line)
-    _warn_if_not_learned(run, arguments.samples)
+    _warn_if_not_learned(run, arguments)
     if arguments.samples:
         _print_samples(run, arguments.samples, temperature, screen, *INFERENCE[preset_of(arguments, saved)])
     if not out and sys.stderr.isatty():
@@ -124,15 +124,15 @@ def _warn_if_rounded_differently(before, engine):
         )
 
 
-def _warn_if_not_learned(run, samples):
+def _warn_if_not_learned(run, arguments):
     vocab_size, done = run.model.tokenizer.vocab_size, len(run.losses)
-    if run.evaluation.patience is not None and run.finished:
-        return  # the weights are not those that the last losses are of
+    if run.evaluation.patience is not None or arguments.init and not done:
+        return  # its weights are not those that the last losses are of
     diverged = verdict.diverged(run.losses, vocab_size)
     complaint = verdict.complaint(run.losses, vocab_size, run.corpus.entropy())
     if diverged:
         say(f"{complaint}; {in_options(verdict.remedy(run.model.config, run.training, done + 1))}")
-    elif complaint and samples:
+    elif complaint and arguments.samples:
         say(f"{complaint}; train for more --steps, or with another --learning-rate")
 
 
