@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, nullcontext
 
 from microgpt import engines
 from microgpt.cli import progress
-from microgpt.cli.commands import Failure, Interrupted, Usage, count, load, whole
+from microgpt.cli.commands import Failure, Interrupted, Usage, count, data_notes, load, whole
 from microgpt.cli.options import (
     CHOICE,
     EVALUATION,
@@ -44,12 +44,14 @@ def run(arguments):
     saved = checkpoint.read(origin) if origin else None
     config, training, evaluation, temperature = settings(arguments, saved)
     docs = load(arguments.data)
+    val_docs = None if arguments.val is None else load(arguments.val)
     try:
-        run = start(
-            docs, config, training, evaluation=evaluation, long=arguments.long, engine=arguments.engine,
-            threads=THREADS.default if arguments.threads is None else arguments.threads,
-            init=arguments.init, resume=arguments.resume, seed=arguments.seed,
-        )  # fmt: skip
+        with data_notes():
+            run = start(
+                docs, config, training, evaluation=evaluation, val_docs=val_docs, long=arguments.long, engine=arguments.engine,
+                threads=THREADS.default if arguments.threads is None else arguments.threads,
+                init=arguments.init, resume=arguments.resume, seed=arguments.seed,
+            )  # fmt: skip
     except ValueError as error:
         raise Failure(in_options(error)) from None
     _warn_if_cut(run, docs)
@@ -72,11 +74,13 @@ def run(arguments):
 
 def _check_files(arguments, out):
     """Before training for hours: can be written what is to be written?"""
-    for option in ("out", "log", "resume", "init"):
+    for option in ("out", "log", "resume", "init", "val"):
         if getattr(arguments, option) == "":
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
     if arguments.resume and arguments.init:
         raise Usage("--resume goes on with a run's own weights; give it or --init, not both")
+    if arguments.data == arguments.val == "-":
+        raise Usage("standard input can be read only once; give a file to train on or to --val")
     if arguments.checkpoint_every is not None:
         if arguments.checkpoint_every < 1:
             raise Usage(f"--checkpoint-every must be at least 1, not {arguments.checkpoint_every}")
@@ -153,7 +157,7 @@ def _train(run, arguments, out):
         rest = _where(run)
         if out:
             run.save(out)
-            again = ", the same text on standard input," if arguments.data == "-" else ""
+            again = ", the same text on standard input," if "-" in (arguments.data, arguments.val) else ""
             rest += f"; go on{again} with: {_command_to_go_on(arguments.argv, out)}"
         raise Interrupted(stopped[-1], rest)
 
@@ -258,7 +262,11 @@ def configure(parser):
     files.add_argument("--log", metavar="FILE", help="write every step's losses: .csv or .jsonl (default: no file)")
     add(parser.add_argument_group("the model"), MODEL)
     add(parser.add_argument_group("the training (Adam)"), TRAINING)
-    add(parser.add_argument_group("the held-out loss"), EVALUATION)
+    measured = parser.add_argument_group("the held-out loss")
+    add(measured, EVALUATION)
+    measured.add_argument(
+        "--val", metavar="FILE", help="measure on these documents, given as DATA is, and hold none out (default: none)"
+    )
     samples = parser.add_argument_group("the samples")
     samples.add_argument(
         "--samples", type=count, metavar="N", default=20, help="how many to print (default: %(default)s)"
