@@ -7,7 +7,7 @@ import time
 
 from microgpt import engines, verdict
 from microgpt.cli import places, progress
-from microgpt.cli.commands import Failure, Stopped, Usage, count, load, whole
+from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, load, whole
 from microgpt.cli.keeping import Keeping
 from microgpt.cli.options import (
     CHOICE,
@@ -46,12 +46,14 @@ def run(arguments):
     saved = checkpoint.read(origin) if origin else None
     config, training, evaluation, temperature = settings(arguments, saved)
     docs = load(arguments.data)
+    val_docs = None if arguments.val is None else load(arguments.val)
     try:
-        run = start(
-            docs, config, training, evaluation=evaluation, long=arguments.long, engine=arguments.engine,
-            threads=THREADS.default if arguments.threads is None else arguments.threads,
-            init=arguments.init, resume=arguments.resume, seed=arguments.seed,
-        )  # fmt: skip
+        with data_notes():
+            run = start(
+                docs, config, training, evaluation=evaluation, val_docs=val_docs, long=arguments.long, engine=arguments.engine,
+                threads=THREADS.default if arguments.threads is None else arguments.threads,
+                init=arguments.init, resume=arguments.resume, seed=arguments.seed,
+            )  # fmt: skip
     except ValueError as error:
         raise Failure(in_options(error)) from None
     _warn_if_cut(run, docs)
@@ -78,11 +80,13 @@ def run(arguments):
 
 def _check_files(arguments, out):
     """Before training for hours: can be written what is to be written, and is nothing lost by it?"""
-    for option in ("resume", "init"):
+    for option in ("resume", "init", "val"):
         if getattr(arguments, option) == "":
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
     if arguments.resume and arguments.init:
         raise Usage("--resume goes on with a run's own weights; give it or --init, not both")
+    if arguments.data == arguments.val == "-":
+        raise Usage("standard input can be read only once; give a file to train on or to --val")
     if arguments.checkpoint_every is not None:
         if arguments.checkpoint_every < 1:
             raise Usage(f"--checkpoint-every must be at least 1, not {arguments.checkpoint_every}")
@@ -94,7 +98,7 @@ def _check_files(arguments, out):
         raise Usage(
             f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {arguments.log!r}"
         )
-    read = [("the training data", arguments.data or "input.txt")]
+    read = [("the training data", arguments.data or "input.txt"), ("what --val names", arguments.val)]
     if arguments.out is not None:
         places.check("--out", arguments.out, "a model that microgpt saved", checkpoint.is_saved, arguments.force, read)
     elif out and os.path.exists(out):  # what --resume reads is checked when it is read
@@ -167,7 +171,7 @@ def _how_to_go_on(arguments, keeping):
         return NOT_SAVED
     if keeping.newest is None or keeping.newest[1] < len(keeping.run.losses):
         return keeping.state()
-    again = ", the same text on standard input," if arguments.data == "-" else ""
+    again = ", the same text on standard input," if "-" in (arguments.data, arguments.val) else ""
     return f"go on{again} with: {_command_to_go_on(arguments.argv, keeping.newest[0])}"
 
 
@@ -238,7 +242,11 @@ def configure(parser):
     files.add_argument("--force", action="store_true", help=places.FORCE)
     add(parser.add_argument_group("the model"), MODEL)
     add(parser.add_argument_group("the training (Adam)"), TRAINING)
-    add(parser.add_argument_group("the held-out loss"), EVALUATION)
+    measured = parser.add_argument_group("the held-out loss")
+    add(measured, EVALUATION)
+    measured.add_argument(
+        "--val", metavar="FILE", help="measure on these documents, given as DATA is, and hold none out (default: none)"
+    )
     samples = parser.add_argument_group("the samples")
     samples.add_argument(
         "--samples", type=count, metavar="N", default=20, help="how many to print (default: %(default)s)"
