@@ -59,7 +59,14 @@ class Run:
 
         progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
         pause_every steps; it finds them in `losses`. A true return value ends the run there.
+
+        Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
+        RuntimeError where this model is in training already.
         """
+        with self.model.engine.access.training():
+            self._train(callback, progress, pause_every)
+
+    def _train(self, callback, progress, pause_every):
         portion = 1
         while not self.finished:
             first = len(self.losses)
@@ -107,16 +114,19 @@ class Run:
     def save(self, path):
         """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
 
-        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays.
+        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays. RuntimeError
+        while another thread trains it: save it in the callback.
         """
-        m, v = self.model.engine.moments()
-        model = self.model
-        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params)
-        source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name)
-        checkpoint.write(
-            path,
-            Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
-        )
+        model, access = self.model, self.model.engine.access
+        with access.reading():
+            access.check_at_rest("save the run")
+            m, v = model.engine.moments()
+            progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params)
+            source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name)
+            checkpoint.write(
+                path,
+                Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
+            )
 
     def fingerprint(self):
         """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
@@ -142,7 +152,8 @@ class Run:
 
     def _steps(self, first, end):
         try:
-            self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
+            with self.model.engine.access.changing():
+                self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
         except engines.EngineError:
             raise
         except (ArithmeticError, ValueError) as error:
@@ -157,7 +168,8 @@ class Run:
             if self.best[0] == done:
                 self._best_params = array("d", self.model.params)
             elif self.finished:
-                self.model.params[:] = self._best_params
+                with self.model.engine.access.changing():
+                    self.model.params[:] = self._best_params
         return self.val_losses[-1][1]
 
     def __repr__(self):
