@@ -159,6 +159,16 @@ class GPT:
         config, tokenizer, rows = pytorch.rows_of(module)
         return cls(config, tokenizer, parameters(rows, config, tokenizer), **options)
 
+    def __getstate__(self):
+        """What pickle and copy take: the engine by its name, and the weights, so that a copy has its own."""
+        with self.engine.access.reading():
+            weights = array("d", self.params.tobytes())
+        return vars(self) | {"params": weights, "engine": self.engine.name, "threads": self.engine.threads}
+
+    def __setstate__(self, state):
+        GPT.__init__(self, **{name: state[name] for name in ("config", "tokenizer", "params", "engine", "threads")})
+        vars(self).update((name, value) for name, value in state.items() if name not in ("params", "engine", "threads"))
+
     @property
     def num_params(self) -> int:
         return len(self.params)

@@ -6,6 +6,8 @@ import random
 import sys
 import time
 from array import array
+from copy import deepcopy
+from copyreg import __newobj__
 from typing import NamedTuple
 
 from microgpt import engines
@@ -128,6 +130,24 @@ class Run:
                 Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
             )
 
+    def __getstate__(self):
+        """What pickle takes: all it takes to go on, Adam's moments too. RuntimeError while another thread trains it."""
+        access = self.model.engine.access
+        with access.reading():
+            access.check_at_rest("copy the run")
+            moments = self.model.engine.moments() if self.losses else None
+            return vars(self) | {"losses": self.losses[:], "val_losses": self.val_losses[:], "moments": moments}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        moments = vars(self).pop("moments")
+        if moments is not None:
+            self.model.engine.restore(self.training, *moments, len(self.losses))
+
+    def __copy__(self):
+        """A run with a model, a generator and losses of its own."""
+        return deepcopy(self)
+
     def fingerprint(self):
         """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
         import hashlib
@@ -184,6 +204,9 @@ class DivergenceError(ValueError):
         super().__init__(
             f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; {remedy(run, self.step)}"
         )
+
+    def __reduce__(self):  # as another process sends it
+        return __newobj__, (type(self), *self.args), vars(self)
 
 
 def remedy(run, step):
