@@ -13,7 +13,7 @@ from microgpt import GPT, PRESETS, DivergenceError, EvalConfig, GPTConfig, Step,
 from microgpt.config import SampleConfig
 from microgpt.corpus.tokens import Corpus
 from microgpt.engines import ENGINES
-from microgpt.training import start
+from microgpt.training import Interrupted, start
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 WAYS = {"copy": copy.copy, "deepcopy": copy.deepcopy} | {
@@ -129,6 +129,14 @@ def test_a_damaged_model_is_an_error(damage):
     model = named()
     with pytest.raises((ValueError, TypeError, AttributeError)):
         GPT.__new__(GPT).__setstate__(model.__getstate__() | damage)
+
+
+def test_errors_are_copied_as_they_are(copied):
+    run = train(DOCS, SMALL, TrainConfig(num_steps=2))
+    for error in (DivergenceError(run, ValueError("because")), Interrupted(run)):
+        twin = copied(error)
+        assert (type(twin), str(twin), sorted(vars(twin))) == (type(error), str(error), sorted(vars(error)))
+    assert copied(DivergenceError(run, "")).losses == run.losses and shown(copied(Interrupted(run)).run) == shown(run)
 
 
 # ---- Other processes -------------------------------------------------------------------------------------------------

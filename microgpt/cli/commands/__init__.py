@@ -30,7 +30,7 @@ class Usage(Exception):
     """The command was called wrongly; the message says how to call it. Exit code 2."""
 
 
-class Interrupted(KeyboardInterrupt):
+class Stopped(KeyboardInterrupt):
     """A signal ended the command; the message says what that left. Exit code 128 + the signal's number, as in shells."""
 
     def __init__(self, number, rest):
