@@ -8,6 +8,8 @@ import sys
 import time
 import warnings
 from array import array
+from copy import deepcopy
+from copyreg import __newobj__
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -66,10 +68,14 @@ class Run:
         progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
         pause_every steps; it finds them in `losses`. A true return value ends the run there.
 
+        Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
+        RuntimeError where this model is in training already.
+
         Ctrl-C, or a notebook's "interrupt", raises Interrupted after the step it comes in. The run is whole then: `train`
         goes on with it, and `save` saves it. A second one ends that step too, and with it the run.
         """
-        with interrupts.Noted([signal.SIGINT], [], [signal.default_int_handler]) as stopped:
+        noted = interrupts.Noted([signal.SIGINT], [], [signal.default_int_handler])
+        with self.model.engine.access.training(), noted as stopped:
             for val_loss in self._portions(callback is not None, pause_every):
                 if progress is not None and progress():
                     return
@@ -138,21 +144,42 @@ class Run:
     def save(self, path):
         """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
 
-        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays.
+        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays. RuntimeError
+        while another thread trains it: save it in the callback.
         """
         self._refuse_torn()
-        m, v = self.model.engine.moments()
-        model = self.model
+        model, access = self.model, self.model.engine.access
         extended = [(done, before.num_steps) for done, before in self.extended]
-        progress = Progress(
-            array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended
-        )
-        val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
-        source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
-        checkpoint.write(
-            path,
-            Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
-        )
+        with access.reading():
+            access.check_at_rest("save the run")
+            m, v = model.engine.moments()
+            progress = Progress(
+                array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended
+            )
+            val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
+            source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
+            checkpoint.write(
+                path,
+                Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
+            )
+
+    def __getstate__(self):
+        """What pickle takes: all it takes to go on, Adam's moments too. RuntimeError while another thread trains it."""
+        access = self.model.engine.access
+        with access.reading():
+            access.check_at_rest("copy the run")
+            moments = self.model.engine.moments() if self.losses else None
+            return vars(self) | {"moments": moments}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        moments = vars(self).pop("moments")
+        if moments is not None:
+            self.model.engine.restore(self.training, *moments, len(self.losses))
+
+    def __copy__(self):
+        """A run with a model, a generator and losses of its own."""
+        return deepcopy(self)
 
     def fingerprint(self):
         """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
@@ -168,7 +195,8 @@ class Run:
 
     def _steps(self, first, end):
         try:
-            self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
+            with self.model.engine.access.changing():
+                self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
         except engines.EngineError:
             raise
         except (ArithmeticError, ValueError) as error:
@@ -195,11 +223,17 @@ class Run:
             if self.best[0] == done:
                 self._best_params = array("d", self.model.params)
             elif self.finished:
-                self.model.params[:] = self._best_params
+                with self.model.engine.access.changing():
+                    self.model.params[:] = self._best_params
         return self.val_losses[-1][1]
 
     def __repr__(self):
         return f"<Run of {counted(len(self.losses), 'step')}, {self.model!r}>"
+
+
+def _reduce(error):
+    """How errors that are made of a run are pickled, as where another process sends them."""
+    return __newobj__, (type(error), *error.args), vars(error)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -212,6 +246,8 @@ class Interrupted(KeyboardInterrupt):
             f"interrupted {done}; get the run back with `import sys; run = sys.last_value.run`, then go on with run.train() "
             "or save it with run.save(path)"
         )
+
+    __reduce__ = _reduce
 
 
 class TrainingWarning(UserWarning):
@@ -242,6 +278,8 @@ class DivergenceError(ValueError):
             f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; "
             + verdict.remedy(run.model.config, run.training, self.step)
         )
+
+    __reduce__ = _reduce
 
 
 # ---- Beginning a run -------------------------------------------------------------------------------------------------
