@@ -1,7 +1,6 @@
 """Training: one random generator shuffles the documents, draws the weights and later samples; an engine does the steps."""
 
 import math
-import os
 import random
 import sys
 import time
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 from microgpt import engines
 from microgpt.common.options import Option
-from microgpt.common.words import counted, quoted
+from microgpt.common.words import counted, quoted, quoted_path, shortened
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
@@ -21,7 +20,7 @@ from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, S
 from microgpt.tokenizer import Tokenizer
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
-SEED = Option("seed", int, 42, "seed of all random numbers")
+SEED = Option("seed", int, 42, "seed of all random numbers", digits=1000)
 
 
 class Step(NamedTuple):
@@ -52,6 +51,7 @@ class Run:
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
         self.losses, self.val_losses = [], []
         model.engine.check(corpus, training)
+        self.drawn = True  # whether its first weights were, or loaded
         self._best_params = None  # those of `best`, a copy, where there is patience
 
     def train(self, callback=None, progress=None, pause_every=None):
@@ -183,8 +183,9 @@ def remedy(run, step):
         return f"learning_rate {rate:g} is far too large, as Adam moves each weight by about so much in a step; try {usual:g}"
     if rate * decay > 1:
         return f"weight_decay {decay:g} takes {rate * decay:g} times each weight away in a step; try one below {1 / rate:g}"
-    if step == 1 or run.model.config.init_std > 1:
-        return "the weights it starts from are too large; try a smaller init_std, or another model with init"
+    if step == 1 or run.drawn and run.model.config.init_std > 1:
+        advice = "try a smaller init_std" if run.drawn else "start from another model"
+        return f"the weights it starts from are too large; {advice}"
     if beta1**2 > beta2:  # a mean that remembers large gradients, divided by one that has forgotten them
         return f"Adam's steps grow without bound where beta2 is below the square of beta1; try a beta2 above {beta1**2:.3g}"
     return f"try a learning_rate below {rate:g} or a smaller init_std"
@@ -234,7 +235,9 @@ def start(
         model = GPT.init(config, tokenizer, rng, engine, threads)
     else:
         model = GPT(config, tokenizer, array("d", saved.params), engine, threads)
-    return Run(model, corpus, training, rng, held_out, evaluation, seed, long)
+    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long)
+    run.drawn = saved is None
+    return run
 
 
 def train(
@@ -265,7 +268,7 @@ def train(
 
 def _resume(docs, path, engine, threads, **given):
     saved = checkpoint.read(path)
-    what = repr(os.fsdecode(path))
+    what = quoted_path(path)
     if saved.progress is None:
         raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
     _refuse_differences(
@@ -294,7 +297,7 @@ def _resume(docs, path, engine, threads, **given):
         raise CheckpointError(
             f"the data are not those that {what} was trained on: as many documents, but another text or another order"
         )
-    progress = saved.progress
+    run.drawn, progress = False, saved.progress
     run.losses, run.val_losses, run._best_params = progress.losses.tolist(), progress.val_losses, progress.best_params
     if run.losses:
         model.engine.restore(saved.training, progress.m, progress.v, len(run.losses))
@@ -310,7 +313,7 @@ def _refuse_differences(who, **pairs):
         if hasattr(saved, "__dataclass_fields__"):
             name = next(name for name in vars(saved) if getattr(given, name) != getattr(saved, name))
             given, saved = getattr(given, name), getattr(saved, name)
-        raise CheckpointError(f"{who} {name} {saved}, not {given}; omit {name}, or begin a new run")
+        raise CheckpointError(f"{who} {name} {shortened(str(saved))}, not {shortened(str(given))}; omit {name}, or begin a new run")
 
 
 def _check_types(**given):

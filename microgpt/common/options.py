@@ -16,8 +16,9 @@ from microgpt.common.words import quoted
 class Option:
     """name: as in Python; kind: int, float, bool or str; text: what it is, in a phrase; unit: of its number.
 
-    least, above, below, most: bounds of a number; choices: the values of a str; since: the version that added it; flag: its name
-    on the command line where that differs. None is allowed where it is the default.
+    least, above, below, most: bounds of a number; digits: how many a whole number may have, so that products of a few are floats;
+    choices: the values of a str; since: the version that added it; flag: its name on the command line where that differs. None is
+    allowed where it is the default.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Option:
     above: float = -math.inf
     below: float = math.inf
     most: float = math.inf
+    digits: int = 100
     choices: Collection = ()
     since: str = "0.1"
     flag: str = ""
@@ -48,6 +50,8 @@ class Option:
             raise TypeError(f"{self.name} must be {what}, not {quoted(value)}")
         elif not self.allows(value):
             raise ValueError(f"{self.name} must be {self.bounds()}, not {quoted(value)}")
+        elif self.kind is int and abs(value) >= 10**self.digits:
+            raise ValueError(f"{self.name} must have at most {self.digits} digits, not {quoted(value)}")
 
     def allows(self, number):
         """Whether a number is within the bounds, and for a float whether it is one."""

@@ -100,6 +100,8 @@ def measure(run):
         portion = min(max(1, done), run.training.num_steps - done)
         try:
             engine.train(run.corpus, range(done, done + portion), run.training, steps)
+        except engines.EngineError:
+            raise
         except (ValueError, ArithmeticError) as error:
             raise Failure(
                 f"training would diverge at step {len(steps) + 1}: {error}; {in_options(remedy(run, len(steps) + 1))}"

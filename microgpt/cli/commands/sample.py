@@ -1,7 +1,7 @@
 """microgpt sample: new documents from a saved model, one a line."""
 
 from microgpt import engines
-from microgpt.cli.commands import Failure, Usage, characters, count, load, whole
+from microgpt.cli.commands import Failure, Usage, characters, count, for_output, load, whole
 from microgpt.cli.options import CHOICE, add, in_options
 from microgpt.config import SampleConfig
 from microgpt.engines import THREADS
@@ -56,11 +56,12 @@ def run(arguments):
             arguments.n, **vars(choice), seed=arguments.seed, prompt=arguments.prompt, unique=arguments.unique, exclude=exclude
         )
         for texts in found:
-            print("".join(f"{text}\t{_scores(model, text)}\n" if arguments.scores else f"{text}\n" for text in texts), end="")
+            lines = (for_output(text) + (f"\t{_scores(model, text)}" if arguments.scores else "") for text in texts)
+            print("".join(f"{line}\n" for line in lines), end="")
     except (ValueError, ArithmeticError) as error:
         raise Failure(error) from None
 
 
 def _scores(model, text):
     characters = [*text, "end"]
-    return " ".join(f"{char} {score:.3f}" for char, score in zip(characters, model.scores(text)))
+    return " ".join(f"{for_output(char)} {score:.3f}" for char, score in zip(characters, model.scores(text)))

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, nullcontext
 
 from microgpt import engines
 from microgpt.cli import progress
-from microgpt.cli.commands import Failure, Interrupted, Usage, count, load, whole
+from microgpt.cli.commands import Failure, Interrupted, Usage, count, for_output, load, say, whole
 from microgpt.cli.options import (
     CHOICE,
     EVALUATION,
@@ -21,6 +21,7 @@ from microgpt.cli.options import (
     preset_of,
     settings,
 )
+from microgpt.common.words import quoted, quoted_path
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
 from microgpt.display import history
@@ -63,7 +64,7 @@ def run(arguments):
         if progress.is_terminal(sys.stdout):
             print(line)
         elif run.held_out or sys.stderr.isatty():
-            print(f"microgpt: {line}", file=sys.stderr)
+            say(line)
     if out:
         run.save(out)  # before the samples: from here on there is nothing that could be lost
     if arguments.samples:
@@ -79,25 +80,25 @@ def _check_files(arguments, out):
         raise Usage("--resume goes on with a run's own weights; give it or --init, not both")
     if arguments.checkpoint_every is not None:
         if arguments.checkpoint_every < 1:
-            raise Usage(f"--checkpoint-every must be at least 1, not {arguments.checkpoint_every}")
+            raise Usage(f"--checkpoint-every must be at least 1, not {quoted(arguments.checkpoint_every)}")
         if not out:
             raise Usage("--checkpoint-every needs --out FILE, the file to write")
     if arguments.log and out and os.path.realpath(arguments.log) == os.path.realpath(out):
-        raise Usage(f"--log and --out are the same file {out!r}; give each its own")
+        raise Usage(f"--log and --out are the same file {quoted_path(out)}; give each its own")
     if arguments.samples == 0 and arguments.temperature is not None:
         raise Usage("--temperature has no effect with --samples 0; omit one of them")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         raise Usage(
-            f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {arguments.log!r}"
+            f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {quoted_path(arguments.log)}"
         )
     for option, path in (("--out", out), ("--log", arguments.log)):
         folder = os.path.dirname(path or "") or "."
         if path and os.path.isdir(path):
-            raise Failure(f"{option}: {path!r} is a folder; name a file in it")
+            raise Failure(f"{option}: {quoted_path(path)} is a folder; name a file in it")
         if path and not os.path.isdir(folder):
-            raise Failure(f"{option}: there is no folder {folder!r}; make it first")
+            raise Failure(f"{option}: there is no folder {quoted_path(folder)}; make it first")
         if path and not os.access(folder, os.W_OK):
-            raise Failure(f"{option}: files in {folder!r} may not be written by this user")
+            raise Failure(f"{option}: files in {quoted_path(folder)} may not be written by this user")
 
 
 def _warn_if_cut(run, docs):
@@ -106,19 +107,17 @@ def _warn_if_cut(run, docs):
     block_size = run.model.config.block_size
     of_docs, of_text = documents.share_cut(docs, block_size)
     if of_text > LARGE_SHARE:
-        print(
-            f"microgpt: {of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of "
-            "the text is never learned; see microgpt inspect, and --long for what can be done",
-            file=sys.stderr,
+        say(
+            f"{of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of "
+            "the text is never learned; see microgpt inspect, and --long for what can be done"
         )
 
 
 def _warn_if_rounded_differently(before, engine):
     if before != engine.name and not (engine.exact and engines.engine_class(before).exact):
-        print(
-            f"microgpt: this run was computed by the engine {before}; {engine.name} rounds differently, so it goes on as "
-            "another run would",
-            file=sys.stderr,
+        say(
+            f"this run was computed by the engine {before}; {engine.name} rounds differently, so it goes on as "
+            "another run would"
         )
 
 
@@ -142,7 +141,7 @@ def _train(run, arguments, out):
 
                 run.train(progress=update, pause_every=every)
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
-            left = "; {!r} has the weights after step {}, which --init starts from".format(*kept) if kept else ""
+            left = f"; {quoted_path(kept[0])} has the weights after step {kept[1]}, which --init starts from" if kept else ""
             raise Failure(f"{in_options(error)}{left}") from error
         except KeyboardInterrupt:  # a second signal, in the middle of a step
             raise Interrupted(stopped[-1], _where(run)) from None
@@ -168,7 +167,7 @@ def _save_on_the_way(run, out):
         run.save(out)
         return out, len(run.losses)
     except (OSError, checkpoint.CheckpointError) as error:
-        print(f"microgpt: {error}; training goes on", file=sys.stderr)
+        say(f"{error}; training goes on")
 
 
 @contextmanager
@@ -226,7 +225,7 @@ def _print_samples(run, n, temperature, heading, line):
         except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
             advice = in_options(remedy(run, len(run.losses) + 1))
             raise Failure(f"no sample can be drawn: {error}; {advice}, or a higher --temperature") from None
-        print(line.format(i, text), flush=time.perf_counter() - started > 0.02)  # a slow one is seen when it is there
+        print(line.format(i, for_output(text)), flush=time.perf_counter() - started > 0.02)  # a slow one is seen when it is there
 
 
 # ---- Options --------------------------------------------------------------------------------------------------------
