@@ -1,7 +1,6 @@
 """Training: one random generator shuffles the documents, draws the weights and later samples; an engine does the steps."""
 
 import math
-import os
 import random
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import NamedTuple
 from microgpt import engines, verdict
 from microgpt.common import files, interrupts
 from microgpt.common.options import Option
-from microgpt.common.words import counted, quoted
+from microgpt.common.words import counted, quoted, quoted_path, shortened
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
@@ -28,7 +27,7 @@ from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, S
 from microgpt.tokenizer import Tokenizer
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
-SEED = Option("seed", int, 42, "seed of all random numbers")
+SEED = Option("seed", int, 42, "seed of all random numbers", digits=1000)
 
 
 class Step(NamedTuple):
@@ -59,6 +58,7 @@ class Run:
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
         self.losses, self.val_losses, self.extended = [], [], []
         model.engine.check(corpus, training)
+        self.drawn = True  # whether its first weights were, or loaded
         self._best_params = None  # those of `best`, a copy, where there is patience
         self._torn = False  # whether something ended it in the middle of a step
 
@@ -276,7 +276,7 @@ class DivergenceError(ValueError):
         self.step, self.losses = len(run.losses) + 1, run.losses
         super().__init__(
             f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; "
-            + verdict.remedy(run.model.config, run.training, self.step)
+            + verdict.remedy(run, self.step)
         )
 
     __reduce__ = _reduce
@@ -338,7 +338,9 @@ def start(
         model = GPT.init(config, tokenizer, rng, engine, threads)
     else:
         model = GPT(config, tokenizer, array("d", saved.params), engine, threads)
-    return Run(model, corpus, training, rng, held_out, evaluation, seed, long)
+    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long)
+    run.drawn = saved is None
+    return run
 
 
 def train(
@@ -372,7 +374,7 @@ def train(
     run.train(callback)
     if run.diverged:
         vocab_size = run.model.tokenizer.vocab_size
-        advice = verdict.remedy(run.model.config, run.training, len(run.losses) + 1)
+        advice = verdict.remedy(run, len(run.losses) + 1)
         warnings.warn(f"{verdict.complaint(run.losses, vocab_size)}; {advice}", TrainingWarning, stacklevel=2)
     return run
 
@@ -380,7 +382,7 @@ def train(
 def _resume(docs, val_docs, path, engine, threads, **given):
     saved = checkpoint.read(path)
     files.sweep(path)
-    what = repr(os.fsdecode(path))
+    what = quoted_path(path)
     if saved.progress is None:
         raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
     if saved.evaluation.split_seed is None and given["evaluation"] == replace(saved.evaluation, split_seed=EvalConfig.split_seed):
@@ -415,7 +417,7 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long)
     if run.fingerprint() != saved.source.fingerprint:
         raise CheckpointError(f"{data}: as many documents, but another text or another order")
-    progress = saved.progress
+    run.drawn, progress = False, saved.progress
     run.losses, run.val_losses, run._best_params = progress.losses.tolist(), progress.val_losses, progress.best_params
     run.extended = [(done, _with_steps(saved.training, num_steps)) for done, num_steps in progress.extended]
     if run.losses:
@@ -465,7 +467,7 @@ def _refuse_differences(who, **pairs):
                 continue
             name = next(name for name in different if name != "num_steps")
             given, saved = getattr(given, name), getattr(saved, name)
-        raise CheckpointError(f"{who} {name} {saved}, not {given}; omit {name}, or begin a new run")
+        raise CheckpointError(f"{who} {name} {shortened(str(saved))}, not {shortened(str(given))}; omit {name}, or begin a new run")
 
 
 def _check_types(**given):

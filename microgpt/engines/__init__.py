@@ -93,7 +93,7 @@ class Engine(ABC):
         activation = getattr(settings, "activation", None)
         if activation is not None and activation not in cls.activations:  # mutant: refuse-activation
             raise EngineError(
-                f"the engine {cls.name!r} does not compute activation={activation!r}, only {', '.join(cls.activations)}; "
+                f"the engine {cls.name!r} does not compute activation={quoted(activation)}, only {', '.join(cls.activations)}; "
                 f"{cls._remedy(lambda engine: activation in engine.activations)}"
             )
 
