@@ -20,6 +20,7 @@ from microgpt.common.words import counted, quoted
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
+from microgpt.corpus.loading import DataWarning
 from microgpt.corpus.tokens import Corpus
 from microgpt.model import GPT
 from microgpt.storage import checkpoint
@@ -45,7 +46,7 @@ class Run:
 
     model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which
     sampling goes on with; losses: list of floats, one for each step done; held_out: Corpus of the documents held out,
-    or None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
+    by a val_fraction or as val_docs, or None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
 
     A finished run with patience has the weights of its best held-out loss; any other those of its last step, from which
     it can go on. extended: list of (steps done, TrainConfig until then), where it was resumed with more or fewer steps.
@@ -155,7 +156,8 @@ class Run:
             progress = Progress(
                 array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended
             )
-            source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name)
+            val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
+            source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
             checkpoint.write(
                 path,
                 Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
@@ -181,17 +183,7 @@ class Run:
 
     def fingerprint(self):
         """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
-        import hashlib
-
-        digest = hashlib.sha256()
-        for corpus in (self.corpus, self.held_out):
-            if corpus is not None:
-                tokens = corpus.tokens if sys.byteorder == "little" else array("I", corpus.tokens)
-                if tokens is not corpus.tokens:
-                    tokens.byteswap()
-                digest.update(tokens)
-            digest.update(b"end")
-        return digest.hexdigest()
+        return fingerprint(self.corpus, self.held_out)
 
     def _portion_end(self, first, portion, pause_every):
         """The step before which to pause: at most `portion` steps on, but not beyond one that something follows."""
@@ -262,6 +254,21 @@ class TrainingWarning(UserWarning):
     """Training ended without an error, but the model is of no use; the message says why and what to do."""
 
 
+def fingerprint(*corpora):
+    """SHA-256 of the tokens of each Corpus, as little-endian 32-bit ids; of None's, there are none."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for corpus in corpora:
+        if corpus is not None:
+            tokens = corpus.tokens if sys.byteorder == "little" else array("I", corpus.tokens)
+            if tokens is not corpus.tokens:
+                tokens.byteswap()
+            digest.update(tokens)
+        digest.update(b"end")
+    return digest.hexdigest()
+
+
 class DivergenceError(ValueError):
     """Training cannot go on: a number grew out of range. step: which step, from 1; losses: those of the steps before."""
 
@@ -287,22 +294,27 @@ def start(
     engine=None,
     threads=1,
     evaluation=None,
+    val_docs=None,
     long=None,
     init=None,
     resume=None,
 ):
     """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
-    docs = _checked(docs)
+    docs = _checked("docs", docs)
+    if val_docs is not None:
+        val_docs = _checked("val_docs", val_docs)
+        _note_repetitions(docs, val_docs)
     _check_types(config=(config, GPTConfig), training=(training, TrainConfig), evaluation=(evaluation, EvalConfig))
     if seed is not None:
-        SEED.check(seed)
+        seed = SEED.check(seed)
     if resume is not None:
         if init is not None:
             raise ValueError("a resumed run goes on with its own weights; give resume or init, not both")
         return _resume(
-            docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long=long
+            docs, val_docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long=long
         )
     engine, evaluation, long = engine or engines.DEFAULT, evaluation or EvalConfig(), long or LONG.default
+    evaluation.check_documents(val_docs is not None)
     training = training or TrainConfig(batch_size=engines.engine_class(engine).batch_size)
     seed = SEED.default if seed is None else seed
     rng = random.Random(seed)
@@ -313,8 +325,15 @@ def start(
         saved = init if isinstance(init, GPT) else GPT.load(init)
         _refuse_differences("the model to start from has", config=(config, saved.config))
         config, tokenizer = saved.config, saved.tokenizer
-    docs, held_out = documents.arrange(docs, rng, config.block_size, evaluation.val_fraction, long)
-    corpus, held_out = Corpus(docs, tokenizer), Corpus(held_out, tokenizer) if held_out else None
+    docs, held_out = documents.arrange(docs, rng, config.block_size, evaluation, long, val_docs or ())
+    corpus = Corpus(docs, tokenizer)
+    try:
+        held_out = Corpus(held_out, tokenizer) if held_out else None
+    except ValueError as error:
+        if val_docs is None:
+            raise
+        advice = "leave the documents out that have it" + ("" if saved else ", or train on some that do")
+        raise ValueError(f"val_docs cannot be measured: {error}; {advice}") from None
     if saved is None:
         model = GPT.init(config, tokenizer, rng, engine, threads)
     else:
@@ -324,7 +343,7 @@ def start(
 
 def train(
     docs, config=None, training=None, *, seed=None, engine=None, threads=1, callback=None,
-    evaluation=None, long=None, init=None, resume=None,
+    evaluation=None, val_docs=None, long=None, init=None, resume=None,
 ):  # fmt: skip
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
 
@@ -333,19 +352,22 @@ def train(
     TrainConfig says otherwise. threads: how many the engine "fast" may use, 0 for all cores; the result is the same.
     callback: called with a Step after each step; a true return value ends the run there.
 
-    evaluation: EvalConfig, to hold documents out. long: what to do with documents longer than the block: "truncate"
-    (the reference's), "split" or "error", see microgpt.corpus.documents. init: a GPT, or the path of a saved one, to start
-    from instead of random weights. resume: the path of a saved run, which goes on as if it had never stopped, on the
-    engine it was on unless another is given; all other settings are its own, and ValueError names one that differs, but for
-    num_steps: a run that is finished goes on with more. The steps that are done stay as they are, and each one left has the
-    learning rate that a run of so many steps has there.
+    evaluation: EvalConfig, to hold documents out of `docs` and measure on them. val_docs: a list of strings to measure on instead,
+    which changes no bit of the training; a DataWarning says how many of them are trained on as well. long: what to do with
+    documents longer than the block: "truncate" (the reference's), "split" or "error", see microgpt.corpus.documents. init: a
+    GPT, or the path of a saved one, to start from instead of random weights.
+
+    resume: the path of a saved run, which goes on as if it had never stopped, on the engine it was on unless another is given,
+    with the same docs and val_docs; all other settings are its own, and ValueError names one that differs, but for num_steps: a
+    run that is finished goes on with more. The steps that are done stay as they are, and each one left has the learning rate
+    that a run of so many steps has there.
 
     DivergenceError when a loss or a gradient grows out of range; TrainingWarning when training made the model worse than
     it was. Interrupted, with the run, after Ctrl-C.
     """
     run = start(
-        docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, long=long, init=init,
-        resume=resume,
+        docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,
+        init=init, resume=resume,
     )  # fmt: skip
     run.train(callback)
     if run.diverged:
@@ -355,38 +377,44 @@ def train(
     return run
 
 
-def _resume(docs, path, engine, threads, **given):
+def _resume(docs, val_docs, path, engine, threads, **given):
     saved = checkpoint.read(path)
     files.sweep(path)
     what = repr(os.fsdecode(path))
     if saved.progress is None:
         raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
+    if saved.evaluation.split_seed is None and given["evaluation"] == replace(saved.evaluation, split_seed=EvalConfig.split_seed):
+        given["evaluation"] = None  # a script that is as old as the file says nothing of a split_seed
     _refuse_differences(
         f"{what} was started with",
         **{name: (given[name], getattr(saved, name)) for name in ("config", "training", "evaluation")},
     )
     for name in ("seed", "long"):
         _refuse_differences(f"{what} was started with", **{name: (given[name], getattr(saved.source, name))})
+    expected = saved.source.val_fingerprint
+    if val_docs is None and expected is not None:
+        raise CheckpointError(f"{what} was started with val_docs; give the same documents again")
+    if val_docs is not None and expected is None:
+        raise CheckpointError(f"{what} was started without val_docs; omit val_docs, or begin a new run")
     rng = random.Random(saved.source.seed)
     fresh, held_out = documents.arrange(
-        docs, rng, saved.config.block_size, saved.evaluation.val_fraction, saved.source.long
+        docs, rng, saved.config.block_size, saved.evaluation, saved.source.long, val_docs or ()
     )
     if len(fresh) != saved.source.num_docs:
         raise CheckpointError(
             f"the data are not those that {what} was trained on: {counted(len(fresh), 'document')} to train on, "
             f"not {saved.source.num_docs}"
         )
-    try:
-        corpus = Corpus(fresh, saved.tokenizer)
-        held_out = Corpus(held_out, saved.tokenizer) if held_out else None
-    except ValueError as error:
-        raise CheckpointError(f"the data are not those that {what} was trained on: {error}") from None
+    data = f"the data are not those that {what} was trained on"
+    val = f"the documents of val_docs are not those that {what} was measured on"
+    corpus = _read_again(fresh, saved.tokenizer, data)
+    held_out = _read_again(held_out, saved.tokenizer, data if val_docs is None else val) if held_out else None
+    if val_docs is not None and fingerprint(held_out) != expected:
+        raise CheckpointError(f"{val}: another text or another order")
     model = GPT(saved.config, saved.tokenizer, saved.params, engine or saved.source.engine, threads)
     run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long)
     if run.fingerprint() != saved.source.fingerprint:
-        raise CheckpointError(
-            f"the data are not those that {what} was trained on: as many documents, but another text or another order"
-        )
+        raise CheckpointError(f"{data}: as many documents, but another text or another order")
     progress = saved.progress
     run.losses, run.val_losses, run._best_params = progress.losses.tolist(), progress.val_losses, progress.best_params
     run.extended = [(done, _with_steps(saved.training, num_steps)) for done, num_steps in progress.extended]
@@ -419,6 +447,13 @@ def _with_steps(training, num_steps):
     return TrainConfig.saved({**vars(training), "num_steps": num_steps})
 
 
+def _read_again(docs, tokenizer, others):
+    try:
+        return Corpus(docs, tokenizer)
+    except ValueError as error:
+        raise CheckpointError(f"{others}: {error}") from None
+
+
 def _refuse_differences(who, **pairs):
     """CheckpointError that names a setting which is given (not None) and differs from the saved one."""
     for name, (given, saved) in pairs.items():
@@ -439,15 +474,36 @@ def _check_types(**given):
             raise TypeError(f"{name} must be a {expected.__name__}, not {type(value).__name__}")
 
 
-def _checked(docs):
-    if not hasattr(docs, "__iter__"):
-        raise TypeError(f"docs must be a list of documents, not {quoted(docs)}")
-    if isinstance(docs, (str, bytes)):
-        raise TypeError("docs must be a list of documents; load_docs reads one from a file")
+def _checked(name, docs):
+    """The documents as a list. TypeError and ValueError for what is none; DataWarning where the lines of a file are meant."""
+    if isinstance(docs, (str, bytes)) or hasattr(docs, "read") or not hasattr(docs, "__iter__"):
+        raise TypeError(f"{name} must be a list of documents, not {quoted(docs)}; load_docs reads one from a file")
     docs = list(docs)
     for doc in docs:
         if not isinstance(doc, str):
             raise TypeError(f"every document must be a string, not {quoted(doc)}")
     if not any(docs):
-        raise ValueError("there is nothing to train on: give at least one document that is not empty")
+        use = "measure on" if name == "val_docs" else "train on"
+        raise ValueError(f"there is nothing to {use}: give at least one document that is not empty")
+    ends = sum(doc.endswith(("\n", "\r")) for doc in docs)
+    if ends:
+        _warn(
+            f"{ends:,} of the {counted(len(docs), 'document')} in {name} end with a line end, which the model takes for a character of "
+            "theirs; load_docs reads a file's lines without, or strip them"
+        )
     return docs
+
+
+def _note_repetitions(docs, val_docs):
+    known = set(docs)
+    count = sum(doc in known for doc in val_docs)
+    if count:
+        _warn(f"the data to train on have {count:,} of the {counted(len(val_docs), 'document')} to measure on as well")
+
+
+def _warn(text):
+    """A DataWarning that points at the line which called this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals["__name__"].startswith("microgpt."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, DataWarning, stacklevel=level)

@@ -178,10 +178,10 @@ def summary(run):
     if run.val_losses:
         step, loss = run.val_losses[-1]
         known = {tuple(document) for document in run.corpus}
-        repeated = sum(tuple(document) in known for document in run.held_out) / len(run.held_out)
+        repeated = sum(tuple(document) in known for document in run.held_out)
         lines.append(
-            f"held-out loss {loss:.4f} after step {step}, on {counted(len(run.held_out), 'document')} not trained on "
-            f"({repeated:.0%} of them in the training data as well); "
+            f"held-out loss {loss:.4f} after step {step}, on {counted(len(run.held_out), 'document')} "
+            f"{f'of which {repeated:,} are trained on as well' if repeated else 'not trained on'}; "
             f"the best was {run.best[1]:.4f} after step {run.best[0]}"
             + (", and its weights are kept" if run.finished and run.evaluation.patience is not None else "")
         )

@@ -49,6 +49,7 @@ class Source:
     num_docs: int  # of the corpus trained on
     fingerprint: str  # SHA-256 of all the documents' tokens, in order; see Run.fingerprint
     engine: str = DEFAULT  # that computed it last
+    val_fingerprint: str | None = None  # that of the val_docs alone, where such were given
 
     def __post_init__(self):
         for name, good in {
@@ -57,6 +58,7 @@ class Source:
             "num_docs": type(self.num_docs) is int and self.num_docs > 0,
             "fingerprint": isinstance(self.fingerprint, str),
             "engine": self.engine in ENGINES,
+            "val_fingerprint": self.val_fingerprint is None or isinstance(self.val_fingerprint, str),
         }.items():
             if not good:
                 raise ValueError(f"{name} is not as it should be: {str(getattr(self, name))[:40]!r}")

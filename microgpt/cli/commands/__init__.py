@@ -8,6 +8,9 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import contextmanager
+
+from microgpt.cli.output import say
 
 COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
@@ -22,6 +25,9 @@ COMMANDS = {  # in the order in which `microgpt --help` shows them
 }
 
 
+ENDED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}  # how a signal ends a command, in words
+
+
 class Failure(Exception):
     """A failure that its message explains; exit code 1."""
 
@@ -34,18 +40,27 @@ class Stopped(KeyboardInterrupt):
     """A signal ended the command; the message says what that left. Exit code 128 + the signal's number, as in shells."""
 
     def __init__(self, number, rest):
-        super().__init__(f"{'terminated' if number == signal.SIGTERM else 'interrupted'} {rest}")
+        super().__init__(f"{ENDED.get(signal.Signals(number).name, 'interrupted')} {rest}")
         self.exit_code = 128 + number
 
 
 def load(source):
-    """load_docs for a command: its notes go to standard error."""
-    from microgpt.corpus.loading import DataWarning, load_docs
+    """load_docs for a command."""
+    from microgpt.corpus.loading import load_docs
+
+    with data_notes():
+        return load_docs(source)
+
+
+@contextmanager
+def data_notes():
+    """Within it, a DataWarning is a line on standard error."""
+    from microgpt.corpus.loading import DataWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
-        warnings.showwarning = lambda message, *_: print(f"microgpt: {message}", file=sys.stderr)
-        return load_docs(source)
+        warnings.showwarning = lambda message, *_: say(message)
+        yield
 
 
 def note(text):

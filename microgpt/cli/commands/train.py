@@ -7,7 +7,7 @@ import time
 
 from microgpt import engines, verdict
 from microgpt.cli import places, progress
-from microgpt.cli.commands import Failure, Stopped, Usage, count, load, whole
+from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, load, whole
 from microgpt.cli.keeping import Keeping
 from microgpt.cli.options import (
     CHOICE,
@@ -46,12 +46,14 @@ def run(arguments):
     saved = checkpoint.read(origin) if origin else None
     config, training, evaluation, temperature = settings(arguments, saved)
     docs = load(arguments.data)
+    val_docs = None if arguments.val is None else load(arguments.val)
     try:
-        run = start(
-            docs, config, training, evaluation=evaluation, long=arguments.long, engine=arguments.engine,
-            threads=THREADS.default if arguments.threads is None else arguments.threads,
-            init=arguments.init, resume=arguments.resume, seed=arguments.seed,
-        )  # fmt: skip
+        with data_notes():
+            run = start(
+                docs, config, training, evaluation=evaluation, val_docs=val_docs, long=arguments.long, engine=arguments.engine,
+                threads=THREADS.default if arguments.threads is None else arguments.threads,
+                init=arguments.init, resume=arguments.resume, seed=arguments.seed,
+            )  # fmt: skip
     except ValueError as error:
         raise Failure(in_options(error)) from None
     _warn_if_cut(run, docs)
@@ -68,7 +70,7 @@ def run(arguments):
             print(line, file=screen)
         elif run.held_out or sys.stderr.isatty():
             say(line)
-    _warn_if_not_learned(run, arguments.samples)
+    _warn_if_not_learned(run, arguments)
     if arguments.samples:
         _print_samples(run, arguments.samples, temperature, screen, *INFERENCE[preset_of(arguments, saved)])
     if not out and sys.stderr.isatty():
@@ -78,11 +80,13 @@ def run(arguments):
 
 def _check_files(arguments, out):
     """Before training for hours: can be written what is to be written, and is nothing lost by it?"""
-    for option in ("resume", "init"):
+    for option in ("resume", "init", "val"):
         if getattr(arguments, option) == "":
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
     if arguments.resume and arguments.init:
         raise Usage("--resume goes on with a run's own weights; give it or --init, not both")
+    if arguments.data == arguments.val == "-":
+        raise Usage("standard input can be read only once; give a file to train on or to --val")
     if arguments.checkpoint_every is not None:
         if arguments.checkpoint_every < 1:
             raise Usage(f"--checkpoint-every must be at least 1, not {arguments.checkpoint_every}")
@@ -94,7 +98,7 @@ def _check_files(arguments, out):
         raise Usage(
             f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {arguments.log!r}"
         )
-    read = [("the training data", arguments.data or "input.txt")]
+    read = [("the training data", arguments.data or "input.txt"), ("what --val names", arguments.val)]
     if arguments.out is not None:
         places.check("--out", arguments.out, "a model that microgpt saved", checkpoint.is_saved, arguments.force, read)
     elif out and os.path.exists(out):  # what --resume reads is checked when it is read
@@ -124,15 +128,15 @@ def _warn_if_rounded_differently(before, engine):
         )
 
 
-def _warn_if_not_learned(run, samples):
+def _warn_if_not_learned(run, arguments):
     vocab_size, done = run.model.tokenizer.vocab_size, len(run.losses)
-    if run.evaluation.patience is not None and run.finished:
-        return  # the weights are not those that the last losses are of
+    if run.evaluation.patience is not None or arguments.init and not done:
+        return  # its weights are not those that the last losses are of
     diverged = verdict.diverged(run.losses, vocab_size)
     complaint = verdict.complaint(run.losses, vocab_size, run.corpus.entropy())
     if diverged:
         say(f"{complaint}; {in_options(verdict.remedy(run.model.config, run.training, done + 1))}")
-    elif complaint and samples:
+    elif complaint and arguments.samples:
         say(f"{complaint}; train for more --steps, or with another --learning-rate")
 
 
@@ -167,7 +171,7 @@ def _how_to_go_on(arguments, keeping):
         return NOT_SAVED
     if keeping.newest is None or keeping.newest[1] < len(keeping.run.losses):
         return keeping.state()
-    again = ", the same text on standard input," if arguments.data == "-" else ""
+    again = ", the same text on standard input," if "-" in (arguments.data, arguments.val) else ""
     return f"go on{again} with: {_command_to_go_on(arguments.argv, keeping.newest[0])}"
 
 
@@ -238,7 +242,11 @@ def configure(parser):
     files.add_argument("--force", action="store_true", help=places.FORCE)
     add(parser.add_argument_group("the model"), MODEL)
     add(parser.add_argument_group("the training (Adam)"), TRAINING)
-    add(parser.add_argument_group("the held-out loss"), EVALUATION)
+    measured = parser.add_argument_group("the held-out loss")
+    add(measured, EVALUATION)
+    measured.add_argument(
+        "--val", metavar="FILE", help="measure on these documents, given as DATA is, and hold none out (default: none)"
+    )
     samples = parser.add_argument_group("the samples")
     samples.add_argument(
         "--samples", type=count, metavar="N", default=20, help="how many to print (default: %(default)s)"
