@@ -39,15 +39,17 @@ def configure(parser):
 
 def run(arguments):
     given = {name: getattr(arguments, name) for name in CHOICE if getattr(arguments, name) is not None}
+    threads = THREADS.default if arguments.threads is None else arguments.threads
     try:
         choice = SampleConfig(**given)
+        THREADS.check(threads)
     except ValueError as error:
         raise Usage(in_options(error)) from None
     if arguments.engine is None:
         many = arguments.seed is None and arguments.n >= MANY
         arguments.engine = engines.BULK if many else engines.DEFAULT
     try:
-        model = GPT.load(arguments.model, arguments.engine, THREADS.default if arguments.threads is None else arguments.threads)
+        model = GPT.load(arguments.model, arguments.engine, threads)
     except engines.EngineError as error:
         raise Failure(in_options(error)) from None
     exclude = load(arguments.novel) if arguments.novel is not None else ()
