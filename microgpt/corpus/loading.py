@@ -156,7 +156,7 @@ def _read_file(path, remedy="check the path", said=""):
         raise IsADirectoryError(f"{what} is a folder; give a text file, one document a line")
     try:
         with open(path, "rb") as file:
-            return file.read()
+            return _whole(file)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {what}; {remedy}") from None
     except PermissionError:
@@ -165,12 +165,18 @@ def _read_file(path, remedy="check the path", said=""):
         raise OSError(f"{what} cannot be read: {error.strerror}; {remedy}") from error
 
 
+def _whole(file):
+    """All its bytes, but not what follows NULs: they are refused, and may be a device's, which never end."""
+    data = file.read(2**20)
+    return data if 0 in data else data + file.read()
+
+
 def _read_stdin():
     if sys.stdin is None:
         raise DataError("standard input is closed; give a file, or pipe a text into this command")
     try:
         if hasattr(sys.stdin, "buffer"):
-            return sys.stdin.buffer.read()
+            return _whole(sys.stdin.buffer)
         return sys.stdin.read().encode("utf-8", "surrogatepass")  # somebody's StringIO
     except OSError as error:  # such as a folder: `microgpt train - < .`
         raise OSError(f"standard input cannot be read: {error.strerror or error}; give a file") from error

@@ -41,15 +41,16 @@ def configure(parser):
 
 def run(arguments):
     given = {name: getattr(arguments, name) for name in CHOICE if getattr(arguments, name) is not None}
+    threads = THREADS.default if arguments.threads is None else arguments.threads
     try:
         choice = SampleConfig(**given)
+        THREADS.check(threads)
     except ValueError as error:
         raise Usage(in_options(error)) from None
     if arguments.engine is None:
         many = arguments.seed is None and arguments.n >= MANY
         arguments.engine = engines.BULK if many else engines.DEFAULT
     saved = checkpoint.read(arguments.model)
-    threads = THREADS.default if arguments.threads is None else arguments.threads
     try:
         model = GPT(saved.config, saved.tokenizer, saved.params, arguments.engine, threads)
     except engines.EngineError as error:
