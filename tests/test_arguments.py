@@ -52,6 +52,7 @@ def test_numpy_s_numbers(run):
     for engine in ("exact", "fast"):
         expected = run.model.generate(3, 0.5, seed=5, engine=engine, threads=1)
         assert run.model.generate(np.int64(3), np.float64(0.5), seed=np.int16(5), engine=engine, threads=np.int8(1)) == expected
+    assert type(start(DOCS, config, engine="fast", threads=np.int64(2)).model.engine.threads) is int
     for wrong in (np.True_, np.float64(4), np.array([4])):
         with pytest.raises(TypeError, match="n_embd must be a whole number, not "):
             GPTConfig(n_embd=wrong)
