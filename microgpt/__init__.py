@@ -19,7 +19,7 @@ _HOMES = {  # where each public name is defined; its module is imported when the
     "microgpt.storage.checkpoint": ["CheckpointError"],
     "microgpt.model": ["GPT", "load"],
     "microgpt.engines": ["EngineError"],
-    "microgpt.training": ["DivergenceError", "Run", "Step", "train"],
+    "microgpt.training": ["DivergenceError", "Interrupted", "Run", "Step", "TrainingWarning", "train"],
     "microgpt.display.drawing": ["graph"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

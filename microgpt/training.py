@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import signal
 import sys
 import time
 import warnings
@@ -10,7 +11,8 @@ from array import array
 from dataclasses import replace
 from typing import NamedTuple
 
-from microgpt import engines
+from microgpt import engines, verdict
+from microgpt.common import files, interrupts
 from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted
 from microgpt.config import EvalConfig, GPTConfig, SampleConfig, TrainConfig
@@ -45,7 +47,7 @@ class Run:
     by a val_fraction or as val_docs, or None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
 
     A finished run with patience has the weights of its best held-out loss; any other those of its last step, from which
-    it can go on.
+    it can go on. extended: list of (steps done, TrainConfig until then), where it was resumed with more or fewer steps.
     """
 
     def __init__(
@@ -53,30 +55,56 @@ class Run:
     ):
         self.model, self.corpus, self.training, self.rng = model, corpus, training, rng
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
-        self.losses, self.val_losses = [], []
+        self.losses, self.val_losses, self.extended = [], [], []
         model.engine.check(corpus, training)
         self._best_params = None  # those of `best`, a copy, where there is patience
+        self._torn = False  # whether something ended it in the middle of a step
 
     def train(self, callback=None, progress=None, pause_every=None):
         """Do the steps that are left. callback: as for the function `train`, called after every step.
 
         progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
         pause_every steps; it finds them in `losses`. A true return value ends the run there.
+
+        Ctrl-C, or a notebook's "interrupt", raises Interrupted after the step it comes in. The run is whole then: `train`
+        goes on with it, and `save` saves it. A second one ends that step too, and with it the run.
         """
+        with interrupts.Noted([signal.SIGINT], [], [signal.default_int_handler]) as stopped:
+            for val_loss in self._portions(callback is not None, pause_every):
+                if progress is not None and progress():
+                    return
+                if callback is not None:
+                    done = len(self.losses)
+                    if callback(Step(done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss)):
+                        return
+                if stopped:
+                    break
+        if stopped:
+            raise Interrupted(self)
+
+    def _portions(self, one_by_one, pause_every):
+        """Do the steps that are left, as many at a time as take about PORTION_SECONDS, or one by one.
+
+        Yields the held-out loss after each portion, None where it was not due.
+        """
+        self._evaluate_where_due()  # where an earlier call was ended in the middle of that
         portion = 1
         while not self.finished:
-            first = len(self.losses)
-            started = time.perf_counter()
+            self._refuse_torn()
+            first, started = len(self.losses), time.perf_counter()
             self._steps(first, self._portion_end(first, portion, pause_every))
-            if callback is None and time.perf_counter() - started < PORTION_SECONDS:
+            if not one_by_one and time.perf_counter() - started < PORTION_SECONDS:
                 portion *= 2
-            val_loss = self._evaluate_where_due()
-            if progress is not None and progress():
-                return
-            if callback is not None:
-                done, training = len(self.losses), self.training
-                if callback(Step(done, training.num_steps, self.losses[-1], training.lr(done - 1), val_loss)):
-                    return
+            yield self._evaluate_where_due()
+
+    def lr(self, step):
+        """The learning rate of a step, counted from 0."""
+        return next((before.lr(step) for done, before in self.extended if step < done), self.training.lr(step))
+
+    @property
+    def diverged(self):
+        """Whether the last steps' losses are far worse than those of a model that has not begun to learn, see verdict."""
+        return verdict.diverged(self.losses, self.model.tokenizer.vocab_size)
 
     @property
     def finished(self):
@@ -116,9 +144,13 @@ class Run:
 
         OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays.
         """
+        self._refuse_torn()
         m, v = self.model.engine.moments()
         model = self.model
-        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params)
+        extended = [(done, before.num_steps) for done, before in self.extended]
+        progress = Progress(
+            array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended
+        )
         val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
         source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
         checkpoint.write(
@@ -145,10 +177,22 @@ class Run:
             raise
         except (ArithmeticError, ValueError) as error:
             raise DivergenceError(self, error) from error
+        except BaseException:
+            self._torn = len(self.losses) < end
+            raise
+
+    def _refuse_torn(self):
+        if self._torn:
+            raise RuntimeError(
+                f"this run was ended in the middle of step {len(self.losses) + 1}, so that its weights and Adam's moments are "
+                "of different steps; go on from a file that was saved before"
+            )
 
     def _evaluate_where_due(self):
         done = len(self.losses)
-        if not self.held_out or (done % self.evaluation.eval_every and done < self.training.num_steps):
+        if not self.held_out or done in (0, *[step for step, _ in self.val_losses[-1:]]):
+            return None
+        if done % self.evaluation.eval_every and done < self.training.num_steps:
             return None
         self.val_losses.append((done, self.evaluate()))
         if self.evaluation.patience is not None:
@@ -160,6 +204,22 @@ class Run:
 
     def __repr__(self):
         return f"<Run of {counted(len(self.losses), 'step')}, {self.model!r}>"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or a notebook's "interrupt", during training. run: the Run, whole, after its last step."""
+
+    def __init__(self, run):
+        self.run = run
+        done = f"after step {len(run.losses)} of {run.training.num_steps}"
+        super().__init__(
+            f"interrupted {done}; get the run back with `import sys; run = sys.last_value.run`, then go on with run.train() "
+            "or save it with run.save(path)"
+        )
+
+
+class TrainingWarning(UserWarning):
+    """Training ended without an error, but the model is of no use; the message says why and what to do."""
 
 
 def fingerprint(*corpora):
@@ -183,24 +243,9 @@ class DivergenceError(ValueError):
     def __init__(self, run, cause):
         self.step, self.losses = len(run.losses) + 1, run.losses
         super().__init__(
-            f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; {remedy(run, self.step)}"
+            f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; "
+            + verdict.remedy(run.model.config, run.training, self.step)
         )
-
-
-def remedy(run, step):
-    """What is most likely at fault where a run diverges at a step (from 1), and what to do about it."""
-    training = run.training
-    rate, decay, beta1, beta2 = training.learning_rate, training.weight_decay, training.beta1, training.beta2
-    if rate > 1:
-        usual = TrainConfig.learning_rate
-        return f"learning_rate {rate:g} is far too large, as Adam moves each weight by about so much in a step; try {usual:g}"
-    if rate * decay > 1:
-        return f"weight_decay {decay:g} takes {rate * decay:g} times each weight away in a step; try one below {1 / rate:g}"
-    if step == 1 or run.model.config.init_std > 1:
-        return "the weights it starts from are too large; try a smaller init_std, or another model with init"
-    if beta1**2 > beta2:  # a mean that remembers large gradients, divided by one that has forgotten them
-        return f"Adam's steps grow without bound where beta2 is below the square of beta1; try a beta2 above {beta1**2:.3g}"
-    return f"try a learning_rate below {rate:g} or a smaller init_std"
 
 
 # ---- Beginning a run -------------------------------------------------------------------------------------------------
@@ -276,22 +321,31 @@ def train(
     evaluation: EvalConfig, to hold documents out of `docs` and measure on them. val_docs: a list of strings to measure on instead,
     which changes no bit of the training; a DataWarning says how many of them are trained on as well. long: what to do with
     documents longer than the block: "truncate" (the reference's), "split" or "error", see microgpt.corpus.documents. init: a
-    GPT, or the path of a saved one, to start from instead of random weights. resume: the path of a saved run, which goes on as
-    if it had never stopped, on the engine it was on unless another is given, with the same docs and val_docs; all other settings
-    are its own, and ValueError names one that differs.
+    GPT, or the path of a saved one, to start from instead of random weights.
 
-    DivergenceError when a loss or a gradient grows out of range.
+    resume: the path of a saved run, which goes on as if it had never stopped, on the engine it was on unless another is given,
+    with the same docs and val_docs; all other settings are its own, and ValueError names one that differs, but for num_steps: a
+    run that is finished goes on with more. The steps that are done stay as they are, and each one left has the learning rate
+    that a run of so many steps has there.
+
+    DivergenceError when a loss or a gradient grows out of range; TrainingWarning when training made the model worse than
+    it was. Interrupted, with the run, after Ctrl-C.
     """
     run = start(
         docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,
         init=init, resume=resume,
     )  # fmt: skip
     run.train(callback)
+    if run.diverged:
+        vocab_size = run.model.tokenizer.vocab_size
+        advice = verdict.remedy(run.model.config, run.training, len(run.losses) + 1)
+        warnings.warn(f"{verdict.complaint(run.losses, vocab_size)}; {advice}", TrainingWarning, stacklevel=2)
     return run
 
 
 def _resume(docs, val_docs, path, engine, threads, **given):
     saved = checkpoint.read(path)
+    files.sweep(path)
     what = repr(os.fsdecode(path))
     if saved.progress is None:
         raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
@@ -329,10 +383,34 @@ def _resume(docs, val_docs, path, engine, threads, **given):
         raise CheckpointError(f"{data}: as many documents, but another text or another order")
     progress = saved.progress
     run.losses, run.val_losses, run._best_params = progress.losses.tolist(), progress.val_losses, progress.best_params
+    run.extended = [(done, _with_steps(saved.training, num_steps)) for done, num_steps in progress.extended]
     if run.losses:
         model.engine.restore(saved.training, progress.m, progress.v, len(run.losses))
     rng.setstate(progress.rng)
+    if given["training"] is not None:
+        _extend(run, given["training"].num_steps, what)
     return run
+
+
+def _extend(run, num_steps, what):
+    """Let a resumed run have another number of steps in all."""
+    done, before = len(run.losses), run.training
+    if num_steps == before.num_steps:
+        return
+    if num_steps < done:
+        raise CheckpointError(f"{what} has done {counted(done, 'step')}; num_steps must be at least {done}, not {num_steps}")
+    if run.evaluation.patience is not None and run.finished:
+        raise CheckpointError(
+            f"{what} ended with the weights of its best held-out loss, from which its training cannot go on; start another "
+            "run from them with init"
+        )
+    if done:
+        run.extended.append((done, before))
+    run.training = replace(before, num_steps=num_steps)
+
+
+def _with_steps(training, num_steps):
+    return TrainConfig.saved({**vars(training), "num_steps": num_steps})
 
 
 def _read_again(docs, tokenizer, others):
@@ -348,7 +426,10 @@ def _refuse_differences(who, **pairs):
         if given is None or given == saved:
             continue
         if hasattr(saved, "__dataclass_fields__"):
-            name = next(name for name in vars(saved) if getattr(given, name) != getattr(saved, name))
+            different = [name for name in vars(saved) if getattr(given, name) != getattr(saved, name)]
+            if different == ["num_steps"]:  # see _extend
+                continue
+            name = next(name for name in different if name != "num_steps")
             given, saved = getattr(given, name), getattr(saved, name)
         raise CheckpointError(f"{who} {name} {saved}, not {given}; omit {name}, or begin a new run")
 

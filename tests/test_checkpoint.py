@@ -277,7 +277,8 @@ def test_a_run_that_drew_samples_goes_on_from_there(path):
     "docs, changes, message",
     [
         (DOCS, dict(config=replace(CONFIG, n_embd=16)), "was started with n_embd 8, not 16; omit n_embd"),
-        (DOCS, dict(training=replace(TRAINING, num_steps=99)), "was started with num_steps 12, not 99"),
+        (DOCS, dict(training=replace(TRAINING, num_steps=3)), "has done 4 steps; num_steps must be at least 4, not 3"),
+        (DOCS, dict(training=replace(TRAINING, num_steps=99, beta1=0.5)), "was started with beta1 0.85, not 0.5"),
         (DOCS, dict(evaluation=EvalConfig(0.5)), "was started with val_fraction 0.0, not 0.5"),
         (DOCS, dict(seed=43), "was started with seed 42, not 43"),
         (DOCS, dict(long="split"), "was started with long truncate, not split"),

@@ -10,6 +10,8 @@ import sys
 import warnings
 from contextlib import contextmanager
 
+from microgpt.cli.output import say
+
 COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
     "sample": "print documents that a saved model makes up",
@@ -23,6 +25,9 @@ COMMANDS = {  # in the order in which `microgpt --help` shows them
 }
 
 
+ENDED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}  # how a signal ends a command, in words
+
+
 class Failure(Exception):
     """A failure that its message explains; exit code 1."""
 
@@ -31,11 +36,11 @@ class Usage(Exception):
     """The command was called wrongly; the message says how to call it. Exit code 2."""
 
 
-class Interrupted(KeyboardInterrupt):
+class Stopped(KeyboardInterrupt):
     """A signal ended the command; the message says what that left. Exit code 128 + the signal's number, as in shells."""
 
     def __init__(self, number, rest):
-        super().__init__(f"{'terminated' if number == signal.SIGTERM else 'interrupted'} {rest}")
+        super().__init__(f"{ENDED.get(signal.Signals(number).name, 'interrupted')} {rest}")
         self.exit_code = 128 + number
 
 
@@ -54,7 +59,7 @@ def data_notes():
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
-        warnings.showwarning = lambda message, *_: print(f"microgpt: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_: say(message)
         yield
 
 
