@@ -393,6 +393,11 @@ def test_train_hands_the_run_over(ctrl_c):
     assert run.finished
 
 
+def test_a_ctrl_c_beside_a_callback_that_ends_the_run_is_heard(ctrl_c):
+    with pytest.raises(microgpt.Interrupted, match="after step 5 of 40"):
+        microgpt.train(DOCS, CONFIG, TRAINING, callback=lambda step: step.step == 5 and (ctrl_c() or True))
+
+
 def test_somebody_s_own_handler_is_left_alone(ctrl_c):
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
