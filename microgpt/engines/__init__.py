@@ -93,7 +93,7 @@ class Engine(ABC):
         activation = getattr(settings, "activation", None)
         if activation is not None and activation not in cls.activations:  # mutant: refuse-activation
             raise EngineError(
-                f"the engine {cls.name!r} does not compute activation={activation!r}, only {', '.join(cls.activations)}; "
+                f"the engine {cls.name!r} does not compute activation={quoted(activation)}, only {', '.join(cls.activations)}; "
                 f"{cls._remedy(lambda engine: activation in engine.activations)}"
             )
 
@@ -180,7 +180,7 @@ def create(name, config, vocab_size, params, threads=1):
     """
     kind = engine_class(name)
     kind.refuse(config)
-    THREADS.check(threads)
+    threads = THREADS.check(threads)
     if threads != 1 and not kind.threaded:
         able = " or ".join(repr(other) for other in ENGINES if engine_class(other).threaded)
         raise EngineError(f"threads={quoted(threads)} needs engine={able}; the engine {name!r} computes on one thread")

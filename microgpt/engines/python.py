@@ -5,6 +5,7 @@ from _thread import allocate_lock
 from contextlib import contextmanager
 
 from microgpt import reference
+from microgpt.engines import EngineError
 from microgpt.engines.scalar import ScalarEngine
 
 # The reference's backward() recurses once for each node on a path, hundreds to thousands deep. From Python 3.11 on such
@@ -33,7 +34,7 @@ def _deep_recursion():
     try:
         yield
     except RecursionError:
-        raise RecursionError(
+        raise EngineError(
             "this model's graph is too deep for plain Python's recursion; use engine='graph', which gives the same bits"
         ) from None
     finally:
