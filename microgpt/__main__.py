@@ -1,10 +1,13 @@
-"""The command `microgpt`, and `python -m microgpt`."""
+"""The program: the command `microgpt`, and `python -m microgpt`."""
 
 import sys
+
+from microgpt.common import interrupts
 
 
 def main():
     """Run this process's command line; returns its exit code, or what to say where a part of the package cannot be loaded."""
+    interrupts.end_at_once()  # before the imports, which take most of the time until there is something to interrupt
     try:
         from microgpt.cli import main
 

@@ -20,6 +20,10 @@ class GPT:
     config: GPTConfig; tokenizer: Tokenizer; params: array or other writable buffer of doubles, config.num_params(vocab_size)
     of them, all matrices one after the other in parameter order. The model keeps the buffer and does not copy it. engine: what
     computes, see microgpt.engines; threads: how many the engine "fast" may use, 0 for all cores.
+
+    Any number of threads may read a model at a time: generate, loss, logits, save and the others. While one trains it, each
+    document, loss or copy that another asks for is computed with the weights after some whole step. What writes into the
+    buffer itself, or into the views that state_dict and to_numpy give, has to see to that alone.
     """
 
     def __init__(self, config, tokenizer, params, engine=engines.DEFAULT, threads=1):
@@ -66,7 +70,8 @@ class GPT:
         OSError where it cannot be written, CheckpointError where a weight is not finite; an old file then stays as it
         was.
         """
-        checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
+        with self.engine.access.reading():
+            checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
 
     # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
     # What comes back takes the options engine and threads, as GPT does.
@@ -92,7 +97,8 @@ class GPT:
         """The reference's state_dict: name -> list of rows of fresh Values; kind: their class."""
         from microgpt.storage import values
 
-        return values.to_values(self, kind)
+        with self.engine.access.reading():
+            return values.to_values(self, kind)
 
     @classmethod
     def from_values(cls, weights, config, tokenizer, **options):
@@ -113,13 +119,15 @@ class GPT:
         """
         from microgpt.storage import values
 
-        return values.loss_graph(self, text)
+        with self.engine.access.reading():
+            return values.loss_graph(self, text)
 
     def to_json(self):
         """The model as JSON text, exact to the last bit. CheckpointError where a weight is not finite."""
         from microgpt.storage import jsontext
 
-        return jsontext.to_json(self)
+        with self.engine.access.reading():
+            return jsontext.to_json(self)
 
     @classmethod
     def from_json(cls, text, **options):
@@ -136,7 +144,8 @@ class GPT:
         require("torch", "to_torch")
         from microgpt.storage import pytorch
 
-        return pytorch.to_torch(self, dtype)
+        with self.engine.access.reading():
+            return pytorch.to_torch(self, dtype)
 
     @classmethod
     def from_torch(cls, module, **options):
@@ -149,6 +158,16 @@ class GPT:
 
         config, tokenizer, rows = pytorch.rows_of(module)
         return cls(config, tokenizer, parameters(rows, config, tokenizer), **options)
+
+    def __getstate__(self):
+        """What pickle and copy take: the engine by its name, and the weights, so that a copy has its own."""
+        with self.engine.access.reading():
+            weights = array("d", self.params.tobytes())
+        return vars(self) | {"params": weights, "engine": self.engine.name, "threads": self.engine.threads}
+
+    def __setstate__(self, state):
+        GPT.__init__(self, **{name: state[name] for name in ("config", "tokenizer", "params", "engine", "threads")})
+        vars(self).update((name, value) for name, value in state.items() if name not in ("params", "engine", "threads"))
 
     @property
     def num_params(self) -> int:
@@ -166,8 +185,9 @@ class GPT:
     def logits(self, text):
         """The logits after BOS and after each character of `text`: len(text) + 1 lists of vocab_size floats."""
         tokens = self._context(text, self.config.block_size - 1)
-        decode = self.engine.decoder()
-        return [decode(token) for token in (self.tokenizer.bos, *tokens)]
+        with self.engine.access.reading():
+            decode = self.engine.decoder()
+            return [decode(token) for token in (self.tokenizer.bos, *tokens)]
 
     def loss(self, text):
         """Mean cross-entropy, in nats a token, of the document `text` with its end; cut at block_size as in training.
@@ -179,7 +199,8 @@ class GPT:
     def token_loss(self, tokens):
         """As `loss`, of a document's token ids [BOS, ..., BOS]."""
         try:
-            return self.engine.loss(tokens)
+            with self.engine.access.reading():
+                return self.engine.loss(tokens)
         except (ValueError, ArithmeticError):  # log(0), or weights that overflow
             return math.inf
 
@@ -189,11 +210,12 @@ class GPT:
         They are the model's own, without temperature or top_k. A text of block_size characters has no end.
         """
         tokens = self._context(text, self.config.block_size)
-        decode = self.engine.decoder()
         scores, last = [], self.tokenizer.bos
-        for token in [*tokens, self.tokenizer.bos][: self.config.block_size]:
-            scores.append(sampling.softmax(decode(last))[token])
-            last = token
+        with self.engine.access.reading():
+            decode = self.engine.decoder()
+            for token in [*tokens, self.tokenizer.bos][: self.config.block_size]:
+                scores.append(sampling.softmax(decode(last))[token])
+                last = token
         return scores
 
     def generate(
@@ -223,13 +245,15 @@ class GPT:
     ):  # fmt: skip
         """As `generate`, yielding lists of documents as they are written. A list takes some hundredths of a second."""
         choice = SampleConfig(temperature, top_k, top_p)
-        if threads is not None or engine not in (None, self.engine.name):
-            threads = 1 if threads is None else threads
-            writing = GPT(self.config, self.tokenizer, self.params, engine or self.engine.name, threads).engine
-        else:
-            writing = self.engine
-        tokens = self._check_request(n, prompt)
-        source = writing.writer(self.tokenizer, seed, tokens, choice, n)
+        tokens, access = self._check_request(n, prompt), self.engine.access
+        with access.reading():
+            if threads is not None or engine not in (None, self.engine.name):
+                threads = 1 if threads is None else threads
+                writing = GPT(self.config, self.tokenizer, self.params, engine or self.engine.name, threads).engine
+                writing.access = access  # the weights are the same
+            else:
+                writing = self.engine
+            source = writing.writer(self.tokenizer, seed, tokens, choice, n)
         return select(source, n, unique, exclude)
 
     def generate_from(

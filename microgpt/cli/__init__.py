@@ -1,7 +1,7 @@
 """The command line: finds the command, and turns its errors into one sentence and an exit code.
 
-Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C, 143 after
-SIGTERM. Only an error of microgpt's own shows a traceback.
+Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C, 143 after SIGTERM and 129 after
+SIGHUP. Only an error of microgpt's own shows a traceback.
 """
 
 import argparse
@@ -13,7 +13,9 @@ import sys
 import textwrap
 
 from microgpt import __version__
-from microgpt.cli.commands import COMMANDS, Failure, Interrupted, Usage, say
+from microgpt.cli.commands import COMMANDS, Failure, Stopped, Usage
+from microgpt.cli.output import say, settle
+from microgpt.common import interrupts
 from microgpt.common.words import quoted, quoted_path, shortened
 from microgpt.corpus.loading import DataError
 from microgpt.engines import EngineError
@@ -31,12 +33,15 @@ def main(argv=None):
 
         argcomplete.autocomplete(_parser(os.environ["COMP_LINE"].split()))  # answers, and ends the process
     argv = sys.argv[1:] if argv is None else list(argv)
+    interrupts.received.clear()
     try:
         if argv[:1] == ["run"]:  # a script opens, flushes and closes its streams as under Python
             return _run(argv) or 0
         _prepare_streams()
         code = _run(argv)
         sys.stdout.flush()
+        if interrupts.received:  # a Ctrl-C whose KeyboardInterrupt got lost
+            raise KeyboardInterrupt
         return code or 0
     except Usage as error:
         return _fail(error, 2)
@@ -48,7 +53,7 @@ def main(argv=None):
         return _fail(in_options(error), 1)
     except OSError as error:
         if _is_broken_pipe(error):  # the reader has seen enough, as in `microgpt train | head`
-            _settle_output()
+            settle(sys.stdout)
             return 1
         # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)
         where = "the output cannot be written" if error.filename is None else quoted_path(error.filename)
@@ -58,7 +63,7 @@ def main(argv=None):
 
         smaller = f"; {SMALLER}" if argv[0] in HAVE_A_MODEL else ""
         return _fail(in_options(error) or f"there is not enough memory{smaller}", 1)
-    except Interrupted as error:
+    except Stopped as error:
         return _fail(error, error.exit_code, kind="")
     except KeyboardInterrupt:
         return _fail("interrupted", 130, kind="")
@@ -80,6 +85,7 @@ def _run(argv):
     if unknown:
         arguments.parser.refuse(unknown)
     arguments.script_arguments = rest
+    interrupts.raise_from_now()
     return arguments.module.run(arguments)
 
 
@@ -193,7 +199,7 @@ def _prepare_streams():
 
 
 def _fail(message, code, kind="error: "):
-    _settle_output()
+    settle(sys.stdout)
     say(f"{kind}{message}")
     return code
 
@@ -201,11 +207,3 @@ def _fail(message, code, kind="error: "):
 def _is_broken_pipe(error):
     """Windows may call it an invalid argument: https://github.com/python/cpython/issues/79935"""
     return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL and error.filename is None)
-
-
-def _settle_output():
-    """Flush standard output; where nobody takes it, drop it, or the interpreter would fail on it again as it exits."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

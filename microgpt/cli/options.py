@@ -14,6 +14,7 @@ from microgpt.config import PRESETS, EvalConfig, GPTConfig, SampleConfig, TrainC
 MODEL, TRAINING, EVALUATION = (list(options_of(kind).values()) for kind in (GPTConfig, TrainConfig, EvalConfig))
 CHOICE = options_of(SampleConfig)
 OPTIONS = {option.name: option.flags() for option in (*MODEL, *TRAINING, *EVALUATION, *CHOICE.values())}
+FLAGS = OPTIONS | {"val_docs": "--val"}
 KINDS = {int: dict(type=whole, metavar="N"), float: dict(type=number, metavar="X")}
 
 
@@ -90,10 +91,10 @@ def settings(arguments, saved=None):
     try:
         config, training, evaluation = (_replaced(part, given) for part in (config, training, evaluation))
         temperature = SampleConfig(given.get("temperature", temperature)).temperature
+        if not resumed:
+            evaluation.check_documents("val" in given, given)
     except (ValueError, TypeError) as error:
         raise Usage(in_options(error)) from None
-    if "eval_every" in given and not evaluation.val_fraction:
-        raise Usage("--eval-every needs documents to measure on; give a --val-fraction too, such as 0.1")
     return config, training, evaluation, temperature
 
 
@@ -126,4 +127,4 @@ def in_options(error):
     text = re.sub(r"^threads=(\S+) needs engine='(\w+)'", r"--threads \1 needs --engine \2", text)
     text = re.sub(r"\bengine='(\w+)'", r"--engine \1", text)
     text = re.sub(r"^threads\b", "--threads", text)
-    return re.sub(r"""(?<!\w)'[^']*'|(?<!\w)"[^"]*"|(?<!-)\b\w+""", lambda part: OPTIONS.get(part[0], part[0]), text)
+    return re.sub(r"""(?<!\w)'[^']*'|(?<!\w)"[^"]*"|(?<!-)\b\w+""", lambda part: FLAGS.get(part[0], part[0]), text)

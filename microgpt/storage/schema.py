@@ -1,6 +1,7 @@
 """Saved models and runs outlive versions: what an older one did not save takes its default, what is unknown is refused.
 
-So the default of an option that is added to a class saved here must do what versions without the option did.
+So the default of an option that is added to a class saved here must do what versions without the option did, or the option says
+what that was (`before`, see microgpt.common.options).
 """
 
 import re
@@ -20,7 +21,7 @@ class UnknownError(CheckpointError):
 
 
 def build(kind, given, where, most=None):
-    """The dataclass `kind` with the values `given`, a dict from a file; the defaults where it has none.
+    """The dataclass `kind` with the values `given`, a dict from a file; the defaults, or what was before them, where it has none.
 
     most: the largest whole number that makes sense. CheckpointError for names that are unknown, or missing and without
     a default, and for values that `kind` refuses.

@@ -6,6 +6,7 @@ The graph itself is C. This file is what Python sees of it. Each header includes
     slab.h        the memory of nodes
     lifetime.h    how nodes are created and deallocated
     dot.h         a dot product as one node
+    flat.h        a part of a graph as bytes; pickle.pxi is what pickle sees of it
     edges.h       _children and _local_grads
     backward.h    the backward pass
     overrides.h   what users have overridden
@@ -35,6 +36,10 @@ cdef extern from "scalar/node.h":
     unsigned start_grad
     object slot_get(const Node *node, int slot)
     int slot_set(Node *node, int slot, object value) except -1
+
+cdef extern from "scalar/flat.h":
+    object flat_pack(Node *root)
+    object flat_unpack(object outside, object data)
 
 cdef extern from "scalar/edges.h":
     object node_children(Node *node)
@@ -185,9 +190,10 @@ cdef class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
     def __reduce__(self):
-        names = ["data", "grad", "_children", "_local_grads", *copyreg._slotnames(type(self))]
-        slots = {name: getattr(self, name) for name in names if hasattr(self, name)}
-        return copyreg.__newobj__, (type(self),), (getattr(self, "__dict__", None), slots)
+        return reduce_value(self)
+
+    def __copy__(self):
+        return copy_value(self)
 
 
 Value.__module__ = "microgpt"
@@ -238,5 +244,6 @@ def matrix(nout, nin, std=0.08, rng=random):
     return [[Value(rng.gauss(0, std)) for _ in range(nin)] for _ in range(nout)]
 
 
+include "scalar/pickle.pxi"
 include "scalar/adam.pxi"
 include "scalar/script.pxi"

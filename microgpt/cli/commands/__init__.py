@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import contextmanager
 
+from microgpt.cli.output import say
 from microgpt.common.words import printable, quoted
 
 COMMANDS = {  # in the order in which `microgpt --help` shows them
@@ -24,6 +26,9 @@ COMMANDS = {  # in the order in which `microgpt --help` shows them
 }
 
 
+ENDED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}  # how a signal ends a command, in words
+
+
 class Failure(Exception):
     """A failure that its message explains; exit code 1."""
 
@@ -32,38 +37,37 @@ class Usage(Exception):
     """The command was called wrongly; the message says how to call it. Exit code 2."""
 
 
-class Interrupted(KeyboardInterrupt):
+class Stopped(KeyboardInterrupt):
     """A signal ended the command; the message says what that left. Exit code 128 + the signal's number, as in shells."""
 
     def __init__(self, number, rest):
-        super().__init__(f"{'terminated' if number == signal.SIGTERM else 'interrupted'} {rest}")
+        super().__init__(f"{ENDED.get(signal.Signals(number).name, 'interrupted')} {rest}")
         self.exit_code = 128 + number
 
 
 def load(source):
-    """load_docs for a command: its notes go to standard error."""
-    from microgpt.corpus.loading import DataWarning, load_docs
+    """load_docs for a command."""
+    from microgpt.corpus.loading import load_docs
+
+    with data_notes():
+        return load_docs(source)
+
+
+@contextmanager
+def data_notes():
+    """Within it, a DataWarning is a line on standard error."""
+    from microgpt.corpus.loading import DataWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = lambda message, *_: say(message)
-        return load_docs(source)
-
-
-def say(message):
-    """A line on standard error."""
-    print(f"microgpt: {printable(str(message))}", file=sys.stderr)
+        yield
 
 
 def note(text):
     """A passing line on standard error that the next one replaces; nothing where that is no terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{printable(text)}", end="", file=sys.stderr, flush=True)
-
-
-def for_output(text):
-    """Other people's text as it goes to standard output: unchanged, but on a terminal without what that would obey."""
-    return printable(text) if sys.stdout.isatty() else text
 
 
 # ---- Types of options ------------------------------------------------------------------------------------------------

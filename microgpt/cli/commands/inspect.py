@@ -3,12 +3,12 @@
 import time
 from collections import Counter
 
-from microgpt import engines
+from microgpt import engines, verdict
 from microgpt.cli.commands import Failure, load
 from microgpt.cli.options import MODEL, TRAINING, add, add_preset, in_options, settings
 from microgpt.common.words import counted, quoted, sized
 from microgpt.corpus import documents
-from microgpt.training import remedy, start
+from microgpt.training import start
 
 DESCRIPTION = (
     "Look at a text file before training on it: its documents, what --block-size cuts off, and the model's size, its "
@@ -104,7 +104,7 @@ def measure(run):
             raise
         except (ValueError, ArithmeticError) as error:
             raise Failure(
-                f"training would diverge at step {len(steps) + 1}: {error}; {in_options(remedy(run, len(steps) + 1))}"
+                f"training would diverge at step {len(steps) + 1}: {error}; {in_options(verdict.remedy(run.model.config, run.training, len(steps) + 1))}"
             ) from None
         done += portion
     return (time.perf_counter() - started) / done

@@ -1,11 +1,13 @@
 """microgpt sample: new documents from a saved model, one a line."""
 
-from microgpt import engines
-from microgpt.cli.commands import Failure, Usage, characters, count, for_output, load, whole
+from microgpt import engines, verdict
+from microgpt.cli.commands import Failure, Usage, characters, count, load, whole
 from microgpt.cli.options import CHOICE, add, in_options
+from microgpt.cli.output import for_output, say
 from microgpt.config import SampleConfig
 from microgpt.engines import THREADS
 from microgpt.model import GPT
+from microgpt.storage import checkpoint
 
 MANY = 1000  # documents
 DESCRIPTION = "Print documents that a model makes up, one a line. MODEL is a file that microgpt train --out wrote."
@@ -48,10 +50,15 @@ def run(arguments):
     if arguments.engine is None:
         many = arguments.seed is None and arguments.n >= MANY
         arguments.engine = engines.BULK if many else engines.DEFAULT
+    saved = checkpoint.read(arguments.model)
     try:
-        model = GPT.load(arguments.model, arguments.engine, threads)
+        model = GPT(saved.config, saved.tokenizer, saved.params, arguments.engine, threads)
     except engines.EngineError as error:
         raise Failure(in_options(error)) from None
+    if saved.progress and not (saved.evaluation.patience and saved.progress.best_params):  # else the losses are not these weights'
+        complaint = verdict.complaint(saved.progress.losses, saved.tokenizer.vocab_size)
+        if complaint:
+            say(complaint)
     exclude = load(arguments.novel) if arguments.novel is not None else ()
     try:
         found = model.portions(

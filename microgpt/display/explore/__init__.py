@@ -16,11 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from string import Template
 
-from microgpt import __version__
+from microgpt import __version__, verdict
 from microgpt.common.files import write_atomically
 from microgpt.common.options import options_of
 from microgpt.common.words import quoted_path
-from microgpt.display import history
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
@@ -79,7 +78,7 @@ def activations():
 def curve(losses, val_losses=(), steps=None):
     """The points of a run's loss curve: at most MOST_POINTS of its steps, the last one included; None without losses.
 
-    A dict of lists. steps: counted from 1; smoothed: history.smoothed at each; low, high: about four in five of the
+    A dict of lists. steps: counted from 1; smoothed: verdict.smoothed at each; low, high: about four in five of the
     losses averaged there lie between them; held_out: [step, loss] pairs, with None for a loss that is not finite.
     Raises ValueError for losses that are not finite, or too large to average.
     """
@@ -89,10 +88,10 @@ def curve(losses, val_losses=(), steps=None):
         raise ValueError(f"a curve cannot be drawn of losses that are not numbers below {LARGEST_LOSS:g}")
     count = min(len(losses), MOST_POINTS)
     ends = [len(losses) * i // count for i in range(1, count + 1)]
-    recent = [sorted(losses[max(0, end - history.SMOOTHED_STEPS) : end]) for end in ends]
+    recent = [sorted(losses[max(0, end - verdict.SMOOTHED_STEPS) : end]) for end in ends]
     return {
         "steps": [end if steps is None else steps[end - 1] for end in ends],
-        "smoothed": [history.smoothed(losses, end) for end in ends],
+        "smoothed": [verdict.smoothed(losses, end) for end in ends],
         "low": [part[len(part) // 10] for part in recent],
         "high": [part[-1 - len(part) // 10] for part in recent],
         "held_out": [[step, loss if math.isfinite(loss) else None] for step, loss in val_losses],
