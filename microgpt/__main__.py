@@ -1,4 +1,4 @@
-"""The program: the command `microgpt`, and `python -m microgpt`."""
+"""The command `microgpt`, and `python -m microgpt`."""
 
 import sys
 
@@ -9,9 +9,9 @@ def main():
     """Run this process's command line; returns its exit code, or what to say where a part of the package cannot be loaded."""
     interrupts.end_at_once()  # before the imports, which take most of the time until there is something to interrupt
     try:
-        from microgpt.cli import main
+        from microgpt import cli
 
-        return main()
+        return cli.main()
     except ImportError as error:  # such as a core that has not been built, which names its remedy itself
         from microgpt.common.words import shortened
 

@@ -1,17 +1,21 @@
 """A trained (or fresh) model: its configuration, its tokenizer and its parameters."""
 
 import math
+import operator
 from array import array
 from itertools import chain
 
 from microgpt import engines
 from microgpt.common.extras import require
+from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted
 from microgpt.compiled.scalar import Value
 from microgpt.config import SampleConfig
 from microgpt.engines import sampling
 from microgpt.engines.writing import OneByOne, select
 from microgpt.storage import checkpoint
+
+NUMBER = Option("the number of documents", int, 1, "how many are written", least=0)
 
 
 class GPT:
@@ -74,7 +78,7 @@ class GPT:
             checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
 
     # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
-    # What comes back takes the options engine and threads, as GPT does.
+    # What comes back takes engine and threads, as GPT does.
 
     def to_numpy(self):
         """Name -> NumPy array of each parameter matrix: views, so that writing into one changes the model."""
@@ -83,7 +87,7 @@ class GPT:
         return arrays.to_numpy(self)
 
     @classmethod
-    def from_numpy(cls, arrays, config, tokenizer, **options):
+    def from_numpy(cls, arrays, config, tokenizer, *, engine=engines.DEFAULT, threads=1):
         """A model with copies of the weights in `arrays`, name -> array of floats, as to_numpy gives them.
 
         ValueError where they are not the configuration's and the tokenizer's, or not finite; TypeError for what is not
@@ -91,7 +95,7 @@ class GPT:
         """
         from microgpt.storage.arrays import from_numpy
 
-        return cls(config, tokenizer, from_numpy(arrays, config, tokenizer), **options)
+        return cls(config, tokenizer, from_numpy(arrays, config, tokenizer), engine, threads)
 
     def to_values(self, kind=Value):
         """The reference's state_dict: name -> list of rows of fresh Values; kind: their class."""
@@ -101,14 +105,14 @@ class GPT:
             return values.to_values(self, kind)
 
     @classmethod
-    def from_values(cls, weights, config, tokenizer, **options):
+    def from_values(cls, weights, config, tokenizer, *, engine=engines.DEFAULT, threads=1):
         """A model with the weights of a state_dict of Values, pure, compiled or of a script's own class.
 
         ValueError where they are not the configuration's and the tokenizer's, or not finite.
         """
         from microgpt.storage import values
 
-        return cls(config, tokenizer, values.from_values(weights, config, tokenizer), **options)
+        return cls(config, tokenizer, values.from_values(weights, config, tokenizer), engine, threads)
 
     def loss_graph(self, text):
         """(loss, weights): the loss of a document as the root of its graph of Values, and its leaves as a state_dict.
@@ -130,11 +134,11 @@ class GPT:
             return jsontext.to_json(self)
 
     @classmethod
-    def from_json(cls, text, **options):
+    def from_json(cls, text, *, engine=engines.DEFAULT, threads=1):
         """The model in JSON text that to_json wrote. CheckpointError (a ValueError) where it is not such a text."""
         from microgpt.storage import jsontext
 
-        return cls(*jsontext.from_json(text), **options)
+        return cls(*jsontext.from_json(text), engine, threads)
 
     def to_torch(self, dtype=None):
         """An equivalent torch.nn.Module with a copy of the weights, see microgpt/storage/pytorch.py.
@@ -148,7 +152,7 @@ class GPT:
             return pytorch.to_torch(self, dtype)
 
     @classmethod
-    def from_torch(cls, module, **options):
+    def from_torch(cls, module, *, engine=engines.DEFAULT, threads=1):
         """The model of a module that to_torch made, trained or not; float32 and smaller floats are widened.
 
         TypeError for another module, ValueError where weights are missing, unknown or not finite.
@@ -157,7 +161,7 @@ class GPT:
         from microgpt.storage import parameters, pytorch
 
         config, tokenizer, rows = pytorch.rows_of(module)
-        return cls(config, tokenizer, parameters(rows, config, tokenizer), **options)
+        return cls(config, tokenizer, parameters(rows, config, tokenizer), engine, threads)
 
     def __getstate__(self):
         """What pickle and copy take: the engine by its name, and the weights, so that a copy has its own."""
@@ -245,7 +249,9 @@ class GPT:
     ):  # fmt: skip
         """As `generate`, yielding lists of documents as they are written. A list takes some hundredths of a second."""
         choice = SampleConfig(temperature, top_k, top_p)
-        tokens, access = self._check_request(n, prompt), self.engine.access
+        n, tokens = self._checked(n, prompt, exclude)
+        seed = operator.index(seed) if hasattr(seed, "__index__") else seed  # an int where it is NumPy's
+        access = self.engine.access
         with access.reading():
             if threads is not None or engine not in (None, self.engine.name):
                 threads = 1 if threads is None else threads
@@ -260,17 +266,15 @@ class GPT:
         self, rng, n=1, temperature=SampleConfig.temperature, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
     ):
         """As `generate`, drawing each token from the given random.Random."""
-        tokens = self._check_request(n, prompt)
+        n, tokens = self._checked(n, prompt, exclude)
         source = OneByOne(self.engine, self.tokenizer, rng, tokens, SampleConfig(temperature, top_k, top_p))
         return list(chain.from_iterable(select(source, n, unique, exclude)))
 
-    def _check_request(self, n, prompt):
-        """The prompt's token ids; ValueError or TypeError unless so many documents can be written so."""
-        if isinstance(n, bool) or not isinstance(n, int):
-            raise TypeError(f"the number of documents must be a whole number, not {quoted(n)}")
-        if n < 0:
-            raise ValueError(f"the number of documents must be at least 0, not {quoted(n)}")
-        return self._context(prompt, self.config.block_size - 1)
+    def _checked(self, n, prompt, exclude):
+        """(n as an int, the prompt's token ids); ValueError or TypeError unless documents can be written so."""
+        if isinstance(exclude, str):
+            raise TypeError(f"exclude must be a list of documents, not {quoted(exclude)}")
+        return NUMBER.check(n), self._context(prompt, self.config.block_size - 1)
 
     def _context(self, text, longest):
         if len(text) > longest:

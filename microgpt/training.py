@@ -16,7 +16,7 @@ from microgpt import engines, verdict
 from microgpt.common import files, interrupts
 from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted, quoted_path, shortened
-from microgpt.config import EvalConfig, GPTConfig, TrainConfig
+from microgpt.config import EvalConfig, GPTConfig, SampleConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
 from microgpt.corpus.loading import DataWarning
@@ -78,11 +78,11 @@ class Run:
         with self.model.engine.access.training(), noted as stopped:
             for val_loss in self._portions(callback is not None, pause_every):
                 if progress is not None and progress():
-                    return
+                    break
                 if callback is not None:
                     done = len(self.losses)
                     if callback(Step(done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss)):
-                        return
+                        break
                 if stopped:
                     break
         if stopped:
@@ -134,12 +134,16 @@ class Run:
         """The mean loss of the documents held out, each as GPT.loss has it; changes nothing."""
         return math.fsum(self.model.token_loss(doc) for doc in self.held_out) / len(self.held_out)
 
-    def generate(self, n=1, temperature=0.5, **options):
+    def generate(
+        self, n=1, temperature=SampleConfig.temperature, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
+    ):
         """n new documents, drawn from the run's own random generator: after training, those the reference prints.
 
-        options: prompt, top_k, top_p, unique, exclude, as for GPT.generate.
+        Arguments as for GPT.generate.
         """
-        return self.model.generate_from(self.rng, n, temperature, **options)
+        return self.model.generate_from(
+            self.rng, n, temperature, prompt=prompt, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude
+        )
 
     def save(self, path):
         """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
@@ -276,7 +280,7 @@ class DivergenceError(ValueError):
         self.step, self.losses = len(run.losses) + 1, run.losses
         super().__init__(
             f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; "
-            + verdict.remedy(run.model.config, run.training, self.step, run.drawn)
+            + verdict.remedy(run, self.step)
         )
 
     __reduce__ = _reduce
@@ -374,7 +378,7 @@ def train(
     run.train(callback)
     if run.diverged:
         vocab_size = run.model.tokenizer.vocab_size
-        advice = verdict.remedy(run.model.config, run.training, len(run.losses) + 1, run.drawn)
+        advice = verdict.remedy(run, len(run.losses) + 1)
         warnings.warn(f"{verdict.complaint(run.losses, vocab_size)}; {advice}", TrainingWarning, stacklevel=2)
     return run
 
@@ -477,9 +481,11 @@ def _check_types(**given):
 
 
 def _checked(name, docs):
-    """The documents as a list. TypeError and ValueError for what is none; DataWarning where the lines of a file are meant."""
+    """The documents as a list. TypeError and ValueError for what is none; DataWarning where they are a file's lines as they stand."""
     if isinstance(docs, (str, bytes)) or hasattr(docs, "read") or not hasattr(docs, "__iter__"):
         raise TypeError(f"{name} must be a list of documents, not {quoted(docs)}; load_docs reads one from a file")
+    if isinstance(docs, (set, frozenset)):  # another order in each process, so other results
+        raise TypeError(f"{name} must be a list of documents, not a set, which has no order; give sorted(...) of it")
     docs = list(docs)
     for doc in docs:
         if not isinstance(doc, str):
@@ -490,8 +496,8 @@ def _checked(name, docs):
     ends = sum(doc.endswith(("\n", "\r")) for doc in docs)
     if ends:
         _warn(
-            f"{ends:,} of the {counted(len(docs), 'document')} in {name} end with a line end, which the model takes for a character of "
-            "theirs; load_docs reads a file's lines without, or strip them"
+            f"in {name}, {ends:,} of {counted(len(docs), 'document')} end with a newline, which the model learns as a character; "
+            "load_docs reads the lines of a file without it, str.strip takes it off"
         )
     return docs
 

@@ -342,6 +342,65 @@ def test_damaged_pickles_are_errors():
         function((), (), b"\x01" + bytes([4 | 64]) + struct.pack("<d", 0.5))
 
 
+# ---- Adam ------------------------------------------------------------------------------------------------------------
+
+
+class LabelledAdam(scalar.Adam):
+    """A subclass with a constructor and an attribute of its own."""
+
+    def __init__(self, params, label):
+        super().__init__(params, 0.5)
+        self.label = label
+
+
+@pytest.mark.parametrize("odd", [None, Fraction(1, 3)], ids=["floats", "odd"])
+@pytest.mark.parametrize("kind", [reference.Adam, scalar.Adam, LabelledAdam])
+@pytest.mark.parametrize("name", ["deepcopy", "pickle2", "pickle5"])
+def test_a_copied_optimizer_goes_on_alike(name, kind, odd):
+    layer = reference if kind is reference.Adam else scalar
+    values = [layer.Value(x) for x in (0.5, -1.5, 2.0)]
+    optimizer = kind(values, "mine" if kind is LabelledAdam else 0.5)
+
+    def steps(values, optimizer):
+        for step in range(3):
+            for i, value in enumerate(values):
+                value.grad = odd if odd and i == 1 else 0.1 * (i - step)
+            optimizer.step()
+        return [exact(x) for x in (*optimizer.m, *optimizer.v, *[value.data for value in values], optimizer.num_steps)]
+
+    steps(values, optimizer)
+    twin_values, twin = WAYS[name]((values, optimizer))
+    assert type(twin) is kind and getattr(twin, "label", "") == getattr(optimizer, "label", "")
+    assert steps(twin_values, twin) == steps(values, optimizer)
+
+
+def test_a_shallow_copy_of_an_optimizer_has_its_own_moments():
+    value = scalar.Value(1.0)
+    optimizer = scalar.Adam([value])
+    value.grad = 1.0
+    twin = copy.copy(optimizer)
+    optimizer.step()
+    assert twin.m == (0.0,) != optimizer.m and twin.num_steps == 0
+    value.grad = 1.0
+    before = value.data
+    twin.step()
+    assert value.data != before
+
+
+def test_a_damaged_optimizer_is_an_error():
+    optimizer = scalar.Adam([scalar.Value(1.0), scalar.Value(2.0)])
+    _, _, (numbers, moments, odd, attributes) = optimizer.__reduce__()
+    for damaged in [
+        (numbers[:-1], moments, odd, attributes), (numbers, moments[:1], odd, attributes), (numbers, ([1.0], [1.0]), odd, attributes),
+        (numbers, moments, {2: (1j, 1j)}, attributes), (numbers, moments, {-3: (1.0, 1.0)}, attributes),
+        (numbers, moments, {"0": (1, 1)}, attributes), (numbers, moments, None, attributes),
+        (numbers, moments, odd, {"no": 1}), None,
+    ]:  # fmt: skip
+        with pytest.raises((ValueError, TypeError, IndexError, AttributeError)):
+            optimizer.__setstate__(damaged)
+    optimizer.step()
+
+
 # ---- Other processes -------------------------------------------------------------------------------------------------
 
 

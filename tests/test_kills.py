@@ -1,6 +1,6 @@
 """Signals at random moments, from the first millisecond of a process on: nothing is lost that a file had, and nothing is torn.
 
-MICROGPT_KILLS says how many signals are sent, instead of 24.
+MICROGPT_KILLS says how many signals are sent, instead of 24; a thousand take 20 minutes (pytest -o faulthandler_timeout=3000).
 """
 
 import os

@@ -401,6 +401,13 @@ def test_inspect(folder):
     one = succeed("inspect", "one.txt", *SMALL, "--steps", 1)
     assert "  1, all different\n" in one and "  1 to 1 character, median" in one and "  cuts nothing\n" in one
     assert " for 1 step on the engine exact; each document is seen 1.0 times\n" in one
+    (folder / "line.txt").write_text("to be or not " * 999, encoding="utf-8")
+    line = succeed("inspect", "line.txt", *SMALL, "--steps", 1)
+    assert "suggestion     all of the text is one document: train with --long split, or put line breaks in, one document a line\n" in line
+    assert "12,986 to 12,986 characters" in line
+    (folder / "lines.txt").write_text(("to be or not " * 99 + "\n") * 3, encoding="utf-8")
+    lines = succeed("inspect", "lines.txt", *SMALL, "--steps", 1)
+    assert "suggestion     --block-size 256 with --long split; 100.0% of the documents are longer\n" in lines
     (folder / "latin.txt").write_bytes("zoé\nnoël".encode("latin-1"))
     assert "likely latin-1" in fail("inspect", "latin.txt")
 

@@ -14,11 +14,6 @@ def say(text):
         settle(sys.stderr)
 
 
-def for_output(text):
-    """Other people's text as it goes to standard output: unchanged, but on a terminal without what that would obey."""
-    return printable(text) if sys.stdout.isatty() else text
-
-
 def settle(stream):
     """Flush standard output or error; where nobody takes it, drop it, or the interpreter would fail on it as it exits."""
     try:

@@ -19,9 +19,9 @@ class Option:
     """name: as in Python; kind: int, float, bool or str; text: what it is, in a phrase; unit: of its number.
 
     least, above, below, most: bounds of a number; digits: how many a whole number may have, so that products of a few are floats;
-    choices: the values of a str; since: the version that added it; before: what the versions did that did not have it (...: what
-    the default does); flag: its name on the command line where that differs. None is allowed where it is the default, which
-    switches the option off, or what was before.
+    choices: the values of a str; since: the version that added it; before: what the versions did that did not have it (...: what the
+    default does); flag: its name on the command line where that differs. None is allowed where it is the default, which switches the
+    option off, or what was before.
     """
 
     name: str
@@ -53,34 +53,30 @@ class Option:
         elif self.kind is str:
             if not isinstance(value, str) or value not in self.choices:
                 raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {quoted(value)}")
-        elif not self._is_number(value):
-            what = "a whole number" if self.kind is int else "a number"
-            raise TypeError(f"{self.name} must be {what}, not {quoted(value)}{off}")
-        elif not self.allows(value):
-            raise ValueError(f"{self.name} must be {self.bounds()}, not {quoted(value)}{off}")
-        elif self.kind is int and abs(operator.index(value)) >= 10**self.digits:
-            raise ValueError(f"{self.name} must have at most {self.digits} digits, not {quoted(value)}")
         else:
-            return operator.index(value) if self.kind is int else float(value)
+            try:
+                number = self._number(value)
+            except TypeError:
+                what = "a whole number" if self.kind is int else "a number"
+                raise TypeError(f"{self.name} must be {what}, not {quoted(value)}{off}") from None
+            except OverflowError:  # an int that no float can be
+                number = math.inf
+            if not self.allows(number):
+                raise ValueError(f"{self.name} must be {self.bounds()}, not {quoted(value)}{off}")
+            if self.kind is int and abs(number) >= 10**self.digits:
+                raise ValueError(f"{self.name} must have at most {self.digits} digits, not {quoted(value)}")
+            return number
         return value
 
-    def _is_number(self, value):
+    def _number(self, value):
         if isinstance(value, bool):
-            return False
+            raise TypeError
         if self.kind is float and isinstance(value, numbers.Real):
-            return True
-        try:
-            operator.index(value)
-        except TypeError:
-            return False
-        return True
+            return float(value)
+        return self.kind(operator.index(value))
 
     def allows(self, number):
-        """Whether a number is within the bounds, and for a float whether it is one."""
-        try:
-            number = float(number) if self.kind is float else number
-        except OverflowError:
-            return False
+        """Whether an int or a float is within the bounds."""
         return self.least <= number <= self.most and self.above < number < self.below
 
     def unsaved(self):

@@ -41,7 +41,7 @@ def _without_last(docs, share, noun):
     """(all documents but the last, the last): these are a share, and at least one."""
     count = max(1, round(share * len(docs)))
     if not any(docs[:-count]):
-        raise ValueError(f"of {counted(len(docs), noun)} a val_fraction of {share:g} leaves none to train on; give more documents")
+        raise ValueError(f"of {counted(len(docs), noun)} a val_fraction of {share:g} leaves none to train on; give more, or val_docs")
     return docs[:-count], docs[-count:]
 
 

@@ -1,16 +1,18 @@
 """Reading documents: from a file, from standard input, or the reference's list of names.
 
 Documents are never repaired in silence: a file that is not what it should be is an error that names the remedy, and
-what was done without asking (a byte order mark dropped, a list of names replaced) is a `DataWarning`.
+what was done without asking (a byte order mark dropped, a list of names replaced) or is not to be seen (one inside) is a
+`DataWarning`.
 """
 
 import codecs
 import os
+import re
 import sys
 import warnings
 
 from microgpt.common.files import write_atomically
-from microgpt.common.words import LONGEST_PATH, quoted_path, shortened
+from microgpt.common.words import LONGEST_PATH, quoted, quoted_path, shortened
 
 NAMES_URL = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"
 NAMES_SIZE = 228145
@@ -51,6 +53,8 @@ def load_docs(source=None):
             return _parse(*_names(notes), notes)
         if source == "-":
             return _parse(_read_stdin(), None, notes)
+        if not isinstance(source, (str, bytes, os.PathLike)):
+            raise TypeError(f"load_docs reads a path, such as 'docs.txt', and not {quoted(source)}")
         return _parse(_read_file(source), source, notes)
     finally:
         for note in notes:
@@ -72,6 +76,12 @@ def _parse(data, path, notes):
         notes.append(f"{what} begins with a byte order mark (U+FEFF), which is dropped: it is not part of the text")
         text = text[1:]
     text = text.replace("\r\n", "\n").replace("\r", "\n")  # as open() does
+    if "\ufeff" in text:
+        line = text.count("\n", 0, text.index("\ufeff")) + 1
+        notes.append(
+            f"{what} has a byte order mark (U+FEFF) inside, in line {line:,}, which is invisible and is learned as a character; "
+            "remove it if it comes from joining files"
+        )
     docs = [doc for line in text.split("\n") if (doc := line.strip())]
     if not docs:
         problem = "holds only blank lines" if data else "is empty"
@@ -99,6 +109,8 @@ def _refuse_nul(data, path):
 
 def _not_utf8(data, path, error):
     problem = f"{_called(path)} is not UTF-8: byte 0x{data[error.start]:02x} at {_place(data, error.start)}"
+    if re.match(rb"\xed[\xa0-\xbf][\x80-\xbf]", data[error.start :]):
+        return f"{problem} begins a surrogate, half of a character as UTF-16 has it; write the text again as UTF-8, or correct that place"
     text = data.decode("utf-8", "replace")
     bad = text.count("\ufffd")
     good = len(text) - len(text.encode("ascii", "ignore")) - bad  # characters of several bytes, which only UTF-8 has

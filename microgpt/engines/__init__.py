@@ -180,7 +180,7 @@ def create(name, config, vocab_size, params, threads=1):
     """
     kind = engine_class(name)
     kind.refuse(config)
-    THREADS.check(threads)
+    threads = THREADS.check(threads)
     if threads != 1 and not kind.threaded:
         able = " or ".join(repr(other) for other in ENGINES if engine_class(other).threaded)
         raise EngineError(f"threads={quoted(threads)} needs engine={able}; the engine {name!r} computes on one thread")

@@ -45,12 +45,18 @@ def _graph(order, outside, data):
 
 
 def _new(kind, order):
-    """An empty Value of a class."""
-    return kind.__new__(kind)
+    """A Value of a class without its attributes, which are set next."""
+    value = kind.__new__(kind)
+    if not isinstance(value, Value):
+        raise ValueError("this pickle of a graph is damaged")
+    for slot in (DATA, GRAD):
+        slot_set(<Node *> value, slot, <object> deleted)
+    node_set_edges(<Node *> value, <object> deleted, <object> deleted)
+    return value
 
 
 cdef bint is_leaf(value):
-    return type(value) is Value and not node_children(<Node *> value)
+    return type(value) is Value and not edges_children(<Node *> value)
 
 
 cdef state_of(value):
@@ -72,7 +78,7 @@ cdef below(value, packed):
     """The Values that one with this flat part, or None, is pickled with."""
     if packed is not None:
         return iter(packed[0])
-    children = node_children(<Node *> value)
+    children = edges_children(<Node *> value)
     return iter([child for child in children if isinstance(child, Value)] if isinstance(children, (list, tuple)) else [])
 
 
@@ -117,7 +123,7 @@ cdef reduce_value(value):
 
 cdef copy_value(value):
     """A Value of the same class with the same numbers and children."""
-    twin, state = type(value).__new__(type(value)), state_of(value)
+    twin, state = _new(type(value), ()), state_of(value)
     if hasattr(twin, "__setstate__"):
         twin.__setstate__(state)
         return twin

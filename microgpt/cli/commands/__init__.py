@@ -70,6 +70,11 @@ def note(text):
         print(f"\r\033[K{printable(text)}", end="", file=sys.stderr, flush=True)
 
 
+def for_output(text):
+    """Other people's text as it goes to standard output: unchanged, but on a terminal without what that would obey."""
+    return printable(text) if sys.stdout.isatty() else text
+
+
 # ---- Types of options ------------------------------------------------------------------------------------------------
 
 LONGEST_NUMBER = 1000  # digits

@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 from microgpt.cli import places
-from microgpt.cli.commands import Failure, Usage
-from microgpt.cli.output import for_output
+from microgpt.cli.commands import Failure, Usage, for_output
 from microgpt.common.words import quoted_path, sized
 from microgpt.display import explore, history
 from microgpt.model import GPT

@@ -3,8 +3,7 @@
 import os
 
 from microgpt.cli import places
-from microgpt.cli.commands import Failure, Usage
-from microgpt.cli.output import for_output
+from microgpt.cli.commands import Failure, Usage, for_output
 from microgpt.common.words import counted, printable, quoted_path, sized
 from microgpt.display import history, plot
 

@@ -1,9 +1,9 @@
 """microgpt sample: new documents from a saved model, one a line."""
 
 from microgpt import engines, verdict
-from microgpt.cli.commands import Failure, Usage, characters, count, load, whole
+from microgpt.cli.commands import Failure, Usage, characters, count, for_output, load, whole
 from microgpt.cli.options import CHOICE, add, in_options
-from microgpt.cli.output import for_output, say
+from microgpt.cli.output import say
 from microgpt.config import SampleConfig
 from microgpt.engines import THREADS
 from microgpt.model import GPT
@@ -55,20 +55,24 @@ def run(arguments):
         model = GPT(saved.config, saved.tokenizer, saved.params, arguments.engine, threads)
     except engines.EngineError as error:
         raise Failure(in_options(error)) from None
-    if saved.progress and not (saved.evaluation.patience and saved.progress.best_params):  # else the losses are not these weights'
-        complaint = verdict.complaint(saved.progress.losses, saved.tokenizer.vocab_size)
-        if complaint:
-            say(complaint)
     exclude = load(arguments.novel) if arguments.novel is not None else ()
     try:
         found = model.portions(
             arguments.n, **vars(choice), seed=arguments.seed, prompt=arguments.prompt, unique=arguments.unique, exclude=exclude
         )
+        _warn_if_not_learned(saved)
         for texts in found:
             lines = (for_output(text) + (f"\t{_scores(model, text)}" if arguments.scores else "") for text in texts)
             print("".join(f"{line}\n" for line in lines), end="")
     except (ValueError, ArithmeticError) as error:
         raise Failure(error) from None
+
+
+def _warn_if_not_learned(saved):
+    if saved.progress and saved.evaluation.patience is None:  # else its weights need not be those that the last losses are of
+        complaint = verdict.complaint(saved.progress.losses, saved.tokenizer.vocab_size)
+        if complaint:
+            say(complaint)
 
 
 def _scores(model, text):

@@ -7,7 +7,7 @@ import time
 
 from microgpt import engines, verdict
 from microgpt.cli import places, progress
-from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, load, whole
+from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, for_output, load, whole
 from microgpt.cli.keeping import Keeping
 from microgpt.cli.options import (
     CHOICE,
@@ -20,7 +20,7 @@ from microgpt.cli.options import (
     preset_of,
     settings,
 )
-from microgpt.cli.output import Screen, for_output, say
+from microgpt.cli.output import Screen, say
 from microgpt.common import interrupts
 from microgpt.common.words import quoted, quoted_path
 from microgpt.corpus import documents
@@ -136,7 +136,7 @@ def _warn_if_not_learned(run, arguments):
     diverged = verdict.diverged(run.losses, vocab_size)
     complaint = verdict.complaint(run.losses, vocab_size, run.corpus.entropy())
     if diverged:
-        say(f"{complaint}; {in_options(verdict.remedy(run.model.config, run.training, done + 1, run.drawn))}")
+        say(f"{complaint}; {in_options(verdict.remedy(run, done + 1))}")
     elif complaint and arguments.samples:
         say(f"{complaint}; train for more --steps, or with another --learning-rate")
 
@@ -207,7 +207,7 @@ def _print_samples(run, n, temperature, screen, heading, line):
         try:
             [text] = run.generate(1, temperature)
         except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
-            advice = in_options(verdict.remedy(run.model.config, run.training, len(run.losses) + 1, run.drawn))
+            advice = in_options(verdict.remedy(run, len(run.losses) + 1))
             raise Failure(f"no sample can be drawn: {error}; {advice}, or a higher --temperature") from None
         slow = time.perf_counter() - started > 0.02
         print(line.format(i, for_output(text)), file=screen, flush=slow)  # a slow one is seen when it is there

@@ -55,9 +55,9 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None)
     )  # fmt: skip
 
 
-def write(path, model, **options):
-    """Write the page of a GPT to a file, whole or not at all. options: as for `page`. Raises OSError if this fails."""
-    data = page(model, **options).encode()
+def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None):
+    """Write the page of a GPT to a file, whole or not at all. Arguments as for `page`. Raises OSError if this fails."""
+    data = page(model, name=name, losses=losses, val_losses=val_losses, steps=steps, training=training).encode()
     try:
         write_atomically(path, data)
     except OSError as error:
