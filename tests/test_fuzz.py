@@ -177,7 +177,8 @@ def wrong(argv, code, said):
         return "a long message"
     if re.search("[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", said):
         return "control characters"
-    if code and argv[0] != "run" and (len(lines) != 1 or not lines[0].startswith("microgpt: error: ")):
+    errors = [line.startswith("microgpt: error: ") for line in lines]  # notes may come before
+    if code and argv[0] != "run" and (not lines or any(errors[:-1]) or not errors[-1]):
         return "not one sentence"
     known = {*options(argv[0]), *NOT_OURS, *(part.partition("=")[0] for part in argv)} if argv[0] in COMMANDS else NOT_OURS
     named = set(NAMED.findall(re.sub(rf"{cli.QUOTED}|microgpt \w+ --[\w-]+", "", said)))
