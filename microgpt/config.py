@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from microgpt import reference
 from microgpt.common.options import Settings, documented, option
+from microgpt.common.words import quoted, shortened
 
 
 @documented
@@ -26,9 +27,10 @@ class GPTConfig(Settings):
 
     def check_together(self):
         if self.n_embd % self.n_head:
+            able = ", ".join(str(n) for n in range(1, 1025) if self.n_embd % n == 0)
             raise ValueError(
-                f"n_embd {self.n_embd} is not divisible by n_head {self.n_head}: every head needs the same width; "
-                f"choose n_head from {', '.join(str(n) for n in range(1, 1025) if self.n_embd % n == 0)}"
+                f"n_embd {quoted(self.n_embd)} is not divisible by n_head {quoted(self.n_head)}: every head needs the same "
+                f"width; choose n_head from {shortened(able)}"
             )
 
     @property
@@ -91,7 +93,7 @@ class TrainConfig(Settings):
     def idle(self):
         if 0 < self.num_steps <= self.warmup_steps:
             return (
-                f"warmup_steps {self.warmup_steps} leaves nothing of the num_steps {self.num_steps} after the warm-up; "
+                f"warmup_steps {quoted(self.warmup_steps)} leaves nothing of the num_steps {quoted(self.num_steps)} after the warm-up; "
                 "choose fewer warmup_steps or more num_steps"
             )
 

@@ -24,6 +24,10 @@ class GPT:
     config: GPTConfig; tokenizer: Tokenizer; params: array or other writable buffer of doubles, config.num_params(vocab_size)
     of them, all matrices one after the other in parameter order. The model keeps the buffer and does not copy it. engine: what
     computes, see microgpt.engines; threads: how many the engine "fast" may use, 0 for all cores.
+
+    Any number of threads may read a model at a time: generate, loss, logits, save and the others. While one trains it, each
+    document, loss or copy that another asks for is computed with the weights after some whole step. What writes into the
+    buffer itself, or into the views that state_dict and to_numpy give, has to see to that alone.
     """
 
     def __init__(self, config, tokenizer, params, engine=engines.DEFAULT, threads=1):
@@ -70,7 +74,8 @@ class GPT:
         OSError where it cannot be written, CheckpointError where a weight is not finite; an old file then stays as it
         was.
         """
-        checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
+        with self.engine.access.reading():
+            checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
 
     # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
     # What comes back takes engine and threads, as GPT does.
@@ -96,7 +101,8 @@ class GPT:
         """The reference's state_dict: name -> list of rows of fresh Values; kind: their class."""
         from microgpt.storage import values
 
-        return values.to_values(self, kind)
+        with self.engine.access.reading():
+            return values.to_values(self, kind)
 
     @classmethod
     def from_values(cls, weights, config, tokenizer, *, engine=engines.DEFAULT, threads=1):
@@ -117,13 +123,15 @@ class GPT:
         """
         from microgpt.storage import values
 
-        return values.loss_graph(self, text)
+        with self.engine.access.reading():
+            return values.loss_graph(self, text)
 
     def to_json(self):
         """The model as JSON text, exact to the last bit. CheckpointError where a weight is not finite."""
         from microgpt.storage import jsontext
 
-        return jsontext.to_json(self)
+        with self.engine.access.reading():
+            return jsontext.to_json(self)
 
     @classmethod
     def from_json(cls, text, *, engine=engines.DEFAULT, threads=1):
@@ -140,7 +148,8 @@ class GPT:
         require("torch", "to_torch")
         from microgpt.storage import pytorch
 
-        return pytorch.to_torch(self, dtype)
+        with self.engine.access.reading():
+            return pytorch.to_torch(self, dtype)
 
     @classmethod
     def from_torch(cls, module, *, engine=engines.DEFAULT, threads=1):
@@ -153,6 +162,16 @@ class GPT:
 
         config, tokenizer, rows = pytorch.rows_of(module)
         return cls(config, tokenizer, parameters(rows, config, tokenizer), engine, threads)
+
+    def __getstate__(self):
+        """What pickle and copy take: the engine by its name, and the weights, so that a copy has its own."""
+        with self.engine.access.reading():
+            weights = array("d", self.params.tobytes())
+        return vars(self) | {"params": weights, "engine": self.engine.name, "threads": self.engine.threads}
+
+    def __setstate__(self, state):
+        GPT.__init__(self, **{name: state[name] for name in ("config", "tokenizer", "params", "engine", "threads")})
+        vars(self).update((name, value) for name, value in state.items() if name not in ("params", "engine", "threads"))
 
     @property
     def num_params(self) -> int:
@@ -170,8 +189,9 @@ class GPT:
     def logits(self, text):
         """The logits after BOS and after each character of `text`: len(text) + 1 lists of vocab_size floats."""
         tokens = self._context(text, self.config.block_size - 1)
-        decode = self.engine.decoder()
-        return [decode(token) for token in (self.tokenizer.bos, *tokens)]
+        with self.engine.access.reading():
+            decode = self.engine.decoder()
+            return [decode(token) for token in (self.tokenizer.bos, *tokens)]
 
     def loss(self, text):
         """Mean cross-entropy, in nats a token, of the document `text` with its end; cut at block_size as in training.
@@ -183,7 +203,8 @@ class GPT:
     def token_loss(self, tokens):
         """As `loss`, of a document's token ids [BOS, ..., BOS]."""
         try:
-            return self.engine.loss(tokens)
+            with self.engine.access.reading():
+                return self.engine.loss(tokens)
         except (ValueError, ArithmeticError):  # log(0), or weights that overflow
             return math.inf
 
@@ -193,11 +214,12 @@ class GPT:
         They are the model's own, without temperature or top_k. A text of block_size characters has no end.
         """
         tokens = self._context(text, self.config.block_size)
-        decode = self.engine.decoder()
         scores, last = [], self.tokenizer.bos
-        for token in [*tokens, self.tokenizer.bos][: self.config.block_size]:
-            scores.append(sampling.softmax(decode(last))[token])
-            last = token
+        with self.engine.access.reading():
+            decode = self.engine.decoder()
+            for token in [*tokens, self.tokenizer.bos][: self.config.block_size]:
+                scores.append(sampling.softmax(decode(last))[token])
+                last = token
         return scores
 
     def generate(
@@ -227,14 +249,17 @@ class GPT:
     ):  # fmt: skip
         """As `generate`, yielding lists of documents as they are written. A list takes some hundredths of a second."""
         choice = SampleConfig(temperature, top_k, top_p)
-        if threads is not None or engine not in (None, self.engine.name):
-            threads = 1 if threads is None else threads
-            writing = GPT(self.config, self.tokenizer, self.params, engine or self.engine.name, threads).engine
-        else:
-            writing = self.engine
         n, tokens = self._checked(n, prompt, exclude)
         seed = operator.index(seed) if hasattr(seed, "__index__") else seed  # an int where it is NumPy's
-        source = writing.writer(self.tokenizer, seed, tokens, choice, n)
+        access = self.engine.access
+        with access.reading():
+            if threads is not None or engine not in (None, self.engine.name):
+                threads = 1 if threads is None else threads
+                writing = GPT(self.config, self.tokenizer, self.params, engine or self.engine.name, threads).engine
+                writing.access = access  # the weights are the same
+            else:
+                writing = self.engine
+            source = writing.writer(self.tokenizer, seed, tokens, choice, n)
         return select(source, n, unique, exclude)
 
     def generate_from(

@@ -1,20 +1,21 @@
 """Training: one random generator shuffles the documents, draws the weights and later samples; an engine does the steps."""
 
 import math
-import os
 import random
 import signal
 import sys
 import time
 import warnings
 from array import array
+from copy import deepcopy
+from copyreg import __newobj__
 from dataclasses import replace
 from typing import NamedTuple
 
 from microgpt import engines, verdict
 from microgpt.common import files, interrupts
 from microgpt.common.options import Option
-from microgpt.common.words import counted, quoted
+from microgpt.common.words import counted, quoted, quoted_path, shortened
 from microgpt.config import EvalConfig, GPTConfig, SampleConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
@@ -26,7 +27,7 @@ from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, S
 from microgpt.tokenizer import Tokenizer
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
-SEED = Option("seed", int, 42, "seed of all random numbers")
+SEED = Option("seed", int, 42, "seed of all random numbers", digits=1000)
 
 
 class Step(NamedTuple):
@@ -57,6 +58,7 @@ class Run:
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
         self.losses, self.val_losses, self.extended = [], [], []
         model.engine.check(corpus, training)
+        self.drawn = True  # whether its first weights were, or loaded
         self._best_params = None  # those of `best`, a copy, where there is patience
         self._torn = False  # whether something ended it in the middle of a step
 
@@ -66,10 +68,14 @@ class Run:
         progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
         pause_every steps; it finds them in `losses`. A true return value ends the run there.
 
+        Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
+        RuntimeError where this model is in training already.
+
         Ctrl-C, or a notebook's "interrupt", raises Interrupted after the step it comes in. The run is whole then: `train`
         goes on with it, and `save` saves it. A second one ends that step too, and with it the run.
         """
-        with interrupts.Noted([signal.SIGINT], [], [signal.default_int_handler]) as stopped:
+        noted = interrupts.Noted([signal.SIGINT], [], [signal.default_int_handler])
+        with self.model.engine.access.training(), noted as stopped:
             for val_loss in self._portions(callback is not None, pause_every):
                 if progress is not None and progress():
                     return
@@ -142,21 +148,42 @@ class Run:
     def save(self, path):
         """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
 
-        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays.
+        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays. RuntimeError
+        while another thread trains it: save it in the callback.
         """
         self._refuse_torn()
-        m, v = self.model.engine.moments()
-        model = self.model
+        model, access = self.model, self.model.engine.access
         extended = [(done, before.num_steps) for done, before in self.extended]
-        progress = Progress(
-            array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended
-        )
-        val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
-        source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
-        checkpoint.write(
-            path,
-            Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
-        )
+        with access.reading():
+            access.check_at_rest("save the run")
+            m, v = model.engine.moments()
+            progress = Progress(
+                array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended
+            )
+            val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
+            source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
+            checkpoint.write(
+                path,
+                Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
+            )
+
+    def __getstate__(self):
+        """What pickle takes: all it takes to go on, Adam's moments too. RuntimeError while another thread trains it."""
+        access = self.model.engine.access
+        with access.reading():
+            access.check_at_rest("copy the run")
+            moments = self.model.engine.moments() if self.losses else None
+            return vars(self) | {"moments": moments}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        moments = vars(self).pop("moments")
+        if moments is not None:
+            self.model.engine.restore(self.training, *moments, len(self.losses))
+
+    def __copy__(self):
+        """A run with a model, a generator and losses of its own."""
+        return deepcopy(self)
 
     def fingerprint(self):
         """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
@@ -172,7 +199,8 @@ class Run:
 
     def _steps(self, first, end):
         try:
-            self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
+            with self.model.engine.access.changing():
+                self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
         except engines.EngineError:
             raise
         except (ArithmeticError, ValueError) as error:
@@ -199,11 +227,17 @@ class Run:
             if self.best[0] == done:
                 self._best_params = array("d", self.model.params)
             elif self.finished:
-                self.model.params[:] = self._best_params
+                with self.model.engine.access.changing():
+                    self.model.params[:] = self._best_params
         return self.val_losses[-1][1]
 
     def __repr__(self):
         return f"<Run of {counted(len(self.losses), 'step')}, {self.model!r}>"
+
+
+def _reduce(error):
+    """How errors that are made of a run are pickled, as where another process sends them."""
+    return __newobj__, (type(error), *error.args), vars(error)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -216,6 +250,8 @@ class Interrupted(KeyboardInterrupt):
             f"interrupted {done}; get the run back with `import sys; run = sys.last_value.run`, then go on with run.train() "
             "or save it with run.save(path)"
         )
+
+    __reduce__ = _reduce
 
 
 class TrainingWarning(UserWarning):
@@ -244,8 +280,10 @@ class DivergenceError(ValueError):
         self.step, self.losses = len(run.losses) + 1, run.losses
         super().__init__(
             f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; "
-            + verdict.remedy(run.model.config, run.training, self.step)
+            + verdict.remedy(run, self.step)
         )
+
+    __reduce__ = _reduce
 
 
 # ---- Beginning a run -------------------------------------------------------------------------------------------------
@@ -304,7 +342,9 @@ def start(
         model = GPT.init(config, tokenizer, rng, engine, threads)
     else:
         model = GPT(config, tokenizer, array("d", saved.params), engine, threads)
-    return Run(model, corpus, training, rng, held_out, evaluation, seed, long)
+    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long)
+    run.drawn = saved is None
+    return run
 
 
 def train(
@@ -338,7 +378,7 @@ def train(
     run.train(callback)
     if run.diverged:
         vocab_size = run.model.tokenizer.vocab_size
-        advice = verdict.remedy(run.model.config, run.training, len(run.losses) + 1)
+        advice = verdict.remedy(run, len(run.losses) + 1)
         warnings.warn(f"{verdict.complaint(run.losses, vocab_size)}; {advice}", TrainingWarning, stacklevel=2)
     return run
 
@@ -346,7 +386,7 @@ def train(
 def _resume(docs, val_docs, path, engine, threads, **given):
     saved = checkpoint.read(path)
     files.sweep(path)
-    what = repr(os.fsdecode(path))
+    what = quoted_path(path)
     if saved.progress is None:
         raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
     if saved.evaluation.split_seed is None and given["evaluation"] == replace(saved.evaluation, split_seed=EvalConfig.split_seed):
@@ -381,7 +421,7 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long)
     if run.fingerprint() != saved.source.fingerprint:
         raise CheckpointError(f"{data}: as many documents, but another text or another order")
-    progress = saved.progress
+    run.drawn, progress = False, saved.progress
     run.losses, run.val_losses, run._best_params = progress.losses.tolist(), progress.val_losses, progress.best_params
     run.extended = [(done, _with_steps(saved.training, num_steps)) for done, num_steps in progress.extended]
     if run.losses:
@@ -431,7 +471,7 @@ def _refuse_differences(who, **pairs):
                 continue
             name = next(name for name in different if name != "num_steps")
             given, saved = getattr(given, name), getattr(saved, name)
-        raise CheckpointError(f"{who} {name} {saved}, not {given}; omit {name}, or begin a new run")
+        raise CheckpointError(f"{who} {name} {shortened(str(saved))}, not {shortened(str(given))}; omit {name}, or begin a new run")
 
 
 def _check_types(**given):

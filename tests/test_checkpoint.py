@@ -360,7 +360,7 @@ CHANGES = {  # a change of the header -> the message
     "one more": (lambda h: h.update(a=h["wpe"]), "has a tensor 'a' that its configuration does not have"),
     "dtype": (lambda h: h["wpe"].update(dtype="F32"), "has 'wpe' as 'F32', not as 'F64'"),
     "shape": (lambda h: h["wpe"].update(shape=[8, 6]), r"has 'wpe' in the shape \[8, 6\], not \[6, 8\]"),
-    "no tensor": (lambda h: h.update(wpe=7), "has 'wpe' as 'None'"),
+    "no tensor": (lambda h: h.update(wpe=7), "has 'wpe' as None"),
     "offsets": (lambda h: h["wpe"].update(data_offsets=[0, 8]), "is damaged"),
     "huge": (lambda h: edit(h, "config", n_embd=10**18, n_head=7), "describes a model larger than the file"),
     "layers": (lambda h: edit(h, "config", n_layer=1000), "fewer layers than the 1000 of the configuration"),

@@ -1,6 +1,6 @@
 """Signals at random moments, from the first millisecond of a process on: nothing is lost that a file had, and nothing is torn.
 
-MICROGPT_KILLS says how many signals are sent, instead of 24.
+MICROGPT_KILLS says how many signals are sent, instead of 24; a thousand take 20 minutes (pytest -o faulthandler_timeout=3000).
 """
 
 import os
@@ -71,8 +71,8 @@ def test_killed_at_random_moments(folder):
             assert done >= reached
             resumed += done > reached
             reached = done
-        leftovers = [entry for entry in os.listdir(folder) if entry.endswith(".part")]
-        assert len(leftovers) <= 1  # a second would mean that a killed save is never cleared away
+        leftovers = Counter(entry[: -len("12345678.part")] for entry in os.listdir(folder) if entry.endswith(".part"))
+        assert leftovers.keys() <= {".run.", ".run.csv."} and set(leftovers.values()) <= {1}  # the next one clears it away
     print(*sorted(outcomes.items(), key=str), sep="\n")
     assert resumed and not [entry for entry in os.listdir(folder) if entry.endswith(".part")]
 

@@ -43,7 +43,7 @@ def test_divergence_with_finite_losses(engine):
 
 def test_the_rule():
     guessing = math.log(27)
-    assert not verdict.diverged([], 27)
+    assert not verdict.diverged([], 27) and not verdict.diverged([3.0, *[9.0] * 8], 27) and verdict.diverged([3.0, *[9.0] * 9], 27)
     assert not verdict.diverged([5.0] * 10, 27)  # as bad as it began
     assert verdict.diverged([3.3, *[5.0] * 100], 27) and not verdict.diverged([3.3, *[4.9] * 100], 27)
     assert verdict.diverged([1.0, *[5.0] * 100], 27) and not verdict.diverged([1.0, *[4.9] * 100], 27)

@@ -4,7 +4,7 @@ import os
 
 from microgpt.cli.commands import Failure
 from microgpt.cli.output import say
-from microgpt.common.words import quoted
+from microgpt.common.words import quoted_path
 from microgpt.display import history
 from microgpt.storage.checkpoint import CheckpointError
 
@@ -23,7 +23,7 @@ class Keeping:
         try:
             self.log = history.Log(run, log) if log else None
         except OSError as error:  # before the first step: a disk that is full already
-            raise Failure(f"--log: {quoted(log)} cannot be written: {error.strerror or error}") from None
+            raise Failure(f"--log: {quoted_path(log)} cannot be written: {error.strerror or error}") from None
 
     def update(self):
         """After some steps of the training."""
@@ -52,13 +52,13 @@ class Keeping:
             self._fail(error)
         except OSError as error:
             place = self._save_elsewhere()
-            self._fail(f"{error}; " + (f"the run is in {place!r} instead" if place else "nor could it be kept anywhere else"))
+            self._fail(f"{error}; " + (f"the run is in {quoted_path(place)} instead" if place else "nor could it be kept anywhere else"))
 
     def state(self):
         """What there is to start from, in words."""
         if self.newest is None:
             return "nothing was saved"
-        return "{!r} has the weights after step {}".format(*self.newest)
+        return "{} has the weights after step {}".format(quoted_path(self.newest[0]), self.newest[1])
 
     def _save(self, path):
         self.run.save(path)
@@ -88,7 +88,7 @@ class Keeping:
             self.log.abandon()
             self.log = None
             reason = error.strerror or error
-            self._fail(f"the log {quoted(self.log_name)} cannot be written: {reason}; it is incomplete, and nothing more is added")
+            self._fail(f"the log {quoted_path(self.log_name)} cannot be written: {reason}; it is incomplete, and nothing more is added")
 
     def _fail(self, sentence):
         self.failed = True

@@ -8,6 +8,7 @@ from functools import partial
 from microgpt import engines
 from microgpt.cli.commands import Failure, Usage, number, whole
 from microgpt.common.options import options_of, shown
+from microgpt.common.words import quoted_path, shortened
 from microgpt.config import PRESETS, EvalConfig, GPTConfig, SampleConfig, TrainConfig
 
 MODEL, TRAINING, EVALUATION = (list(options_of(kind).values()) for kind in (GPTConfig, TrainConfig, EvalConfig))
@@ -108,7 +109,7 @@ def _refuse_differences(arguments, given, pairs):
         for name, value in vars(theirs).items():
             if name not in given and getattr(ours, name) != value:
                 raise Failure(
-                    f"{arguments.resume or arguments.init!r} has {OPTIONS[name]} {value}, and --preset {arguments.preset} "
+                    f"{quoted_path(arguments.resume or arguments.init)} has {OPTIONS[name]} {shortened(str(value))}, and --preset {arguments.preset} "
                     f"has {getattr(ours, name)}; omit --preset, or begin a new run"
                 )
 

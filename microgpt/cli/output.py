@@ -3,11 +3,13 @@
 import os
 import sys
 
+from microgpt.common.words import printable
+
 
 def say(text):
     """A sentence on standard error; where nobody can read it, nothing."""
     try:
-        print(f"microgpt: {text}", file=sys.stderr)
+        print(f"microgpt: {printable(str(text))}", file=sys.stderr)
     except OSError:  # such as that of a terminal which was closed
         settle(sys.stderr)
 

@@ -34,7 +34,9 @@ def check_writable(path):
 
     It is found out by making a temporary file, which is removed again.
     """
-    with _temporary(_replaceable(path)):
+    path = _replaceable(path)
+    sweep(path)
+    with _temporary(path):
         pass
 
 

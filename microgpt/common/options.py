@@ -18,9 +18,10 @@ from microgpt.common.words import quoted
 class Option:
     """name: as in Python; kind: int, float, bool or str; text: what it is, in a phrase; unit: of its number.
 
-    least, above, below, most: bounds of a number; choices: the values of a str; since: the version that added it; before: what the
-    versions did that did not have it (...: what the default does); flag: its name on the command line where that differs.
-    None is allowed where it is the default, which switches the option off, or what was before.
+    least, above, below, most: bounds of a number; digits: how many a whole number may have, so that products of a few are floats;
+    choices: the values of a str; since: the version that added it; before: what the versions did that did not have it (...: what the
+    default does); flag: its name on the command line where that differs. None is allowed where it is the default, which switches the
+    option off, or what was before.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Option:
     above: float = -math.inf
     below: float = math.inf
     most: float = math.inf
+    digits: int = 100
     choices: Collection = ()
     since: str = "0.1"
     before: object = ...
@@ -61,6 +63,8 @@ class Option:
                 number = math.inf
             if not self.allows(number):
                 raise ValueError(f"{self.name} must be {self.bounds()}, not {quoted(value)}{off}")
+            if self.kind is int and abs(number) >= 10**self.digits:
+                raise ValueError(f"{self.name} must have at most {self.digits} digits, not {quoted(value)}")
             return number
         return value
 

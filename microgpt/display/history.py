@@ -7,7 +7,7 @@ import os
 from array import array
 from typing import NamedTuple
 
-from microgpt.common.words import counted
+from microgpt.common.words import counted, quoted_path
 from microgpt.storage import checkpoint
 from microgpt.verdict import SMOOTHED_STEPS, smoothed
 
@@ -98,9 +98,9 @@ def read(path):
         with open(path, encoding="utf-8", errors="backslashreplace") as file:
             return _read_log(file, name)
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {name!r}; check the path") from None
+        raise FileNotFoundError(f"there is no file {quoted_path(path)}; check the path") from None
     except OSError as error:
-        raise OSError(f"{name!r} cannot be read: {error.strerror or error}") from error
+        raise OSError(f"{quoted_path(path)} cannot be read: {error.strerror or error}") from error
 
 
 def _read_saved(path, name):
@@ -109,9 +109,9 @@ def _read_saved(path, name):
     except checkpoint.CheckpointError as error:
         raise ValueError(f"{error}; a log's name ends in {' or '.join(FORMATS)}") from None
     if progress is None:
-        raise ValueError(f"{name!r} is a model without its training; give a run that microgpt train saved, or its log")
+        raise ValueError(f"{quoted_path(name)} is a model without its training; give a run that microgpt train saved, or its log")
     if not progress.losses:
-        raise ValueError(f"{name!r} has no steps yet")
+        raise ValueError(f"{quoted_path(name)} has no steps yet")
     return History(array("q", range(1, len(progress.losses) + 1)), progress.losses, progress.val_losses)
 
 
@@ -121,7 +121,7 @@ def _read_log(file, name):
         columns, first = file.readline().rstrip("\n").split(","), 2
         if columns != [""]:
             if not {"step", "loss"} <= set(columns):
-                raise ValueError(f"{name!r} is not a log of microgpt train: its first line does not name step and loss")
+                raise ValueError(f"{quoted_path(name)} is not a log of microgpt train: its first line does not name step and loss")
             parse = _csv_parser(columns)
     for number, line in enumerate(file, first):
         if not line.endswith("\n"):
@@ -131,14 +131,14 @@ def _read_log(file, name):
             history.steps.append(step)
             history.losses.append(loss)
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
-            raise ValueError(f"{name!r} is damaged, or not a log of microgpt train: see line {number}") from None
+            raise ValueError(f"{quoted_path(name)} is damaged, or not a log of microgpt train: see line {number}") from None
         if step <= before:
-            raise ValueError(f"{name!r} is damaged: in line {number}, step {step} comes after step {before}")
+            raise ValueError(f"{quoted_path(name)} is damaged: in line {number}, step {step} comes after step {before}")
         before = step
         if val_loss is not None:
             history.val_losses.append((step, val_loss))
     if not history.steps:
-        raise ValueError(f"{name!r} has no steps yet")
+        raise ValueError(f"{quoted_path(name)} has no steps yet")
     return history
 
 

@@ -6,6 +6,7 @@ import warnings
 
 from microgpt.common.extras import require
 from microgpt.common.files import write_atomically
+from microgpt.common.words import quoted_path
 from microgpt.verdict import SMOOTHED_STEPS
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -42,7 +43,7 @@ def plot(histories, path):
     path = os.fsdecode(path)
     kind = os.path.splitext(path)[1]
     if kind not in FORMATS:
-        raise ValueError(f"a plot's name must end in {', '.join(FORMATS)}, which says how to write it; not {path!r}")
+        raise ValueError(f"a plot's name must end in {', '.join(FORMATS)}, which says how to write it; not {quoted_path(path)}")
     if not histories:
         raise ValueError("there is nothing to plot: give at least one run")
     image = io.BytesIO()
@@ -55,7 +56,7 @@ def plot(histories, path):
     try:
         write_atomically(path, image.getvalue())
     except OSError as error:
-        raise OSError(f"{path!r} cannot be written: {error.strerror or error}") from error
+        raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
 
 
 def is_plot(path):

@@ -4,6 +4,8 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 
+from microgpt.common.words import printable
+
 
 @dataclass
 class Report:
@@ -30,7 +32,7 @@ class Report:
         replaced = ", ".join(f"{what} ({n})" if n > 1 else what for what, n in self.replaced().items())
         kept = "; ".join(f"{what}, line {line}: {reason}" for line, what, reason in self.kept())
         text = f"compiled: {replaced}" if replaced else "nothing is compiled, the script runs as it is"
-        return f"microgpt run: {text}" + (f" | left alone: {kept}" if kept else "")
+        return printable(f"microgpt run: {text}" + (f" | left alone: {kept}" if kept else ""))
 
     def explanation(self):
         """A line for each place: file:line: what, and whether it is compiled or why not."""
@@ -39,4 +41,4 @@ class Report:
             f"{name}:{line}: {what}: " + ("compiled" if reason is None else f"left alone: {reason}")
             for line, what, reason in sorted(self.found, key=lambda place: place[0])
         ]
-        return "\n".join(f"microgpt run: {line}" for line in lines or [f"{name}: nothing like the reference was found"])
+        return "\n".join(printable(f"microgpt run: {line}") for line in lines or [f"{name}: nothing like the reference was found"])

@@ -12,7 +12,9 @@ import sys
 import types
 import warnings
 
+from microgpt.common.words import quoted_path
 from microgpt.run import runtime
+from microgpt.run.report import Report
 from microgpt.run.rewrite import rewrite
 
 STAYS = ("microgpt.compiled.fallback",)
@@ -35,7 +37,7 @@ def run_script(path, arguments=(), *, explain=False, quiet=False):
     name = os.path.abspath(path)
     try:
         code, report = compiled(source, name)
-    except (SyntaxError, ValueError):  # nobody shows it as Python does but Python
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # nobody shows it as Python does but Python
         return subprocess.call([sys.executable, path, *arguments])
     main = take_over(path, name, arguments)
     if not quiet and sys.stderr is not None:
@@ -56,18 +58,21 @@ def read(path):
         with open(path, "rb") as file:
             return file.read()
     except IsADirectoryError:
-        raise Unreadable(f"{path} is a folder; name the script in it") from None
+        raise Unreadable(f"{quoted_path(path)} is a folder; name the script in it") from None
     except OSError as error:
-        raise Unreadable(f"cannot open {path}: {error.strerror}") from None
+        raise Unreadable(f"cannot open {quoted_path(path)}: {error.strerror}; check the path") from None
 
 
 def compiled(source, name):
-    """The code of a script and the Report about it; raises SyntaxError or ValueError if it is not Python."""
+    """The code of a script and the Report about it; raises what compile() does if it is not Python."""
     plain = compile(source, name, "exec", dont_inherit=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they have been given once
-        tree, report = rewrite(ast.parse(source, name), name)
-        return compile(tree, name, "exec", dont_inherit=True) if report.replaced() else plain, report
+        try:
+            tree, report = rewrite(ast.parse(source, name), name)
+            return compile(tree, name, "exec", dont_inherit=True) if report.replaced() else plain, report
+        except RecursionError:  # an expression thousands deep, which Python takes
+            return plain, Report(name)
 
 
 def take_over(path, name, arguments):

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from microgpt import __version__
+from microgpt.common.words import quoted
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus.documents import LONG
 from microgpt.engines import DEFAULT, ENGINES
@@ -61,7 +62,7 @@ class Source:
             "val_fingerprint": self.val_fingerprint is None or isinstance(self.val_fingerprint, str),
         }.items():
             if not good:
-                raise ValueError(f"{name} is not as it should be: {str(getattr(self, name))[:40]!r}")
+                raise ValueError(f"{name} is not as it should be: {quoted(getattr(self, name))}")
 
 
 @dataclass(frozen=True)

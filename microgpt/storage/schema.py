@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields
 
 from microgpt import __version__
 from microgpt.common.options import Settings
+from microgpt.common.words import quoted
 
 
 class CheckpointError(ValueError):
@@ -40,7 +41,7 @@ def build(kind, given, where, most=None):
 def check_known(names, known, what, where=""):
     """UnknownError for the first of `names` that is not in `known`. what, where: the words round it in the message."""
     for name in sorted(set(names) - set(known)):
-        raise UnknownError(f"has an unknown {what} {name[:60]!r}{where}")  # mutant: unknown-field
+        raise UnknownError(f"has an unknown {what} {quoted(name)}{where}")  # mutant: unknown-field
 
 
 def blamed(error, version):

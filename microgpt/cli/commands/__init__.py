@@ -11,6 +11,7 @@ import warnings
 from contextlib import contextmanager
 
 from microgpt.cli.output import say
+from microgpt.common.words import printable, quoted
 
 COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
@@ -66,10 +67,18 @@ def data_notes():
 def note(text):
     """A passing line on standard error that the next one replaces; nothing where that is no terminal."""
     if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        print(f"\r\033[K{printable(text)}", end="", file=sys.stderr, flush=True)
+
+
+def for_output(text):
+    """Other people's text as it goes to standard output: unchanged, but on a terminal without what that would obey."""
+    return printable(text) if sys.stdout.isatty() else text
 
 
 # ---- Types of options ------------------------------------------------------------------------------------------------
+
+LONGEST_NUMBER = 1000  # digits
+
 
 def characters(text):
     """UTF-8 whatever the locale says, as in everything else that microgpt reads and prints."""
@@ -81,20 +90,22 @@ def characters(text):
     try:
         return os.fsencode(text).decode()
     except UnicodeError:
-        raise argparse.ArgumentTypeError(f"must be text in UTF-8, not {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be text in UTF-8, not {quoted(text)}") from None
 
 
 def whole(text):
+    if len(text) > LONGEST_NUMBER and text.strip().lstrip("+-").isdigit():  # for which int() would have no time, or no sentence
+        raise argparse.ArgumentTypeError(f"must have at most {LONGEST_NUMBER} digits, not {quoted(text)}")
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {quoted(text)}") from None
 
 
 def count(text):
     n = whole(text)
     if n < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, not {n}")
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {quoted(n)}")
     return n
 
 
@@ -102,4 +113,4 @@ def number(text):
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be a number, not {quoted(text)}") from None

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from microgpt.cli import places
-from microgpt.cli.commands import Failure, Usage
-from microgpt.common.words import sized
+from microgpt.cli.commands import Failure, Usage, for_output
+from microgpt.common.words import quoted_path, sized
 from microgpt.display import explore, history
 from microgpt.model import GPT
 from microgpt.storage import checkpoint
@@ -43,12 +43,12 @@ def run(arguments):
     except ValueError as error:
         raise Failure(error) from None
     where = Path(out).absolute()
-    print(f"{out}: {sized(os.path.getsize(out))}; open it in a browser: {where.as_uri()}")
+    print(f"{for_output(out)}: {sized(os.path.getsize(out))}; open it in a browser: {where.as_uri()}")
     if arguments.open:
         import webbrowser
 
         if not webbrowser.open(where.as_uri()):
-            raise Failure(f"no browser could be opened here; open {os.fspath(where)!r} in one yourself")
+            raise Failure(f"no browser could be opened here; open {quoted_path(where)} in one yourself")
 
 
 def _check_options(arguments):
@@ -57,7 +57,7 @@ def _check_options(arguments):
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         formats = " or ".join(history.FORMATS)
-        raise Usage(f"--log must be a {formats} file that microgpt train --log wrote, not {arguments.log!r}")
+        raise Usage(f"--log must be a {formats} file that microgpt train --log wrote, not {quoted_path(arguments.log)}")
 
 
 def _losses(arguments, saved):

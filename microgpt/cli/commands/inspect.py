@@ -104,9 +104,11 @@ def measure(run):
         portion = min(max(1, done), run.training.num_steps - done)
         try:
             engine.train(run.corpus, range(done, done + portion), run.training, steps)
+        except engines.EngineError:
+            raise
         except (ValueError, ArithmeticError) as error:
             raise Failure(
-                f"training would diverge at step {len(steps) + 1}: {error}; {in_options(verdict.remedy(run.model.config, run.training, len(steps) + 1))}"
+                f"training would diverge at step {len(steps) + 1}: {error}; {in_options(verdict.remedy(run, len(steps) + 1))}"
             ) from None
         done += portion
     return (time.perf_counter() - started) / done

@@ -1,7 +1,7 @@
 """microgpt sample: new documents from a saved model, one a line."""
 
 from microgpt import engines, verdict
-from microgpt.cli.commands import Failure, Usage, characters, count, load, whole
+from microgpt.cli.commands import Failure, Usage, characters, count, for_output, load, whole
 from microgpt.cli.options import CHOICE, add, in_options
 from microgpt.cli.output import say
 from microgpt.config import SampleConfig
@@ -41,34 +41,40 @@ def configure(parser):
 
 def run(arguments):
     given = {name: getattr(arguments, name) for name in CHOICE if getattr(arguments, name) is not None}
+    threads = THREADS.default if arguments.threads is None else arguments.threads
     try:
         choice = SampleConfig(**given)
+        THREADS.check(threads)
     except ValueError as error:
         raise Usage(in_options(error)) from None
     if arguments.engine is None:
         many = arguments.seed is None and arguments.n >= MANY
         arguments.engine = engines.BULK if many else engines.DEFAULT
     saved = checkpoint.read(arguments.model)
-    threads = THREADS.default if arguments.threads is None else arguments.threads
     try:
         model = GPT(saved.config, saved.tokenizer, saved.params, arguments.engine, threads)
     except engines.EngineError as error:
         raise Failure(in_options(error)) from None
-    if saved.progress and not (saved.evaluation.patience and saved.progress.best_params):  # else the losses are not these weights'
-        complaint = verdict.complaint(saved.progress.losses, saved.tokenizer.vocab_size)
-        if complaint:
-            say(complaint)
     exclude = load(arguments.novel) if arguments.novel is not None else ()
     try:
         found = model.portions(
             arguments.n, **vars(choice), seed=arguments.seed, prompt=arguments.prompt, unique=arguments.unique, exclude=exclude
         )
+        _warn_if_not_learned(saved)
         for texts in found:
-            print("".join(f"{text}\t{_scores(model, text)}\n" if arguments.scores else f"{text}\n" for text in texts), end="")
+            lines = (for_output(text) + (f"\t{_scores(model, text)}" if arguments.scores else "") for text in texts)
+            print("".join(f"{line}\n" for line in lines), end="")
     except (ValueError, ArithmeticError) as error:
         raise Failure(error) from None
 
 
+def _warn_if_not_learned(saved):
+    if saved.progress and saved.evaluation.patience is None:  # else its weights need not be those that the last losses are of
+        complaint = verdict.complaint(saved.progress.losses, saved.tokenizer.vocab_size)
+        if complaint:
+            say(complaint)
+
+
 def _scores(model, text):
     characters = [*text, "end"]
-    return " ".join(f"{char} {score:.3f}" for char, score in zip(characters, model.scores(text)))
+    return " ".join(f"{for_output(char)} {score:.3f}" for char, score in zip(characters, model.scores(text)))

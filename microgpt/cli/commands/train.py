@@ -7,7 +7,7 @@ import time
 
 from microgpt import engines, verdict
 from microgpt.cli import places, progress
-from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, load, whole
+from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, for_output, load, whole
 from microgpt.cli.keeping import Keeping
 from microgpt.cli.options import (
     CHOICE,
@@ -22,6 +22,7 @@ from microgpt.cli.options import (
 )
 from microgpt.cli.output import Screen, say
 from microgpt.common import interrupts
+from microgpt.common.words import quoted, quoted_path
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
 from microgpt.display import history
@@ -59,7 +60,7 @@ def run(arguments):
     _warn_if_cut(run, docs)
     if arguments.resume:
         _warn_if_rounded_differently(saved.source.engine, run.model.engine)
-    screen = Screen(repr(out or arguments.log) if out or arguments.log else None)
+    screen = Screen(quoted_path(out or arguments.log) if out or arguments.log else None)
     keeping = Keeping(run, out, arguments.log, arguments.checkpoint_every, arguments.resume)
     print(f"num docs: {len(run.corpus)}", file=screen)
     print(f"vocab size: {run.model.tokenizer.vocab_size}", file=screen)
@@ -89,14 +90,14 @@ def _check_files(arguments, out):
         raise Usage("standard input can be read only once; give a file to train on or to --val")
     if arguments.checkpoint_every is not None:
         if arguments.checkpoint_every < 1:
-            raise Usage(f"--checkpoint-every must be at least 1, not {arguments.checkpoint_every}")
+            raise Usage(f"--checkpoint-every must be at least 1, not {quoted(arguments.checkpoint_every)}")
         if not out:
             raise Usage("--checkpoint-every needs --out FILE, the file to write")
     if arguments.samples == 0 and arguments.temperature is not None:
         raise Usage("--temperature has no effect with --samples 0; omit one of them")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         raise Usage(
-            f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {arguments.log!r}"
+            f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {quoted_path(arguments.log)}"
         )
     read = [("the training data", arguments.data or "input.txt"), ("what --val names", arguments.val)]
     if arguments.out is not None:
@@ -135,7 +136,7 @@ def _warn_if_not_learned(run, arguments):
     diverged = verdict.diverged(run.losses, vocab_size)
     complaint = verdict.complaint(run.losses, vocab_size, run.corpus.entropy())
     if diverged:
-        say(f"{complaint}; {in_options(verdict.remedy(run.model.config, run.training, done + 1))}")
+        say(f"{complaint}; {in_options(verdict.remedy(run, done + 1))}")
     elif complaint and arguments.samples:
         say(f"{complaint}; train for more --steps, or with another --learning-rate")
 
@@ -206,10 +207,10 @@ def _print_samples(run, n, temperature, screen, heading, line):
         try:
             [text] = run.generate(1, temperature)
         except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
-            advice = in_options(verdict.remedy(run.model.config, run.training, len(run.losses) + 1))
+            advice = in_options(verdict.remedy(run, len(run.losses) + 1))
             raise Failure(f"no sample can be drawn: {error}; {advice}, or a higher --temperature") from None
         slow = time.perf_counter() - started > 0.02
-        print(line.format(i, text), file=screen, flush=slow)  # a slow one is seen when it is there
+        print(line.format(i, for_output(text)), file=screen, flush=slow)  # a slow one is seen when it is there
 
 
 # ---- Options --------------------------------------------------------------------------------------------------------

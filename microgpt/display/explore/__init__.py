@@ -9,7 +9,6 @@ import base64
 import hashlib
 import json
 import math
-import os
 import re
 import sys
 from array import array
@@ -20,6 +19,7 @@ from string import Template
 from microgpt import __version__, verdict
 from microgpt.common.files import write_atomically
 from microgpt.common.options import options_of
+from microgpt.common.words import quoted_path
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
@@ -61,7 +61,7 @@ def write(path, model, *, name="", losses=(), val_losses=(), steps=None, trainin
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise OSError(f"{os.fsdecode(path)!r} cannot be written: {error.strerror or error}") from error
+        raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
 
 
 def is_page(path):
