@@ -78,11 +78,11 @@ class Run:
         with self.model.engine.access.training(), noted as stopped:
             for val_loss in self._portions(callback is not None, pause_every):
                 if progress is not None and progress():
-                    return
+                    break
                 if callback is not None:
                     done = len(self.losses)
                     if callback(Step(done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss)):
-                        return
+                        break
                 if stopped:
                     break
         if stopped:

@@ -310,7 +310,7 @@ def test_ctrl_c_while_it_starts(folder):
     command = [sys.executable, "-c", code]
     total = int(subprocess.run(command, capture_output=True, encoding="utf-8", env=environment(CALL="-1")).stdout.split()[-1])
     assert total > 10_000
-    for call in range(1, total, total // 12):
+    for call in range(1, total * 3 // 4, total // 12):  # before it prints anything
         done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment(CALL=str(call)))
         assert (done.returncode, done.stderr, done.stdout) == (130, "microgpt: interrupted\n", ""), call
 
@@ -391,6 +391,11 @@ def test_train_hands_the_run_over(ctrl_c):
     assert len(run.losses) == 5 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     run.train()
     assert run.finished
+
+
+def test_a_ctrl_c_beside_a_callback_that_ends_the_run_is_heard(ctrl_c):
+    with pytest.raises(microgpt.Interrupted, match="after step 5 of 40"):
+        microgpt.train(DOCS, CONFIG, TRAINING, callback=lambda step: step.step == 5 and (ctrl_c() or True))
 
 
 def test_somebody_s_own_handler_is_left_alone(ctrl_c):
