@@ -166,7 +166,7 @@ class GPT:
     def __getstate__(self):
         """What pickle and copy take: the engine by its name, and the weights, so that a copy has its own."""
         with self.engine.access.reading():
-            weights = array("d", self.params.tobytes())
+            weights = array("d", self.params.tobytes())  # mutant: copied-weights
         return vars(self) | {"params": weights, "engine": self.engine.name, "threads": self.engine.threads}
 
     def __setstate__(self, state):

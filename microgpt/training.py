@@ -172,7 +172,7 @@ class Run:
         access = self.model.engine.access
         with access.reading():
             access.check_at_rest("copy the run")
-            moments = self.model.engine.moments() if self.losses else None
+            moments = self.model.engine.moments() if self.losses else None  # mutant: copied-moments
             return vars(self) | {"moments": moments}
 
     def __setstate__(self, state):

@@ -365,6 +365,33 @@ def test_numbers_too_large_for_any_engine(engine, wrong, message):
     assert str(caught.value).startswith(message) and not isinstance(caught.value, microgpt.DivergenceError)
 
 
+# ---- Streams that are closed or full ----------------------------------------------------------------------------------
+
+
+@posix
+@pytest.mark.parametrize("arguments", [["train", "--help"], ["run", "--help"], ["--version"]])
+@pytest.mark.parametrize("unbuffered", [None, "1"])
+def test_help_that_nobody_takes(arguments, unbuffered):
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "microgpt", *arguments]
+    options = {"stderr": subprocess.PIPE, "encoding": "utf-8", "env": environment(PYTHONUNBUFFERED=unbuffered)}
+    closed = subprocess.run(command, **options)
+    assert (closed.returncode, closed.stderr) == (0, "")
+    if os.path.exists("/dev/full"):
+        command[2] = '"$@" >/dev/full'
+        full = subprocess.run(command, **options)
+        assert (full.returncode, full.stderr) == (1, "microgpt: error: the output cannot be written: No space left on device\n")
+
+
+@posix
+def test_an_error_of_run_where_a_stream_is_closed(folder):
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "microgpt", "run", "nothing.py"]
+    closed = subprocess.run(command, stderr=subprocess.PIPE, encoding="utf-8", env=environment())
+    assert closed.returncode == 1 and closed.stderr.startswith("microgpt: error: cannot open 'nothing.py'")
+    command[2] = '"$@" 2>&-'
+    closed = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment())
+    assert (closed.returncode, closed.stdout) == (1, "")
+
+
 # ---- Parts that cannot be loaded ---------------------------------------------------------------------------------------
 
 

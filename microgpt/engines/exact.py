@@ -75,7 +75,7 @@ class ExactEngine(Engine):
     def _take(self):
         """A decoder for one caller, who gives it back."""
         try:
-            return self._idle.pop()
+            return self._idle.pop()  # mutant: take-decoder
         except IndexError:
             return self.decoder()
 

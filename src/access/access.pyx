@@ -69,7 +69,7 @@ cdef class Access:
         return 0
 
     cdef int begin_reading(self) except -1:
-        if self.changing_now or self.next is not None:
+        if self.changing_now or self.next is not None:  # mutant: wait-for-change
             self.after_fork()
             if self.changing_now and self.changer == PyThread_get_thread_ident():
                 raise RuntimeError("this thread is changing the weights just now; read them after that")
@@ -102,7 +102,7 @@ cdef class Access:
         if self.changing_now or self.next is not None:
             raise RuntimeError("something changes these weights already; wait until that has ended")
         self.changer = PyThread_get_thread_ident()
-        if self.readers:
+        if self.readers:  # mutant: wait-for-readers
             self.next = lock
             try:
                 lock.acquire()
@@ -130,7 +130,7 @@ cdef class Access:
     cdef int begin_training(self) except -1:
         if self.training_now:
             self.after_fork()
-        if self.training_now:
+        if self.training_now:  # mutant: second-training
             raise RuntimeError("this model is in training already; wait until that has ended, or train a copy")
         self.training_now, self.trainer = True, PyThread_get_thread_ident()
         return 0

@@ -282,7 +282,7 @@ static Node *read_node(Reader *reader, Node **nodes, size_t place) {
         reader->damaged = 1;
     for (unsigned k = 0; k < n && !reader->damaged; k++) {
         size_t back = read_number(reader);
-        if (back < 1 || back > place) /* mutant: damaged-place */
+        if (back < 1 || back > place)
             reader->damaged = 1;
         else
             read.f.child[k] = nodes[place - back];
@@ -323,7 +323,7 @@ static PyObject *flat_unpack(PyObject *outside, PyObject *bytes) {
         return PyErr_NoMemory();
     for (size_t i = 0; i < first && nodes; i++) {
         nodes[i] = (Node *)PyTuple_GET_ITEM(outside, (Py_ssize_t)i);
-        if (!is_value((PyObject *)nodes[i])) /* mutant: damaged-outside */
+        if (!is_value((PyObject *)nodes[i]))
             reader.damaged = 1;
     }
     for (; !reader.damaged && place < first + n; place++)
