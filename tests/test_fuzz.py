@@ -26,7 +26,7 @@ from microgpt.proof import bench, verify
 from microgpt.run import script
 
 SOME = 60  # calls of a command
-SECONDS, ENDLESS = 10, 1  # that a call may take, and that one may which trains for 10**20 steps and is stopped
+SECONDS, ENDLESS = 30, 1  # that a call may take, on a busy machine; that one may which trains for 10**20 steps, and is stopped
 LONGEST = 400  # characters of a message
 VALUES = [
     "", " ", "-", "--", "---", "=", "==", ".", "..", "/", "~", "*", "\n", "a\nb", "\t", "\r", "\x1b[31mred\x1b]0;title\x07", "\x9b2J",
