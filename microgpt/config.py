@@ -127,7 +127,7 @@ class EvalConfig(Settings):
 
     def idle(self):
         if not self.val_fraction and self.split_seed not in (EvalConfig.split_seed, None):
-            return "split_seed chooses the documents of a val_fraction; give a val_fraction too, such as 0.1"
+            return "split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction, such as 0.1"
 
     def check_documents(self, val_docs, given=None):
         """ValueError where documents to measure on are given twice, or not at all although an option needs some.

@@ -57,4 +57,4 @@ def remedy(run, step):
         return f"the weights it starts from are too large; {advice}"
     if beta1**2 > beta2:  # a mean that remembers large gradients, divided by one that has forgotten them
         return f"Adam's steps grow without bound where beta2 is below the square of beta1; try a beta2 above {beta1**2:.3g}"
-    return f"try a learning_rate below {rate:g} or a smaller init_std"
+    return f"try a learning_rate below {rate:g}" + (" or a smaller init_std" if run.drawn else "")

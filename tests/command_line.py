@@ -26,14 +26,14 @@ def environment(**changes):
 
 
 def without_comment(stderr):
-    """Without the sentence about a model that has hardly learned anything, as after the few steps of a test."""
-    return re.sub(r"^microgpt: the model (has hardly learned|is untrained).*\n", "", stderr, flags=re.MULTILINE)
+    """Without the sentences about a model that has hardly learned anything, as after the few steps of a test, or was not saved."""
+    return re.sub(r"^microgpt: the model (has hardly learned|is untrained|was not saved).*\n", "", stderr, flags=re.MULTILINE)
 
 
 def microgpt_command(*arguments, **options):
     """Run `microgpt ARGUMENTS`; stdout and stderr of the result are text. A warning in it is an error.
 
-    Of a model that has hardly learned anything nothing is said.
+    What `train` says of a model that has hardly learned anything, or was not saved, is left out.
     """
     options = {"env": environment(), "stdin": subprocess.DEVNULL, "timeout": 120} | options
     if "input" in options:

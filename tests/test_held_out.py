@@ -109,7 +109,7 @@ def test_options_that_need_documents_to_measure_on():
             start(DOCS, evaluation=EvalConfig(**options))
     with pytest.raises(ValueError, match="val_fraction holds documents out of the data, and val_docs gives others; omit one of them"):
         start(DOCS, evaluation=EvalConfig(0.1), val_docs=VAL)
-    with pytest.raises(ValueError, match="split_seed chooses the documents of a val_fraction; give a val_fraction too"):
+    with pytest.raises(ValueError, match="split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction"):
         EvalConfig(split_seed=7)
 
 

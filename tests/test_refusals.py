@@ -120,7 +120,7 @@ def test_how_many_were_found_before_there_was_no_other(folder):
         (["train", "--eval-every", "0"], r"--eval-every must be at least 1, not 0"),
         (["train", "--patience", "3"], r"--patience needs documents to measure on; give a --val-fraction too, such as 0.1, or --val"),
         (["train", "--eval-every", "100"], r"--eval-every needs documents to measure on; give a --val-fraction too, .* or --val"),
-        (["train", "--split-seed", "3"], r"--split-seed chooses the documents of a --val-fraction; give a --val-fraction too, .*"),
+        (["train", "--split-seed", "3"], r"--split-seed chooses the documents of a --val-fraction; omit it, or give a --val-fraction, .*"),
         (["train", "--val", "x", "--val-fraction", "0.1"], r"--val-fraction holds documents .*, and --val gives others; omit one of them"),
         (["train", "-", "--val", "-"], r"standard input can be read only once; give a file to train on or to --val"),
         (["train", "--val", ""], r"--val needs the name of a file; it was given an empty one"),

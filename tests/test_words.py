@@ -98,6 +98,7 @@ def test_quoted_is_never_long():
         (["train", "x" * 5000], "'xxxx"),
         (["train", "--learning-rate", "-1e-3"], "--learning-rate must be at least 0 and finite, not -0.001"),
         (["train", "--eps", "-inf"], "--eps must be more than 0 and finite, not -inf"),
+        (["sample", "model", "--threads", "-1"], "--threads must be at least 0 and at most 1024, not -1"),
         (["sample", "model", "-n", "-1"], "-n: must be at least 0, not -1"),
         (["train", "a\0b"], r"'a\x00b' is no argument: it has a NUL, or half of a character"),
         (["train", "--out", "\ud800"], r"'\ud800' is no argument: it has a NUL, or half of a character"),
@@ -212,7 +213,7 @@ def test_names_of_files(folder, capsys, name):
     assert words.printable(name)[:3] in said(["train", name], capsys)
     (folder / name).write_bytes(b"\xef\xbb\xbfemma\nolivia")  # a note
     assert cli.main(["train", name, "--steps", "1", "--samples", "0", "--n-embd", "4"]) == 0
-    assert not OBEYED.search(capsys.readouterr().err.rstrip("\n"))
+    assert not any(map(OBEYED.search, capsys.readouterr().err.removesuffix("\n").split("\n")))
 
 
 def test_a_line_of_the_data(folder, capsys):
@@ -225,6 +226,15 @@ def test_whatever_a_message_holds_is_printable(folder, capsys, monkeypatch):
     """The last place before the terminal: also what no sentence of ours has quoted."""
     monkeypatch.setattr("microgpt.cli.commands.train.start", lambda *_, **__: (_ for _ in ()).throw(ValueError(RED + "\n\u202e\udcff")))
     assert said(["train", "docs.txt"], capsys, 1) == r"\x1b[31mred\x1b]0;title\x07\n\u202e\udcff"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs a device that never ends")
+def test_a_device_without_an_end(folder, capsys):
+    assert said(["train", "/dev/zero"], capsys, 1).startswith("'/dev/zero' is not a text file: it has a NUL byte at offset 0")
+    assert said(["run", "/dev/zero"], capsys, 1) == "'/dev/zero' is not a script: it has NUL bytes; name a Python file"
+    with open("/dev/zero", "rb") as zeros:
+        done = subprocess.run([sys.executable, "-m", "microgpt", "train", "-"], stdin=zeros, capture_output=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.startswith(b"microgpt: error: standard input is not a text file")
 
 
 # ---- Other people's text on a terminal ---------------------------------------------------------------------------------
@@ -305,9 +315,12 @@ def test_the_remedies_for_a_lack_of_memory(command, monkeypatch, capsys):
 
 
 def test_a_graph_too_deep_for_python(folder, capsys, monkeypatch):
-    monkeypatch.setattr("microgpt.engines.python.RECURSION_LIMIT", 0)
+    def backward(*_):
+        raise RecursionError
+
+    monkeypatch.setattr("microgpt.engines.scalar.ScalarEngine._backward", backward)
     for command in ("train", "inspect"):
-        sentence = said([command, "docs.txt", "--engine", "python", "--n-embd", "64", "--n-layer", "3"], capsys, 1)
+        sentence = said([command, "docs.txt", "--engine", "python"], capsys, 1)
         assert sentence == "this model's graph is too deep for plain Python's recursion; use --engine graph, which gives the same bits"
 
 
@@ -335,7 +348,7 @@ def test_weights_that_are_too_large(folder):
     assert remedy(drawn, 1) == "the weights it starts from are too large; try a smaller init_std"
     for loaded in (start(NAMES, init="model"), start(NAMES, resume="model")):
         assert remedy(loaded, 1) == "the weights it starts from are too large; start from another model"
-        assert "init_std" not in remedy(loaded, 1)
+        assert "init_std" not in remedy(loaded, 1) + remedy(loaded, 2)
 
 
 def test_a_measurement_that_fails(folder, capsys):
@@ -360,6 +373,33 @@ def test_numbers_too_large_for_any_engine(engine, wrong, message):
     with pytest.raises((ValueError, TypeError, MemoryError)) as caught:
         wrong(engine)
     assert str(caught.value).startswith(message) and not isinstance(caught.value, microgpt.DivergenceError)
+
+
+# ---- Streams that are closed or full ----------------------------------------------------------------------------------
+
+
+@posix
+@pytest.mark.parametrize("arguments", [["train", "--help"], ["run", "--help"], ["--version"]])
+@pytest.mark.parametrize("unbuffered", [None, "1"])
+def test_help_that_nobody_takes(arguments, unbuffered):
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "microgpt", *arguments]
+    options = {"stderr": subprocess.PIPE, "encoding": "utf-8", "env": environment(PYTHONUNBUFFERED=unbuffered)}
+    closed = subprocess.run(command, **options)
+    assert (closed.returncode, closed.stderr) == (0, "")
+    if os.path.exists("/dev/full"):
+        command[2] = '"$@" >/dev/full'
+        full = subprocess.run(command, **options)
+        assert (full.returncode, full.stderr) == (1, "microgpt: error: the output cannot be written: No space left on device\n")
+
+
+@posix
+def test_an_error_of_run_where_a_stream_is_closed(folder):
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "microgpt", "run", "nothing.py"]
+    closed = subprocess.run(command, stderr=subprocess.PIPE, encoding="utf-8", env=environment())
+    assert closed.returncode == 1 and closed.stderr.startswith("microgpt: error: cannot open 'nothing.py'")
+    command[2] = '"$@" 2>&-'
+    closed = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment())
+    assert (closed.returncode, closed.stdout) == (1, "")
 
 
 # ---- Parts that cannot be loaded ---------------------------------------------------------------------------------------

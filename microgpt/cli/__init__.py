@@ -134,6 +134,12 @@ class Parser(argparse.ArgumentParser):
                 action.help = action.describe()
         return super().format_help()
 
+    def _print_message(self, message, file=None):
+        """Help and version: argparse would keep silent about an output that cannot be written."""
+        if sys.stdout is not None:  # closed, and `run` has opened nothing in its place
+            sys.stdout.write(message)
+            sys.stdout.flush()
+
     def error(self, message):
         message = re.sub(QUOTED, lambda value: shortened(value[0]), message.removeprefix("argument "))
         raise Usage(f"{message} (see {self.prog} --help)")

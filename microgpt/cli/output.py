@@ -8,6 +8,8 @@ from microgpt.common.words import printable
 
 def say(text):
     """A sentence on standard error; where nobody can read it, nothing."""
+    if sys.stderr is None:
+        return
     try:
         print(f"microgpt: {printable(str(text))}", file=sys.stderr)
     except OSError:  # such as that of a terminal which was closed
@@ -16,6 +18,8 @@ def say(text):
 
 def settle(stream):
     """Flush standard output or error; where nobody takes it, drop it, or the interpreter would fail on it as it exits."""
+    if stream is None:  # closed before it began
+        return
     try:
         stream.flush()
     except OSError:

@@ -2,7 +2,8 @@
 
 import json
 
-from microgpt.cli.commands import Failure, Usage, load, note, say, whole
+from microgpt.cli.commands import Failure, Usage, load, note, whole
+from microgpt.cli.output import say
 from microgpt.common.words import quoted
 from microgpt.config import GPTConfig
 from microgpt.proof import bench

@@ -74,7 +74,7 @@ def run(arguments):
     _warn_if_not_learned(run, arguments)
     if arguments.samples:
         _print_samples(run, arguments.samples, temperature, screen, *INFERENCE[preset_of(arguments, saved)])
-    if not out and sys.stderr.isatty():
+    if not out:
         say(NOT_SAVED)
     return 1 if screen.failed or keeping.failed else 0
 
