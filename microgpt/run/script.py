@@ -1,19 +1,21 @@
 """Runs a script as `python script.py` does, rewritten: as the module __main__, with its own arguments, folder and errors."""
 
-import ast
 import atexit
 import builtins
 import importlib
 import importlib.machinery
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import types
 import warnings
 
-from microgpt.run import runtime
-from microgpt.run.rewrite import rewrite
+from microgpt.run import files, runtime
+from microgpt.run.names import Module
+from microgpt.run.report import Report
+from microgpt.run.rewrite import find_value, rewrite_all
 
 STAYS = ("microgpt.compiled.fallback",)
 GIVEN_UP = {}  # modules of this package, kept alive
@@ -25,25 +27,32 @@ class Unreadable(Exception):
     """There is no script to run; the message says why."""
 
 
-def run_script(path, arguments=(), *, explain=False, quiet=False):
+def run_script(path, arguments=(), *, module=False, explain=False, quiet=False):
     """Run the script `path` with `arguments`, as the program of this process; returns its exit code.
 
     What happens inside is the script's: SystemExit goes on to the caller; for any other exception the traceback is shown, as
-    Python would show it, and the code is 1. explain: say for each place what was done with it; quiet: say nothing.
+    Python would show it, and the code is 1. module: `path` is the name of a module or package, as after `python -m`. explain:
+    say for each place what was done with it; quiet: say nothing.
     """
-    source = read(path)
-    name = os.path.abspath(path)
+    command = ["-m", path, *arguments] if module else [path, *arguments]
+    folder = os.getcwd() if module else os.path.dirname(os.path.realpath(path))
+    file = module_file(path, folder) if module else path
+    if file is None:
+        return subprocess.call([sys.executable, *command])
+    name = os.path.abspath(file)
     try:
-        code, report = compiled(source, name)
+        script = Script(read(file), name, folder)
     except (SyntaxError, ValueError):  # nobody shows it as Python does but Python
-        return subprocess.call([sys.executable, path, *arguments])
-    main = take_over(path, name, arguments)
+        return subprocess.call([sys.executable, *command])
+    main = take_over(path, name, arguments, folder)
     if not quiet and sys.stderr is not None:
-        print(report.explanation() if explain else report.summary(), file=sys.stderr, flush=True)
-    runtime.install()
+        print(script.report.explanation() if explain else script.report.summary(), file=sys.stderr, flush=True)
+    script.install()
     atexit.register(at_exit)
     try:
-        exec(code, main.__dict__)
+        if module:
+            become_module(main, path)
+        exec(script.code, main.__dict__)
     except SystemExit:
         raise
     except BaseException as error:
@@ -51,26 +60,57 @@ def run_script(path, arguments=(), *, explain=False, quiet=False):
     return 0
 
 
+class Script:
+    """A script's source, read and rewritten; raises SyntaxError or ValueError if it is not Python.
+
+    code: of the script itself; found: its ValueClass or None.
+    """
+
+    def __init__(self, source, name, folder):
+        self.code = compile(source, name, "exec", dont_inherit=True)
+        self.folder, self.report = folder, Report(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they have been given once
+            main = Module.of(name, source, files.exports_of(name, folder))
+            self.survey = files.survey(main, folder)
+            self.found = find_value(self.survey, self.report)
+            if self.found is not None:
+                rewrite_all(self.survey, self.found, self.report)
+                self.code = compile(main.tree, name, "exec", dont_inherit=True)
+
+    def install(self):
+        if self.found is not None:
+            runtime.install(self.found)
+            files.install(self.folder, self.found, self.survey)
+
+
+def module_file(name, folder):
+    """The file that `python -m name` runs if it is one of the script's own; None if it is not."""
+    base = os.path.join(folder, *name.split("."))
+    for file in (base + ".py", os.path.join(base, "__main__.py")):
+        if os.path.isfile(file):
+            return file
+    return None
+
+
+def become_module(main, name):
+    """What `python -m` does before it runs a module: imports the packages it is in, and says where it is from."""
+    _, spec, _ = runpy._get_module_details(name)
+    main.__dict__.update(__spec__=spec, __package__=spec.parent, __loader__=spec.loader, __file__=spec.origin, __cached__=spec.cached)
+    sys.argv[0] = spec.origin
+
+
 def read(path):
     try:
         with open(path, "rb") as file:
             return file.read()
     except IsADirectoryError:
-        raise Unreadable(f"{path} is a folder; name the script in it") from None
+        raise Unreadable(f"{path} is a folder; name the script in it, or use -m for a package") from None
     except OSError as error:
         raise Unreadable(f"cannot open {path}: {error.strerror}") from None
 
 
-def compiled(source, name):
-    """The code of a script and the Report about it; raises SyntaxError or ValueError if it is not Python."""
-    plain = compile(source, name, "exec", dont_inherit=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they have been given once
-        tree, report = rewrite(ast.parse(source, name), name)
-        return compile(tree, name, "exec", dont_inherit=True) if report.replaced() else plain, report
-
-
-def take_over(path, name, arguments):
+def take_over(path, name, arguments, folder):
     """Makes this process the script's: __main__, sys.argv and sys.path[0]. Returns the new module __main__."""
     main = types.ModuleType("__main__")
     loader = importlib.machinery.SourceFileLoader("__main__", name)
@@ -80,7 +120,6 @@ def take_over(path, name, arguments):
             setattr(main, attribute, empty)
     sys.modules["__main__"] = main
     sys.argv[:] = [path, *arguments]
-    folder = os.path.dirname(os.path.realpath(path))
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = folder
         if any(os.path.exists(os.path.join(folder, mine)) for mine in ("microgpt.py", "microgpt/__init__.py")):

@@ -8,8 +8,9 @@ script's own code stays in charge of everything unusual, errors included.
 import ast
 import copy
 
+from microgpt.run.names import at
 from microgpt.run.normal import Normalizer, normal, restored
-from microgpt.run.unify import form
+from microgpt.run.unify import form, is_pure
 
 # What is shown -> (compiled function, the arguments it is called with, forms). D, N: sizes; S: a divisor.
 COMPREHENSIONS = {
@@ -35,8 +36,6 @@ COMPREHENSIONS = {
         "[sum(a * v[j] for a, v in zip(A, V)) for j in range(D)]",
     ]),
     "vector add": ("add", "X, Y", ["[a + b for a, b in zip(X, Y)]"]),
-    "relu": ("relu", "X", ["[xi.relu() for xi in X]"]),
-    "relu ": ("relu", "X, 2", ["[xi.relu() ** 2 for xi in X]"]),
 }
 
 FUNCTIONS = {
@@ -58,8 +57,6 @@ def f(x):
     ],
 }
 
-NEEDS = {"softmax": "exp", "relu": "relu"}  # methods of the class that must be the reference's
-
 _COMPREHENSIONS = [
     (shown.strip(), compiled, arguments, form(source))
     for shown, (compiled, arguments, sources) in COMPREHENSIONS.items() for source in sources
@@ -67,15 +64,16 @@ _COMPREHENSIONS = [
 _FUNCTIONS = {name: [form(source) for source in sources] for name, sources in FUNCTIONS.items()}
 
 
-def compiled_comprehension(node, unifier, reference):
+def compiled_comprehension(node, unifier, methods):
     """(what it is, the expression to put in its place) for a list comprehension that has a counterpart, else None.
 
-    reference: the names of the class's methods that are the reference's.
+    methods: those of the class that are compiled.
     """
+    mapped = mapping(node)
+    if mapped is not None and mapped[0] in methods:
+        return mapped[0], ast.copy_location(ast.BoolOp(ast.Or(), [at(node, mapped[1]), node]), node)
     code = None
     for shown, compiled, arguments, pattern in _COMPREHENSIONS:
-        if NEEDS.get(shown, "exp") not in reference and shown in NEEDS:
-            continue
         if code is None:
             code = Normalizer(unifier.names).visit(copy.deepcopy(node))
         if unifier.matches(pattern, code):
@@ -86,14 +84,26 @@ def compiled_comprehension(node, unifier, reference):
     return None
 
 
-def compiled_function(node, unifier, reference):
+def mapping(node):
+    """(name of the method, the call) for [xi.method() for xi in X], with or without ** 2, else None."""
+    [generator, *others], element, exponent = node.generators, node.elt, ""
+    if others or generator.ifs or generator.is_async or not isinstance(generator.target, ast.Name) or not is_pure(generator.iter):
+        return None
+    if isinstance(element, ast.BinOp) and isinstance(element.op, ast.Pow) and ast.unparse(element.right) == "2":
+        element, exponent = element.left, ", 2"
+    if not isinstance(element, ast.Call) or element.args or element.keywords or not isinstance(element.func, ast.Attribute):
+        return None
+    if ast.unparse(element.func.value) != generator.target.id:
+        return None
+    return element.func.attr, ast.parse(f"__microgpt_map__({ast.unparse(generator.iter)}, {element.func.attr!r}{exponent})", mode="eval").body
+
+
+def compiled_function(node, unifier):
     """(what it is, its definition with the compiled function tried first) for softmax and rmsnorm, else None."""
     if len(node.args.args) + len(node.args.posonlyargs) != 1:
         return None
     code = normal(node, unifier.names)
     for name, patterns in _FUNCTIONS.items():
-        if NEEDS.get(name, "exp") not in reference and name in NEEDS:
-            continue
         if any(unifier.matches(pattern, code) for pattern in patterns):
             [argument] = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
             start = 1 if ast.get_docstring(node, clean=False) is not None else 0
@@ -112,10 +122,3 @@ def is_linear(node, unifier):
     code = Normalizer(unifier.names).visit(copy.deepcopy(last.value))
     return any(shown == "linear" and unifier.matches(pattern, code) for shown, _, _, pattern in _COMPREHENSIONS)
 
-
-def at(place, node):
-    """`node`, newly made, with all its parts at the place in the script where `place` is."""
-    for part in ast.walk(node):
-        if "lineno" in part._attributes:
-            ast.copy_location(part, place)
-    return node
