@@ -197,8 +197,8 @@ from microgpt.run import run_script
 run_script("script.py", quiet=True)
 V = scalar.Value
 x, w = [V(1.0), V(2.0)], [[V(3.0), V(4.0)]]
-assert None not in (scalar.script_linear(x, w), scalar.script_softmax(x), scalar.script_rmsnorm(x), scalar.script_add(x, x))
-assert None not in (scalar.script_map(x, "relu"), scalar.script_logits(x, w, 2, 2.0), scalar.script_mix(x, [x, x], 2))
+assert None not in (scalar.script_rows(x, 0, w, 0, None, 0, 0), scalar.script_softmax(x), scalar.script_rmsnorm(x), scalar.script_add(x, x))
+assert None not in (scalar.script_map(x, "relu"), scalar.script_dot(x, 0, x, 0, 2, 0), scalar.script_mix(x, [x, x], 0, 2, 2, 0, 0))
 assert (V.__module__, repr(V)) == ("__main__", "<class '__main__.Value'>")
 """
     run = start(tmp_path, "-c", code)

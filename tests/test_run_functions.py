@@ -40,11 +40,11 @@ def attention(q, keys, values, n_head):
         q_h = q[start : start + head_dim]
         k_h = [k[start : start + head_dim] for k in keys]
         v_h = [v[start : start + head_dim] for v in values]
-        logits = scalar.script_logits(q_h, k_h, head_dim, head_dim**0.5) or [
+        logits = scalar.script_rows(q_h, 0, k_h, 0, head_dim, 1, 0, head_dim**0.5) or [
             sum(q_h[j] * k_h[t][j] for j in range(head_dim)) / head_dim**0.5 for t in range(len(k_h))
         ]
         weights = softmax(logits)
-        out += scalar.script_mix(weights, v_h, head_dim) or [
+        out += scalar.script_mix(weights, v_h, 0, head_dim, len(v_h), 0, 0) or [
             sum(weights[t] * v_h[t][j] for t in range(len(v_h))) for j in range(head_dim)
         ]
     return out
@@ -73,7 +73,7 @@ class Adam(reference.Adam):
 
 LINES = types.SimpleNamespace(
     Value=scalar.Value, softmax=softmax, rmsnorm=rmsnorm, attention=attention, Adam=Adam,
-    linear=lambda x, w: scalar.script_linear(x, w) or reference.linear(x, w),
+    linear=lambda x, w: scalar.script_rows(x, 0, w, 0, None, 0, 0) or reference.linear(x, w),
     cross_entropy=lambda logits, target: -softmax(logits)[target].log(),
 )
 

@@ -42,10 +42,8 @@ static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size
 
 /* ---- linear: x (n_in,), w (n_out, n_in) -> (n_out,) -------------------------------------------------------------- */
 
-/* reversed: of products x * w, not w * x; start: see dot_new */
-static PyObject *linear_as(PyObject *x, PyObject *w, int reversed, unsigned start) {
-    if (!is_vector(x) || !is_vector(w) || !is_unmodified() ||
-        !are_standard(DOT_METHODS & ~(start & START_FIRST ? BIT(RADD) : 0)))
+static PyObject *linear_nodes(PyObject *x, PyObject *w) {
+    if (!is_vector(x) || !is_vector(w) || !is_unmodified() || !are_standard(DOT_METHODS))
         return or_none(NULL);
     Py_ssize_t n_in = PySequence_Fast_GET_SIZE(x), n_out = PySequence_Fast_GET_SIZE(w);
     Operands *xs = operands_of(x, 0, n_in, FLOATS_AND_INTS);
@@ -53,8 +51,7 @@ static PyObject *linear_as(PyObject *x, PyObject *w, int reversed, unsigned star
     for (Py_ssize_t i = 0; out && i < n_out; i++) { /* PyList_New may have run the collector: w may be shorter now */
         PyObject *row = i < PySequence_Fast_GET_SIZE(w) ? PySequence_Fast_ITEMS(w)[i] : Py_None; /* mutant: linear-row */
         int fits = is_vector(row) && PySequence_Fast_GET_SIZE(row) == n_in;
-        Operands *ws = fits ? operands_of(row, 0, n_in, FLOATS) : NULL, *same = fits ? operands_xincref(xs) : NULL;
-        Node *y = reversed ? dot_new(same, ws, start) : dot_new(ws, same, start);
+        Node *y = fits ? dot_new(operands_of(row, 0, n_in, FLOATS), operands_xincref(xs), 0) : NULL;
         if (y)
             PyList_SET_ITEM(out, i, (PyObject *)y);
         else
@@ -63,8 +60,6 @@ static PyObject *linear_as(PyObject *x, PyObject *w, int reversed, unsigned star
     operands_xdecref(xs);
     return or_none(out);
 }
-
-static PyObject *linear_nodes(PyObject *x, PyObject *w) { return linear_as(x, w, 0, 0); }
 
 /* ---- rmsnorm: (n,) -> (n,) --------------------------------------------------------------------------------------- */
 

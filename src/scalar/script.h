@@ -127,63 +127,89 @@ static PyObject *script_map(PyObject *x, PyObject *name, PyObject *exponent) {
     return out ? fill(out, map_element, &of) : give_up(out);
 }
 
-/* ---- One attention head ------------------------------------------------------------------------------------------ */
+/* ---- Sums of products -------------------------------------------------------------------------------------------- */
 
+/* A vector times each of some rows. Of both, `size` elements from an offset on; if `size` is negative, all, and they must be as many. */
 typedef struct {
-    Operands *head; /* the query, or the weights */
-    PyObject *rows; /* keys or values: a list of vectors of at least `dim` Values, one for each position */
-    Py_ssize_t dim;
-    double inverse; /* of the divisor */
-    PyObject **column;
-} Head;
+    Operands *x;
+    PyObject *rows;
+    Py_ssize_t offset, size;
+    int reverse;    /* of products x * row, not row * x */
+    unsigned start; /* see dot_new */
+    int divides;    /* by a number, of which this is the inverse */
+    double inverse;
+    PyObject **column; /* for sums over the rows: memory for a column */
+} Rows;
 
-static Node *head_logit(void *context, Py_ssize_t t) {
-    Head *head = context;
-    Node *dot = dot_new(operands_xincref(head->head), operands_of(PyList_GET_ITEM(head->rows, t), 0, head->dim, FLOATS), 0);
-    return dot ? then_apply(node_mul, dot, node_new(head->inverse)) : NULL;
+static int dots_are_standard(unsigned start) {
+    return is_unmodified() && are_standard(DOT_METHODS & ~(start & START_FIRST ? BIT(RADD) : 0));
 }
 
-/* [sum(q[j] * keys[t][j] for j in range(dim)) / divisor for t in range(len(keys))] */
-static PyObject *script_logits(PyObject *q, PyObject *keys, Py_ssize_t dim, double divisor) {
-    Head head = {.rows = keys, .dim = dim};
-    if (!PyList_CheckExact(keys) || !is_unmodified() || !are_standard(DOT_METHODS | DIV_METHODS) ||
-        !float_pow(divisor, -1.0, &head.inverse))
+static Node *row_dot(Rows *of, Operands *row) {
+    Operands *x = operands_xincref(of->x);
+    return of->reverse ? dot_new(x, row, of->start) : dot_new(row, x, of->start);
+}
+
+static Node *row_element(void *context, Py_ssize_t i) {
+    Rows *of = context;
+    PyObject *row = i < PySequence_Fast_GET_SIZE(of->rows) ? PySequence_Fast_ITEMS(of->rows)[i] : Py_None;
+    if (!is_vector(row) || (of->size < 0 && PySequence_Fast_GET_SIZE(row) != of->x->size))
+        return NULL;
+    Node *dot = row_dot(of, operands_of(row, of->offset, of->x->size, FLOATS));
+    return dot && of->divides ? then_apply(node_mul, dot, node_new(of->inverse)) : dot;
+}
+
+/* [sum(row[j] * x[j] for j in ...) for row in rows] */
+static PyObject *script_rows(PyObject *x, Py_ssize_t x_offset, Rows *of) {
+    if (!is_vector(x) || !is_vector(of->rows) || !dots_are_standard(of->start) || (of->divides && !are_standard(DIV_METHODS)))
         return or_none(NULL);
-    PyObject *out = PyList_New(PyList_GET_SIZE(keys));
-    if (!out || PyList_GET_SIZE(out) != PyList_GET_SIZE(keys) || !(head.head = operands_of(q, 0, dim, FLOATS)))
-        return give_up(out);
-    out = fill(out, head_logit, &head);
-    operands_xdecref(head.head);
+    PyObject *out = PyList_New(PySequence_Fast_GET_SIZE(of->rows));
+    of->x = out ? operands_of(x, x_offset, of->size < 0 ? PySequence_Fast_GET_SIZE(x) : of->size, FLOATS_AND_INTS) : NULL;
+    out = of->x && PyList_GET_SIZE(out) == PySequence_Fast_GET_SIZE(of->rows) ? fill(out, row_element, of) : give_up(out);
+    operands_xdecref(of->x);
     return out;
 }
 
-static Node *head_output(void *context, Py_ssize_t j) {
-    Head *head = context;
-    Py_ssize_t positions = PyList_GET_SIZE(head->rows);
-    for (Py_ssize_t t = 0; t < positions; t++) {
-        PyObject *row = PyList_GET_ITEM(head->rows, t);
-        if (!is_vector(row) || PySequence_Fast_GET_SIZE(row) <= j)
-            return NULL;
-        head->column[t] = PySequence_Fast_ITEMS(row)[j];
-    }
-    return dot_new(operands_xincref(head->head), operands_new(head->column, positions, FLOATS), 0);
+/* sum(x[j] * y[j] for j in ...) */
+static PyObject *script_dot(PyObject *x, Py_ssize_t x_offset, PyObject *y, Py_ssize_t y_offset, Py_ssize_t size,
+                            unsigned start) {
+    if (!is_vector(x) || !is_vector(y) || !dots_are_standard(start))
+        return or_none(NULL);
+    if (size < 0 && (size = PySequence_Fast_GET_SIZE(x)) != PySequence_Fast_GET_SIZE(y))
+        return or_none(NULL);
+    Operands *xs = operands_of(x, x_offset, size, FLOATS);
+    Node *dot = xs ? dot_new(xs, operands_of(y, y_offset, size, FLOATS_AND_INTS), start) : NULL;
+    return or_none((PyObject *)dot);
 }
 
-/* [sum(weights[t] * values[t][j] for t in range(len(values))) for j in range(dim)] */
-static PyObject *script_mix(PyObject *weights, PyObject *values, Py_ssize_t dim) {
-    Head head = {.rows = values, .dim = dim};
-    if (!PyList_CheckExact(values) || !is_vector(weights) || !is_unmodified() || !are_standard(DOT_METHODS))
+static Node *column_element(void *context, Py_ssize_t i) {
+    Rows *of = context;
+    Py_ssize_t positions = PyList_GET_SIZE(of->rows);
+    for (Py_ssize_t t = 0; t < positions; t++) {
+        PyObject *row = PyList_GET_ITEM(of->rows, t);
+        if (!is_vector(row) || PySequence_Fast_GET_SIZE(row) <= of->offset + i)
+            return NULL;
+        of->column[t] = PySequence_Fast_ITEMS(row)[of->offset + i];
+    }
+    Operands *column = operands_new(of->column, positions, FLOATS), *x = operands_xincref(of->x);
+    return of->reverse ? dot_new(column, x, of->start) : dot_new(x, column, of->start);
+}
+
+/* [sum(x[t] * rows[t][offset + i] for t in ...) for i in range(count)] */
+static PyObject *script_columns(PyObject *x, Py_ssize_t count, Rows *of) {
+    if (!PyList_CheckExact(of->rows) || !is_vector(x) || !dots_are_standard(of->start))
         return or_none(NULL);
-    PyObject *out = PyList_New(dim);
-    Py_ssize_t positions = PyList_GET_SIZE(values);
-    if (!out || PySequence_Fast_GET_SIZE(weights) != positions || !(head.head = operands_of(weights, 0, positions, FLOATS)))
+    PyObject *out = PyList_New(count);
+    Py_ssize_t positions = PyList_GET_SIZE(of->rows);
+    int fits = PySequence_Fast_GET_SIZE(x) == positions && (of->size < 0 || of->size == positions);
+    if (!out || !fits || !(of->x = operands_of(x, 0, positions, FLOATS)))
         return give_up(out);
-    if ((head.column = PyMem_New(PyObject *, positions)))
-        out = fill(out, head_output, &head);
+    if ((of->column = PyMem_New(PyObject *, positions)))
+        out = fill(out, column_element, of);
     else
         out = give_up(out);
-    PyMem_Free(head.column);
-    operands_xdecref(head.head);
+    PyMem_Free(of->column);
+    operands_xdecref(of->x);
     return out;
 }
 

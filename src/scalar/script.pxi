@@ -34,11 +34,19 @@ cdef extern from "scalar/script.h":
     int c_script_propagate "script_propagate" (Node *node) except -1
     PyObject *node_extras(Node *node, int make) except? NULL
     int operation_of "script_operation" (Node *node)
-    object linear_as(object x, object w, int reversed, unsigned start)
     object c_script_add "script_add" (object x, object y)
     object c_script_map "script_map" (object x, object name, object exponent)
-    object c_script_logits "script_logits" (object q, object keys, Py_ssize_t dim, double divisor)
-    object c_script_mix "script_mix" (object weights, object values, Py_ssize_t dim)
+    ctypedef struct Rows:
+        PyObject *rows
+        Py_ssize_t offset, size
+        int reverse, divides
+        unsigned start
+        double inverse
+    object c_script_rows "script_rows" (object x, Py_ssize_t x_offset, Rows *of)
+    object c_script_dot "script_dot" (
+        object x, Py_ssize_t x_offset, object y, Py_ssize_t y_offset, Py_ssize_t size, unsigned start)
+    object c_script_columns "script_columns" (object x, Py_ssize_t count, Rows *of)
+    int float_pow(double base, double exponent, double *result)
     Py_ssize_t c_script_update "script_update" (
         object params, const Formula *formula, const Place *places, Py_ssize_t i, Py_ssize_t end) except -1
     object c_script_each "script_each" (object params, const Formula *formula, const Place *places)
@@ -129,12 +137,54 @@ def script_propagate(Value node):
 
 # ---- Lines -------------------------------------------------------------------------------------------------------------
 
-def script_linear(x, w, reversed=0, start=0):
-    """[sum((wi * xi for wi, xi in zip(row, x)), start) for row in w], or None.
+cdef Py_ssize_t size_of(size) except -2:
+    """An offset or a size as C has it, -1 for None; TypeError for anything but a small int that is none too small."""
+    if size is None:
+        return -1
+    if type(size) is not int or not 0 <= size < 1 << 31:
+        raise TypeError()
+    return size
 
-    reversed: of products xi * wi. start: flags of node.h.
+
+cdef int set_rows(Rows *of, rows, offset, size, reverse, start) except -1:
+    of[0] = Rows(rows=<PyObject *> rows, offset=size_of(offset), size=size_of(size), reverse=reverse, start=start, divides=0, inverse=0.0)
+
+
+def script_rows(x, x_offset, rows, offset, size, reverse, start, divisor=None):
+    """[sum((row[offset + j] * x[x_offset + j] for j in range(size)), start) / divisor for row in rows], or None.
+
+    size: None for all, where both have as many. reverse: of products x * row. start: flags of node.h. divisor: or None.
     """
-    return linear_as(x, w, reversed, start)
+    cdef Rows of
+    try:
+        set_rows(&of, rows, offset, size, reverse, start)
+        x_from = size_of(x_offset)
+        if divisor is not None:
+            of.divides = 1
+            if not float_pow(plain_number(divisor), -1.0, &of.inverse):
+                return None
+    except TypeError:
+        return None
+    return c_script_rows(x, x_from, &of)
+
+
+def script_dot(x, x_offset, y, y_offset, size, start):
+    """(sum((x[x_offset + j] * y[y_offset + j] for j in range(size)), start),), or None."""
+    try:
+        dot = c_script_dot(x, size_of(x_offset), y, size_of(y_offset), size_of(size), start)
+    except TypeError:
+        return None
+    return None if dot is None else (dot,)
+
+
+def script_mix(x, rows, offset, count, size, reverse, start):
+    """[sum((x[t] * rows[t][offset + i] for t in range(size)), start) for i in range(count)], or None."""
+    cdef Rows of
+    try:
+        set_rows(&of, rows, offset, size, reverse, start)
+        return c_script_columns(x, size_of(count), &of)
+    except TypeError:
+        return None
 
 
 def script_softmax(logits):
@@ -166,23 +216,11 @@ def script_map(x, name, exponent=None):
         return None
 
 
-def script_logits(q, keys, dim, divisor):
-    """[sum(q[j] * keys[t][j] for j in range(dim)) / divisor for t in range(len(keys))], or None. dim None: len(q)"""
-    if type(divisor) is not float or type(q) is not list:
-        return None
-    if dim is None:  # zip(q, key) stops with the shorter one: only the case of equal lengths is done here
-        dim = len(q)
-        for key in keys:
-            if type(key) is not list or len(key) != dim:
-                return None
-    elif type(dim) is not int or dim < 1:
-        return None
-    return c_script_logits(q, keys, dim, divisor)
-
-
-def script_mix(weights, values, dim):
-    """[sum(weights[t] * values[t][j] for t in range(len(values))) for j in range(dim)], or None."""
-    return c_script_mix(weights, values, dim) if type(dim) is int and dim > 0 else None
+cdef double plain_number(number) except? -1.0:
+    """A float or int as a double; TypeError for anything else, whose arithmetic may be its own."""
+    if type(number) is not float and type(number) is not int:
+        raise TypeError()
+    return number
 
 
 # ---- Loops over the parameters -----------------------------------------------------------------------------------------
