@@ -86,7 +86,7 @@ EDITS = {
         ("    loss.backward()\n", "    import copy, pickle\n    loss.backward()\n    twin = copy.deepcopy(params[:3] + [params[0] * 2])\n"
          "    print(twin[3].data, twin[3]._children[0] is twin[0], twin[0].grad, pickle.loads(pickle.dumps(params[5], 2)).data)\n"
          "    print(type(twin[0]) is Value, isinstance(copy.copy(loss), Value), copy.copy(loss)._local_grads)\n")], ALL, []),
-    "written as a program": ("in_main", [], ALL - {"Value", "rmsnorm", "relu"} | {"Scalar", "loop over parameters"}, ["rmsnorm"]),
+    "written as a program": ("in_main", [], ALL - {"Value", "rmsnorm", "relu"} | {"Scalar", "loop over parameters", "dot product"}, []),
     "written with objects": ("trainer", [], ALL - {"relu", "vector add"} | {"loop over parameters"}, []),
 
     # ---- other models ----------------------------------------------------------------------------------------------------------
@@ -183,10 +183,10 @@ EDITS = {
         ALL - {"softmax"} | {"exp"}, ["softmax", "bound again"]),
     "softmax without the maximum": ("current", [("(val - max_val).exp()", "val.exp()")], ALL - {"softmax"} | {"exp"}, []),
     "softmax with a larger total": ("current", [("total = sum(exps)", "total = sum(exps) + 1e-6")], ALL - {"softmax"}, ["softmax"]),
-    "rmsnorm with another epsilon": ("current", [("1e-5", "1e-6")], ALL - {"rmsnorm"}, ["rmsnorm"]),
-    "rmsnorm without an epsilon": ("current", [("(ms + 1e-5)", "(ms)")], ALL - {"rmsnorm"}, ["rmsnorm"]),
-    "linear with a bias": ("current", [("zip(wo, x)) for wo in w]", "zip(wo, x)) + 0.01 for wo in w]")], ALL - {"linear"}, ["linear"]),
-    "linear the other way round": ("current", [("sum(wi * xi for", "sum(xi * wi for")], ALL - {"linear"}, ["linear"]),
+    "rmsnorm with another epsilon": ("current", [("1e-5", "1e-6")], ALL - {"rmsnorm"} | {"dot product"}, []),
+    "rmsnorm without an epsilon": ("current", [("(ms + 1e-5)", "(ms)")], ALL - {"rmsnorm"} | {"dot product"}, []),
+    "linear with a bias": ("current", [("zip(wo, x)) for wo in w]", "zip(wo, x)) + 0.01 for wo in w]")], ALL - {"linear"} | {"dot product"}, []),
+    "linear the other way round": ("current", [("sum(wi * xi for", "sum(xi * wi for")], ALL, []),
     "eps inside of the root": ("current", [("(v_hat**0.5 + eps_adam)", "(v_hat + eps_adam) ** 0.5")], ALL, []),
     "no bias correction": ("current", [("m_hat / (v_hat**0.5", "m[i] / (v_hat**0.5")], ALL, []),
     "Adam that looks at another moment": ("current", [("m_hat = m[i] / (1 -", "m_hat = m[i] / (1 + m[0] -")], ALL - {"parameter update"}, ["parameter update"]),

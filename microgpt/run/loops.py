@@ -48,12 +48,12 @@ def compiled_comprehension(node, names, roles):
 
 
 def looks_like_update(loop, roles):
-    """Whether the loop's own statements change the `data` of the loop's variable by its `grad`, or by what a list holds for it: what
+    """Whether the loop's statements change the `data` of the loop's variable by its `grad`, or by what a list holds for it: what
     a reader would call an update."""
     variables = {part.id for part in ast.walk(loop) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
     reads = any(isinstance(part, ast.Attribute) and part.attr == roles.grad and isinstance(part.ctx, ast.Load) for part in ast.walk(loop))
     targets = [
-        target for statement in loop.body if isinstance(statement, (ast.Assign, ast.AugAssign))
+        target for statement in own_statements(loop.body) if isinstance(statement, (ast.Assign, ast.AugAssign))
         for target in getattr(statement, "targets", None) or [statement.target]
     ]  # fmt: skip
     return reads and any(
@@ -61,6 +61,14 @@ def looks_like_update(loop, roles):
         and variables & {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
         for target in targets
     )  # fmt: skip
+
+
+def own_statements(body):
+    """The statements of a loop, those under its conditions included, but not those of loops inside."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.If):
+            yield from own_statements([*statement.body, *statement.orelse])
 
 
 class Body(Arithmetic):

@@ -161,6 +161,15 @@ class Survey:
             for (base, attribute), lines in module.names.attributes.items():
                 yield base, attribute, lines[0], module.names.imported.get(base)
 
+    def only_accelerates(self):
+        """Whether all it takes from microgpt is accelerate()."""
+        used = {
+            part.attr for module in self.modules for part in ast.walk(module.tree)
+            if isinstance(part, ast.Attribute) and ast.unparse(part.value) == "microgpt"
+        }  # fmt: skip
+        aliases = {module.names.imported.get("microgpt") for module in self.modules if module.names.imports("microgpt")}
+        return used <= {"accelerate"} and aliases <= {"microgpt"}
+
     def imports(self, name):
         return any(module.names.imports(name) for module in self.modules)
 

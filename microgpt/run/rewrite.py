@@ -16,10 +16,10 @@ CONSUMERS = ("sum", "max", "min", "list", "tuple", "sorted")  # take all of an i
 NEAR_MISSES = ("linear", "softmax", "rmsnorm")
 
 
-def find_value(survey, report):
-    """The ValueClass of a script, or None. Of several that could be it, it is the last one in the first file that has any."""
+def find_value(survey, report, within=None):
+    """The ValueClass of a script, or None. within: the Survey of those files in which it may be, by default all. Of several that could be it, it is the last one in the first file that has any."""
     classes = [
-        (module, node) for module in survey.modules for node in ast.walk(module.tree)
+        (module, node) for module in (within or survey).modules for node in ast.walk(module.tree)
         if isinstance(node, ast.ClassDef) and value_class.looks_like_value(node)
     ]  # fmt: skip
     found = []

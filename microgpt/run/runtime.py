@@ -3,7 +3,8 @@ globals hold nothing it has not put there.
 """
 
 import builtins
-from functools import partial
+import time
+from functools import partial, wraps
 from types import FunctionType
 
 from microgpt.compiled import scalar
@@ -18,10 +19,54 @@ NOTHING = object()
 def install(found):
     """Give scripts their names. found: the ValueClass of the script that starts."""
     for name in ("rows", "dot", "softmax", "rmsnorm", "mix", "add", "map", "each"):
-        setattr(builtins, f"__microgpt_{name}__", getattr(scalar, f"script_{name}"))
+        function = getattr(scalar, f"script_{name}")
+        setattr(builtins, f"__microgpt_{name}__", function if CLOCK.started is None else CLOCK.timed(function))
     for function in (loop, extend, is_sum, column):
         setattr(builtins, f"__microgpt_{function.__name__}__", function)
     builtins.__microgpt_value__ = partial(value, found)
+
+
+class Clock:
+    """How long compiled functions have run, for --explain. Operators that the script calls one at a time count as its own Python."""
+
+    def __init__(self):
+        self.started, self.seconds = None, 0.0
+
+    def timed(self, function):
+        @wraps(function)
+        def call(*arguments):
+            before = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                self.seconds += time.perf_counter() - before
+
+        return call
+
+    def iterated(self, items):
+        """The same items; the time that it takes to get each of them counts."""
+        following = self.timed(iter(items).__next__)
+        while True:
+            try:
+                item = following()
+            except StopIteration:
+                return
+            yield item
+
+    def summary(self):
+        share = self.seconds / max(time.perf_counter() - self.started, 1e-9)
+        return (
+            f"microgpt run: {share:.0%} of the time was spent in compiled functions, {1 - share:.0%} in the script's own Python "
+            "and the operators it calls one at a time"
+        )
+
+
+CLOCK = Clock()
+
+
+def measure():
+    """Have the clock run from now on."""
+    CLOCK.started = time.perf_counter()
 
 
 def loop(yields, params, lists, places, formula, fixed):
@@ -29,6 +74,8 @@ def loop(yields, params, lists, places, formula, fixed):
     if type(params) is not list or yields == "zip" and any(type(items) is not list or len(items) != len(params) for items in lists):
         return {"pairs": enumerate, "indices": lambda items: range(len(items)), "params": iter, "zip": lambda items: zip(items, *lists)}[yields](params)
     pairs = scalar.script_update(params, lists, places, formula, fixed)
+    if CLOCK.started is not None:
+        pairs = CLOCK.iterated(pairs)
     if yields == "pairs":
         return pairs
     if yields == "zip":
@@ -87,6 +134,8 @@ def value(found, made):
         compiled.__slots__ = made.__slots__
     compiled.__doc__ = made.__doc__
     compiled.__name__, compiled.__qualname__, compiled.__module__ = made.__name__, made.__qualname__, made.__module__
+    if CLOCK.started is not None and is_compiled(found, "backward"):
+        compiled.backward = CLOCK.timed(compiled.backward)
     standard = sum(1 << BITS[name] for name in found.standard)
     missing = sum(1 << bit for name, bit in BITS.items() if not found.has(name))
     own = {name: thing for name, thing in defined.items() if isinstance(thing, FunctionType)}

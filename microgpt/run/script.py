@@ -4,15 +4,17 @@ import atexit
 import builtins
 import importlib
 import importlib.machinery
+import linecache
 import os
 import runpy
 import signal
 import subprocess
 import sys
+import traceback
 import types
 import warnings
 
-from microgpt.run import files, runtime
+from microgpt.run import files, notebook, runtime
 from microgpt.run.names import Module
 from microgpt.run.report import Report
 from microgpt.run.rewrite import find_value, rewrite_all
@@ -41,13 +43,15 @@ def run_script(path, arguments=(), *, module=False, explain=False, quiet=False):
         return subprocess.call([sys.executable, *command])
     name = os.path.abspath(file)
     try:
-        script = Script(read(file), name, folder)
-    except (SyntaxError, ValueError):  # nobody shows it as Python does but Python
-        return subprocess.call([sys.executable, *command])
+        script = Notebook(read(file), name, folder) if name.endswith(".ipynb") else Script(read(file), name, folder)
+    except (SyntaxError, ValueError) as error:
+        if name.endswith(".ipynb"):
+            raise Unreadable(f"{path} is not a notebook of Python: {error}") from None
+        return subprocess.call([sys.executable, *command])  # nobody shows it as Python does but Python
     main = take_over(path, name, arguments, folder)
     if not quiet and sys.stderr is not None:
         print(script.report.explanation() if explain else script.report.summary(), file=sys.stderr, flush=True)
-    script.install()
+    script.install(explain and not quiet)
     atexit.register(at_exit)
     try:
         if module:
@@ -63,25 +67,42 @@ def run_script(path, arguments=(), *, module=False, explain=False, quiet=False):
 class Script:
     """A script's source, read and rewritten; raises SyntaxError or ValueError if it is not Python.
 
-    code: of the script itself; found: its ValueClass or None.
+    code: of the script itself; found: its ValueClass or None. prepare: changes the syntax tree first.
     """
 
-    def __init__(self, source, name, folder):
+    def __init__(self, source, name, folder, prepare=lambda tree: None):
         self.code = compile(source, name, "exec", dont_inherit=True)
         self.folder, self.report = folder, Report(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they have been given once
             main = Module.of(name, source, files.exports_of(name, folder))
+            prepare(main.tree)
             self.survey = files.survey(main, folder)
             self.found = find_value(self.survey, self.report)
             if self.found is not None:
                 rewrite_all(self.survey, self.found, self.report)
+            if self.found is not None or isinstance(self, Notebook):
                 self.code = compile(main.tree, name, "exec", dont_inherit=True)
 
-    def install(self):
+    def install(self, explain):
+        if explain:
+            runtime.measure()
         if self.found is not None:
             runtime.install(self.found)
             files.install(self.folder, self.found, self.survey)
+
+
+class Notebook(Script):
+    """The code cells of a notebook as a script that prints what each of them ends with."""
+
+    def __init__(self, source, name, folder):
+        text, ends = notebook.code_of(source)
+        super().__init__(text, name, folder, lambda tree: notebook.show_results(tree, ends))
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)  # for tracebacks
+
+    def install(self, explain):
+        builtins.__microgpt_show__ = lambda result: None if result is None else print(repr(result))
+        super().install(explain)
 
 
 def module_file(name, folder):
@@ -137,7 +158,10 @@ def give_up_name():
 def show(error):
     """Shows an exception that left the script as Python does, with the script's frames alone. Returns the exit code."""
     keep_script_frames(error)
-    sys.excepthook(type(error), error, error.__traceback__)
+    if sys.excepthook is sys.__excepthook__ and getattr(sys.modules["__main__"], "__file__", "").endswith(".ipynb"):
+        traceback.print_exception(error)  # which knows the lines of the cells
+    else:
+        sys.excepthook(type(error), error, error.__traceback__)
     if not isinstance(error, KeyboardInterrupt):
         return 1
     if os.name == "posix":
@@ -164,6 +188,8 @@ def keep_script_frames(error):
 
 def at_exit():
     """After the script's own exit functions: end as Python ends a script after Ctrl-C, by the signal."""
+    if runtime.CLOCK.started is not None:
+        print(runtime.CLOCK.summary(), file=sys.stderr, flush=True)
     if at_exit.signal is not None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

@@ -52,7 +52,7 @@ def plain_methods(method, methods, roles, names):
         one = waiting.pop()
         if one.name in found:
             continue
-        found[one.name] = one
+        found[one.name] = one = WithoutAnnotations().visit(copy.deepcopy(one))
         inner = {part.name for part in ast.walk(one) if isinstance(part, ast.FunctionDef)}
         bound = inner | {part.id for part in ast.walk(one) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
         bound |= {part.arg for part in ast.walk(one) if isinstance(part, ast.arg)}
@@ -84,7 +84,7 @@ def is_plain(part, bound, attributes, methods, names):
 
 def compiled_class(methods):
     """A class with these methods alone."""
-    texts = [ast.unparse(WithoutAnnotations().visit(copy.deepcopy(method))) for method in methods.values()]
+    texts = list(map(ast.unparse, methods.values()))
     source = "class Asked:\n" + textwrap.indent("\n".join(texts), "    ")
     space = {"__builtins__": {name: getattr(builtins, name) for name in (*BUILTINS, "__build_class__")}, "__name__": "asked"}
     exec(compile(source, "<backward>", "exec", dont_inherit=True), space)
@@ -103,7 +103,7 @@ class WithoutAnnotations(ast.NodeTransformer):
         return ast.copy_location(ast.arg(node.arg, None), node)
 
     def visit_AnnAssign(self, node):
-        return ast.copy_location(ast.Assign([node.target], node.value) if node.value else ast.Pass(), node)
+        return ast.fix_missing_locations(ast.copy_location(ast.Assign([node.target], node.value) if node.value else ast.Pass(), node))
 
 
 # ---- Asking ------------------------------------------------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ def check_statement(statement):
 def check_surroundings(found, survey):
     """Raises NotReadable if the script does something that the compiled class would not take part in."""
     name, names, roles = found.name, found.module.names, found.roles
-    if survey.imports("microgpt"):
+    if survey.imports("microgpt") and not survey.only_accelerates():
         raise NotReadable("the script imports microgpt itself")
     if survey.imports("weakref"):
         raise NotReadable("the script may refer to nodes weakly")
