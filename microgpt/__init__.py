@@ -19,6 +19,7 @@ _HOMES = {  # where each public name is defined; its module is imported when the
     "microgpt.engines": ["EngineError"],
     "microgpt.training": ["DivergenceError", "Interrupted", "Run", "Step", "TrainingWarning", "train"],
     "microgpt.display.drawing": ["graph"],
+    "microgpt.run.notebook": ["accelerate"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME)
@@ -35,3 +36,10 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell):
+    """For `%load_ext microgpt` in a notebook: the cell magic %%microgpt."""
+    from microgpt.run import notebook
+
+    notebook.load_ipython_extension(shell)

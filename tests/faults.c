@@ -49,13 +49,9 @@ static int fails_on(const char *name, int fd) {
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-ssize_t write(int fd, const void *data, size_t size) {
-    return fails_on("write", fd) ? -1 : REAL(write)(fd, data, size);
-}
+ssize_t write(int fd, const void *data, size_t size) { return fails_on("write", fd) ? -1 : REAL(write)(fd, data, size); }
 
-int fsync(int fd) {
-    return fails_on("fsync", fd) ? -1 : REAL(fsync)(fd);
-}
+int fsync(int fd) { return fails_on("fsync", fd) ? -1 : REAL(fsync)(fd); }
 
 int close(int fd) { /* the file is closed all the same, as on Linux */
     int failed = fails_on("close", fd), number = errno, result = REAL(close)(fd);
@@ -64,9 +60,7 @@ int close(int fd) { /* the file is closed all the same, as on Linux */
     return failed ? -1 : result;
 }
 
-int rename(const char *from, const char *to) {
-    return fails("rename", to) ? -1 : REAL(rename)(from, to);
-}
+int rename(const char *from, const char *to) { return fails("rename", to) ? -1 : REAL(rename)(from, to); }
 
 int renameat(int from_folder, const char *from, int to_folder, const char *to) {
     return fails("rename", to) ? -1 : REAL(renameat)(from_folder, from, to_folder, to);

@@ -17,7 +17,7 @@ SCALAR = {
     # ---- dot products ----
     "dot_run_not_split": (RANDOM, {"split-run": never, "next-run": replace("end", "0")}),
     "dot_terms_ascending": (RANDOM, {"dot-terms": reverse_loop}),
-    "dot_x_before_w": (RANDOM, {"dot-child": replace("seen & 1", "1 - (seen & 1)")}),
+    "dot_x_before_w": (RANDOM, {"dot-child": replace("at & 1", "1 - (at & 1)")}),
     "dot_not_expanded_by_second_backward": (RANDOM, {"expand-dot": never, "read-dot-gradient": always}),
     "dot_gradient_read_anew_by_each_run": ("test_corners.py -k cycle", {"read-dot-gradient": always}),
     "dot_forgets_passed_gradient": (RANDOM, {"passed-gradient": never}),
@@ -54,8 +54,8 @@ SCALAR = {
         },
     ),
     # ---- types of numbers ----
-    "relu_float": (RANDOM, {"relu-kind": replace(": IS_INT(DATA)", ": 0")}),
-    "product_of_ints_float": ("test_value.py -k keep_their_types", {"product-kind": replace("(a_int & b_int) |", "")}),
+    "relu_float": (RANDOM, {"relu-kind": replace(": int_data", ": 0")}),
+    "product_of_ints_float": ("test_value.py -k keep_their_types", {"product-kind": replace("(a_int & b_int & int_data) |", "")}),
     "int_gradients_float": ("test_value.py -k keep_their_types", {"int-gradient": never}),
     "int_negative_zero": (RANDOM, {"int-product": replace("a_int && b_int ? data + 0.0 : data", "data")}),
     "large_ints_rounded": ("test_value.py -k keep_their_types", {"large-sum": never}),
@@ -78,14 +78,14 @@ SCALAR = {
     ),
     "error_leaves_marks": ("test_functions.py -k left_behind", {"clear-marks": never}),
     # ---- order ----
-    "children_in_reverse": (RANDOM, {"next-child": replace("[seen]", "[all - 1 - seen]")}),
+    "children_in_reverse": (RANDOM, {"next-child": replace("all - 1 - seen : seen", "seen : all - 1 - seen")}),
     "tape_forward": (RANDOM, {"tape-order": replace("[i]", "[pass->tape.size - 1 - i]")}),
     "local_gradients_swapped": (RANDOM, {"product-locals": swap("y", "x")}),
     "reflected_operands_in_reading_order": (
         RANDOM,
         {
             "reflected-product": replace(
-                "with_operand(node_mul, right, left)",
+                "with_operand(\"__rmul__\", node_mul, right, left)",
                 "(PyObject *)then_apply(node_mul, as_node(left), node_incref((Node *)right))",
             )
         },

@@ -100,13 +100,10 @@ INSIDE = {
 
 
 @pytest.mark.parametrize("method", INSIDE)
-def test_an_error_inside_of_the_compiled_class_names_the_line_that_called_it(tmp_path, method):
+def test_an_error_inside_of_the_compiled_class_shows_the_script_s_lines(tmp_path, method):
     python, run = same(tmp_path, VALUE + INSIDE[method])
-    assert run.stderr.splitlines()[-1] == python.stderr.splitlines()[-1]
-    calls = [line for line in python.stderr.splitlines() if "File" in line and f"in {method}" not in line]
-    assert [line for line in run.stderr.splitlines() if "File" in line] == calls
-    last = INSIDE[method].splitlines()[-1]
-    assert last in run.stderr
+    assert run.stderr == python.stderr
+    assert INSIDE[method].splitlines()[-1] in run.stderr
 
 
 def test_adam_errors_come_from_the_loops_own_line(tmp_path):
@@ -200,9 +197,8 @@ from microgpt.run import run_script
 run_script("script.py", quiet=True)
 V = scalar.Value
 x, w = [V(1.0), V(2.0)], [[V(3.0), V(4.0)]]
-assert None not in (scalar.script_linear(x, w), scalar.script_softmax(x), scalar.script_rmsnorm(x), scalar.script_add(x, x))
-assert None not in (scalar.script_relu(x), scalar.script_logits(x, w, 2, 2.0), scalar.script_mix(x, [x, x], 2))
-assert list(scalar.script_adam(x, [0.0] * 2, [0.0] * 2, lambda: (0.9, 0.1, 0.9, 0.1, 0.5, 0.5, 0.1, 1e-8), 1)) == [(1, x[1])]
+assert None not in (scalar.script_rows(x, 0, w, 0, None, 0, 0), scalar.script_softmax(x), scalar.script_rmsnorm(x), scalar.script_add(x, x))
+assert None not in (scalar.script_map(x, "relu"), scalar.script_dot(x, 0, x, 0, 2, 0), scalar.script_mix(x, [x, x], 0, 2, 2, 0, 0))
 assert (V.__module__, repr(V)) == ("__main__", "<class '__main__.Value'>")
 """
     run = start(tmp_path, "-c", code)

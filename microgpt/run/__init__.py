@@ -1,7 +1,20 @@
 """`microgpt run`: somebody's own microgpt-like script, unchanged, on the compiled Value.
 
-script.py runs the file; rewrite.py changes its syntax tree where value_class.py, vectors.py and optimizer.py recognise the
-reference; names.py, normal.py and unify.py are what they recognise it with; runtime.py is what the changed script calls.
+Nothing is recognised by what it looks like. Each piece of a script is brought into a normal form, and that decides:
+
+    arithmetic.py   an expression of numbers: a formula, which src/scalar/formula.h computes as Python would
+    reading.py      a method of the class: the node it makes, as formulas for its data and local gradients; or which other
+                    operators it calls. The reference is read in the same way.
+    traversal.py    a backward method: the order in which it adds up gradients
+    loops.py        a loop over parameters: what each of their numbers is afterwards, as a formula
+    vectors.py      a list of Values: the sums of products in it, and the few functions that have a compiled counterpart
+
+value_class.py decides for each method of the class: the compiled one, a formula, or the script's own in Python, which makes
+compiled nodes too. A method that differs costs what it must and no more. Whatever is compiled gives up where a number is out
+of the ordinary, and then the script's own lines run; so results and errors are Python's.
+
+names.py and files.py know the script's files, rewrite.py changes their syntax trees, runtime.py is what the changed files
+call, report.py says what was done, and script.py runs it all.
 """
 
 from microgpt.run.script import Unreadable, run_script

@@ -1,13 +1,14 @@
 """What the names in a script mean: which are bound where, and so which of them are surely Python's own `sum` or `math.exp`.
 
-The answers are for the whole script, scopes set aside: a name that is bound anywhere counts as the script's own everywhere. That
-refuses more than it must, and never too little.
+The answers are for a whole file, scopes set aside: a name that is bound anywhere counts as the script's own everywhere. That
+refuses more than it must, and never too little. A Survey is about all files of a script.
 """
 
 import ast
 import builtins
 import math
 from collections import defaultdict
+from dataclasses import dataclass, field
 
 BUILTINS = frozenset(dir(builtins))
 
@@ -18,11 +19,16 @@ class Names:
     bound: name -> lines that bind it, class bodies left out (what they bind is seen only as an attribute).
     imported: name -> the module, or `module.name`, that every binding of it imports.
     attributes: (name or None, attribute) -> lines that set or delete `name.attribute`; None for any other expression.
+    reads: attributes that are read, and strings, which may be the name of one.
+    import_statements: (level, module, names imported from it) of each.
+
+    exports: (level, module) -> the names that `from module import *` binds, or None if that is not known.
     """
 
-    def __init__(self, tree):
+    def __init__(self, tree, exports=lambda level, module: None):
         self.bound, self.imported, self.attributes = defaultdict(list), {}, defaultdict(list)
-        self.star_imports, self.keywords, self.modules = [], set(), set()
+        self.star_imports, self.modules, self.reads, self.exports = [], set(), set(), exports
+        self.import_statements = []
         self._imports = defaultdict(list)
         self._visit(tree, in_class=False)
         for name, sources in self._imports.items():
@@ -50,8 +56,13 @@ class Names:
             self._bind(node.rest, node, in_class)
         elif isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
             self.attributes[node.value.id if isinstance(node.value, ast.Name) else None, node.attr].append(node.lineno)
+        elif isinstance(node, ast.Attribute):
+            self.reads.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            self.reads.add(node.value)
         elif isinstance(node, ast.Call):
-            self.keywords.update(keyword.arg for keyword in node.keywords)
+            if isinstance(node.func, ast.Name):
+                self.reads.add(node.func.id)
             if isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr") and len(node.args) > 1:
                 self._setattr(node)
         body = isinstance(node, ast.ClassDef)
@@ -65,6 +76,10 @@ class Names:
         self.attributes[name, attribute.value if isinstance(attribute, ast.Constant) else "*"].append(call.lineno)
 
     def _import(self, node, in_class):
+        if isinstance(node, ast.ImportFrom):
+            self.import_statements.append((node.level, node.module or "", [alias.name for alias in node.names]))
+        else:
+            self.import_statements.extend((0, alias.name, []) for alias in node.names)
         for alias in node.names:
             if isinstance(node, ast.ImportFrom):
                 source = f"{'.' * node.level}{node.module or ''}.{alias.name}"
@@ -79,7 +94,11 @@ class Names:
                         self._imports[name].append(f"math.{name}")
                 continue
             if alias.name == "*":
-                self.star_imports.append((node.module, node.lineno))
+                exported = self.exports(node.level, node.module)
+                if exported is None:
+                    self.star_imports.append((node.module, node.lineno))
+                for name in exported or ():
+                    self._bind(name, node, in_class)
                 continue
             name = alias.asname or alias.name.split(".")[0]
             self._bind(name, node, in_class)
@@ -102,3 +121,62 @@ class Names:
     def imports(self, module):
         """Whether the script imports `module` or something inside it."""
         return any(name == module or name.startswith(module + ".") for name in self.modules)
+
+
+@dataclass
+class Module:
+    """A file of a script. functions: name -> the definition of each function at its top level whose name is bound once."""
+
+    path: str
+    tree: ast.Module
+    names: Names
+    functions: dict
+
+    @classmethod
+    def of(cls, path, source, exports=lambda level, module: None):
+        """SyntaxError or ValueError if it is not Python."""
+        tree = ast.parse(source, path)
+        names = Names(tree, exports)
+        functions = {
+            node.name: node for node in tree.body
+            if isinstance(node, ast.FunctionDef) and len(names.bound[node.name]) == 1 and not node.decorator_list
+        }  # fmt: skip
+        return cls(path, tree, names, functions)
+
+
+@dataclass
+class Survey:
+    """All files of a script that can be found from its first one."""
+
+    modules: list = field(default_factory=list)
+
+    @property
+    def reads(self):
+        return set().union(*(module.names.reads for module in self.modules))
+
+    @property
+    def stores(self):
+        """(name, attribute, line, what the name was imported as or None) for each attribute that is set or deleted."""
+        for module in self.modules:
+            for (base, attribute), lines in module.names.attributes.items():
+                yield base, attribute, lines[0], module.names.imported.get(base)
+
+    def only_accelerates(self):
+        """Whether all it takes from microgpt is accelerate()."""
+        used = {
+            part.attr for module in self.modules for part in ast.walk(module.tree)
+            if isinstance(part, ast.Attribute) and ast.unparse(part.value) == "microgpt"
+        }  # fmt: skip
+        aliases = {module.names.imported.get("microgpt") for module in self.modules if module.names.imports("microgpt")}
+        return used <= {"accelerate"} and aliases <= {"microgpt"}
+
+    def imports(self, name):
+        return any(module.names.imports(name) for module in self.modules)
+
+
+def at(place, node):
+    """`node`, newly made, with all its parts at the place in the script where `place` is."""
+    for part in ast.walk(node):
+        if "lineno" in part._attributes:
+            ast.copy_location(part, place)
+    return node

@@ -25,7 +25,6 @@ class Normalizer(ast.NodeTransformer):
         name = self.names.math(node)
         if name is not None and isinstance(node.ctx, ast.Load):
             renamed = ast.copy_location(ast.Name(f"math.{name}", ast.Load()), node)
-            renamed.written = node
             return renamed
         return super().visit(node)
 
@@ -78,16 +77,6 @@ class Normalizer(ast.NodeTransformer):
             if isinstance(argument, ast.ListComp):
                 node.args = [ast.GeneratorExp(argument.elt, argument.generators)]
         return node
-
-
-def restored(expression):
-    """A copy of a normalised expression that means the same to Python: math's functions under the script's names."""
-    return Restore().visit(copy.deepcopy(expression))
-
-
-class Restore(ast.NodeTransformer):
-    def visit_Name(self, node):
-        return getattr(node, "written", node)
 
 
 def is_remark(statement):

@@ -8,37 +8,49 @@ from microgpt.common.words import printable
 
 
 @dataclass
+class Place:
+    """reason: None if it is compiled, else why it was left alone. cost: what that costs, in words."""
+
+    path: str
+    line: int
+    what: str
+    reason: str | None = None
+    cost: str | None = None
+
+
+@dataclass
 class Report:
-    """path: the script's. found: (line, what it is, None if it is compiled, else why it was left alone), as they were found."""
+    """path: the script's. found: the places, as they were found."""
 
     path: str
     found: list = field(default_factory=list)
 
-    def compiled(self, line, what):
-        self.found.append((line, what, None))
+    def compiled(self, path, line, what):
+        self.found.append(Place(path, line, what))
 
-    def left_alone(self, line, what, reason):
-        self.found.append((line, what, reason))
+    def left_alone(self, path, line, what, reason, cost):
+        self.found.append(Place(path, line, what, reason, cost))
 
-    def replaced(self):
-        """What was replaced, in the order of the script, each with the number of places."""
-        return Counter(what for _, what, reason in sorted(self.found, key=lambda place: place[0]) if reason is None)
+    def places(self):
+        return sorted(self.found, key=lambda place: (place.path != self.path, place.path, place.line))
 
-    def kept(self):
-        return sorted((place for place in self.found if place[2] is not None), key=lambda place: place[0])
+    def where(self, place):
+        return f"line {place.line}" if place.path == self.path else f"{os.path.basename(place.path)} line {place.line}"
 
     def summary(self):
-        """One line: what runs compiled, and what does not and why."""
-        replaced = ", ".join(f"{what} ({n})" if n > 1 else what for what, n in self.replaced().items())
-        kept = "; ".join(f"{what}, line {line}: {reason}" for line, what, reason in self.kept())
+        """One line: what runs compiled, and what does not, why, and what that costs."""
+        counts = Counter(place.what for place in self.places() if place.reason is None)
+        replaced = ", ".join(f"{what} ({n})" if n > 1 else what for what, n in counts.items())
+        kept = "; ".join(f"{p.what}, {self.where(p)}: {p.reason} (costs {p.cost})" for p in self.places() if p.reason is not None)
         text = f"compiled: {replaced}" if replaced else "nothing is compiled, the script runs as it is"
         return printable(f"microgpt run: {text}" + (f" | left alone: {kept}" if kept else ""))
 
     def explanation(self):
-        """A line for each place: file:line: what, and whether it is compiled or why not."""
-        name = os.path.basename(self.path)
+        """A line for each place: file:line: what, and whether it is compiled, or why not and what that costs."""
         lines = [
-            f"{name}:{line}: {what}: " + ("compiled" if reason is None else f"left alone: {reason}")
-            for line, what, reason in sorted(self.found, key=lambda place: place[0])
+            f"{os.path.basename(place.path)}:{place.line}: {place.what}: "
+            + ("compiled" if place.reason is None else f"left alone: {place.reason} (costs {place.cost})")
+            for place in self.places()
         ]
-        return "\n".join(printable(f"microgpt run: {line}") for line in lines or [f"{name}: nothing like the reference was found"])
+        nothing = f"{os.path.basename(self.path)}: nothing to compile was found"
+        return "\n".join(printable(f"microgpt run: {line}") for line in lines or [nothing])

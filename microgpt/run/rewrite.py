@@ -1,190 +1,239 @@
-"""Rewrites a script's syntax tree so that what is the reference's runs compiled, and reports what was done and what not.
+"""Rewrites a file's syntax tree so that what can be compiled is, and reports what was done and what not.
 
 Lines and columns stay as they are, so tracebacks show the script.
 """
 
 import ast
 
-from microgpt.run import optimizer, value_class, vectors
-from microgpt.run.names import Names
-from microgpt.run.report import Report
+from microgpt.run import loops, value_class, vectors
+from microgpt.run.arithmetic import Unread
+from microgpt.run.names import at
+from microgpt.run.sums import Sums, assigned_name, at_all
 from microgpt.run.unify import Unifier
-from microgpt.run.value_class import COMPILED_ATTRIBUTES, METHODS, OPERATORS, NotTheReference
+from microgpt.run.value_class import NotReadable
 
+CONSUMERS = ("sum", "max", "min", "list", "tuple", "sorted")  # take all of an iterable at once
 NEAR_MISSES = ("linear", "softmax", "rmsnorm")
 
 
-def rewrite(tree, path):
-    """The syntax tree of a script, changed in place, and the Report about it."""
-    report, names = Report(path), Names(tree)
-    found = find_value(tree, names, report)
-    if found is not None:
-        unifier = Unifier(names, found.name, found.attributes)
-        Rewriter(found, names, unifier, report).visit(tree)
-        ast.fix_missing_locations(tree)
-    return tree, report
-
-
-# ---- Which class -----------------------------------------------------------------------------------------------------------
-
-
-def find_value(tree, names, report):
-    """The ValueClass of the script, if it has exactly one and nothing else in the script stands against it; else None."""
-    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and value_class.looks_like_value(node)]
+def find_value(survey, report, within=None):
+    """The ValueClass of a script, or None. within: the Survey of those files in which it may be, by default all. Of several that could be it, it is the last one in the first file that has any."""
+    classes = [
+        (module, node) for module in (within or survey).modules for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef) and value_class.looks_like_value(node)
+    ]  # fmt: skip
     found = []
-    for node in classes:
+    for module, node in classes:
         try:
-            candidate = value_class.recognise(node, names)
-            check_surroundings(candidate, tree, names)
-            found.append(candidate)
-        except NotTheReference as reason:
-            report.left_alone(node.lineno, f"class {node.name}", str(reason))
-    if len(found) > 1:
-        for candidate in found:
-            report.left_alone(candidate.node.lineno, f"class {candidate.name}", "there are several such classes")
-        return None
+            found.append(value_class.recognise(node, module, survey))
+        except NotReadable as reason:
+            report.left_alone(module.path, node.lineno, f"class {node.name}", str(reason), "everything")
+    mine = [value for value in found if value.module is found[0].module]
+    for other in [*mine[:-1], *found[len(mine) :]]:
+        report.left_alone(other.module.path, other.node.lineno, f"class {other.name}", "another class is the compiled one", "all it does")
     if not classes:
-        report.left_alone(1, "the script", "it has no class like the reference's Value")
-    return found[0] if found else None
+        report.left_alone(survey.modules[0].path, 1, "the script", "it has no class with operators and a backward pass", "everything")
+    return mine[-1] if found else None
 
 
-def check_surroundings(found, tree, names):
-    """Raises NotTheReference if the rest of the script does something that the compiled class would not take part in."""
-    name = found.name
-    if names.imports("microgpt"):
-        raise NotTheReference("the script imports microgpt itself")
-    for module, line in names.star_imports:
-        raise NotTheReference(f"line {line} imports everything from {module}, which may rebind any name")
-    if len(names.bound[name]) > 1:
-        raise NotTheReference(f"{name} is bound again (line {max(names.bound[name])})")
-    check_attributes(found, names)
-    arguments = {argument.arg for argument in defined(found.node, "__init__").args.args}
-    accepted = {"data", "children", "local_grads"} if found.revision == "current" else {"data"}
-    for keyword in (arguments - accepted) & names.keywords:
-        raise NotTheReference(f"the script calls something with {keyword}=, an argument the compiled class has not got")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == name for base in node.bases):
-            for method in node.body:
-                if getattr(method, "name", None) in OPERATORS:
-                    raise NotTheReference(f"the subclass {node.name} (line {node.lineno}) has operators of its own")
-    if found.revision == "first":
-        check_first_revision(found, tree)
+def rewrite_all(survey, found, report):
+    for module in survey.modules:
+        rewrite(module, found, report)
 
 
-def check_attributes(found, names):
-    """Attributes the script sets: on the class (monkeypatching), on modules it relies on, on nodes that have no room for them."""
-    core = {*OPERATORS, *METHODS, "backward", "__init__", "__new__", "__eq__", "__hash__", *found.attributes.values()}
-    methods = {*OPERATORS, *METHODS, "backward"}
-    for (base, attribute), lines in names.attributes.items():
-        if base == found.name and (attribute in core or attribute == "*"):
-            raise NotTheReference(f"line {lines[0]} sets {base}.{attribute}")
-        if attribute in methods and base != "self":
-            raise NotTheReference(f"line {lines[0]} sets .{attribute} of something")
-        if names.imported.get(base) in ("math", "builtins"):
-            raise NotTheReference(f"line {lines[0]} sets {base}.{attribute}")
-    allowed = set(found.attributes.values())
-    for method in found.own:
-        for part in ast.walk(method):
-            if isinstance(part, ast.Attribute) and not isinstance(part.ctx, ast.Load) and part.attr not in allowed:
-                raise NotTheReference(f"line {part.lineno} sets .{part.attr}, for which the compiled class has no place")
-    if found.slots is None:
-        for (base, attribute), lines in names.attributes.items():
-            elsewhere = base == "self" or base in names.imported
-            if attribute not in allowed and not elsewhere and base != found.name:
-                raise NotTheReference(f"line {lines[0]} sets .{attribute}, for which the compiled class has no place")
-
-
-def check_first_revision(found, tree):
-    """What only the closures could serve: their attributes, and nodes with children made outside of the class."""
-    inside = set(ast.walk(found.node))
-    private = {found.attributes[name] for name in ("_backward", "_prev", "_op")}
-    for node in ast.walk(tree):
-        if node in inside:
-            continue
-        if isinstance(node, ast.Attribute) and node.attr in private:
-            raise NotTheReference(f"line {node.lineno} uses .{node.attr}, which the compiled class has not got")
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == found.name and len(node.args) > 1:
-            raise NotTheReference(f"line {node.lineno} makes a node with children by hand")
-
-
-def defined(node, name):
-    return next(statement for statement in node.body if getattr(statement, "name", None) == name)
-
-
-# ---- The changes -------------------------------------------------------------------------------------------------------------
+def rewrite(module, found, report):
+    """Changes the syntax tree of a module in place. found: the script's ValueClass."""
+    Rewriter(module, found, report).visit(module.tree)
+    ast.fix_missing_locations(module.tree)
 
 
 class Rewriter(ast.NodeTransformer):
-    """Replaces, in the whole script, what vectors.py and optimizer.py recognise, and the class."""
-
-    def __init__(self, found, names, unifier, report):
-        self.found, self.names, self.unifier, self.report = found, names, unifier, report
+    def __init__(self, module, found, report):
+        self.module, self.found, self.report, self.names = module, found, report, module.names
+        self.unifier = Unifier(self.names, found.name, {"data": found.roles.data})
+        self.sums = Sums(self.names, found.name)
+        self.looked_into = self.names.reads & {"locals", "globals", "vars", "exec", "eval"}
+        self.scope = module.tree  # the function around
         self.in_class_body = False
+
+    def compiled(self, node, what):
+        self.report.compiled(self.module.path, node.lineno, what)
+
+    def left_alone(self, node, what, reason, cost):
+        self.report.left_alone(self.module.path, node.lineno, what, reason, cost)
 
     def visit_ClassDef(self, node):
         if node is self.found.node:
-            return self._compiled_class(node)
+            return self._value_class(node)
         outer, self.in_class_body = self.in_class_body, True
         node = self.generic_visit(node)
         self.in_class_body = outer
         return node
 
+    def _value_class(self, node):
+        own = self.found.own_names()
+        self.compiled(node, node.name + (f" with its own {', '.join(own)}" if own else ""))
+        for name, reason in self.found.own.items():
+            cost = "most of the gain" if name in value_class.HOT else "what it takes in Python"
+            self.left_alone(self.found.reader.methods[name], f"{node.name}.{name}", reason, cost)
+        node.decorator_list = [at(node, ast.parse("__microgpt_value__", mode="eval").body)]
+        return node
+
     def visit_FunctionDef(self, node):
-        outer, self.in_class_body = self.in_class_body, False
-        node = self._function(node, outer)
-        self.in_class_body = outer
+        outer, self.in_class_body, self.scope = (self.in_class_body, self.scope), False, node
+        node = self._function(node, outer[0])
+        self.in_class_body, self.scope = outer
         return node
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
     def _function(self, node, is_method):
         again = not is_method and len(self.names.bound[node.name]) > 1
-        result = None
-        if isinstance(node, ast.FunctionDef):
-            result = vectors.compiled_function(node, self.unifier, self.found.reference)
-        what = result[0] if result else "linear" if vectors.is_linear(node, self.unifier) else None
-        if what and again:
+        result = vectors.compiled_function(node, self.unifier) if isinstance(node, ast.FunctionDef) else None
+        if result and again:
             lines = self.names.bound[node.name]
             other = next(line for line in reversed(lines) if line != node.lineno or lines.count(line) > 1)
-            self.report.left_alone(node.lineno, node.name, f"the name is bound again in line {other}")
+            self.left_alone(node, node.name, f"the name is bound again in line {other}", "a little")
             return node
         if result:
-            self.report.compiled(node.lineno, what)
+            self.compiled(node, result[0])
             return result[1]
         places = len(self.report.found)
         node = self.generic_visit(node)
         if len(self.report.found) == places and node.name in NEAR_MISSES:
-            self.report.left_alone(node.lineno, node.name, "it is not the reference's")
+            self.left_alone(node, node.name, "it is not the reference's", "a little")
         return node
 
     def visit_ListComp(self, node):
-        result = None
         if not self.in_class_body:  # where a comprehension's inside does not see the names around it
-            result = vectors.compiled_comprehension(node, self.unifier, self.found.reference)
-        if result is None:
-            return self.generic_visit(node)
-        self.report.compiled(node.lineno, result[0])
-        return result[1]
+            result = self._list(node)
+            if result is not None:
+                self.compiled(node, result[0])
+                return ast.copy_location(ast.BoolOp(ast.Or(), [result[1], node]), node)
+            each = self._each(node)
+            if each is not None:
+                return ast.copy_location(ast.BoolOp(ast.Or(), [each, node]), node)
+        return self.generic_visit(node)
+
+    def _list(self, node):
+        """(what it is, the call) for a list of Values that has a compiled counterpart, or None."""
+        [generator, *others] = node.generators
+        if others or generator.ifs or generator.is_async:
+            return None
+        mapped = vectors.mapping(node)
+        if mapped is not None and mapped[0] in (*self.found.standard, *self.found.formulas):
+            return mapped[0], at(node, mapped[1])
+        return self.sums.elements(node.elt, generator.target, generator.iter, node)
+
+    def visit_Call(self, node):
+        if not self.in_class_body:
+            result = self.sums.alone(node)
+            if result is not None:
+                self.compiled(node, result[0])
+                return result[1]
+        whole = isinstance(node.func, ast.Name) and node.func.id in CONSUMERS and self.names.is_builtin(node.func.id) and node.args
+        if whole and isinstance(node.args[0], ast.GeneratorExp) and not self.in_class_body:
+            each = self._each(node.args[0])
+            if each is not None:
+                node.args[0] = ast.copy_location(ast.BoolOp(ast.Or(), [each, node.args[0]]), node.args[0])
+                return node
+        return self.generic_visit(node)
+
+    def _each(self, node):
+        """The call for the list of the numbers that a comprehension computes of some nodes, or None."""
+        if len(node.generators) == 1:
+            try:
+                return loops.compiled_comprehension(node, self.names, self.found.roles)
+            except Unread:
+                pass
+        return None
+
+    # ---- loops ---------------------------------------------------------------------------------------------------------------
+
+    def generic_visit(self, node):
+        for field in ("body", "orelse", "finalbody"):
+            statements = getattr(node, field, None)
+            if isinstance(statements, list) and not self.in_class_body and not isinstance(node, ast.ClassDef):
+                setattr(node, field, self._block(statements))
+        return super().generic_visit(node)
+
+    def _block(self, statements):
+        """The statements, with what computes a sum or a list of sums in a loop tried first by the compiled call.
+
+        The loop stays, over nothing if the call has done its work. Its variables are then not bound, so nothing else may use them.
+        """
+        done, i = [], 0
+        while i < len(statements):
+            first, second = statements[i], statements[i + 1] if i + 1 < len(statements) else None
+            pair = self._sum_in_a_loop(first, second) if isinstance(second, ast.For) and self._are_its_own(second) else None
+            done.extend(pair or [first])
+            i += 2 if pair else 1
+        return done
+
+    def _are_its_own(self, loop):
+        """Whether nothing but the loop reads its variables and what it assigns to, beyond the list or the sum it makes."""
+        if self.looked_into or any(isinstance(part, (ast.Global, ast.Nonlocal)) for part in ast.walk(self.scope)):
+            return False
+        stored = {part.id for part in ast.walk(loop) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
+        variables = {part.id for node in ast.walk(loop) if isinstance(node, ast.For) for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+        inside = {id(part) for part in ast.walk(loop)}
+        outside = {part.id for part in ast.walk(self.scope) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and id(part) not in inside}
+        only = loop.body[0] if len(loop.body) == 1 else None
+        total = {ast.unparse(only.target) if isinstance(only, ast.AugAssign) else assigned_name(only)}  # the sum itself
+        return not variables & loose_names(self.scope) and not (stored - variables - total) & outside
+
+    def _sum_in_a_loop(self, first, loop):
+        if any(isinstance(part, ast.AugAssign) for part in ast.walk(loop)) and self.found.has("__iadd__"):
+            return None
+        listed = self.sums.appended(first, loop, loop)
+        if listed is not None:
+            what, name, call = listed
+            test = ast.Call(ast.Name("__microgpt_extend__", ast.Load()), [ast.Name(name, ast.Load()), call], [])
+            self.compiled(loop, what)
+            return [first, self._over_nothing(loop, test)]
+        summed = self.sums.accumulated(first, loop)
+        call = summed and self.sums.call(loop, summed[1])
+        if call:
+            either = ast.BoolOp(ast.Or(), [call, ast.Tuple([first.value], ast.Load())])
+            start = first.value
+            first.value = at_all(start, ast.Subscript(either, ast.Constant(0), ast.Load()), start, call)
+            test = ast.Call(ast.Name("__microgpt_is_sum__", ast.Load()), [ast.Name(summed[0], ast.Load())], [])
+            self.compiled(loop, "dot product")
+            return [first, self._over_nothing(loop, test)]
+        return None
+
+    def _over_nothing(self, loop, test):
+        old = loop.iter
+        loop.iter = at_all(old, ast.IfExp(test, ast.Tuple([], ast.Load()), old), old)
+        return loop
 
     def visit_For(self, node):
         if not self.in_class_body:
             try:
-                what, loop = optimizer.compiled_loop(node, self.unifier)
-                self.report.compiled(node.lineno, what)
+                loop = loops.compiled_loop(node, self.names, self.found.roles)
+                self.compiled(node, "parameter update" if loops.looks_like_update(node, self.found.roles) else "loop over parameters")
                 return loop
-            except optimizer.NotAnUpdate as reason:
-                if optimizer.looks_like_update(node, self.found.attributes["data"]):
-                    self.report.left_alone(node.lineno, "parameter update", str(reason))
+            except Unread as reason:
+                if loops.looks_like_update(node, self.found.roles):
+                    self.left_alone(node, "parameter update", str(reason), "about 0.5 us for each parameter and step")
         return self.generic_visit(node)
 
-    def _compiled_class(self, node):
-        found = self.found
-        own = found.own_names()
-        self.report.compiled(node.lineno, node.name + (f" with its own {', '.join(own)}" if own else ""))
-        slots = ast.literal_eval(found.slots) if found.slots is not None else None
-        others = {name: found.attributes[name] for name in COMPILED_ATTRIBUTES if found.attributes.get(name, name) != name}
-        decorator = ast.parse(f"__microgpt_value__({found.missing!r}, {others!r}, {slots!r}, {found.floats!r})", mode="eval").body
-        changed = ast.ClassDef(node.name, [], [], found.own or [ast.Pass()], [vectors.at(node, decorator)])
-        if hasattr(node, "type_params"):
-            changed.type_params = []
-        return ast.copy_location(changed, node)
+
+def loose_names(tree):
+    """Names that are read where no loop, comprehension or argument around binds them."""
+    found = set()
+
+    def visit(node, bound):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in bound:
+            found.add(node.id)
+        inner = bound
+        if isinstance(node, (ast.For, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)):
+            targets = [node.target] if isinstance(node, ast.For) else [generator.target for generator in node.generators]
+            inner = bound | {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+        elif isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            inner = bound | {part.arg for part in ast.walk(node.args) if isinstance(part, ast.arg)}
+        for child in ast.iter_child_nodes(node):
+            visit(child, inner)
+
+    visit(tree, frozenset())
+    return found

@@ -1,21 +1,24 @@
 """Runs a script as `python script.py` does, rewritten: as the module __main__, with its own arguments, folder and errors."""
 
-import ast
 import atexit
 import builtins
 import importlib
 import importlib.machinery
+import linecache
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import traceback
 import types
 import warnings
 
 from microgpt.common.words import quoted_path
-from microgpt.run import runtime
+from microgpt.run import files, notebook, runtime
+from microgpt.run.names import Module
 from microgpt.run.report import Report
-from microgpt.run.rewrite import rewrite
+from microgpt.run.rewrite import find_value, rewrite_all
 
 STAYS = ("microgpt.compiled.fallback",)
 GIVEN_UP = {}  # modules of this package, kept alive
@@ -27,30 +30,96 @@ class Unreadable(Exception):
     """There is no script to run; the message says why."""
 
 
-def run_script(path, arguments=(), *, explain=False, quiet=False):
+def run_script(path, arguments=(), *, module=False, explain=False, quiet=False):
     """Run the script `path` with `arguments`, as the program of this process; returns its exit code.
 
     What happens inside is the script's: SystemExit goes on to the caller; for any other exception the traceback is shown, as
-    Python would show it, and the code is 1. explain: say for each place what was done with it; quiet: say nothing.
+    Python would show it, and the code is 1. module: `path` is the name of a module or package, as after `python -m`. explain:
+    say for each place what was done with it; quiet: say nothing.
     """
-    source = read(path)
-    name = os.path.abspath(path)
+    command = ["-m", path, *arguments] if module else [path, *arguments]
+    folder = os.getcwd() if module else os.path.dirname(os.path.realpath(path))
+    file = module_file(path, folder) if module else path
+    if file is None:
+        return subprocess.call([sys.executable, *command])
+    name = os.path.abspath(file)
     try:
-        code, report = compiled(source, name)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # nobody shows it as Python does but Python
-        return subprocess.call([sys.executable, path, *arguments])
-    main = take_over(path, name, arguments)
+        script = Notebook(read(file), name, folder) if name.endswith(".ipynb") else Script(read(file), name, folder)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        if name.endswith(".ipynb"):
+            raise Unreadable(f"{quoted_path(path)} is not a notebook of Python: {error}") from None
+        return subprocess.call([sys.executable, *command])  # nobody shows it as Python does but Python
+    main = take_over(path, name, arguments, folder)
     if not quiet and sys.stderr is not None:
-        print(report.explanation() if explain else report.summary(), file=sys.stderr, flush=True)
-    runtime.install()
+        print(script.report.explanation() if explain else script.report.summary(), file=sys.stderr, flush=True)
+    script.install(explain and not quiet)
     atexit.register(at_exit)
     try:
-        exec(code, main.__dict__)
+        if module:
+            become_module(main, path)
+        exec(script.code, main.__dict__)
     except SystemExit:
         raise
     except BaseException as error:
         return show(error)
     return 0
+
+
+class Script:
+    """A script's source, read and rewritten; raises SyntaxError or ValueError if it is not Python.
+
+    code: of the script itself; found: its ValueClass or None. prepare: changes the syntax tree first.
+    """
+
+    def __init__(self, source, name, folder, prepare=lambda tree: None):
+        self.code = compile(source, name, "exec", dont_inherit=True)
+        self.folder, self.report = folder, Report(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they have been given once
+            main = Module.of(name, source, files.exports_of(name, folder))
+            prepare(main.tree)
+            self.survey = files.survey(main, folder)
+            self.found = find_value(self.survey, self.report)
+            if self.found is not None:
+                rewrite_all(self.survey, self.found, self.report)
+            if self.found is not None or isinstance(self, Notebook):
+                self.code = compile(main.tree, name, "exec", dont_inherit=True)
+
+    def install(self, explain):
+        if explain:
+            runtime.measure()
+        if self.found is not None:
+            runtime.install(self.found)
+            files.install(self.folder, self.found, self.survey)
+
+
+class Notebook(Script):
+    """The code cells of a notebook as a script that prints what each of them ends with."""
+
+    def __init__(self, source, name, folder):
+        text, ends = notebook.code_of(source)
+        super().__init__(text, name, folder, lambda tree: notebook.show_results(tree, ends))
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)  # for tracebacks
+
+    def install(self, explain):
+        builtins.__microgpt_show__ = lambda result: None if result is None else print(repr(result))
+        super().install(explain)
+
+
+def module_file(name, folder):
+    """The file that `python -m name` runs if it is one of the script's own; None if it is not."""
+    base = os.path.join(folder, *name.split("."))
+    for file in (base + ".py", os.path.join(base, "__main__.py")):
+        if os.path.isfile(file):
+            return file
+    return None
+
+
+def become_module(main, name):
+    """What `python -m` does before it runs a module: imports the packages it is in, and says where it is from."""
+    _, spec, _ = runpy._get_module_details(name)
+    main.__dict__.update(__spec__=spec, __package__=spec.parent, __loader__=spec.loader, __file__=spec.origin, __cached__=spec.cached)
+    sys.argv[0] = spec.origin
 
 
 def read(path):
@@ -61,24 +130,12 @@ def read(path):
                 raise Unreadable(f"{quoted_path(path)} is not a script: it has NUL bytes; name a Python file")
             return source + file.read()
     except IsADirectoryError:
-        raise Unreadable(f"{quoted_path(path)} is a folder; name the script in it") from None
+        raise Unreadable(f"{quoted_path(path)} is a folder; name the script in it, or use -m for a package") from None
     except OSError as error:
         raise Unreadable(f"cannot open {quoted_path(path)}: {error.strerror}; check the path") from None
 
 
-def compiled(source, name):
-    """The code of a script and the Report about it; raises what compile() does if it is not Python."""
-    plain = compile(source, name, "exec", dont_inherit=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they have been given once
-        try:
-            tree, report = rewrite(ast.parse(source, name), name)
-            return compile(tree, name, "exec", dont_inherit=True) if report.replaced() else plain, report
-        except RecursionError:  # an expression thousands deep, which Python takes
-            return plain, Report(name)
-
-
-def take_over(path, name, arguments):
+def take_over(path, name, arguments, folder):
     """Makes this process the script's: __main__, sys.argv and sys.path[0]. Returns the new module __main__."""
     main = types.ModuleType("__main__")
     loader = importlib.machinery.SourceFileLoader("__main__", name)
@@ -88,7 +145,6 @@ def take_over(path, name, arguments):
             setattr(main, attribute, empty)
     sys.modules["__main__"] = main
     sys.argv[:] = [path, *arguments]
-    folder = os.path.dirname(os.path.realpath(path))
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = folder
         if any(os.path.exists(os.path.join(folder, mine)) for mine in ("microgpt.py", "microgpt/__init__.py")):
@@ -106,7 +162,10 @@ def give_up_name():
 def show(error):
     """Shows an exception that left the script as Python does, with the script's frames alone. Returns the exit code."""
     keep_script_frames(error)
-    sys.excepthook(type(error), error, error.__traceback__)
+    if sys.excepthook is sys.__excepthook__ and getattr(sys.modules["__main__"], "__file__", "").endswith(".ipynb"):
+        traceback.print_exception(error)  # which knows the lines of the cells
+    else:
+        sys.excepthook(type(error), error, error.__traceback__)
     if not isinstance(error, KeyboardInterrupt):
         return 1
     if os.name == "posix":
@@ -133,6 +192,8 @@ def keep_script_frames(error):
 
 def at_exit():
     """After the script's own exit functions: end as Python ends a script after Ctrl-C, by the signal."""
+    if runtime.CLOCK.started is not None:
+        print(runtime.CLOCK.summary(), file=sys.stderr, flush=True)
     if at_exit.signal is not None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

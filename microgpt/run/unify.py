@@ -9,12 +9,7 @@ import ast
 
 from microgpt.run.names import Names
 from microgpt.run.normal import Normalizer, normal
-
-PURE = (
-    ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.Slice, ast.BinOp, ast.UnaryOp, ast.JoinedStr, ast.FormattedValue,
-    ast.expr_context, ast.operator, ast.unaryop,
-)
-
+from microgpt.run.sums import is_pure
 
 def form(source):
     """A form's syntax tree: of a function definition or an expression."""
@@ -24,11 +19,6 @@ def form(source):
     if isinstance(statement, ast.FunctionDef):
         return normal(statement, names)
     return Normalizer(names).visit(statement.value)
-
-
-def is_pure(node):
-    """Nothing but names, numbers, attributes, subscripts and arithmetic: evaluating it twice does what once does."""
-    return all(isinstance(part, PURE) for part in ast.walk(node))
 
 
 class Unifier:

@@ -1,283 +1,342 @@
-"""Finds the class that is the reference's Value, and says what of it the compiled one has to carry.
+"""Finds the class that is a script's Value, and decides for each of its methods how it runs.
 
-Operators must be the reference's; subtraction and division may be missing. The methods log, exp, relu and backward may be the
-script's own, or missing; these and whatever else the class defines (tanh, __repr__, ...) go on the compiled class as they are.
+    standard   it does what the reference's does, as reading.py finds: the compiled operator
+    formula    it makes another node, by plain arithmetic: src/scalar/methods.h
+    own        anything else: the script's method as it is, which makes compiled nodes
+
+The class as a whole is left alone only where the compiled one could not stand in for it.
 """
 
 import ast
-import copy
+import functools
 from dataclasses import dataclass, field
 from inspect import isfunction
 
 from microgpt import reference
-from microgpt.run import closures
-from microgpt.run.normal import normal
-from microgpt.run.unify import Unifier, form
+from microgpt.run.arithmetic import ONE, Unread, number, program, replaced
+from microgpt.run.names import Module
+from microgpt.run.reading import Delegation, Node, Operand, Reader, Text
+from microgpt.run.traversal import order_of
 
-WRAP = "other = other if isinstance(other, Value) else Value(other)"
-
-OPERATORS = {
-    "__add__": [f"def f(self, other):\n {WRAP}\n return Value(self.data + other.data, (self, other), (1, 1))"],
-    "__mul__": [f"def f(self, other):\n {WRAP}\n return Value(self.data * other.data, (self, other), (other.data, self.data))"],
-    "__pow__": ["def f(self, k): return Value(self.data ** k, (self,), (k * self.data ** (k - 1),))"],
-    "__neg__": ["def f(self): return self * -1"],
-    "__radd__": ["def f(self, other): return self + other"],
-    "__rmul__": ["def f(self, other): return self * other"],
-    "__sub__": ["def f(self, other): return self + (-other)"],
-    "__rsub__": ["def f(self, other): return other + (-self)", "def f(self, other): return (-self) + other"],
-    "__truediv__": ["def f(self, other): return self * other ** -1"],
-    "__rtruediv__": ["def f(self, other): return other * self ** -1"],
-}
-
-OPTIONAL = ("__sub__", "__rsub__", "__truediv__", "__rtruediv__")  # no other operator is made of these
-
-METHODS = {
-    "log": ["def f(self): return Value(math.log(self.data), (self,), (1 / self.data,))"],
-    "exp": [
-        "def f(self): return Value(math.exp(self.data), (self,), (math.exp(self.data),))",
-        "def f(self):\n e = math.exp(self.data)\n return Value(e, (self,), (e,))",
-    ],
-    "relu": [
-        "def f(self): return Value(max(0, self.data), (self,), (float(self.data > 0),))",
-        "def f(self): return Value(max(0, self.data), (self,), (1.0 if self.data > 0 else 0.0,))",
-    ],
-}
+# The bits of src/scalar/overrides.h, where the first ones are also what a node was made by.
+BITS = {
+    "__add__": 1, "__mul__": 2, "__pow__": 3, "log": 4, "exp": 5, "relu": 6, "__radd__": 7, "__rmul__": 8, "__neg__": 9,
+    "__sub__": 10, "__rsub__": 11, "__truediv__": 12, "__rtruediv__": 13,
+}  # fmt: skip
+FIRST_FORMULA = 7
+REFLECTED = {"__radd__": "__add__", "__rmul__": "__mul__", "__rsub__": "__sub__", "__rtruediv__": "__truediv__"}
+ONLY_NUMBERS = ("__pow__", *REFLECTED)  # what the operand is where the compiled operator is called
+UNARY = ("log", "exp", "relu", "__neg__")
+HOT = ("__add__", "__mul__", "backward")  # a step calls these more often than all others together
+FLOAT_GRAD, FLOAT_ROOT, FLOAT_ONES, FLOAT_DATA, KEEP_EXPONENT = 1, 2, 4, 8, 16  # of script_class in src/scalar/script.h
+PLACES = ("data", "grad", "_children", "_local_grads")
 
 # Every method of the reference's that has a name to call it by: a script's class need not have it, and then must not get it.
 NAMED = [name for name, thing in vars(reference.Value).items() if isfunction(thing) and not name.startswith("_")]
 
-# The first revision's relu differs in the sign of zero and in 0 being an int, which its closures, that add up gradients in a
-# random order, leave no room to notice.
-FIRST_RELU = [
-    "def f(self): return Value(0 if self.data < 0 else self.data, (self,), ((0 if self.data < 0 else self.data) > 0,))",
-    "def f(self): return Value(max(0, self.data), (self,), (max(0, self.data) > 0,))",
-    "def f(self): return Value(max(0, self.data), (self,), (float(max(0, self.data) > 0),))",
-]
-
-TOPO = """
- def build(node):
-  if node not in visited:
-   visited.add(node)
-   for child in node.{children}:
-    build(child)
-   topo.append(node)
-"""
-PROPAGATE = """
- for node in reversed(topo):
-  for child, local in zip(node._children, node._local_grads):
-   child.grad += local * node.grad
-"""
-CALL_CLOSURES = """
- for node in reversed(topo):
-  node._backward()
-"""
+# What would change how the compiled class makes, finds or compares its instances.
+DECISIVE = {
+    "__new__", "__del__", "__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__init_subclass__", "__class_getitem__",
+    "__set_name__", "__instancecheck__", "__subclasshook__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__",
+    "__copy__", "__deepcopy__", "__mro_entries__", "__prepare__", "__match_args__", "__weakref__", "__dict__",
+}  # fmt: skip
 
 
-def backward_forms(children, loop, one="1"):
-    """Every order of the statements whose order does not matter."""
-    starts = [" topo = []\n visited = set()", " visited = set()\n topo = []"]
-    topo = TOPO.format(children=children)
-    ends = [f" build(self)\n self.grad = {one}{loop}", f" self.grad = {one}\n build(self){loop}"]
-    return [f"def f(self):\n{start}{topo}{end}" for start in starts for end in ends]
-
-
-BACKWARD = backward_forms("_children", PROPAGATE)
-FIRST_BACKWARD = backward_forms("_prev", CALL_CLOSURES)
-
-FORMS = {
-    name: [form(source) for source in sources]
-    for name, sources in {
-        **OPERATORS, **METHODS, "backward": BACKWARD, "first relu": FIRST_RELU, "first backward": FIRST_BACKWARD,
-        "float __add__": [OPERATORS["__add__"][0].replace("(1, 1)", "(1.0, 1.0)")],
-        "float backward": backward_forms("_children", PROPAGATE, "1.0"),
-        "float first backward": backward_forms("_prev", CALL_CLOSURES, "1.0"),
-    }.items()
-}
-
-COMPILED_ATTRIBUTES = ("data", "grad", "_children", "_local_grads")
-
-# Special methods that nothing in the compiled class asks for, so that they mean what they would on the script's class.
-CARRIED = frozenset(
-    """__repr__ __str__ __format__ __float__ __int__ __bool__ __abs__ __round__ __pos__ __lt__ __le__ __gt__ __ge__ __call__
-    __iadd__ __isub__ __imul__ __itruediv__ __matmul__ __rpow__ __mod__ __floordiv__ __invert__ __doc__ __annotations__
-    __getitem__ __len__ __iter__ __contains__ __enter__ __exit__ __rmatmul__ __rmod__ __rfloordiv__ __trunc__ __floor__ __ceil__ __index__ __complex__""".split()
-)
-
-ALIASES = {"__radd__": "__add__", "__rmul__": "__mul__"}  # as in `__radd__ = __add__`
-
-
-class NotTheReference(Exception):
-    """The class is not the reference's Value; the message says where it differs."""
+class NotReadable(Exception):
+    """The class has to be left alone; the message says why."""
 
 
 @dataclass
 class ValueClass:
-    """A recognised class. own: what it defines that the compiled class has to carry, as statements of a class body."""
+    """A class that the compiled one stands in for. module: where it is."""
 
     node: ast.ClassDef
-    revision: str
-    attributes: dict  # the reference's attribute names -> the script's
-    reference: set = field(default_factory=set)  # the names of METHODS and "backward" that are the reference's
-    missing: list = field(default_factory=list)  # the reference's methods that are not there at all
-    own: list = field(default_factory=list)
-    slots: ast.expr | None = None
-    floats: list = field(default_factory=lambda: [False, False, False])  # as scalar.script_floats takes them
+    module: Module
+    reader: Reader
+    standard: set = field(default_factory=set)
+    formulas: dict = field(default_factory=dict)  # name -> (with an operand, case of Values, case of numbers), see script_formula
+    own: dict = field(default_factory=dict)  # operators and backward in Python: name -> why
+    floats: int = 0
+    last_first: bool = False
+    made_by: dict = field(default_factory=dict)  # place in overrides.h -> the extra attributes of a node
+    slots: bool = False
+    used: bool = False  # the class statement has been executed
+    places: list = field(default_factory=list)  # attributes beyond the compiled ones for which nodes must have a place
 
     @property
     def name(self):
         return self.node.name
 
+    @property
+    def roles(self):
+        return self.reader.roles
+
+    def has(self, name):
+        return name in self.reader.methods
+
+    def missing(self):
+        """Methods of the compiled class that this one lacks."""
+        return [name for name in dict.fromkeys([*BITS, *NAMED]) if not self.has(name)]
+
     def own_names(self):
-        return [statement.name for statement in self.own if isinstance(statement, ast.FunctionDef)]
+        """The methods that the reference has not got, or has otherwise, for the report."""
+        return [name for name in self.reader.methods if name not in self.standard and not name.startswith("__") and name != "backward"]
+
+    def plain_constructor(self):
+        """Whether it is called and works as the compiled one."""
+        init = self.reader.methods["__init__"]
+        arguments = [argument.arg for argument in init.args.args][1:]
+        lines = [line for line in init.body if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))]
+        others = init.args.posonlyargs or init.args.kwonlyargs or init.args.vararg or init.args.kwarg or init.decorator_list
+        return (
+            arguments == ["data", "children", "local_grads"] and not others and len(lines) == 4
+            and [ast.unparse(default) for default in init.args.defaults] == ["()", "()"]
+            and all(isinstance(line, (ast.Assign, ast.AnnAssign)) and isinstance(line.value, (ast.Name, ast.Constant)) for line in lines)
+            and not self.roles.extras and self.roles.closure is None
+        )
 
 
 def looks_like_value(node):
-    """Whether somebody would call this class an attempt at Value: it adds, multiplies and goes backward."""
-    names = {statement.name for statement in node.body if isinstance(statement, ast.FunctionDef)}
-    return {"__init__", "__add__", "__mul__", "backward"} <= names
+    """Whether it has operators and a backward pass."""
+    names = {getattr(statement, "name", None) for statement in node.body}
+    return "backward" in names and bool(names & {"__add__", "__mul__"})
 
 
-def recognise(node, names):
-    """The ValueClass for a class definition that looks like it; raises NotTheReference."""
-    if node.decorator_list or node.keywords or [base for base in node.bases if ast.unparse(base) != "object"]:
-        raise NotTheReference("it has a decorator, a metaclass or a base class")
-    methods = [statement for statement in node.body if isinstance(statement, ast.FunctionDef)]
-    defined = {method.name: method for method in methods}
-    for method in methods:
-        if method is not defined[method.name] and method.name in (*OPERATORS, *METHODS, "backward", "__init__"):
-            raise NotTheReference(f"it defines {method.name} twice")
-    attributes, revision, float_grad = constructor(defined["__init__"], names)
-    found = ValueClass(node, revision, attributes)
-    found.floats[0] = float_grad
-    unifier = Unifier(names, node.name, attributes)
-    closures_of = closures.Translator(node.name, attributes) if revision == "first" else None
+def recognise(node, module, survey):
+    """The ValueClass of a class definition; raises NotReadable. survey: what the script's files do, see names.py."""
+    if node.bases and [ast.unparse(base) for base in node.bases] != ["object"]:
+        raise NotReadable(f"it has a base class (line {node.lineno})")
+    if node.keywords or node.decorator_list:
+        raise NotReadable(f"it has a {'metaclass or another keyword' if node.keywords else 'decorator'} (line {node.lineno})")
     for statement in node.body:
-        _take(found, statement, unifier, closures_of)
-    for name in OPERATORS.keys() - OPTIONAL:
-        if name not in defined and name not in _aliases(node):
-            raise NotTheReference(f"{name} is missing")
-    check_room(found)
-    found.missing = [name for name in (*NAMED, *OPTIONAL) if name not in defined]
-    if revision == "first" and "backward" not in found.reference:
-        raise NotTheReference("backward is not the reference's")
+        check_statement(statement)
+    try:
+        found = ValueClass(node, module, Reader(node, module.names, module.functions))
+        check_surroundings(found, survey)
+        for name in sorted(found.reader.methods, key=lambda name: BITS.get(name, len(BITS))):
+            if name not in ("__init__", "backward"):
+                decide(found, name, survey)
+    except Unread as reason:
+        raise NotReadable(str(reason)) from None
+    finish(found)
     return found
 
 
-def constructor(init, names):
-    """The attributes that __init__ sets, by the reference's names; the revision it is of; whether gradients start as floats."""
-    init = normal(init, names)
-    arguments = [argument.arg for argument in init.args.args]
-    if len(arguments) != 4 or init.args.vararg or init.args.kwarg or init.args.kwonlyargs:
-        raise NotTheReference("__init__ does not take the reference's arguments")
-    this, data, children, third = arguments
-    set_to = {}
-    for line in init.body:
-        target = line.targets[0] if isinstance(line, ast.Assign) and len(line.targets) == 1 else None
-        if not (isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == this):
-            raise NotTheReference(f"__init__ does more than set attributes (line {line.lineno})")
-        set_to[ast.unparse(line.value).replace("lambda :", "lambda:")] = target.attr  # as Python 3.10 spells it
-    if len(set(set_to.values())) < len(init.body):
-        raise NotTheReference(f"__init__ (line {init.lineno}) sets an attribute twice")
-    defaults = [ast.unparse(default) for default in init.args.defaults][-2:]
-    zero = "0.0" if "0.0" in set_to else "0"
-    expected = {data: "data", zero: "grad", children: "_children", third: "_local_grads"}
-    if len(init.body) == 4 and set_to.keys() == expected.keys() and defaults == ["()", "()"]:
-        return {theirs: set_to[value] for value, theirs in expected.items()}, "current", zero == "0.0"
-    expected = {data: "data", zero: "grad", "lambda: None": "_backward", f"set({children})": "_prev", third: "_op"}
-    if len(init.body) == 5 and set_to.keys() == expected.keys() and defaults == ["()", "''"] and names.is_builtin("set"):
-        return {theirs: set_to[value] for value, theirs in expected.items()}, "first", zero == "0.0"
-    raise NotTheReference(f"__init__ (line {init.lineno}) does not set what the reference's sets")
+def check_statement(statement):
+    line = f"line {statement.lineno}"
+    if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Assign, ast.AnnAssign, ast.Expr, ast.Pass)):
+        raise NotReadable(f"{line} is not of a kind that the compiled class can carry")
+    names = [getattr(statement, "name", None)]
+    names += [target.id for target in getattr(statement, "targets", []) if isinstance(target, ast.Name)]
+    for name in names:
+        if name in DECISIVE:
+            raise NotReadable(f"it has {name} ({line})")
+    for part in ast.walk(statement):
+        if isinstance(part, ast.Name) and part.id in ("super", "__class__"):
+            raise NotReadable(f"line {part.lineno} uses {part.id}")
 
 
-def without_type_check(method):
-    """Without `assert isinstance(other, (int, float))`: what that refuses, the arithmetic refuses too, with a TypeError."""
-    method = copy.deepcopy(method)
-    method.body = [line for line in method.body if not (isinstance(line, ast.Assert) and "isinstance(" in ast.unparse(line))]
-    return method
+# ---- The rest of the script ------------------------------------------------------------------------------------------------
 
 
-def check_room(found):
-    """The compiled class keeps its own attributes under the reference's names, which the script cannot have for something else."""
-    for theirs, ours in found.attributes.items():
-        if ours != theirs and ours in COMPILED_ATTRIBUTES:
-            raise NotTheReference(f"{ours} is not what the reference calls {ours}")
-    taken = {*COMPILED_ATTRIBUTES, *found.attributes.values()}
-    for statement in found.own:
-        targets = [statement.name] if isinstance(statement, ast.FunctionDef) else map(ast.unparse, getattr(statement, "targets", []))
-        for name in taken.intersection(targets):
-            raise NotTheReference(f"the class defines {name} (line {statement.lineno}), which is an attribute of its nodes")
+def check_surroundings(found, survey):
+    """Raises NotReadable if the script does something that the compiled class would not take part in."""
+    name, names, roles = found.name, found.module.names, found.roles
+    if survey.imports("microgpt") and not survey.only_accelerates():
+        raise NotReadable("the script imports microgpt itself")
+    if survey.imports("weakref"):
+        raise NotReadable("the script may refer to nodes weakly")
+    for module, line in names.star_imports:
+        raise NotReadable(f"line {line} imports everything from {module}, which may rebind any name")
+    again = [line for line in names.bound[name] if line > found.node.lineno or line not in class_lines(found)]
+    if again:
+        raise NotReadable(f"{name} is bound again (line {again[-1]})")
+    slots = slots_of(found.node)
+    found.slots = slots is not None
+    if found.slots and (not set(slots) >= set(roles.names()) or set(slots) & {"__dict__", "__weakref__"}):
+        raise NotReadable("__slots__ has other attributes than __init__ sets")
+    check_attributes(found, survey)
+    if not found.slots and survey.reads & {"__dict__", "vars"}:
+        raise NotReadable("the script looks at a __dict__")
+    for theirs, ours in zip(PLACES, (roles.data, roles.grad, roles.children, roles.locals)):
+        if ours not in (theirs, None) and ours in PLACES:
+            raise NotReadable(f"{ours} is not what the reference calls {ours}")
 
 
-def _aliases(node):
-    """Names bound by lines such as `__radd__ = __add__` that mean the reference's operator."""
-    return {
-        statement.targets[0].id
-        for statement in node.body
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)
-        and isinstance(statement.value, ast.Name) and ALIASES.get(statement.targets[0].id) == statement.value.id
-    }
+def class_lines(found):
+    """Where the module defines a class of this name at its top level. The last of these is the one that the methods refer to."""
+    return {node.lineno for node in found.module.tree.body if isinstance(node, ast.ClassDef) and node.name == found.name} | {found.node.lineno}
 
 
-def _take(found, statement, unifier, closures_of):
-    """Sorts one statement of the class body: the reference's, to be carried, or a reason to leave the class alone."""
-    if isinstance(statement, ast.FunctionDef):
-        _take_method(found, statement, unifier, closures_of)
-    elif isinstance(statement, ast.Assign) and all(isinstance(target, ast.Name) for target in statement.targets):
-        name = statement.targets[0].id
-        if name == "__slots__":
-            _take_slots(found, statement)
-        elif name in ALIASES and name in _aliases(found.node):
-            pass
-        elif any(target.id.startswith("__") and target.id not in CARRIED for target in statement.targets):
-            raise NotTheReference(f"{name} (line {statement.lineno}) is not the reference's")
-        elif any(isinstance(part, ast.Name) and part.id in FORMS for part in ast.walk(statement.value)):
-            raise NotTheReference(f"line {statement.lineno} gives a method another name")
-        else:
-            found.own.append(statement)
-    elif isinstance(statement, (ast.Pass, ast.Expr)) and not isinstance(getattr(statement, "value", None), ast.Call):
-        if statement is found.node.body[0]:
-            found.own.append(statement)  # the docstring
-    elif isinstance(statement, ast.AnnAssign) and statement.value is None:
-        found.own.append(statement)
-    else:
-        raise NotTheReference(f"line {statement.lineno} is not of a kind that the compiled class can carry")
+def check_attributes(found, survey):
+    """Which attributes nodes need a place for: those that are set on anything that may be a node."""
+    name, roles = found.name, found.roles
+    methods = {*BITS, *NAMED, *(name for name, method in found.reader.methods.items() if not method.decorator_list)}
+    compiled = {roles.data, roles.grad, roles.children, roles.locals, roles.closure}
+    wanted = dict.fromkeys(roles.extras)
+    for base, attribute, line, imported in survey.stores:
+        if attribute == name or imported in ("math", "builtins"):
+            raise NotReadable(f"line {line} sets {base}.{attribute}")
+        if base == name and attribute in (*compiled, "*", "__init__", "__new__", "__eq__", "__hash__", "__setattr__"):
+            raise NotReadable(f"line {line} sets {base}.{attribute}")
+        if base in ("self", name) or imported:
+            continue
+        if attribute in methods:
+            raise NotReadable(f"line {line} sets .{attribute} of something")
+        if attribute == "*" and not found.slots:
+            raise NotReadable(f"line {line} sets an attribute whose name is computed")
+        wanted[attribute] = None
+    for part in ast.walk(found.node):
+        if isinstance(part, ast.Attribute) and not isinstance(part.ctx, ast.Load):
+            wanted[part.attr] = None
+    defined = {getattr(line, "name", None) for line in found.node.body}
+    found.places = [place for place in wanted if place not in compiled | defined]
+    if found.slots:
+        found.places = [place for place in slots_of(found.node) if place not in compiled]
+    for place in found.places:
+        if place in PLACES or place in methods:
+            raise NotReadable(f"{place} is what the compiled class calls something else")
 
 
-def _take_slots(found, statement):
+def slots_of(node):
+    """The names in __slots__; None if there are no slots."""
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__slots__":
+            try:
+                slots = ast.literal_eval(statement.value)
+            except ValueError:
+                raise NotReadable(f"__slots__ (line {statement.lineno}) is computed") from None
+            return [slots] if isinstance(slots, str) else list(slots)
+    return None
+
+
+# ---- Each method --------------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache
+def the_reference():
+    with open(reference.__file__, encoding="utf-8") as file:
+        module = Module.of(reference.__file__, file.read())
+    node = next(node for node in module.tree.body if isinstance(node, ast.ClassDef) and node.name == "Value")
+    return Reader(node, module.names, {})
+
+
+def cases(name):
+    """The operands with which a method is read: True for a Value, False for a number, None for none."""
+    return [None] if name in UNARY else [False] if name in ONLY_NUMBERS else [True, False]
+
+
+def decide(found, name, survey):
+    """Puts a method into `standard`, `formulas` or `own`; those that make no node and are no operator are nowhere."""
+    reader = found.reader
     try:
-        slots = ast.literal_eval(statement.value)
-        slots = [slots] if isinstance(slots, str) else list(slots)
-    except (ValueError, TypeError):
-        slots = []
-    if sorted(slots) != sorted(found.attributes.values()):
-        raise NotTheReference(f"__slots__ (line {statement.lineno}) has other attributes")
-    found.slots = statement.value
+        if name in BITS and is_standard(found, name, survey):
+            found.standard.add(name)
+            return
+        arity = len(reader.methods[name].args.args)
+        if name.startswith("__") and name not in BITS or arity > 2:
+            return
+        forms = [form_or_none(reader, name, case) for case in ([None] if arity == 1 else [True, False])]
+        nodes = [form for form in forms if isinstance(form, Node) and len(form.children) <= 2]
+        if nodes:
+            check_extras(found, FIRST_FORMULA + len(found.formulas), nodes, False)
+            sources = [(form.children, program([0, 1], [], [form.data, *form.locals])) if form in nodes else None for form in forms]
+            found.formulas[name] = (arity == 2, sources[0], sources[1] if arity == 2 else None)
+        elif name in BITS:
+            raise Unread(why_unread(reader, name, forms))
+    except Unread as reason:
+        if name in BITS:
+            found.own[name] = str(reason)
 
 
-def _take_method(found, method, unifier, closures_of):
-    name = method.name
-    if name == "__init__":
-        return
-    if any(isinstance(part, ast.Name) and part.id in ("super", "__class__") for part in ast.walk(method)):
-        raise NotTheReference(f"{name} (line {method.lineno}) uses super() or __class__")
-    own = method
-    if name == "__pow__":
-        own = without_type_check(method)
-    if closures_of is not None and name != "backward":
-        own = closures_of.translate(own)
-        if own is None:
-            raise NotTheReference(f"{name} (line {method.lineno}) has a _backward that cannot be translated")
-    code = normal(own, unifier.names)
-    first = closures_of is not None and f"first {name}" in FORMS
-    forms = [*FORMS.get(name, []), *(FORMS[f"first {name}"] if first else [])]
-    floats = FORMS.get(f"float first {name}" if first else f"float {name}", [])
-    if any(unifier.matches(f, code) for f in floats):
-        found.floats[1 if name == "backward" else 2] = True
-        forms = floats
-    if forms and not method.decorator_list and any(unifier.matches(f, code) for f in forms):
-        if name not in OPERATORS:
-            found.reference.add(name)
-    elif name in OPERATORS or (name.startswith("__") and name.endswith("__") and name not in CARRIED):
-        raise NotTheReference(f"{name} (line {method.lineno}) is not the reference's")
+def why_unread(reader, name, forms):
+    for form, case in zip(forms, [None] if len(forms) == 1 else [True, False]):
+        if form is None:
+            try:
+                reader.form(name, case)
+            except Unread as reason:
+                return str(reason)
+    return f"line {reader.methods[name].lineno}: it is made of other operators than the reference's"
+
+
+def form_or_none(reader, name, case):
+    try:
+        return reader.form(name, case)
+    except Unread:
+        return None
+
+
+def is_standard(found, name, survey):
+    """Whether a method is the reference's. Raises Unread if it is, but keeps something that the compiled one cannot."""
+    forms = [form_or_none(found.reader, name, case) for case in cases(name)]
+    theirs = [the_reference().form(name, case) for case in cases(name)]
+    if None in forms:
+        return False
+    if all(isinstance(form, Node) for form in forms):
+        forms = [plain(found, form) for form in forms]
+        ones = (number(1.0), number(1.0))
+        if name == "__add__" and all(form.locals == ones for form in forms):
+            forms = [Node(form.data, form.children, (ONE, ONE), form.extras) for form in forms]
+            if forms == theirs:
+                found.floats |= FLOAT_ONES
+        operator = REFLECTED.get(name)
+        if operator in ("__add__", "__mul__") and operator in found.standard:
+            return forms == [plain(found, found.reader.form(operator, False))]
+        if forms != theirs:
+            return False
+        check_extras(found, BITS[name], forms, name == "__pow__" and survey)
+        return True
+    return [canonical(form) for form in forms] == [canonical(form) for form in theirs]
+
+
+def plain(found, node):
+    """A node's form without the constructor's float(), which the compiled class is told of."""
+    if not found.roles.converts:
+        return node
+    leaf = ("float", ("input", 1)), ("input", 1)
+    return Node(replaced(node.data, *leaf), node.children, tuple(replaced(x, *leaf) for x in node.locals), node.extras)
+
+
+def canonical(form):
+    """One form for delegations that give the same nodes: -x is x * -1, and the node comes before the number."""
+    if not isinstance(form, Delegation):
+        return form
+    operator, operands = form.operator, [canonical(operand) for operand in form.operands]
+    if operator == "negative":
+        return Delegation("*", (operands[0], number(-1)))
+    if operator in "+*" and isinstance(operands[1], (Operand, Delegation)) and not isinstance(operands[0], (Operand, Delegation)):
+        operands.reverse()
+    return Delegation(operator, tuple(operands))
+
+
+def check_extras(found, made_by, nodes, survey):
+    """Notes the other attributes of nodes made by an operation, which must be the same for each kind of operand.
+
+    survey: if a text of the exponent is allowed, else False.
+    """
+    extras = dict(nodes[0].extras)
+    if any(dict(node.extras) != extras for node in nodes) or extras.keys() != found.roles.extras.keys():
+        raise Unread("its nodes have different attributes")
+    for attribute, value in extras.items():
+        if isinstance(value, Text):
+            if not survey:
+                raise Unread("an attribute that is computed")
+            if attribute in survey.reads:
+                found.floats |= KEEP_EXPONENT
+    found.made_by[made_by] = extras
+
+
+def finish(found):
+    """What depends on all methods: the backward pass, and what a class must have for the others to run."""
+    reader, roles = found.reader, found.roles
+    answer = None if {"__eq__", "__hash__"} & set(reader.methods) else order_of(reader.methods["backward"], reader.methods, roles, reader.names)
+    if answer is None:
+        found.own["backward"] = f"line {reader.methods['backward'].lineno}: it does not go through the graph as the compiled one can"
     else:
-        found.own.append(own)
+        found.last_first = answer[0]
+        found.floats |= FLOAT_ROOT if "." in answer[1] else 0
+    found.made_by[0] = roles.extras
+    found.floats |= (FLOAT_GRAD if "." in roles.zero else 0) | (FLOAT_DATA if roles.converts else 0)
+    for name, operator in REFLECTED.items():
+        if found.has(name) and not found.has(operator):
+            found.standard.discard(name)

@@ -3,7 +3,8 @@
  * The order is the reference's depth-first postorder (children in order, each node once), because the order in which
  * contributions are added to a gradient decides its last bits. The traversal keeps a stack of its own, so no graph is too deep.
  *
- * A DOT node is traversed like the nodes it stands for: its children are w[0], x[0], w[1], x[1], ... As long as none of them
+ * A DOT node is traversed like the nodes it stands for: its children are w[0], x[0], w[1], x[1], ... (or all this backwards, where
+ * a script's class visits the last child first). As long as none of them
  * leads to a part of the graph that has not been visited, the products are neighbours on the reference's tape, and one tape
  * entry for the whole run of them is enough. Where a child does lead to such a part, the run so far goes onto the tape before
  * that part.
@@ -26,6 +27,9 @@ typedef struct {
 #define KEPT_CAPACITY (256 * 1024) /* entries that stay allocated from one backward pass to the next */
 
 static Stack spare_tape, spare_stack;
+
+/* Whether a script's class visits the last child of a node first. */
+static int last_first;
 
 static inline int push(Stack *stack, Node *node, uint32_t first, uint32_t end) {
     if (stack->size == stack->capacity) {
@@ -97,15 +101,35 @@ static inline int accumulate_float(Node *child, double local, double grad) {
     return 0;
 }
 
-/* One product of a DOT whose gradient is an int, and whose data may be: with the reference's types, by Python's operators. */
-static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, const Node *dot) {
-    PyObject *x_data = x->is_int[k] ? PyLong_FromLongLong((long long)x->data[k]) : PyFloat_FromDouble(x->data[k]);
-    if (accumulate_objects(w->nodes[k], x_data, slot_get(dot, LOCAL0)) < 0)
-        return -1;
-    return accumulate_objects(x->nodes[k], PyFloat_FromDouble(w->data[k]), slot_get(dot, LOCAL0));
+/* child.grad += local * node.grad for the children of a node that has many */
+static int accumulate_many(Node *node) {
+    PyObject *children = node->f.python_edges[0], *locals = node->f.python_edges[1];
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(children); i++) {
+        Node *child = (Node *)PyTuple_GET_ITEM(children, i);
+        PyObject *local = PyTuple_GET_ITEM(locals, i);
+        int status;
+        if (PyFloat_CheckExact(local) && !(node->f.flags & KIND(GRAD)))
+            status = accumulate_float(child, PyFloat_AS_DOUBLE(local), node->f.slot[GRAD].number);
+        else
+            status = accumulate_objects(child, Py_NewRef(local), slot_get(node, GRAD));
+        if (status < 0)
+            return -1;
+    }
+    return 0;
 }
 
-/* Products end - 1, ..., first of a DOT node, in this order. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k]. */
+/* One product of a DOT whose gradient is an int, and whose data may be: with the reference's types, by Python's operators. */
+static PyObject *operand_data(const Operands *of, uint32_t k) {
+    return of->has_ints && of->is_int[k] ? PyLong_FromLongLong((long long)of->data[k]) : PyFloat_FromDouble(of->data[k]);
+}
+
+static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, const Node *dot) {
+    if (accumulate_objects(w->nodes[k], operand_data(x, k), slot_get(dot, LOCAL0)) < 0)
+        return -1;
+    return accumulate_objects(x->nodes[k], operand_data(w, k), slot_get(dot, LOCAL0));
+}
+
+/* Products end - 1, ..., first of a DOT node in the order of the traversal. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k]. */
 static int propagate_dot(Node *dot, uint32_t first, uint32_t end) {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     /* mutant: read-dot-gradient */
@@ -125,8 +149,9 @@ static int propagate_dot(Node *dot, uint32_t first, uint32_t end) {
         if (grad == -1.0 && PyErr_Occurred())
             return -1;
     }
-    int in_objects = x->has_ints && dot->f.flags & KIND(LOCAL0); /* mutant: dot-in-objects */
-    for (uint32_t k = end; k-- > first;) {                       /* mutant: dot-terms */
+    int in_objects = (w->has_ints || x->has_ints) && dot->f.flags & KIND(LOCAL0); /* mutant: dot-in-objects */
+    for (uint32_t i = end; i-- > first;) {                                        /* mutant: dot-terms */
+        uint32_t k = last_first ? w->size - 1 - i : i;
         /* mutant: dot-product-gradients */
         if (in_objects
                 ? accumulate_product(w, x, k, dot) < 0
@@ -185,7 +210,8 @@ static int build_tape(Pass *pass, Node *root) {
             if (is_exhausted(operands[0], pass) && is_exhausted(operands[1], pass))
                 seen = all;
             for (; seen < all; seen++) {
-                child = operands[seen & 1]->nodes[seen >> 1]; /* mutant: dot-child */
+                uint32_t at = last_first ? all - 1 - seen : seen;
+                child = operands[at & 1]->nodes[at >> 1]; /* mutant: dot-child */
                 flags |= child->f.flags;
                 if (is_unvisited(child))
                     break;
@@ -194,9 +220,14 @@ static int build_tape(Pass *pass, Node *root) {
             if (seen == all)
                 operands[0]->pass = operands[1]->pass = pass->number;
         } else {
+            Node *const *children = node->f.child;
             all = node->f.flags & TWO_CHILDREN ? 2 : 1;
+            if (node->f.flags & MANY_CHILDREN) {
+                children = (Node *const *)((PyTupleObject *)node->f.python_edges[0])->ob_item;
+                all = (uint32_t)PyTuple_GET_SIZE(node->f.python_edges[0]);
+            }
             for (; seen < all; seen++) {
-                child = node->f.child[seen]; /* mutant: next-child */
+                child = children[last_first ? all - 1 - seen : seen]; /* mutant: next-child */
                 flags |= child->f.flags;
                 if (is_unvisited(child))
                     break;
@@ -233,6 +264,8 @@ static int propagate(Pass *pass) {
         Node *node = entry.node;
         if (node->f.flags & DOT)
             status = propagate_dot(node, entry.first, entry.end);
+        else if (node->f.flags & MANY_CHILDREN)
+            status = accumulate_many(node);
         else {
             status = accumulate(node->f.child[0], node, LOCAL0);
             if (node->f.flags & TWO_CHILDREN && status == 0) /* mutant: second-child */

@@ -53,8 +53,8 @@ static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allow
 }
 
 /* The dot product of two vectors of equal size. All data of w are floats, so the result is a float. Takes over the references
- * to w and x; where one is NULL, so is the result. */
-static Node *dot_new(Operands *w, Operands *x) {
+ * to w and x; where one is NULL, so is the result. start: START_FIRST, START_FLOAT, or 0 as in the reference. */
+static Node *dot_new(Operands *w, Operands *x, unsigned start) {
     /* mutant: dot-sum */
     double sum = 0.0; /* the reference's int 0: 0 + -0.0 is 0.0 */
     for (uint32_t k = 0; w && x && k < w->size; k++)
@@ -67,7 +67,8 @@ static Node *dot_new(Operands *w, Operands *x) {
     }
     node->f.operands[0] = w;
     node->f.operands[1] = x;
-    node->f.flags |= DOT;
+    node->f.flags |= DOT | start;
+    node->f.operation = ADD;
     return node;
 }
 
@@ -91,14 +92,17 @@ static Node *expanded_term(const Node *dot, uint32_t k, Node *partial, Node **pr
     *product = node_binary(w->data[k] * x->data[k], w->nodes[k], x->nodes[k], x->data[k], w->data[k]);
     if (!*product || set_passed_gradient(*product, dot) < 0)
         return NULL;
-    (*product)->f.flags |= x->has_ints && x->is_int[k] ? IS_INT(LOCAL0) : 0;
+    (*product)->f.flags |=
+        (x->has_ints && x->is_int[k] ? IS_INT(LOCAL0) : 0) | (w->has_ints && w->is_int[k] ? IS_INT(LOCAL1) : 0);
+    (*product)->f.operation = MUL;
     double sum = partial->f.slot[DATA].number + (*product)->f.slot[DATA].number;
-    return k == 0 ? node_sum(sum, *product, partial) : node_sum(sum, partial, *product);
+    int reflected = k == 0 && !(dot->f.flags & START_FIRST);
+    return reflected ? node_sum(sum, *product, partial) : node_sum(sum, partial, *product);
 }
 
 /* Turns a DOT node into the node that the reference has, with all the nodes below it. -1 with an exception. */
 static int dot_expand(Node *dot) {
-    Node *partial = node_new_int(0);
+    Node *partial = dot->f.flags & START_FLOAT ? node_new(0.0) : node_new_int(0);
     for (uint32_t k = 0, n = dot->f.operands[0]->size; partial && k < n; k++) {
         Node *product = NULL, *next = NULL;
         if (set_passed_gradient(partial, dot) == 0)
@@ -115,7 +119,7 @@ static int dot_expand(Node *dot) {
         dot->f.child[i] = node_incref(partial->f.child[i]);
         dot->f.slot[LOCAL0 + i] = partial->f.slot[LOCAL0 + i];
     }
-    dot->f.flags &= ~(EDGES | PROPAGATED | KIND(LOCAL0) | KIND(LOCAL1));
+    dot->f.flags &= ~(EDGES | PROPAGATED | KIND(LOCAL0) | KIND(LOCAL1) | START_FIRST | START_FLOAT);
     dot->f.flags |= TWO_CHILDREN | sum_locals;
     Py_XDECREF(passed);
     node_xdecref(partial);

@@ -23,7 +23,7 @@ static PyObject *edges_children(Node *node) {
     if (node->f.flags & DOT && dot_expand(node) < 0)
         return NULL;
     unsigned flags = node->f.flags;
-    if (flags & PYTHON_EDGES)
+    if (flags & (PYTHON_EDGES | MANY_CHILDREN))
         return Py_NewRef(node->f.python_edges[0]);
     /* mutant: two-children */
     if (flags & TWO_CHILDREN)
@@ -36,7 +36,7 @@ static PyObject *edges_local_grads(Node *node) {
     if (node->f.flags & DOT && dot_expand(node) < 0)
         return NULL;
     unsigned flags = node->f.flags;
-    if (flags & PYTHON_EDGES)
+    if (flags & (PYTHON_EDGES | MANY_CHILDREN))
         return Py_NewRef(node->f.python_edges[1]);
     PyObject *first = flags & (ONE_CHILD | TWO_CHILDREN) ? slot_get(node, LOCAL0) : NULL;
     PyObject *second = flags & TWO_CHILDREN ? slot_get(node, LOCAL1) : NULL;
@@ -58,18 +58,23 @@ static PyObject *unless_deleted(PyObject *edges, const Node *node, const char *n
 static PyObject *node_children(Node *node) { return unless_deleted(edges_children(node), node, "_children"); }
 static PyObject *node_local_grads(Node *node) { return unless_deleted(edges_local_grads(node), node, "_local_grads"); }
 
-/* How a node can hold these edges: two tuples of equal size with at most two Values are stored in the node itself; everything
- * else that the reference accepts is kept as it is. */
+/* How a node can hold these edges: two tuples of equal size with at most two Values are stored in the node itself. More Values
+ * with ordinary numbers stay in their tuples, and so does everything else that the reference accepts, for Python to compute
+ * with. */
 static unsigned kind_of_edges(PyObject *children, PyObject *local_grads) {
     if (!PyTuple_CheckExact(children) || !PyTuple_CheckExact(local_grads))
         return PYTHON_EDGES;
     Py_ssize_t n = PyTuple_GET_SIZE(children);
-    if (n > 2 || n != PyTuple_GET_SIZE(local_grads))
+    if (n != PyTuple_GET_SIZE(local_grads))
         return PYTHON_EDGES;
     for (Py_ssize_t i = 0; i < n; i++)
         if (!is_value(PyTuple_GET_ITEM(children, i)))
             return PYTHON_EDGES;
-    return n == 2 ? TWO_CHILDREN : n == 1 ? ONE_CHILD : 0;
+    double number;
+    for (Py_ssize_t i = 0; n > 2 && i < n; i++)
+        if (number_kind(PyTuple_GET_ITEM(local_grads, i), &number) < 0)
+            return PYTHON_EDGES;
+    return n > 2 ? MANY_CHILDREN : n == 2 ? TWO_CHILDREN : n == 1 ? ONE_CHILD : 0;
 }
 
 /* Replaces the edges of a node. */
@@ -81,7 +86,7 @@ static int node_set_edges(Node *node, PyObject *children, PyObject *local_grads)
     unsigned moved = EDGES | KIND(LOCAL0) | KIND(LOCAL1);
     old.f.flags &= moved;
     node->f.flags &= ~(moved | PROPAGATED);
-    if (edges == PYTHON_EDGES) {
+    if (edges & (PYTHON_EDGES | MANY_CHILDREN)) {
         node->f.python_edges[0] = Py_NewRef(children);
         node->f.python_edges[1] = Py_NewRef(local_grads);
     } else

@@ -28,7 +28,7 @@
 
 /* Whether a node can be in a part: it is a Value of ints and floats, with edges as operators make them. */
 static inline int is_flat(const Node *node) {
-    return is_exact((PyObject *)node) && !(node->f.flags & (ANY_OBJECT | PYTHON_EDGES));
+    return is_exact((PyObject *)node) && !(node->f.flags & (ANY_OBJECT | PYTHON_EDGES | MANY_CHILDREN | EXTRAS));
 }
 
 /* ---- The part of a node ------------------------------------------------------------------------------------------ */
@@ -37,7 +37,7 @@ typedef struct {
     uint32_t seen; /* references to it from within the part */
     uint8_t met, inside;
     size_t place;
-} Place;
+} Meeting;
 
 /* Nodes are found by their addresses: a table of pages, and in each a place for every CELL bytes, in which only one node can begin. A
  * graph lies in memory mostly in its own order, so what is looked for is near to what was looked for before. */
@@ -45,7 +45,7 @@ enum { PAGE = 4096, CELL = sizeof(Node) >= 64 ? 64 : 32 };
 
 typedef struct {
     uintptr_t number;
-    Place *places; /* NULL: no page here */
+    Meeting *places; /* NULL: no page here */
 } Page;
 
 typedef struct {
@@ -65,7 +65,7 @@ static Page *page_of(const Part *part, uintptr_t number) {
 }
 
 /* The place of a node that was met. */
-static inline Place *place_of(Part *part, const Node *node) {
+static inline Meeting *place_of(Part *part, const Node *node) {
     uintptr_t address = (uintptr_t)node, number = address / PAGE;
     if (part->last.number != number)
         part->last = *page_of(part, number);
@@ -106,13 +106,13 @@ static void part_free(Part *part) {
 }
 
 /* The place of a node; NULL with MemoryError. */
-static Place *part_meet(Part *part, Node *node) {
+static Meeting *part_meet(Part *part, Node *node) {
     uintptr_t number = (uintptr_t)node / PAGE;
     Page *page = &part->last;
     if (page->number != number || !page->places) {
         page = 2 * part->num_pages < part->capacity || more_pages(part) == 0 ? page_of(part, number) : NULL;
         if (page && !page->places) {
-            *page = (Page){number, PyMem_RawCalloc(PAGE / CELL, sizeof(Place))};
+            *page = (Page){number, PyMem_RawCalloc(PAGE / CELL, sizeof(Meeting))};
             part->num_pages += page->places != NULL;
         }
         if (!page || !page->places) {
@@ -121,7 +121,7 @@ static Place *part_meet(Part *part, Node *node) {
         }
         part->last = *page;
     }
-    Place *place = place_of(part, node);
+    Meeting *place = place_of(part, node);
     if (!place->met) {
         if (part->used == part->room && more_nodes(part) < 0) {
             PyErr_NoMemory();
@@ -139,7 +139,7 @@ static inline uint32_t num_children(const Node *node) {
 
 /* Finds the part of a node: 1, or 0 where the node is below itself, or -1 with an exception. */
 static int part_find(Part *part, Node *root) {
-    Place *place = part_meet(part, root);
+    Meeting *place = part_meet(part, root);
     if (!place)
         return -1;
     place->inside = 1;
@@ -208,7 +208,7 @@ static uint8_t *write_node(uint8_t *to, Part *part, const Node *node, size_t pla
 static PyObject *part_write(Part *part) {
     size_t outside = 0;
     for (size_t i = 0; i < part->used; i++) {
-        Place *place = place_of(part, part->found[i]);
+        Meeting *place = place_of(part, part->found[i]);
         if (!place->inside)
             place->place = outside++;
     }

@@ -6,7 +6,8 @@
 #ifndef MICROGPT_LIFETIME_H
 #define MICROGPT_LIFETIME_H
 
-#include "slab.h"
+#include "extras.h"
+#include "overrides.h"
 
 /* ---- Creation ---------------------------------------------------------------------------------------------------- */
 
@@ -26,21 +27,14 @@ static inline Node *node_new(double data) {
     node->f.slot[DATA].number = data;
     node->f.slot[GRAD].number = 0.0;
     node->f.flags = start_grad;
+    node->f.operation = 0;
     return node;
 }
 
 static Node *node_new_int(int data) {
     Node *node = node_new(data);
     if (node)
-        node->f.flags |= IS_INT(DATA);
-    return node;
-}
-
-/* A leaf whose data is any Python object. */
-static Node *node_new_object(PyObject *data) {
-    Node *node = node_new(0.0);
-    if (node)
-        slot_set(node, DATA, data);
+        node->f.flags |= int_data;
     return node;
 }
 
@@ -71,8 +65,10 @@ static inline Node *node_binary(double data, Node *a, Node *b, double local_a, d
 /* A sum, whose local gradients are of the kind that Value gives them. */
 static inline Node *node_sum(double data, Node *a, Node *b) {
     Node *node = node_binary(data, a, b, 1.0, 1.0);
-    if (node)
+    if (node) {
         node->f.flags |= sum_locals;
+        node->f.operation = ADD;
+    }
     return node;
 }
 
@@ -106,6 +102,8 @@ static Node *operands_release(Operands *operands, Node *dead) {
 static inline Node *node_clear(Node *node, Node *dead) {
     unsigned flags = node->f.flags;
     node->f.flags = 0;
+    if (flags & EXTRAS)
+        forget_extras(node);
     if (flags & TWO_CHILDREN) {
         dead = release((PyObject *)node->f.child[1], dead);
         dead = release((PyObject *)node->f.child[0], dead);
@@ -114,7 +112,7 @@ static inline Node *node_clear(Node *node, Node *dead) {
     } else if (flags & DOT) {
         dead = operands_release(node->f.operands[1], dead);
         dead = operands_release(node->f.operands[0], dead);
-    } else if (flags & PYTHON_EDGES) {
+    } else if (flags & (PYTHON_EDGES | MANY_CHILDREN)) {
         Py_DECREF(node->f.python_edges[0]);
         Py_DECREF(node->f.python_edges[1]);
     }

@@ -45,12 +45,13 @@ typedef struct {
 } Operands;
 
 typedef struct {
-    uint16_t flags;
-    uint16_t index; /* position in its slab, see slab.h */
+    uint32_t flags;
+    uint16_t index;     /* position in its slab, see slab.h */
+    uint16_t operation; /* that made it, see overrides.h */
     Slot slot[NUM_SLOTS];
     union {
         Node *child[2];            /* counted references; flags say how many */
-        PyObject *python_edges[2]; /* PYTHON_EDGES: `_children` and `_local_grads` as the user gave them */
+        PyObject *python_edges[2]; /* PYTHON_EDGES, MANY_CHILDREN: `_children` and `_local_grads` as the user gave them */
         Operands *operands[2];     /* DOT: the two vectors */
     };
 } NodeFields;
@@ -64,15 +65,19 @@ struct Node {
 #define IS_OBJECT(i) (16u << (i)) /* slot i is an object */
 #define ANY_OBJECT 0xF0u
 #define KIND(i) (IS_INT(i) | IS_OBJECT(i))
-/* At most one of these four; a leaf has none. */
+/* At most one of these five; a leaf has none. */
 #define ONE_CHILD 0x100u
 #define TWO_CHILDREN 0x200u
 #define PYTHON_EDGES 0x400u
 #define DOT 0x800u
-#define EDGES (ONE_CHILD | TWO_CHILDREN | PYTHON_EDGES | DOT)
-#define VISITED 0x1000u    /* on the tape or stack of the backward pass in progress */
-#define PROPAGATED 0x2000u /* a DOT that a backward pass has been through; its gradient in that pass is in slot LOCAL0 */
-#define CUSTOM 0x4000u     /* of a subclass that overrides attributes (overrides.h): all its numbers are stored as objects */
+#define MANY_CHILDREN 0x8000u /* two tuples of equal size, of Values and of floats or small ints */
+#define EDGES (ONE_CHILD | TWO_CHILDREN | MANY_CHILDREN | PYTHON_EDGES | DOT)
+#define VISITED 0x1000u      /* on the tape or stack of the backward pass in progress */
+#define PROPAGATED 0x2000u   /* a DOT that a backward pass has been through; its gradient in that pass is in slot LOCAL0 */
+#define CUSTOM 0x4000u       /* of a subclass that overrides attributes (overrides.h): all its numbers are stored as objects */
+#define EXTRAS 0x10000u      /* it has attributes in the dict `extras` (extras.h) */
+#define START_FIRST 0x20000u /* a DOT whose sum is start + product[0] + ..., not product[0] + start + ... */
+#define START_FLOAT 0x40000u /* a DOT whose sum starts with 0.0, not 0 */
 
 #define LARGEST_INT 9007199254740992.0 /* 2**53: a smaller sum or product of ints is exact; beyond, a double may be rounded */
 
@@ -80,9 +85,9 @@ struct Node {
  * remains one. */
 static uint64_t num_changes;
 
-/* The kinds of the numbers that Value itself puts into nodes: a new gradient's 0, and the local gradients 1 of a sum. They are
- * ints, as in the reference; a script's class may have floats there, see script.h. */
-static unsigned start_grad = IS_INT(GRAD), sum_locals = IS_INT(LOCAL0) | IS_INT(LOCAL1);
+/* The kinds of the numbers that Value itself puts into nodes: a new gradient's 0, the local gradients 1 of a sum, data that
+ * are ints. They are ints, as in the reference; a script's class may have floats there, see script.h. */
+static unsigned start_grad = IS_INT(GRAD), sum_locals = IS_INT(LOCAL0) | IS_INT(LOCAL1), int_data = IS_INT(DATA);
 static PyObject *root_grad; /* what backward() starts with */
 
 /* Set when the module is loaded, see type.h. */

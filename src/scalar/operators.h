@@ -1,13 +1,13 @@
 /* Value's operators, one function for each of the reference's, with its order of operations.
  *
  * Each takes the fast path only where doubles give what Python gives: the operands are floats (or small ints) and the result is
- * in range. Everything else takes the slow path, the reference's own method, so errors are the reference's too.
+ * in range. Everything else takes the slow path: the method in Python, the reference's or that of the script's class, so errors
+ * come from there.
  */
 #ifndef MICROGPT_OPERATORS_H
 #define MICROGPT_OPERATORS_H
 
 #include "lifetime.h"
-#include "overrides.h"
 
 /* ---- The slow path ----------------------------------------------------------------------------------------------- */
 
@@ -19,9 +19,10 @@ static PyObject *fallback_module(void) {
     return module;
 }
 
-/* a.name(b), or without b a.name(), by the reference's method of this name. */
+static PyObject *methods; /* name -> the method in Python: the reference's, or a script's own */
+
+/* a.name(b), or without b a.name(), by the method in Python. */
 static Node *slow_path(const char *name, Node *a, PyObject *b) {
-    static PyObject *methods;
     if (!methods) {
         PyObject *module = fallback_module();
         if (!module || !(methods = attribute(module, "methods")))
@@ -33,6 +34,10 @@ static Node *slow_path(const char *name, Node *a, PyObject *b) {
     return (Node *)result;
 }
 
+static PyObject *by_python(const char *name, PyObject *self, PyObject *other) {
+    return (PyObject *)slow_path(name, (Node *)self, other);
+}
+
 /* ---- a + b, a * b: children in this order ------------------------------------------------------------------------ */
 
 static inline Node *node_add(Node *a, Node *b) {
@@ -40,12 +45,18 @@ static inline Node *node_add(Node *a, Node *b) {
     double data = a->f.slot[DATA].number + b->f.slot[DATA].number;
     if (kinds & IS_OBJECT(DATA))
         return slow_path("__add__", a, (PyObject *)b);
-    unsigned is_int = a->f.flags & b->f.flags & IS_INT(DATA);
+    unsigned is_int = a->f.flags & b->f.flags & int_data;
     if (is_int && fabs(data) >= LARGEST_INT) /* mutant: large-sum */
         return slow_path("__add__", a, (PyObject *)b);
     Node *node = node_sum(data, a, b);
     if (node)
         node->f.flags |= is_int;
+    return node;
+}
+
+static inline Node *made_by(int operation, Node *node) {
+    if (node)
+        node->f.operation = (uint16_t)operation;
     return node;
 }
 
@@ -60,10 +71,10 @@ static inline Node *node_mul(Node *a, Node *b) {
         Node *node = node_binary(a_int && b_int ? data + 0.0 : data, a, b, y, x); /* an int has no -0.0 */
         if (node)
             /* mutant: product-kind */
-            node->f.flags |= (a_int & b_int) | (b_int ? IS_INT(LOCAL0) : 0) | (a_int ? IS_INT(LOCAL1) : 0);
-        return node;
+            node->f.flags |= (a_int & b_int & int_data) | (b_int ? IS_INT(LOCAL0) : 0) | (a_int ? IS_INT(LOCAL1) : 0);
+        return made_by(MUL, node);
     }
-    return node_binary(data, a, b, y, x); /* mutant: product-locals */
+    return made_by(MUL, node_binary(data, a, b, y, x)); /* mutant: product-locals */
 }
 
 /* ---- a ** k ------------------------------------------------------------------------------------------------------ */
@@ -96,6 +107,15 @@ static int int_pow(double base, double exponent, double *result) {
     return 1;
 }
 
+static int keep_exponent; /* a script's class has a text of it */
+
+static Node *made_by_pow(Node *node, PyObject *exponent) {
+    PyObject *own = node && keep_exponent ? node_extras(node, 1) : NULL;
+    if (own && PyDict_SetItem(own, Py_None, exponent) < 0)
+        PyErr_Clear();
+    return made_by(POW, node);
+}
+
 static Node *node_pow(Node *a, PyObject *exponent) {
     double k, base = a->f.slot[DATA].number, data, power;
     int kind = number_kind(exponent, &k);
@@ -106,12 +126,12 @@ static Node *node_pow(Node *a, PyObject *exponent) {
             return slow_path("__pow__", a, exponent);
         Node *node = node_unary(data, a, k * power + 0.0);
         if (node)
-            node->f.flags |= IS_INT(DATA) | IS_INT(LOCAL0);
-        return node;
+            node->f.flags |= int_data | IS_INT(LOCAL0);
+        return made_by_pow(node, exponent);
     }
     if (!float_pow(base, k, &data) || !float_pow(base, k - 1, &power))
         return slow_path("__pow__", a, exponent);
-    return node_unary(data, a, k * power);
+    return made_by_pow(node_unary(data, a, k * power), exponent);
 }
 
 /* ---- log, exp, relu ---------------------------------------------------------------------------------------------- */
@@ -119,7 +139,7 @@ static Node *node_pow(Node *a, PyObject *exponent) {
 static Node *node_log(Node *a) {
     double x = a->f.slot[DATA].number;
     if (!(a->f.flags & IS_OBJECT(DATA)) && x > 0 && isfinite(x)) /* mutant: log-domain */
-        return node_unary(log(x), a, 1 / x);
+        return made_by(LOG, node_unary(log(x), a, 1 / x));
     return slow_path("log", a, NULL);
 }
 
@@ -127,7 +147,7 @@ static Node *node_exp(Node *a) {
     if (!(a->f.flags & IS_OBJECT(DATA))) {
         double e = exp(a->f.slot[DATA].number);
         if (isfinite(e)) /* mutant: exp-overflow */
-            return node_unary(e, a, e);
+            return made_by(EXP, node_unary(e, a, e));
     }
     return slow_path("exp", a, NULL);
 }
@@ -139,8 +159,8 @@ static Node *node_relu(Node *a) {
         int positive = x > 0;
         Node *node = node_unary(positive ? x : 0.0, a, positive ? 1.0 : 0.0);
         if (node)
-            node->f.flags |= positive ? a->f.flags & IS_INT(DATA) : IS_INT(DATA); /* mutant: relu-kind */
-        return node;
+            node->f.flags |= positive ? a->f.flags & int_data : int_data; /* mutant: relu-kind */
+        return made_by(RELU, node);
     }
     return slow_path("relu", a, NULL);
 }
@@ -208,16 +228,29 @@ static Node *node_tanh(Node *a) {
 
 /* ---- Python's number slots: either operand may be the Value ------------------------------------------------------ */
 
-/* New reference to `operand` as a node, as `other if isinstance(other, Value) else Value(other)`. */
+/* Whether the fast paths can take an operand: a Value, a float, or an int that a node can hold. */
+static inline int is_plain(PyObject *operand) {
+    double d;
+    return is_exact(operand) || number_kind(operand, &d) >= 0 || is_value(operand);
+}
+
+/* New reference to a plain operand as a node, as `other if isinstance(other, Value) else Value(other)`. */
 static inline Node *as_node(PyObject *operand) {
     if (is_exact(operand))
         return node_incref((Node *)operand);
     if (PyFloat_CheckExact(operand))
         return node_new(PyFloat_AS_DOUBLE(operand));
-    return is_value(operand) ? node_incref((Node *)operand) : node_new_object(operand);
+    if (is_value(operand))
+        return node_incref((Node *)operand);
+    Node *node = node_new(PyLong_AsDouble(operand));
+    if (node)
+        node->f.flags |= int_data;
+    return node;
 }
 
-static inline PyObject *with_operand(Node *(*operation)(Node *, Node *), PyObject *self, PyObject *operand) {
+static inline PyObject *with_operand(const char *name, Node *(*operation)(Node *, Node *), PyObject *self, PyObject *operand) {
+    if (!is_plain(operand))
+        return by_python(name, self, operand);
     Node *other = as_node(operand);
     if (!other)
         return NULL;
@@ -227,12 +260,19 @@ static inline PyObject *with_operand(Node *(*operation)(Node *, Node *), PyObjec
 }
 
 static PyObject *value_add(PyObject *left, PyObject *right) {
-    return is_value(left) ? with_operand(node_add, left, right) : with_operand(node_add, right, left);
+    if (is_value(left))
+        return with_operand("__add__", node_add, left, right);
+    if (missing & BIT(RADD))
+        Py_RETURN_NOTIMPLEMENTED;
+    return with_operand("__radd__", node_add, right, left);
 }
 
 static PyObject *value_mul(PyObject *left, PyObject *right) {
-    /* mutant: reflected-product */
-    return is_value(left) ? with_operand(node_mul, left, right) : with_operand(node_mul, right, left);
+    if (is_value(left))
+        return with_operand("__mul__", node_mul, left, right);
+    if (missing & BIT(RMUL))
+        Py_RETURN_NOTIMPLEMENTED;
+    return with_operand("__rmul__", node_mul, right, left); /* mutant: reflected-product */
 }
 
 static PyObject *value_pow(PyObject *left, PyObject *right, PyObject *modulus) {
@@ -249,22 +289,49 @@ static PyObject *value_relu(PyObject *self) { return (PyObject *)node_relu((Node
 static PyObject *value_sigmoid(PyObject *self) { return (PyObject *)node_sigmoid((Node *)self); }
 static PyObject *value_tanh(PyObject *self) { return (PyObject *)node_tanh((Node *)self); }
 
-/* The other operators are made of those above, by PyNumber_*, because a subclass may override one. */
-static PyObject *value_neg(PyObject *self) { return PyNumber_Multiply(self, minus_one); }
+/* The other operators are made of those above, by PyNumber_*, because a subclass may override one. Where that fails, the method
+ * in Python fails in the same way, and shows its lines in the traceback. */
+
+static PyObject *or_slow_path(PyObject *result, const char *name, PyObject *self, PyObject *other) {
+    if (result || !PyErr_ExceptionMatches(PyExc_ArithmeticError))
+        return result;
+    PyErr_Clear();
+    return by_python(name, self, other);
+}
+
+static PyObject *value_neg(PyObject *self) {
+    if (((Node *)self)->f.flags & IS_OBJECT(DATA))
+        return by_python("__neg__", self, NULL);
+    return PyNumber_Multiply(self, minus_one);
+}
 
 static PyObject *value_sub(PyObject *left, PyObject *right) /* left + (-right) */
 {
+    int reflected = !is_value(left);
+    PyObject *self = reflected ? right : left, *other = reflected ? left : right;
+    const char *name = reflected ? "__rsub__" : "__sub__";
+    if (reflected && missing & BIT(RSUB))
+        Py_RETURN_NOTIMPLEMENTED;
+    if (!is_plain(other))
+        return by_python(name, self, other);
     PyObject *negative = PyNumber_Negative(right), *result = negative ? PyNumber_Add(left, negative) : NULL;
     Py_XDECREF(negative);
-    return result;
+    return or_slow_path(result, name, self, other);
 }
 
 static PyObject *value_truediv(PyObject *left, PyObject *right) /* left * right**-1 */
 {
+    int reflected = !is_value(left);
+    PyObject *self = reflected ? right : left, *other = reflected ? left : right;
+    const char *name = reflected ? "__rtruediv__" : "__truediv__";
+    if (reflected && missing & BIT(RTRUEDIV))
+        Py_RETURN_NOTIMPLEMENTED;
+    if (!is_plain(other))
+        return by_python(name, self, other);
     PyObject *inverse = PyNumber_Power(right, minus_one, Py_None);
     PyObject *result = inverse ? PyNumber_Multiply(left, inverse) : NULL;
     Py_XDECREF(inverse);
-    return result;
+    return or_slow_path(result, name, self, other);
 }
 
 /* ---- The reflected operators as methods, for a subclass that has only __add__ or calls super().__radd__ ---------- */

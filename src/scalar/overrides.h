@@ -49,6 +49,27 @@ static int is_custom(PyTypeObject *type) {
 
 static inline int node_is_custom(const Node *node) { return (node->f.flags & CUSTOM) != 0; }
 
+/* ---- Operators, and what a script's class has for them ----------------------------------------------------------- */
+
+/* What made a node; from FORMULAS on, a script's own formulas (formula.h). */
+enum { CONSTRUCTOR, ADD, MUL, POW, LOG, EXP, RELU, FORMULAS };
+
+/* Further methods, which make no node of their own. */
+enum { RADD = FORMULAS, RMUL, NEG, SUB, RSUB, TRUEDIV, RTRUEDIV, NUM_METHODS };
+
+#define BIT(method) (1u << (method))
+#define DOT_METHODS (BIT(ADD) | BIT(RADD) | BIT(MUL))
+#define DIV_METHODS (BIT(TRUEDIV) | BIT(MUL) | BIT(POW))
+#define SOFTMAX_METHODS (DOT_METHODS | DIV_METHODS | BIT(SUB) | BIT(EXP))
+
+/* Bits of the methods that do what the reference's do: all of them, unless a script's class has others or lacks some. */
+static unsigned standard = BIT(NUM_METHODS) - 1;
+static unsigned missing; /* bits of reflected operators that a script's class does not have */
+
+static inline int are_standard(unsigned methods) { return (standard & methods) == methods; }
+
+/* ---- Changes made later ------------------------------------------------------------------------------------------ */
+
 static PyObject *original_attributes; /* Value's own dict, when the module was loaded */
 
 /* Whether Value still has all its original attributes. Users can replace them, and add more. */

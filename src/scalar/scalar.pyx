@@ -3,16 +3,19 @@
 The graph itself is C. This file is what Python sees of it. Each header includes only headers above it in this list:
 
     node.h        what a Value is in memory, and its numbers
+    overrides.h   what users have overridden, and what a script's class has for the operators
     slab.h        the memory of nodes
+    extras.h      attributes of nodes that have no place in them
     lifetime.h    how nodes are created and deallocated
     dot.h         a dot product as one node
     flat.h        a part of a graph as bytes; pickle.pxi is what pickle sees of it
     edges.h       _children and _local_grads
     backward.h    the backward pass
-    overrides.h   what users have overridden
     operators.h   Value's operators
     type.h        the Python type Value
     functions.h   linear, softmax, rmsnorm, attention and cross_entropy
+    formula.h     arithmetic of a script as a list of instructions
+    methods.h     methods of a script's class that are formulas
     adam.h        the update of a parameter by Adam; adam.pxi is the class
     script.h      lines of other people's scripts for `microgpt run`; script.pxi is their Python side
 """
@@ -59,6 +62,7 @@ cdef extern from "scalar/overrides.h":
 
 cdef extern from "scalar/operators.h":
     PyObject *fallback_module() except NULL
+    object by_python(const char *name, object self, PyObject *other)
     object value_add(object left, object right)
     object value_mul(object left, object right)
     object value_sub(object left, object right)
@@ -217,7 +221,7 @@ cdef class Value:
         As in the reference, this node's own gradient is set to 1, and those of all others accumulate over calls.
         """
         if node_backward(<Node *> self) == UNSUPPORTED:
-            fallback().methods["backward"](self)
+            by_python("backward", self, NULL)
 
     def __repr__(self):
         return f"Value(data={self.data}, grad={self.grad})"

@@ -7,8 +7,9 @@
 #ifndef MICROGPT_SCRIPT_H
 #define MICROGPT_SCRIPT_H
 
-#include "adam.h"
+#include "backward.h"
 #include "functions.h"
+#include "methods.h"
 
 /* From now on, Value counts as unmodified (overrides.h) as long as it has the attributes that it has now. */
 static int script_accept_attributes(void) {
@@ -19,13 +20,36 @@ static int script_accept_attributes(void) {
     return 0;
 }
 
-/* Which of the class's own numbers are floats: a new gradient, the gradient that backward() starts with, a sum's local
- * gradients. */
-static void script_floats(int start, int root, int locals) {
-    start_grad = start ? 0 : IS_INT(GRAD);
-    sum_locals = locals ? 0 : IS_INT(LOCAL0) | IS_INT(LOCAL1);
-    Py_XSETREF(root_grad, root ? PyFloat_FromDouble(1.0) : Py_NewRef(one));
+/* What a script's class does otherwise than the reference's. floats: bits of what is a float and not an int: 1 a new gradient, 2
+ * the gradient that backward() starts with, 4 a sum's local gradients, 8 data (by the constructor's float()). 16: the exponent
+ * of a power is kept. */
+static void script_class(unsigned standard_methods, unsigned missing_methods, unsigned floats, int visits_last_first,
+                         PyObject *own) {
+    Py_XSETREF(methods, Py_NewRef(own));
+    standard = standard_methods;
+    missing = missing_methods;
+    start_grad = floats & 1 ? 0 : IS_INT(GRAD);
+    Py_SETREF(root_grad, floats & 2 ? PyFloat_FromDouble(1.0) : Py_NewRef(one));
+    sum_locals = floats & 4 ? 0 : IS_INT(LOCAL0) | IS_INT(LOCAL1);
+    int_data = floats & 8 ? 0 : IS_INT(DATA);
+    keep_exponent = floats & 16;
+    last_first = visits_last_first;
 }
+
+/* v._backward() of a script's class: the chain rule at one node. */
+static int script_propagate(Node *node) {
+    unsigned edges;
+    if (node->f.flags & DOT && dot_expand(node) < 0)
+        return -1;
+    if ((edges = node->f.flags & (ONE_CHILD | TWO_CHILDREN)))
+        for (int i = 0; i < (edges & TWO_CHILDREN ? 2 : 1); i++)
+            if (accumulate_objects(node->f.child[i], slot_get(node, LOCAL0 + i), slot_get(node, GRAD)) < 0)
+                return -1;
+    return node->f.flags & MANY_CHILDREN ? accumulate_many(node) : 0;
+}
+
+/* For script.pxi. */
+static int script_operation(const Node *node) { return node->f.operation; }
 
 typedef Node *(*Make)(void *context, Py_ssize_t i);
 
@@ -53,7 +77,6 @@ static PyObject *give_up(PyObject *out) {
 
 typedef struct {
     Node *const *x, *const *y;
-    PyObject *exponent; /* of relu(x) ** exponent; NULL for relu(x) */
 } Elements;
 
 static Node *add_element(void *context, Py_ssize_t i) {
@@ -62,7 +85,7 @@ static Node *add_element(void *context, Py_ssize_t i) {
 }
 
 static PyObject *script_add(PyObject *x, PyObject *y) {
-    PyObject *out = is_vector(x) ? PyList_New(PySequence_Fast_GET_SIZE(x)) : NULL;
+    PyObject *out = is_vector(x) && are_standard(BIT(ADD)) ? PyList_New(PySequence_Fast_GET_SIZE(x)) : NULL;
     Py_ssize_t n_x, n_y;
     Elements of;
     if (!out || !(of.x = plain_items(x, &n_x)) || !(of.y = plain_items(y, &n_y)) || n_x != n_y || n_x != PyList_GET_SIZE(out))
@@ -70,163 +93,245 @@ static PyObject *script_add(PyObject *x, PyObject *y) {
     return fill(out, add_element, &of);
 }
 
-static Node *relu_element(void *context, Py_ssize_t i) {
-    Elements *of = context;
-    Node *positive = node_relu(of->x[i]);
-    return of->exponent ? then_pow(positive, of->exponent) : positive;
-}
-
-static PyObject *script_relu(PyObject *x, PyObject *exponent) {
-    PyObject *out = is_vector(x) ? PyList_New(PySequence_Fast_GET_SIZE(x)) : NULL;
-    Py_ssize_t n;
-    Elements of = {.exponent = exponent == Py_None ? NULL : exponent};
-    if (!out || !(of.x = plain_items(x, &n)) || n != PyList_GET_SIZE(out))
-        return give_up(out);
-    return fill(out, relu_element, &of);
-}
-
-/* ---- One attention head ------------------------------------------------------------------------------------------ */
-
 typedef struct {
-    Operands *head; /* the query, or the weights */
-    PyObject *rows; /* keys or values: a list of vectors of at least `dim` Values, one for each position */
-    Py_ssize_t dim;
-    double inverse; /* of the divisor */
-    PyObject **column;
-} Head;
+    PyObject *x, *exponent, *method; /* exponent: NULL for method(x) */
+} Mapping;
 
-static Node *head_logit(void *context, Py_ssize_t t) {
-    Head *head = context;
-    Node *dot = dot_new(operands_xincref(head->head), operands_of(PyList_GET_ITEM(head->rows, t), 0, head->dim, FLOATS));
-    return dot ? then_apply(node_mul, dot, node_new(head->inverse)) : NULL;
+static Node *map_element(void *context, Py_ssize_t i) {
+    Mapping *of = context;
+    PyObject *item = i < PySequence_Fast_GET_SIZE(of->x) ? PySequence_Fast_ITEMS(of->x)[i] : Py_None;
+    if (!is_exact(item))
+        return NULL;
+    Py_INCREF(item);
+    PyObject *result = PyObject_CallOneArg(of->method, item),
+             *power = result && of->exponent ? PyNumber_Power(result, of->exponent, Py_None) : NULL;
+    Py_DECREF(item);
+    if (of->exponent) {
+        Py_XDECREF(result);
+        result = power;
+    }
+    return (Node *)result;
 }
 
-/* [sum(q[j] * keys[t][j] for j in range(dim)) / divisor for t in range(len(keys))] */
-static PyObject *script_logits(PyObject *q, PyObject *keys, Py_ssize_t dim, double divisor) {
-    Head head = {.rows = keys, .dim = dim};
-    if (!PyList_CheckExact(keys) || !is_unmodified() || !float_pow(divisor, -1.0, &head.inverse))
+/* A method of Value that is C: borrowed; NULL if it is anything else. */
+static PyObject *method_named(PyObject *name) {
+    PyObject *found = PyDict_GetItem(value_type->tp_dict, name);
+    return found && Py_IS_TYPE(found, &PyMethodDescr_Type) ? found : NULL;
+}
+
+/* [xi.name() for xi in x], or with ** exponent */
+static PyObject *script_map(PyObject *x, PyObject *name, PyObject *exponent) {
+    Mapping of = {x, exponent == Py_None ? NULL : exponent, method_named(name)};
+    Py_ssize_t n;
+    PyObject *out = of.method && plain_items(x, &n) ? PyList_New(n) : NULL;
+    return out ? fill(out, map_element, &of) : give_up(out);
+}
+
+/* ---- Sums of products -------------------------------------------------------------------------------------------- */
+
+/* A vector times each of some rows. Of both, `size` elements from an offset on; if `size` is negative, all, and they must be as many. */
+typedef struct {
+    Operands *x;
+    PyObject *rows;
+    Py_ssize_t offset, size;
+    int reverse;    /* of products x * row, not row * x */
+    unsigned start; /* see dot_new */
+    int divides;    /* by a number, of which this is the inverse */
+    double inverse;
+    PyObject **column; /* for sums over the rows: memory for a column */
+} Rows;
+
+static int dots_are_standard(unsigned start) {
+    return is_unmodified() && are_standard(DOT_METHODS & ~(start & START_FIRST ? BIT(RADD) : 0));
+}
+
+static Node *row_dot(Rows *of, Operands *row) {
+    Operands *x = operands_xincref(of->x);
+    return of->reverse ? dot_new(x, row, of->start) : dot_new(row, x, of->start);
+}
+
+static Node *row_element(void *context, Py_ssize_t i) {
+    Rows *of = context;
+    PyObject *row = i < PySequence_Fast_GET_SIZE(of->rows) ? PySequence_Fast_ITEMS(of->rows)[i] : Py_None;
+    if (!is_vector(row) || (of->size < 0 && PySequence_Fast_GET_SIZE(row) != of->x->size))
+        return NULL;
+    Node *dot = row_dot(of, operands_of(row, of->offset, of->x->size, FLOATS));
+    return dot && of->divides ? then_apply(node_mul, dot, node_new(of->inverse)) : dot;
+}
+
+/* [sum(row[j] * x[j] for j in ...) for row in rows] */
+static PyObject *script_rows(PyObject *x, Py_ssize_t x_offset, Rows *of) {
+    if (!is_vector(x) || !is_vector(of->rows) || !dots_are_standard(of->start) || (of->divides && !are_standard(DIV_METHODS)))
         return or_none(NULL);
-    PyObject *out = PyList_New(PyList_GET_SIZE(keys));
-    if (!out || PyList_GET_SIZE(out) != PyList_GET_SIZE(keys) || !(head.head = operands_of(q, 0, dim, FLOATS)))
-        return give_up(out);
-    out = fill(out, head_logit, &head);
-    operands_xdecref(head.head);
+    PyObject *out = PyList_New(PySequence_Fast_GET_SIZE(of->rows));
+    of->x = out ? operands_of(x, x_offset, of->size < 0 ? PySequence_Fast_GET_SIZE(x) : of->size, FLOATS_AND_INTS) : NULL;
+    out = of->x && PyList_GET_SIZE(out) == PySequence_Fast_GET_SIZE(of->rows) ? fill(out, row_element, of) : give_up(out);
+    operands_xdecref(of->x);
     return out;
 }
 
-static Node *head_output(void *context, Py_ssize_t j) {
-    Head *head = context;
-    Py_ssize_t positions = PyList_GET_SIZE(head->rows);
-    for (Py_ssize_t t = 0; t < positions; t++) {
-        PyObject *row = PyList_GET_ITEM(head->rows, t);
-        if (!is_vector(row) || PySequence_Fast_GET_SIZE(row) <= j)
-            return NULL;
-        head->column[t] = PySequence_Fast_ITEMS(row)[j];
-    }
-    return dot_new(operands_xincref(head->head), operands_new(head->column, positions, FLOATS));
+/* sum(x[j] * y[j] for j in ...) */
+static PyObject *script_dot(PyObject *x, Py_ssize_t x_offset, PyObject *y, Py_ssize_t y_offset, Py_ssize_t size,
+                            unsigned start) {
+    if (!is_vector(x) || !is_vector(y) || !dots_are_standard(start))
+        return or_none(NULL);
+    if (size < 0 && (size = PySequence_Fast_GET_SIZE(x)) != PySequence_Fast_GET_SIZE(y))
+        return or_none(NULL);
+    Operands *xs = operands_of(x, x_offset, size, FLOATS);
+    Node *dot = xs ? dot_new(xs, operands_of(y, y_offset, size, FLOATS_AND_INTS), start) : NULL;
+    return or_none((PyObject *)dot);
 }
 
-/* [sum(weights[t] * values[t][j] for t in range(len(values))) for j in range(dim)] */
-static PyObject *script_mix(PyObject *weights, PyObject *values, Py_ssize_t dim) {
-    Head head = {.rows = values, .dim = dim};
-    if (!PyList_CheckExact(values) || !is_vector(weights) || !is_unmodified())
+static Node *column_element(void *context, Py_ssize_t i) {
+    Rows *of = context;
+    Py_ssize_t positions = PyList_GET_SIZE(of->rows);
+    for (Py_ssize_t t = 0; t < positions; t++) {
+        PyObject *row = PyList_GET_ITEM(of->rows, t);
+        if (!is_vector(row) || PySequence_Fast_GET_SIZE(row) <= of->offset + i)
+            return NULL;
+        of->column[t] = PySequence_Fast_ITEMS(row)[of->offset + i];
+    }
+    Operands *column = operands_new(of->column, positions, FLOATS), *x = operands_xincref(of->x);
+    return of->reverse ? dot_new(column, x, of->start) : dot_new(x, column, of->start);
+}
+
+/* [sum(x[t] * rows[t][offset + i] for t in ...) for i in range(count)] */
+static PyObject *script_columns(PyObject *x, Py_ssize_t count, Rows *of) {
+    if (!PyList_CheckExact(of->rows) || !is_vector(x) || !dots_are_standard(of->start))
         return or_none(NULL);
-    PyObject *out = PyList_New(dim);
-    Py_ssize_t positions = PyList_GET_SIZE(values);
-    if (!out || PySequence_Fast_GET_SIZE(weights) != positions || !(head.head = operands_of(weights, 0, positions, FLOATS)))
+    PyObject *out = PyList_New(count);
+    Py_ssize_t positions = PyList_GET_SIZE(of->rows);
+    int fits = PySequence_Fast_GET_SIZE(x) == positions && (of->size < 0 || of->size == positions);
+    if (!out || !fits || !(of->x = operands_of(x, 0, positions, FLOATS)))
         return give_up(out);
-    if ((head.column = PyMem_New(PyObject *, positions)))
-        out = fill(out, head_output, &head);
+    if ((of->column = PyMem_New(PyObject *, positions)))
+        out = fill(out, column_element, of);
     else
         out = give_up(out);
-    PyMem_Free(head.column);
-    operands_xdecref(head.head);
+    PyMem_Free(of->column);
+    operands_xdecref(of->x);
     return out;
 }
 
-/* ---- Loops over the parameters ----------------------------------------------------------------------------------- */
+/* ---- Arithmetic on each parameter -------------------------------------------------------------------------------- */
 
-enum { GRAD_KEPT, GRAD_INT_ZERO, GRAD_FLOAT_ZERO }; /* p.grad after an iteration */
+/* Where a formula's input comes from or an output goes to, for parameter i: a slot of it, or item i of a list. */
+typedef struct {
+    int slot;
+    PyObject *list; /* borrowed; NULL for a slot */
+} Place;
 
-static inline void set_grad_after(Node *p, int grad_after) {
-    if (grad_after == GRAD_KEPT)
-        return;
-    p->f.slot[GRAD].number = 0.0;
-    p->f.flags = grad_after == GRAD_INT_ZERO ? p->f.flags | IS_INT(GRAD) : p->f.flags & ~IS_INT(GRAD);
-}
-
-/* Parameter i of the script's list if its data and gradient are floats (or its gradient the int 0), else NULL. */
+/* Parameter i of the script's list if its data and gradient are numbers; else NULL. */
 static inline Node *plain_param(PyObject *params, Py_ssize_t i) {
     PyObject *p = PyList_GET_ITEM(params, i);
-    if (!is_exact(p))
-        return NULL;
-    Node *node = (Node *)p;
-    unsigned flags = node->f.flags;
-    if (flags & (KIND(DATA) | IS_OBJECT(GRAD)) || (flags & IS_INT(GRAD) && node->f.slot[GRAD].number != 0.0))
-        return NULL;
-    return node;
+    return is_exact(p) && !(((Node *)p)->f.flags & (IS_OBJECT(DATA) | IS_OBJECT(GRAD))) ? (Node *)p : NULL;
 }
 
 /* list[i] = number. A float that only this list refers to is changed in place, which nobody can notice. */
-static inline int set_float(PyObject *list, Py_ssize_t i, double number) {
+static inline int set_number(PyObject *list, Py_ssize_t i, double number, int is_int) {
     PyObject *item = PyList_GET_ITEM(list, i);
 #ifndef Py_GIL_DISABLED
-    if (Py_REFCNT(item) == 1) {
+    if (!is_int && PyFloat_CheckExact(item) && Py_REFCNT(item) == 1) {
         ((PyFloatObject *)item)->ob_fval = number;
         return 0;
     }
 #endif
-    PyObject *made = PyFloat_FromDouble(number);
+    PyObject *made = is_int ? PyLong_FromLongLong((long long)number) : PyFloat_FromDouble(number);
     return made ? PyList_SetItem(list, i, made) : -1;
 }
 
-typedef struct {
-    double beta1, rest1, beta2, rest2; /* rest: the weight of the new gradient, 1 - beta in the reference */
-    double correction1, correction2, lr, eps;
-    int grad_after;
-} AdamLine;
+/* Reads the inputs of parameter i into lane `lane`. 0 where one is not a number, or of another kind than in the lanes before. */
+static int load_param(PyObject *params, const Place *inputs, int num_inputs, Py_ssize_t i, int lane) {
+    Node *p = plain_param(params, i);
+    if (!p)
+        return 0;
+    for (int k = 0; k < num_inputs; k++) {
+        int kind;
+        if (inputs[k].list)
+            kind = number_kind(PyList_GET_ITEM(inputs[k].list, i), &registers.number[k][lane]);
+        else {
+            registers.number[k][lane] = p->f.slot[inputs[k].slot].number;
+            kind = (p->f.flags & IS_INT(inputs[k].slot)) != 0;
+        }
+        if (kind < 0 || (lane > 0 && kind != registers.is_int[k]))
+            return 0;
+        registers.is_int[k] = (uint8_t)kind;
+    }
+    return 1;
+}
 
-/* Iterations i, ..., end - 1 of the reference's Adam loop on the script's own lists. Returns the first one that was not done,
- * because a number in it is not an ordinary float, or `end`; -1 with MemoryError. */
-static Py_ssize_t script_adam(PyObject *params, PyObject *m, PyObject *v, Py_ssize_t i, Py_ssize_t end, const AdamLine *line) {
-    if (!(line->correction1 > 0.0) || !(line->correction2 > 0.0) || m == v)
+static int store_param(PyObject *params, const Formula *formula, const Place *outputs, Py_ssize_t i, int lane) {
+    Node *p = (Node *)PyList_GET_ITEM(params, i);
+    for (int k = 0; k < formula->num_outputs; k++) {
+        int from = formula->output[k];
+        double number = registers.number[from][lane];
+        unsigned kind = registers.is_int[from] ? IS_INT(outputs[k].slot) : 0;
+        if (outputs[k].list) {
+            if (set_number(outputs[k].list, i, number, registers.is_int[from]) < 0)
+                return -1;
+        } else {
+            p->f.slot[outputs[k].slot].number = number;
+            p->f.flags = (p->f.flags & ~IS_INT(outputs[k].slot)) | kind;
+        }
+    }
+    return 0;
+}
+
+/* Iterations i, ..., end - 1 of a loop over the parameters. places: the formula's inputs, then its outputs. Returns the first
+ * one that was not done, because Python must do it, or `end`; -1 with MemoryError. */
+static Py_ssize_t script_update(PyObject *params, const Formula *formula, const Place *places, Py_ssize_t i, Py_ssize_t end) {
+    const Place *outputs = places + formula->num_inputs;
+    if (end > PyList_GET_SIZE(params))
         return i;
-    if (end > PyList_GET_SIZE(params) || end > PyList_GET_SIZE(m) || end > PyList_GET_SIZE(v))
-        return i;
-    for (; i < end; i++) {
-        Node *p = plain_param(params, i);
-        PyObject *old_m = PyList_GET_ITEM(m, i), *old_v = PyList_GET_ITEM(v, i);
-        double grad_squared, root;
-        if (!p || !PyFloat_CheckExact(old_m) || !PyFloat_CheckExact(old_v))
+    for (int k = 0; k < formula->num_inputs + formula->num_outputs; k++)
+        if (places[k].list && end > PyList_GET_SIZE(places[k].list))
             return i;
-        double grad = p->f.slot[GRAD].number;
-        if (!square(grad, &grad_squared))
+    formula_prepare(formula, &registers, LANES);
+    while (i < end) {
+        int n = 0, done;
+        for (; n < LANES && i + n < end && load_param(params, places, formula->num_inputs, i + n, n); n++) {
+            Node *p = (Node *)PyList_GET_ITEM(params, i + n);
+            if (p->f.flags & VISITED) /* it has a lane already, whose outcome this one would start with */
+                break;
+            p->f.flags |= VISITED;
+        }
+        for (int lane = 0; lane < n; lane++)
+            ((Node *)PyList_GET_ITEM(params, i + lane))->f.flags &= ~VISITED;
+        done = formula_run(formula, &registers, n);
+        for (int lane = 0; lane < done; lane++)
+            if (store_param(params, formula, outputs, i + lane, lane) < 0)
+                return -1;
+        if (done == 0)
             return i;
-        double new_m = line->beta1 * PyFloat_AS_DOUBLE(old_m) + line->rest1 * grad;
-        double new_v = line->beta2 * PyFloat_AS_DOUBLE(old_v) + line->rest2 * grad_squared;
-        if (!square_root(new_v / line->correction2, &root) || root + line->eps == 0.0)
-            return i;
-        if (set_float(m, i, new_m) < 0 || set_float(v, i, new_v) < 0)
-            return -1;
-        p->f.slot[DATA].number -= line->lr * (new_m / line->correction1) / (root + line->eps);
-        set_grad_after(p, line->grad_after);
+        i += done;
     }
     return i;
 }
 
-/* The same for p.data -= lr * p.grad; without `moves`, only the gradient is set. */
-static Py_ssize_t script_descent(PyObject *params, Py_ssize_t i, Py_ssize_t end, double lr, int moves, int grad_after) {
-    if (end > PyList_GET_SIZE(params))
-        return i;
-    for (; i < end; i++) {
-        Node *p = plain_param(params, i);
-        if (!p)
-            return i;
-        if (moves)
-            p->f.slot[DATA].number -= lr * p->f.slot[GRAD].number;
-        set_grad_after(p, grad_after);
+/* [number for p in params] for a formula of one output; None where Python must do it. */
+static PyObject *script_each(PyObject *params, const Formula *formula, const Place *places) {
+    Py_ssize_t size = PyList_GET_SIZE(params);
+    PyObject *out = PyList_New(size);
+    formula_prepare(formula, &registers, LANES);
+    for (Py_ssize_t i = 0; out && i < size;) {
+        int n = 0, from = formula->output[0];
+        while (n < LANES && i + n < size && load_param(params, places, formula->num_inputs, i + n, n))
+            n++;
+        int done = formula_run(formula, &registers, n);
+        for (int lane = 0; lane < done; lane++) {
+            double number = registers.number[from][lane];
+            PyObject *item = registers.is_int[from] ? PyLong_FromLongLong((long long)number) : PyFloat_FromDouble(number);
+            if (!item) {
+                Py_DECREF(out);
+                return NULL;
+            }
+            PyList_SET_ITEM(out, i + lane, item);
+        }
+        if (done == 0)
+            return give_up(out);
+        i += done;
     }
-    return i;
+    return out;
 }
 
 #endif

@@ -1,37 +1,190 @@
 # For `microgpt run` (microgpt/run/): lines and loops of a script, done in C on the script's own lists. Where script.h
 # has no fast path, each returns None, or leaves iterations to the script. Not part of the API; included by scalar.pyx.
 
-cdef extern from "scalar/script.h":
+cdef extern from "scalar/methods.h":
     enum:
-        GRAD_KEPT, GRAD_INT_ZERO, GRAD_FLOAT_ZERO
-    ctypedef struct AdamLine:
-        double beta1, rest1, beta2, rest2, correction1, correction2, lr, eps
-        int grad_after
-    int c_script_accept_attributes "script_accept_attributes" () except -1
-    void c_script_floats "script_floats" (int start, int root, int locals)
-    object c_script_add "script_add" (object x, object y)
-    object c_script_relu "script_relu" (object x, object exponent)
-    object c_script_logits "script_logits" (object q, object keys, Py_ssize_t dim, double divisor)
-    object c_script_mix "script_mix" (object weights, object values, Py_ssize_t dim)
-    Py_ssize_t c_script_adam "script_adam" (
-        object params, object m, object v, Py_ssize_t i, Py_ssize_t end, const AdamLine *line) except -1
-    Py_ssize_t c_script_descent "script_descent" (
-        object params, Py_ssize_t i, Py_ssize_t end, double lr, int moves, int grad_after)
+        MAX_REGISTERS, MAX_ARITY, FUNCTIONS, NUM_FUNCTIONS, MAX_METHODS
+    ctypedef struct Instruction:
+        unsigned char operation
+        unsigned char operand[3]
+    ctypedef struct Formula:
+        int num_inputs, num_constants, num_instructions, num_outputs
+        double constant[96]
+        unsigned char constant_is_int[96]
+        Instruction code[96]
+        unsigned char output[96]
+    ctypedef struct Case:
+        int exists, num_children
+        unsigned char child[2]
+        Formula formula
+    ctypedef struct Method:
+        char name[64]
+        Case of_values, of_number
+    Method formula_methods[48]
+    int num_formula_methods
+    object formula_descriptor(int with_operand)
+    int number_kind(object value, double *d)
 
+cdef extern from "scalar/script.h":
+    ctypedef struct Place:
+        int slot
+        PyObject *list
+    int c_script_accept_attributes "script_accept_attributes" () except -1
+    void c_script_class "script_class" (unsigned standard, unsigned missing, unsigned floats, int visits_last_first, object own)
+    int c_script_propagate "script_propagate" (Node *node) except -1
+    PyObject *node_extras(Node *node, int make) except? NULL
+    int operation_of "script_operation" (Node *node)
+    object c_script_add "script_add" (object x, object y)
+    object c_script_map "script_map" (object x, object name, object exponent)
+    ctypedef struct Rows:
+        PyObject *rows
+        Py_ssize_t offset, size
+        int reverse, divides
+        unsigned start
+        double inverse
+    object c_script_rows "script_rows" (object x, Py_ssize_t x_offset, Rows *of)
+    object c_script_dot "script_dot" (
+        object x, Py_ssize_t x_offset, object y, Py_ssize_t y_offset, Py_ssize_t size, unsigned start)
+    object c_script_columns "script_columns" (object x, Py_ssize_t count, Rows *of)
+    int float_pow(double base, double exponent, double *result)
+    Py_ssize_t c_script_update "script_update" (
+        object params, const Formula *formula, const Place *places, Py_ssize_t i, Py_ssize_t end) except -1
+    object c_script_each "script_each" (object params, const Formula *formula, const Place *places)
+
+
+# ---- The class -------------------------------------------------------------------------------------------------------
 
 def script_accept_attributes():
     """Treat Value's present attributes as its original ones: others have replaced those, with the same meaning."""
     c_script_accept_attributes()
 
 
-def script_floats(start, root, locals):
-    """Set whether a new gradient is 0.0 (else 0), backward() starts with 1.0, a sum's local gradients are 1.0."""
-    c_script_floats(start, root, locals)
+def script_class(standard, missing, floats, last_first, own):
+    """What the script's class does otherwise than the reference's; see script.h and overrides.h for the bits.
+
+    own: name -> the script's own methods, which run where there is no fast path.
+    """
+    c_script_class(standard, missing, floats, last_first, own)
 
 
-def script_linear(x, w):
-    """[sum(wi * xi for wi, xi in zip(row, x)) for row in w], or None."""
-    return linear_nodes(x, w)
+def script_formula(name, with_operand, of_values, of_number):
+    """A new method of Value made of formulas; None if there is no place for another one.
+
+    of_values, of_number: (children, formula) or None; children: for each, 0 if it is self and 1 if it is the operand.
+    """
+    cdef Method *method
+    if num_formula_methods >= MAX_METHODS or len(name) > 60:
+        return None
+    method = &formula_methods[num_formula_methods]
+    encoded = name.encode()
+    for i in range(len(encoded)):
+        method.name[i] = encoded[i]
+    method.name[len(encoded)] = 0
+    set_case(&method.of_values, of_values)
+    set_case(&method.of_number, of_number)
+    return formula_descriptor(with_operand)
+
+
+cdef int set_case(Case *case, source) except -1:
+    case.exists = source is not None
+    if source is not None:
+        children, formula = source
+        case.num_children = len(children)
+        for i, child in enumerate(children):
+            case.child[i] = child
+        set_formula(&case.formula, formula, ())
+
+
+cdef int set_formula(Formula *formula, source, fixed) except -1:
+    """source: (number of inputs, constants, code, outputs), as arithmetic.py makes them. fixed: the first constants.
+
+    TypeError for a constant that is not an ordinary number.
+    """
+    num_inputs, constants, code, outputs = source
+    constants = [*fixed, *constants]
+    formula.num_inputs, formula.num_constants = num_inputs, len(constants)
+    formula.num_instructions, formula.num_outputs = len(code) // 4, len(outputs)
+    if num_inputs + len(constants) + len(code) // 4 > MAX_REGISTERS:
+        raise TypeError()
+    for i, constant in enumerate(constants):
+        kind = number_kind(constant, &formula.constant[i])
+        if kind < 0:
+            raise TypeError()
+        formula.constant_is_int[i] = kind
+    for i in range(formula.num_instructions):
+        formula.code[i].operation = code[4 * i]
+        for j in range(3):
+            formula.code[i].operand[j] = code[4 * i + 1 + j]
+    for i, output in enumerate(outputs):
+        formula.output[i] = output
+
+
+def script_own_attributes(Value node, make=False):
+    """The dict of a node's attributes beyond the compiled ones; None if it has none and none is to be made."""
+    cdef PyObject *found = node_extras(<Node *> node, make)
+    return None if found is NULL else <object> found
+
+
+def script_made_by(Value node):
+    """What made a node: 0 for the constructor, else the place of the operation in overrides.h, formulas after these."""
+    return operation_of(<Node *> node)
+
+
+def script_propagate(Value node):
+    """Add to the gradients of a node's children what the node contributes."""
+    c_script_propagate(<Node *> node)
+
+
+# ---- Lines -------------------------------------------------------------------------------------------------------------
+
+cdef Py_ssize_t size_of(size) except -2:
+    """An offset or a size as C has it, -1 for None; TypeError for anything but a small int that is none too small."""
+    if size is None:
+        return -1
+    if type(size) is not int or not 0 <= size < 1 << 31:
+        raise TypeError()
+    return size
+
+
+cdef int set_rows(Rows *of, rows, offset, size, reverse, start) except -1:
+    of[0] = Rows(rows=<PyObject *> rows, offset=size_of(offset), size=size_of(size), reverse=reverse, start=start, divides=0, inverse=0.0)
+
+
+def script_rows(x, x_offset, rows, offset, size, reverse, start, divisor=None):
+    """[sum((row[offset + j] * x[x_offset + j] for j in range(size)), start) / divisor for row in rows], or None.
+
+    size: None for all, where both have as many. reverse: of products x * row. start: flags of node.h. divisor: or None.
+    """
+    cdef Rows of
+    try:
+        set_rows(&of, rows, offset, size, reverse, start)
+        x_from = size_of(x_offset)
+        if divisor is not None:
+            of.divides = 1
+            if not float_pow(plain_number(divisor), -1.0, &of.inverse):
+                return None
+    except TypeError:
+        return None
+    return c_script_rows(x, x_from, &of)
+
+
+def script_dot(x, x_offset, y, y_offset, size, start):
+    """(sum((x[x_offset + j] * y[y_offset + j] for j in range(size)), start),), or None."""
+    try:
+        dot = c_script_dot(x, size_of(x_offset), y, size_of(y_offset), size_of(size), start)
+    except TypeError:
+        return None
+    return None if dot is None else (dot,)
+
+
+def script_mix(x, rows, offset, count, size, reverse, start):
+    """[sum((x[t] * rows[t][offset + i] for t in range(size)), start) for i in range(count)], or None."""
+    cdef Rows of
+    try:
+        set_rows(&of, rows, offset, size, reverse, start)
+        return c_script_columns(x, size_of(count), &of)
+    except TypeError:
+        return None
 
 
 def script_softmax(logits):
@@ -55,31 +208,12 @@ def script_add(x, y):
     return c_script_add(x, y)
 
 
-def script_relu(x, exponent=None):
-    """[xi.relu() for xi in x], or with ** exponent, or None."""
+def script_map(x, name, exponent=None):
+    """[xi.name() for xi in x], or with ** exponent, or None where it is not plain Values or would raise."""
     try:
-        return c_script_relu(x, exponent)
-    except ArithmeticError:
+        return c_script_map(x, name, exponent)
+    except (ArithmeticError, TypeError, ValueError):
         return None
-
-
-def script_logits(q, keys, dim, divisor):
-    """[sum(q[j] * keys[t][j] for j in range(dim)) / divisor for t in range(len(keys))], or None. dim None: len(q)"""
-    if type(divisor) is not float or type(q) is not list:
-        return None
-    if dim is None:  # zip(q, key) stops with the shorter one: only the case of equal lengths is done here
-        dim = len(q)
-        for key in keys:
-            if type(key) is not list or len(key) != dim:
-                return None
-    elif type(dim) is not int or dim < 1:
-        return None
-    return c_script_logits(q, keys, dim, divisor)
-
-
-def script_mix(weights, values, dim):
-    """[sum(weights[t] * values[t][j] for t in range(len(values))) for j in range(dim)], or None."""
-    return c_script_mix(weights, values, dim) if type(dim) is int and dim > 0 else None
 
 
 cdef double plain_number(number) except? -1.0:
@@ -89,45 +223,49 @@ cdef double plain_number(number) except? -1.0:
     return number
 
 
-def script_adam(params, m, v, hyper, grad_after):
-    """Do iterations of `for i, p in enumerate(params)` in an Adam loop; yield those that are left to Python.
+# ---- Loops over the parameters -----------------------------------------------------------------------------------------
 
-    params: a list. hyper: a function, called once, that returns beta1, 1 - beta1, beta2, 1 - beta2, both bias
-    corrections, the learning rate and eps. grad_after: p.grad after an iteration. Python always does the last
-    iteration, so that the loop's variables end with the right values, and any that involves an unusual number, so that
-    it raises the right exception.
+cdef int set_places(Place *places, sources, lists, params) except -1:
+    """sources: for each place DATA, GRAD or 2 plus the index of a list. TypeError if two lists are one, or one is `params`."""
+    if not all([type(items) is list for items in lists]) or len({id(params), *map(id, lists)}) < 1 + len(lists):
+        raise TypeError()
+    for i, source in enumerate(sources):
+        places[i].slot = source
+        places[i].list = <PyObject *> lists[source - 2] if source >= 2 else NULL
+
+
+def script_update(params, lists, places, formula, fixed):
+    """Do iterations of `for i, p in enumerate(params)` that change numbers by a formula; yield those that are left to Python.
+
+    params: a list. places: what the formula's inputs and outputs are, see set_places. fixed: a function,
+    called once, that returns the numbers that the loop does not change. Python always does the last iteration, so that
+    the loop's variables end with the right values, and any that involves an unusual number, so that it raises the right
+    exception.
     """
-    cdef AdamLine line
-    cdef Py_ssize_t i = 0, n
-    if type(m) is not list or type(v) is not list:
-        yield from enumerate(params)
-        return
-    n = len(params)
+    cdef Formula program
+    cdef Place place[96]
+    cdef Py_ssize_t i = 0, n = len(params)
     try:
-        numbers = [plain_number(number) for number in hyper()]
-        line.beta1, line.rest1, line.beta2, line.rest2 = numbers[0], numbers[1], numbers[2], numbers[3]
-        line.correction1, line.correction2, line.lr, line.eps = numbers[4], numbers[5], numbers[6], numbers[7]
-        line.grad_after = grad_after
+        set_formula(&program, formula, fixed())
+        set_places(place, places, lists, params)
     except Exception:  # the loop's own lines will raise it
         yield from enumerate(params)
         return
     while i < n:
-        i = c_script_adam(params, m, v, i, n - 1, &line)
+        i = c_script_update(params, &program, place, i, n - 1)
         yield i, params[i]
         i += 1
 
 
-def script_descent(params, hyper, grad_after):
-    """The same for `p.data -= lr * p.grad; p.grad = 0`. hyper returns lr; it is None if only gradients are set."""
-    cdef Py_ssize_t i = 0, n = len(params)
-    cdef double lr = 0.0
-    cdef int moves = hyper is not None, after = grad_after
+def script_each(params, lists, places, formula, fixed):
+    """[a formula's outcome for p in params], or None."""
+    cdef Formula program
+    cdef Place place[96]
+    if type(params) is not list:
+        return None
     try:
-        lr = plain_number(hyper()) if moves else 0.0
+        set_formula(&program, formula, fixed())
+        set_places(place, places, lists, params)
     except Exception:
-        yield from enumerate(params)
-        return
-    while i < n:
-        i = c_script_descent(params, i, n - 1, lr, moves, after)
-        yield i, params[i]
-        i += 1
+        return None
+    return c_script_each(params, &program, place)

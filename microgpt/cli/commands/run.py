@@ -9,10 +9,11 @@ DESCRIPTION = (
 
 
 def configure(parser):
-    parser.usage = "microgpt run [--explain | --quiet] SCRIPT [ARGS ...]"
+    parser.usage = "microgpt run [--explain | --quiet] [-m] SCRIPT [ARGS ...]"
     talk = parser.add_mutually_exclusive_group()
     talk.add_argument("--explain", action="store_true", help="say for each place in the script what was done with it")
     talk.add_argument("--quiet", action="store_true", help="say nothing on standard error that the script does not say")
+    parser.add_argument("-m", dest="as_module", action="store_true", help="SCRIPT is the name of a module or package, as for python -m")
     parser.add_argument("script", metavar="SCRIPT", help="the Python file to run")
     parser.add_argument("arguments", metavar="ARGS", nargs="*", default=[], help="the script's own arguments, options included")
 
@@ -32,7 +33,7 @@ def run(arguments):
     interrupts.as_python_has_it()
     try:
         return run_script(
-            arguments.script, arguments.script_arguments, explain=arguments.explain, quiet=arguments.quiet
+            arguments.script, arguments.script_arguments, module=arguments.as_module, explain=arguments.explain, quiet=arguments.quiet
         )
     except Unreadable as error:
         raise Failure(str(error)) from None

@@ -1,0 +1,108 @@
+/* Methods of a script's class whose node is plain arithmetic, such as `Value(t, (self,), (1 - t * t,))`: as formulas.
+ *
+ * A method has one formula for Values (and for no operand at all), and one for a number as the operand. Inputs are the data of
+ * self and the operand; outputs are the node's data and its local gradients. Where a formula has no result, the script's own
+ * method runs.
+ */
+#ifndef MICROGPT_METHODS_H
+#define MICROGPT_METHODS_H
+
+#include "formula.h"
+
+#define MAX_METHODS 48
+
+typedef struct {
+    int exists, num_children;
+    uint8_t child[2]; /* 0: self, 1: the operand, a new leaf if it is a number */
+    Formula formula;
+} Case;
+
+typedef struct {
+    char name[64];
+    Case of_values, of_number;
+    PyMethodDef definition;
+} Method;
+
+static Method formula_methods[MAX_METHODS];
+static int num_formula_methods;
+static Registers registers; /* no Python code runs while these are in use */
+
+static inline int load(int at, PyObject *operand) {
+    if (is_value(operand)) {
+        const Node *node = (Node *)operand;
+        registers.number[at][0] = node->f.slot[DATA].number;
+        registers.is_int[at] = (node->f.flags & IS_INT(DATA)) != 0;
+        return !(node->f.flags & IS_OBJECT(DATA));
+    }
+    int kind = number_kind(operand, &registers.number[at][0]);
+    registers.is_int[at] = (uint8_t)(kind == 1);
+    return kind >= 0;
+}
+
+/* The node of a case whose formula has been run. */
+static PyObject *node_of_case(int method, const Case *of, PyObject *self, PyObject *other) {
+    const uint8_t *outputs = of->formula.output;
+    Node *node = node_new(registers.number[outputs[0]][0]);
+    if (!node)
+        return NULL;
+    node->f.operation = (uint16_t)(FORMULAS + method);
+    if (registers.is_int[outputs[0]])
+        node->f.flags |= int_data;
+    double local[2];
+    unsigned kinds = 0;
+    for (int i = 0; i < of->num_children; i++) {
+        local[i] = registers.number[outputs[1 + i]][0];
+        kinds |= registers.is_int[outputs[1 + i]] ? IS_INT(LOCAL0 + i) : 0;
+    }
+    Node *child[2] = {NULL, NULL};
+    for (int i = 0; i < of->num_children; i++)
+        if (!(child[i] = as_node(of->child[i] ? other : self))) {
+            node_xdecref(child[0]);
+            node_xdecref(node);
+            return NULL;
+        }
+    for (int i = 0; i < of->num_children; i++) {
+        node->f.child[i] = child[i];
+        node->f.slot[LOCAL0 + i].number = local[i];
+    }
+    node->f.flags |= kinds | (of->num_children == 2 ? TWO_CHILDREN : of->num_children ? ONE_CHILD : 0);
+    return (PyObject *)node;
+}
+
+static PyObject *call_method(int i, PyObject *self, PyObject *other) {
+    const Method *method = &formula_methods[i];
+    const Case *of = !other || is_value(other) ? &method->of_values : &method->of_number;
+    if (of->exists && load(0, self) && (!other || load(1, other))) {
+        formula_prepare(&of->formula, &registers, 1);
+        if (formula_run(&of->formula, &registers, 1) == 1)
+            return node_of_case(i, of, self, other);
+    }
+    return by_python(method->name, self, other);
+}
+
+/* A C function for each, because Python gives a method nothing but its operands. */
+#define METHOD(i)                                                                                                              \
+    static PyObject *method_##i(PyObject *self, PyObject *other) { return call_method(i, self, other); }
+#define FOUR(each, a, b, c, d) each(a) each(b) each(c) each(d)
+#define ALL(each)                                                                                                              \
+    FOUR(each, 0, 1, 2, 3)                                                                                                     \
+    FOUR(each, 4, 5, 6, 7) FOUR(each, 8, 9, 10, 11) FOUR(each, 12, 13, 14, 15) FOUR(each, 16, 17, 18, 19)                      \
+        FOUR(each, 20, 21, 22, 23) FOUR(each, 24, 25, 26, 27) FOUR(each, 28, 29, 30, 31) FOUR(each, 32, 33, 34, 35)            \
+            FOUR(each, 36, 37, 38, 39) FOUR(each, 40, 41, 42, 43) FOUR(each, 44, 45, 46, 47)
+ALL(METHOD)
+#define ADDRESS(i) method_##i,
+static const PyCFunction method_functions[MAX_METHODS] = {ALL(ADDRESS)};
+
+/* The next of `formula_methods` as an attribute of Value, to be called with or without an operand; NULL with an exception. */
+static PyObject *formula_descriptor(int with_operand) {
+    Method *method = &formula_methods[num_formula_methods];
+    method->definition.ml_name = method->name;
+    method->definition.ml_meth = method_functions[num_formula_methods];
+    method->definition.ml_flags = with_operand ? METH_O : METH_NOARGS;
+    PyObject *descriptor = PyDescr_NewMethod(value_type, &method->definition);
+    if (descriptor)
+        num_formula_methods++;
+    return descriptor;
+}
+
+#endif
