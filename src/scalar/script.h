@@ -13,7 +13,12 @@
 
 /* From now on, Value counts as unmodified (overrides.h) as long as it has the attributes that it has now. */
 static int script_accept_attributes(void) {
-    PyObject *now = PyDict_Copy(value_type->tp_dict);
+    PyObject *now = PyDict_New(), *name, *thing;
+    Py_ssize_t position = 0;
+    while (now &&
+           PyDict_Next(value_type->tp_dict, &position, &name, &thing)) /* what has no __get__ is no method: a counter, a flag */
+        if (Py_TYPE(thing)->tp_descr_get && PyDict_SetItem(now, name, thing) < 0)
+            Py_CLEAR(now);
     if (!now)
         return -1;
     Py_SETREF(original_attributes, now);
@@ -34,6 +39,13 @@ static void script_class(unsigned standard_methods, unsigned missing_methods, un
     int_data = floats & 8 ? 0 : IS_INT(DATA);
     keep_exponent = floats & 16;
     last_first = visits_last_first;
+}
+
+/* See guard_holds. */
+static void script_guard(PyObject *globals, PyObject *name, PyObject *value) {
+    guard_place = globals == Py_None ? NULL : Py_NewRef(globals);
+    guard_name = Py_NewRef(name);
+    guard_value = Py_NewRef(value);
 }
 
 /* v._backward() of a script's class: the chain rule at one node. */

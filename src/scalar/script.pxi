@@ -31,6 +31,7 @@ cdef extern from "scalar/script.h":
         PyObject *list
     int c_script_accept_attributes "script_accept_attributes" () except -1
     void c_script_class "script_class" (unsigned standard, unsigned missing, unsigned floats, int visits_last_first, object own)
+    void c_script_guard "script_guard" (object globals, object name, object value)
     int c_script_propagate "script_propagate" (Node *node) except -1
     PyObject *node_extras(Node *node, int make) except? NULL
     int operation_of "script_operation" (Node *node)
@@ -65,6 +66,11 @@ def script_class(standard, missing, floats, last_first, own):
     own: name -> the script's own methods, which run where there is no fast path.
     """
     c_script_class(standard, missing, floats, last_first, own)
+
+
+def script_guard(globals, name, value):
+    """From now on, leave all operators to Python while the global `name`, or the class's if globals is None, is not `value`."""
+    c_script_guard(globals, name, value)
 
 
 def script_formula(name, with_operand, of_values, of_number):
