@@ -251,3 +251,50 @@ def test_the_report_names_the_place_the_difference_and_the_cost(tmp_path):
     assert "Value.backward: left alone:" in report and "costs most of the gain" in report
     assert report.count("parameter update") == 1  # the loop that loads numbers is none
     assert run[3][-1].endswith("the operators it calls one at a time")
+
+
+ATTRIBUTES = """
+import copy, pickle
+class Config: pass
+config = Config()
+config.rate = 0.5
+a = Value(1.0); a.label = 'a'; a.tag = ['x']
+b = a * 2 + a
+for node in (a, b, b._children[0]):
+    print(node.label, node.param_idx, getattr(node, 'tag', None), hasattr(node, 'rate'), hasattr(node, 'other'))
+twin = copy.deepcopy([a, b, b._children[0]])
+print([(t.label, t.param_idx, getattr(t, 'tag', None)) for t in twin], twin[1]._children[1] is twin[0], twin[0].tag is a.tag)
+del a.tag
+try:
+    print(a.tag)
+except AttributeError as error:
+    print(error)
+try:
+    print(Value.label)
+except AttributeError as error:
+    print(error)
+Value.total = 3
+Value.total += 1
+print(a.total, b.total, Value.total)
+nodes = []
+for _ in range(3):
+    c = Value(2.0, label='c') * 3
+    c.label = 'product'
+    nodes.append(c)
+    del c
+print([c.label for c in nodes], [c._children[0].label for c in nodes])
+"""
+
+
+def test_attributes_of_ones_own(tmp_path):
+    report = assert_same(tmp_path, {"train.py": script(constructor="a label") + ATTRIBUTES}, "train.py")
+    assert "class Value" not in report
+
+
+def test_a_star_import_from_outside_leaves_the_file_alone(tmp_path):
+    """Any name may be bound by it: here sum, to one that adds up from the other end."""
+    sources = files()
+    sources["site-packages/other.py"] = "def sum(items, start=0):\n    for item in reversed(list(items)):\n        start = item + start\n    return start\n"
+    sources["layers.py"] = "import sys\nsys.path.append('site-packages')\nfrom other import *\n" + sources["layers.py"]
+    report = assert_same(tmp_path, sources, "train.py")
+    assert "compiled: Value | left alone" in report and "linear, layers.py line" in report

@@ -11,7 +11,7 @@ import ast
 import copy
 from dataclasses import dataclass, field
 
-from microgpt.run.arithmetic import ONE, ZERO, Arithmetic, Unread, is_expression, is_truth, number, parts, select
+from microgpt.run.arithmetic import ONE, ZERO, Arithmetic, Unread, is_expression, is_none_test, is_truth, number, parts, select
 
 GRAD = ("input", "grad")  # of the node that a closure belongs to
 MAX_DEPTH = 6  # of calls
@@ -411,9 +411,8 @@ class Reader(Arithmetic):
         if flag is not None:
             self.guards.add(flag)
             return flag[2]
-        if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
-            if isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value is None:
-                return (self.value(node.left) == Fixed(None)) == isinstance(node.ops[0], ast.Is)
+        if is_none_test(node):
+            return (self.value(node.left) == Fixed(None)) == isinstance(node.ops[0], ast.Is)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and self.names.is_builtin(node.func.id):
             if node.func.id == "isinstance" and len(node.args) == 2:
                 return self._isinstance(node, *node.args)

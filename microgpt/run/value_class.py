@@ -178,12 +178,14 @@ def check_attributes(found, survey):
     name, roles = found.name, found.roles
     methods = {*BITS, *NAMED, *(name for name, method in found.reader.methods.items() if not method.decorator_list)}
     compiled = {roles.data, roles.grad, roles.children, roles.locals, roles.closure}
-    wanted = dict.fromkeys(roles.extras)
+    wanted, of_class = dict.fromkeys(roles.extras), set()
     for base, attribute, line, imported in survey.stores:
         if attribute == name or imported in ("math", "builtins"):
             raise NotReadable(f"line {line} sets {base}.{attribute}")
         if base == name and attribute in (*compiled, "*", "__init__", "__new__", "__eq__", "__hash__", "__setattr__"):
             raise NotReadable(f"line {line} sets {base}.{attribute}")
+        if base == name:
+            of_class.add(attribute)
         if base in ("self", name) or imported:
             continue
         if attribute in methods:
@@ -192,13 +194,15 @@ def check_attributes(found, survey):
             raise NotReadable(f"line {line} sets an attribute whose name is computed")
         wanted[attribute] = None
     for part in ast.walk(found.node):
-        if isinstance(part, ast.Attribute) and not isinstance(part.ctx, ast.Load):
+        if isinstance(part, ast.Attribute) and not isinstance(part.ctx, ast.Load) and ast.unparse(part.value) != name:
             wanted[part.attr] = None
     defined = {getattr(line, "name", None) for line in found.node.body}
     found.places = [place for place in wanted if place not in compiled | defined]
     if found.slots:
         found.places = [place for place in slots_of(found.node) if place not in compiled]
     for place in found.places:
+        if place in of_class:
+            raise NotReadable(f"{place} is set on the class and on its nodes")
         if place in PLACES or place in methods:
             raise NotReadable(f"{place} is what the compiled class calls something else")
 

@@ -189,7 +189,7 @@ cdef class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
     def __reduce__(self):
-        names = ["data", "grad", "_children", "_local_grads", *copyreg._slotnames(type(self))]
+        names = ["data", "grad", "_children", "_local_grads", *copyreg._slotnames(type(self)), *script_places]
         slots = {name: getattr(self, name) for name in names if hasattr(self, name)}
         return copyreg.__newobj__, (type(self),), (getattr(self, "__dict__", None), slots)
 

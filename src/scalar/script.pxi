@@ -53,6 +53,9 @@ cdef extern from "scalar/script.h":
     object c_script_each "script_each" (object params, const Formula *formula, const Place *places)
 
 
+script_places = []  # attributes of nodes beyond the compiled ones, for copies of them
+
+
 # ---- The class -------------------------------------------------------------------------------------------------------
 
 def script_accept_attributes():
