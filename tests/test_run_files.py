@@ -298,3 +298,34 @@ def test_a_star_import_from_outside_leaves_the_file_alone(tmp_path):
     sources["layers.py"] = "import sys\nsys.path.append('site-packages')\nfrom other import *\n" + sources["layers.py"]
     report = assert_same(tmp_path, sources, "train.py")
     assert "compiled: Value | left alone" in report and "linear, layers.py line" in report
+
+
+FUSED = """
+@staticmethod
+def dot(ws, xs):
+    data = sum(w.data * x.data for w, x in zip(ws, xs))
+    return Value(data, tuple(ws) + tuple(xs), tuple(x.data for x in xs) + tuple(w.data for w in ws))
+
+def mean(self, *others):
+    n = 1 + len(others)
+    return Value((self.data + sum(o.data for o in others)) / n, (self, *others), (1 / n,) * n)
+"""
+
+
+@pytest.mark.parametrize("backward", [DEFAULT, "a stack of pairs"])
+def test_nodes_with_many_children(tmp_path, backward):
+    methods = "".join(f"    {line}\n" if line else "\n" for line in FUSED.splitlines())
+    source = script(backward=backward, linear="a fused product").replace("\n\ndef linear", f"\n{methods}\n\ndef linear")
+    source += """
+x = [Value(1.5), Value(-2.0), Value(0.25)]
+y = x[0].mean(x[1], x[2], x[0] * x[1]) * Value.dot(x, x)
+y.backward(); y.backward()
+print([(repr(v.data), repr(v.grad)) for v in x], len(y._children[1]._children))
+class no_grad:
+    def __enter__(self): pass
+    def __exit__(self, *error): pass
+with no_grad():
+    print((x[0] * 2).data)
+"""
+    report = assert_same(tmp_path, {"train.py": source}, "train.py")
+    assert "backward" not in report
