@@ -81,6 +81,7 @@ static PyObject *call_method(int i, PyObject *self, PyObject *other) {
 }
 
 /* A C function for each, because Python gives a method nothing but its operands. */
+/* clang-format off */
 #define METHOD(i)                                                                                                              \
     static PyObject *method_##i(PyObject *self, PyObject *other) { return call_method(i, self, other); }
 #define FOUR(each, a, b, c, d) each(a) each(b) each(c) each(d)
@@ -93,6 +94,7 @@ static PyObject *call_method(int i, PyObject *self, PyObject *other) {
 ALL(METHOD)
 #define ADDRESS(i) method_##i,
 static const PyCFunction method_functions[MAX_METHODS] = {ALL(ADDRESS)};
+/* clang-format on */
 
 /* The next of `formula_methods` as an attribute of Value, to be called with or without an operand; NULL with an exception. */
 static PyObject *formula_descriptor(int with_operand) {
