@@ -18,7 +18,7 @@ import random
 import sys
 
 import microgpt
-from microgpt import TrainConfig
+from microgpt import EvalConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.tokens import Corpus
 
@@ -65,7 +65,7 @@ def main():
 
     model = microgpt.load(args.model)
     docs, held_out = documents.arrange(
-        microgpt.load_docs(args.data), random.Random(args.seed), model.config.block_size, args.val_fraction
+        microgpt.load_docs(args.data), random.Random(args.seed), model.config.block_size, EvalConfig(args.val_fraction)
     )
     corpus, held_out = Corpus(docs, model.tokenizer), Corpus(held_out, model.tokenizer)
     training = TrainConfig(args.steps, args.learning_rate, beta1=0.9, batch_size=args.batch_size, schedule="cosine")

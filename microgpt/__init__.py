@@ -5,8 +5,6 @@
     print(run.generate(20))
 """
 
-import importlib
-
 __version__ = "0.2.0"
 
 _HOMES = {  # where each public name is defined; its module is imported when the name is first used
@@ -19,7 +17,7 @@ _HOMES = {  # where each public name is defined; its module is imported when the
     "microgpt.storage.checkpoint": ["CheckpointError"],
     "microgpt.model": ["GPT", "load"],
     "microgpt.engines": ["EngineError"],
-    "microgpt.training": ["DivergenceError", "Run", "Step", "train"],
+    "microgpt.training": ["DivergenceError", "Interrupted", "Run", "Step", "TrainingWarning", "train"],
     "microgpt.display.drawing": ["graph"],
     "microgpt.run.notebook": ["accelerate"],
 }  # fmt: skip
@@ -30,6 +28,8 @@ __all__ = sorted(_HOME)
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
+    import importlib  # not before: a program can hear Ctrl-C only once this module is imported
+
     value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
     return value
 

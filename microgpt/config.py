@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from microgpt import reference
 from microgpt.common.options import Settings, documented, option
+from microgpt.common.words import quoted, shortened
 
 
 @documented
@@ -26,9 +27,10 @@ class GPTConfig(Settings):
 
     def check_together(self):
         if self.n_embd % self.n_head:
+            able = ", ".join(str(n) for n in range(1, 1025) if self.n_embd % n == 0)
             raise ValueError(
-                f"n_embd {self.n_embd} is not divisible by n_head {self.n_head}: every head needs the same width; "
-                f"choose n_head from {', '.join(str(n) for n in range(1, 1025) if self.n_embd % n == 0)}"
+                f"n_embd {quoted(self.n_embd)} is not divisible by n_head {quoted(self.n_head)}: every head needs the same "
+                f"width; choose n_head from {shortened(able)}"
             )
 
     @property
@@ -91,7 +93,7 @@ class TrainConfig(Settings):
     def idle(self):
         if 0 < self.num_steps <= self.warmup_steps:
             return (
-                f"warmup_steps {self.warmup_steps} leaves nothing of the num_steps {self.num_steps} after the warm-up; "
+                f"warmup_steps {quoted(self.warmup_steps)} leaves nothing of the num_steps {quoted(self.num_steps)} after the warm-up; "
                 "choose fewer warmup_steps or more num_steps"
             )
 
@@ -107,23 +109,37 @@ class TrainConfig(Settings):
 @documented
 @dataclass(frozen=True)
 class EvalConfig(Settings):
-    """How to measure a run on documents held out; measuring changes none of its steps."""
+    """How to measure a run on documents that are not trained on; measuring changes none of its steps.
+
+    Which documents those are: see microgpt.corpus.documents.arrange. split_seed None is the choice of version 0.1.
+    """
 
     val_fraction: float = option(
-        0.0, "share of the shuffled documents that is held out; if not 0, at least one document", least=0.0, below=1.0
+        0.0, "share of the different documents that is held out; if not 0, at least one document", least=0.0, below=1.0
     )
     eval_every: int = option(100, "steps between two measurements; there is one after the last step too", unit="steps", least=1)
     patience: int | None = option(
         None, "measurements in a row without a new best after which training ends, with the best weights", kind=int, least=1
     )
-
-    def check_together(self):
-        if self.patience is not None and not self.val_fraction:
-            raise ValueError("patience needs documents to measure on; give a val_fraction too, such as 0.1")
+    split_seed: int | None = option(
+        42, "seed of the choice of documents held out, which has nothing to do with the run's own", kind=int, since="0.2", before=None
+    )
 
     def idle(self):
-        if not self.val_fraction and self.eval_every != EvalConfig.eval_every:
-            return "eval_every needs documents to measure on; give a val_fraction too, such as 0.1"
+        if not self.val_fraction and self.split_seed not in (EvalConfig.split_seed, None):
+            return "split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction, such as 0.1"
+
+    def check_documents(self, val_docs, given=None):
+        """ValueError where documents to measure on are given twice, or not at all although an option needs some.
+
+        val_docs: whether there are some beside those to train on; given: names of options, None: those without their default.
+        """
+        if val_docs and self.val_fraction:
+            raise ValueError("val_fraction holds documents out of the data, and val_docs gives others; omit one of them")
+        for name in ("eval_every", "patience"):
+            asked = getattr(self, name) != getattr(EvalConfig, name) if given is None else name in given
+            if asked and not val_docs and not self.val_fraction:
+                raise ValueError(f"{name} needs documents to measure on; give a val_fraction too, such as 0.1, or val_docs")
 
 
 @documented

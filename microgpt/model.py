@@ -1,17 +1,21 @@
 """A trained (or fresh) model: its configuration, its tokenizer and its parameters."""
 
 import math
+import operator
 from array import array
 from itertools import chain
 
 from microgpt import engines
 from microgpt.common.extras import require
+from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted
 from microgpt.compiled.scalar import Value
 from microgpt.config import SampleConfig
 from microgpt.engines import sampling
 from microgpt.engines.writing import OneByOne, select
 from microgpt.storage import checkpoint
+
+NUMBER = Option("the number of documents", int, 1, "how many are written", least=0)
 
 
 class GPT:
@@ -20,6 +24,10 @@ class GPT:
     config: GPTConfig; tokenizer: Tokenizer; params: array or other writable buffer of doubles, config.num_params(vocab_size)
     of them, all matrices one after the other in parameter order. The model keeps the buffer and does not copy it. engine: what
     computes, see microgpt.engines; threads: how many the engine "fast" may use, 0 for all cores.
+
+    Any number of threads may read a model at a time: generate, loss, logits, save and the others. While one trains it, each
+    document, loss or copy that another asks for is computed with the weights after some whole step. What writes into the
+    buffer itself, or into the views that state_dict and to_numpy give, has to see to that alone.
     """
 
     def __init__(self, config, tokenizer, params, engine=engines.DEFAULT, threads=1):
@@ -66,10 +74,11 @@ class GPT:
         OSError where it cannot be written, CheckpointError where a weight is not finite; an old file then stays as it
         was.
         """
-        checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
+        with self.engine.access.reading():
+            checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
 
     # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
-    # What comes back takes the options engine and threads, as GPT does.
+    # What comes back takes engine and threads, as GPT does.
 
     def to_numpy(self):
         """Name -> NumPy array of each parameter matrix: views, so that writing into one changes the model."""
@@ -78,7 +87,7 @@ class GPT:
         return arrays.to_numpy(self)
 
     @classmethod
-    def from_numpy(cls, arrays, config, tokenizer, **options):
+    def from_numpy(cls, arrays, config, tokenizer, *, engine=engines.DEFAULT, threads=1):
         """A model with copies of the weights in `arrays`, name -> array of floats, as to_numpy gives them.
 
         ValueError where they are not the configuration's and the tokenizer's, or not finite; TypeError for what is not
@@ -86,23 +95,24 @@ class GPT:
         """
         from microgpt.storage.arrays import from_numpy
 
-        return cls(config, tokenizer, from_numpy(arrays, config, tokenizer), **options)
+        return cls(config, tokenizer, from_numpy(arrays, config, tokenizer), engine, threads)
 
     def to_values(self, kind=Value):
         """The reference's state_dict: name -> list of rows of fresh Values; kind: their class."""
         from microgpt.storage import values
 
-        return values.to_values(self, kind)
+        with self.engine.access.reading():
+            return values.to_values(self, kind)
 
     @classmethod
-    def from_values(cls, weights, config, tokenizer, **options):
+    def from_values(cls, weights, config, tokenizer, *, engine=engines.DEFAULT, threads=1):
         """A model with the weights of a state_dict of Values, pure, compiled or of a script's own class.
 
         ValueError where they are not the configuration's and the tokenizer's, or not finite.
         """
         from microgpt.storage import values
 
-        return cls(config, tokenizer, values.from_values(weights, config, tokenizer), **options)
+        return cls(config, tokenizer, values.from_values(weights, config, tokenizer), engine, threads)
 
     def loss_graph(self, text):
         """(loss, weights): the loss of a document as the root of its graph of Values, and its leaves as a state_dict.
@@ -113,20 +123,22 @@ class GPT:
         """
         from microgpt.storage import values
 
-        return values.loss_graph(self, text)
+        with self.engine.access.reading():
+            return values.loss_graph(self, text)
 
     def to_json(self):
         """The model as JSON text, exact to the last bit. CheckpointError where a weight is not finite."""
         from microgpt.storage import jsontext
 
-        return jsontext.to_json(self)
+        with self.engine.access.reading():
+            return jsontext.to_json(self)
 
     @classmethod
-    def from_json(cls, text, **options):
+    def from_json(cls, text, *, engine=engines.DEFAULT, threads=1):
         """The model in JSON text that to_json wrote. CheckpointError (a ValueError) where it is not such a text."""
         from microgpt.storage import jsontext
 
-        return cls(*jsontext.from_json(text), **options)
+        return cls(*jsontext.from_json(text), engine, threads)
 
     def to_torch(self, dtype=None):
         """An equivalent torch.nn.Module with a copy of the weights, see microgpt/storage/pytorch.py.
@@ -136,10 +148,11 @@ class GPT:
         require("torch", "to_torch")
         from microgpt.storage import pytorch
 
-        return pytorch.to_torch(self, dtype)
+        with self.engine.access.reading():
+            return pytorch.to_torch(self, dtype)
 
     @classmethod
-    def from_torch(cls, module, **options):
+    def from_torch(cls, module, *, engine=engines.DEFAULT, threads=1):
         """The model of a module that to_torch made, trained or not; float32 and smaller floats are widened.
 
         TypeError for another module, ValueError where weights are missing, unknown or not finite.
@@ -148,7 +161,17 @@ class GPT:
         from microgpt.storage import parameters, pytorch
 
         config, tokenizer, rows = pytorch.rows_of(module)
-        return cls(config, tokenizer, parameters(rows, config, tokenizer), **options)
+        return cls(config, tokenizer, parameters(rows, config, tokenizer), engine, threads)
+
+    def __getstate__(self):
+        """What pickle and copy take: the engine by its name, and the weights, so that a copy has its own."""
+        with self.engine.access.reading():
+            weights = array("d", self.params.tobytes())  # mutant: copied-weights
+        return vars(self) | {"params": weights, "engine": self.engine.name, "threads": self.engine.threads}
+
+    def __setstate__(self, state):
+        GPT.__init__(self, **{name: state[name] for name in ("config", "tokenizer", "params", "engine", "threads")})
+        vars(self).update((name, value) for name, value in state.items() if name not in ("params", "engine", "threads"))
 
     @property
     def num_params(self) -> int:
@@ -166,8 +189,9 @@ class GPT:
     def logits(self, text):
         """The logits after BOS and after each character of `text`: len(text) + 1 lists of vocab_size floats."""
         tokens = self._context(text, self.config.block_size - 1)
-        decode = self.engine.decoder()
-        return [decode(token) for token in (self.tokenizer.bos, *tokens)]
+        with self.engine.access.reading():
+            decode = self.engine.decoder()
+            return [decode(token) for token in (self.tokenizer.bos, *tokens)]
 
     def loss(self, text):
         """Mean cross-entropy, in nats a token, of the document `text` with its end; cut at block_size as in training.
@@ -179,7 +203,8 @@ class GPT:
     def token_loss(self, tokens):
         """As `loss`, of a document's token ids [BOS, ..., BOS]."""
         try:
-            return self.engine.loss(tokens)
+            with self.engine.access.reading():
+                return self.engine.loss(tokens)
         except (ValueError, ArithmeticError):  # log(0), or weights that overflow
             return math.inf
 
@@ -189,11 +214,12 @@ class GPT:
         They are the model's own, without temperature or top_k. A text of block_size characters has no end.
         """
         tokens = self._context(text, self.config.block_size)
-        decode = self.engine.decoder()
         scores, last = [], self.tokenizer.bos
-        for token in [*tokens, self.tokenizer.bos][: self.config.block_size]:
-            scores.append(sampling.softmax(decode(last))[token])
-            last = token
+        with self.engine.access.reading():
+            decode = self.engine.decoder()
+            for token in [*tokens, self.tokenizer.bos][: self.config.block_size]:
+                scores.append(sampling.softmax(decode(last))[token])
+                last = token
         return scores
 
     def generate(
@@ -223,30 +249,32 @@ class GPT:
     ):  # fmt: skip
         """As `generate`, yielding lists of documents as they are written. A list takes some hundredths of a second."""
         choice = SampleConfig(temperature, top_k, top_p)
-        if threads is not None or engine not in (None, self.engine.name):
-            threads = 1 if threads is None else threads
-            writing = GPT(self.config, self.tokenizer, self.params, engine or self.engine.name, threads).engine
-        else:
-            writing = self.engine
-        tokens = self._check_request(n, prompt)
-        source = writing.writer(self.tokenizer, seed, tokens, choice, n)
+        n, tokens = self._checked(n, prompt, exclude)
+        seed = operator.index(seed) if hasattr(seed, "__index__") else seed  # an int where it is NumPy's
+        access = self.engine.access
+        with access.reading():
+            if threads is not None or engine not in (None, self.engine.name):
+                threads = 1 if threads is None else threads
+                writing = GPT(self.config, self.tokenizer, self.params, engine or self.engine.name, threads).engine
+                writing.access = access  # the weights are the same
+            else:
+                writing = self.engine
+            source = writing.writer(self.tokenizer, seed, tokens, choice, n)
         return select(source, n, unique, exclude)
 
     def generate_from(
         self, rng, n=1, temperature=SampleConfig.temperature, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
     ):
         """As `generate`, drawing each token from the given random.Random."""
-        tokens = self._check_request(n, prompt)
+        n, tokens = self._checked(n, prompt, exclude)
         source = OneByOne(self.engine, self.tokenizer, rng, tokens, SampleConfig(temperature, top_k, top_p))
         return list(chain.from_iterable(select(source, n, unique, exclude)))
 
-    def _check_request(self, n, prompt):
-        """The prompt's token ids; ValueError or TypeError unless so many documents can be written so."""
-        if isinstance(n, bool) or not isinstance(n, int):
-            raise TypeError(f"the number of documents must be a whole number, not {quoted(n)}")
-        if n < 0:
-            raise ValueError(f"the number of documents must be at least 0, not {quoted(n)}")
-        return self._context(prompt, self.config.block_size - 1)
+    def _checked(self, n, prompt, exclude):
+        """(n as an int, the prompt's token ids); ValueError or TypeError unless documents can be written so."""
+        if isinstance(exclude, str):
+            raise TypeError(f"exclude must be a list of documents, not {quoted(exclude)}")
+        return NUMBER.check(n), self._context(prompt, self.config.block_size - 1)
 
     def _context(self, text, longest):
         if len(text) > longest:

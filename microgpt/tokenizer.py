@@ -1,5 +1,7 @@
 """Characters to token ids and back."""
 
+from microgpt.common.words import quoted
+
 
 class Tokenizer:
     """One token for each character, in code point order, and one (BOS) that begins and ends every document.
@@ -45,8 +47,7 @@ class Tokenizer:
 
     def unknown(self, char):
         """What to say of a character that is not in the vocabulary."""
-        shown = self.chars if len(self.chars) <= 60 else self.chars[:60] + "..."
-        return f"the character {char!r} (U+{ord(char):04X}) is not in the model's vocabulary; it knows {shown!r}"
+        return f"the character {char!r} (U+{ord(char):04X}) is not in the model's vocabulary; it knows {quoted(self.chars)}"
 
     def __eq__(self, other):
         if not isinstance(other, Tokenizer):

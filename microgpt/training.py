@@ -1,19 +1,24 @@
 """Training: one random generator shuffles the documents, draws the weights and later samples; an engine does the steps."""
 
 import math
-import os
 import random
 import sys
 import time
+import warnings
 from array import array
+from copy import deepcopy
+from copyreg import __newobj__
+from dataclasses import replace
 from typing import NamedTuple
 
-from microgpt import engines
+from microgpt import engines, verdict
+from microgpt.common import files, interrupts
 from microgpt.common.options import Option
-from microgpt.common.words import counted, quoted
-from microgpt.config import EvalConfig, GPTConfig, TrainConfig
+from microgpt.common.words import counted, quoted, quoted_path, shortened
+from microgpt.config import EvalConfig, GPTConfig, SampleConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
+from microgpt.corpus.loading import DataWarning
 from microgpt.corpus.tokens import Corpus
 from microgpt.model import GPT
 from microgpt.storage import checkpoint
@@ -21,7 +26,7 @@ from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, S
 from microgpt.tokenizer import Tokenizer
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
-SEED = Option("seed", int, 42, "seed of all random numbers")
+SEED = Option("seed", int, 42, "seed of all random numbers", digits=1000)
 
 
 class Step(NamedTuple):
@@ -39,10 +44,10 @@ class Run:
 
     model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which
     sampling goes on with; losses: list of floats, one for each step done; held_out: Corpus of the documents held out,
-    or None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
+    by a val_fraction or as val_docs, or None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
 
     A finished run with patience has the weights of its best held-out loss; any other those of its last step, from which
-    it can go on.
+    it can go on. extended: list of (steps done, TrainConfig until then), where it was resumed with more or fewer steps.
     """
 
     def __init__(
@@ -50,30 +55,61 @@ class Run:
     ):
         self.model, self.corpus, self.training, self.rng = model, corpus, training, rng
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
-        self.losses, self.val_losses = [], []
+        self.losses, self.val_losses, self.extended = [], [], []
         model.engine.check(corpus, training)
+        self.drawn = True  # whether its first weights were, or loaded
         self._best_params = None  # those of `best`, a copy, where there is patience
+        self._torn = False  # whether something ended it in the middle of a step
 
     def train(self, callback=None, progress=None, pause_every=None):
         """Do the steps that are left. callback: as for the function `train`, called after every step.
 
         progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
         pause_every steps; it finds them in `losses`. A true return value ends the run there.
+
+        Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
+        RuntimeError where this model is in training already.
+
+        Ctrl-C, or a notebook's "interrupt", raises Interrupted after the step it comes in. The run is whole then: `train`
+        goes on with it, and `save` saves it. A second one ends that step too, and with it the run.
         """
+        noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
+        with self.model.engine.access.training(), noted as stopped:
+            for val_loss in self._portions(callback is not None, pause_every):
+                if progress is not None and progress():
+                    break
+                if callback is not None:
+                    done = len(self.losses)
+                    if callback(Step(done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss)):
+                        break
+                if stopped:
+                    break
+        if stopped:
+            raise Interrupted(self)
+
+    def _portions(self, one_by_one, pause_every):
+        """Do the steps that are left, as many at a time as take about PORTION_SECONDS, or one by one.
+
+        Yields the held-out loss after each portion, None where it was not due.
+        """
+        self._evaluate_where_due()  # where an earlier call was ended in the middle of that
         portion = 1
         while not self.finished:
-            first = len(self.losses)
-            started = time.perf_counter()
+            self._refuse_torn()
+            first, started = len(self.losses), time.perf_counter()
             self._steps(first, self._portion_end(first, portion, pause_every))
-            if callback is None and time.perf_counter() - started < PORTION_SECONDS:
+            if not one_by_one and time.perf_counter() - started < PORTION_SECONDS:
                 portion *= 2
-            val_loss = self._evaluate_where_due()
-            if progress is not None and progress():
-                return
-            if callback is not None:
-                done, training = len(self.losses), self.training
-                if callback(Step(done, training.num_steps, self.losses[-1], training.lr(done - 1), val_loss)):
-                    return
+            yield self._evaluate_where_due()
+
+    def lr(self, step):
+        """The learning rate of a step, counted from 0."""
+        return next((before.lr(step) for done, before in self.extended if step < done), self.training.lr(step))
+
+    @property
+    def diverged(self):
+        """Whether the last steps' losses are far worse than those of a model that has not begun to learn, see verdict."""
+        return verdict.diverged(self.losses, self.model.tokenizer.vocab_size)
 
     @property
     def finished(self):
@@ -97,40 +133,60 @@ class Run:
         """The mean loss of the documents held out, each as GPT.loss has it; changes nothing."""
         return math.fsum(self.model.token_loss(doc) for doc in self.held_out) / len(self.held_out)
 
-    def generate(self, n=1, temperature=0.5, **options):
+    def generate(
+        self, n=1, temperature=SampleConfig.temperature, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
+    ):
         """n new documents, drawn from the run's own random generator: after training, those the reference prints.
 
-        options: prompt, top_k, top_p, unique, exclude, as for GPT.generate.
+        Arguments as for GPT.generate.
         """
-        return self.model.generate_from(self.rng, n, temperature, **options)
+        return self.model.generate_from(
+            self.rng, n, temperature, prompt=prompt, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude
+        )
 
     def save(self, path):
         """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
 
-        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays.
+        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays. RuntimeError
+        while another thread trains it: save it in the callback.
         """
-        m, v = self.model.engine.moments()
-        model = self.model
-        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params)
-        source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name)
-        checkpoint.write(
-            path,
-            Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
-        )
+        self._refuse_torn()
+        model, access = self.model, self.model.engine.access
+        extended = [(done, before.num_steps) for done, before in self.extended]
+        with access.reading():
+            access.check_at_rest("save the run")
+            m, v = model.engine.moments()
+            progress = Progress(
+                array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended
+            )
+            val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
+            source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
+            checkpoint.write(
+                path,
+                Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
+            )
+
+    def __getstate__(self):
+        """What pickle takes: all it takes to go on, Adam's moments too. RuntimeError while another thread trains it."""
+        access = self.model.engine.access
+        with access.reading():
+            access.check_at_rest("copy the run")
+            moments = self.model.engine.moments() if self.losses else None  # mutant: copied-moments
+            return vars(self) | {"moments": moments}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        moments = vars(self).pop("moments")
+        if moments is not None:
+            self.model.engine.restore(self.training, *moments, len(self.losses))
+
+    def __copy__(self):
+        """A run with a model, a generator and losses of its own."""
+        return deepcopy(self)
 
     def fingerprint(self):
         """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
-        import hashlib
-
-        digest = hashlib.sha256()
-        for corpus in (self.corpus, self.held_out):
-            if corpus is not None:
-                tokens = corpus.tokens if sys.byteorder == "little" else array("I", corpus.tokens)
-                if tokens is not corpus.tokens:
-                    tokens.byteswap()
-                digest.update(tokens)
-            digest.update(b"end")
-        return digest.hexdigest()
+        return fingerprint(self.corpus, self.held_out)
 
     def _portion_end(self, first, portion, pause_every):
         """The step before which to pause: at most `portion` steps on, but not beyond one that something follows."""
@@ -142,26 +198,78 @@ class Run:
 
     def _steps(self, first, end):
         try:
-            self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
+            with self.model.engine.access.changing():
+                self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
         except engines.EngineError:
             raise
         except (ArithmeticError, ValueError) as error:
             raise DivergenceError(self, error) from error
+        except BaseException:
+            self._torn = len(self.losses) < end
+            raise
+
+    def _refuse_torn(self):
+        if self._torn:
+            raise RuntimeError(
+                f"this run was ended in the middle of step {len(self.losses) + 1}, so that its weights and Adam's moments are "
+                "of different steps; go on from a file that was saved before"
+            )
 
     def _evaluate_where_due(self):
         done = len(self.losses)
-        if not self.held_out or (done % self.evaluation.eval_every and done < self.training.num_steps):
+        if not self.held_out or done in (0, *[step for step, _ in self.val_losses[-1:]]):
+            return None
+        if done % self.evaluation.eval_every and done < self.training.num_steps:
             return None
         self.val_losses.append((done, self.evaluate()))
         if self.evaluation.patience is not None:
             if self.best[0] == done:
                 self._best_params = array("d", self.model.params)
             elif self.finished:
-                self.model.params[:] = self._best_params
+                with self.model.engine.access.changing():
+                    self.model.params[:] = self._best_params
         return self.val_losses[-1][1]
 
     def __repr__(self):
         return f"<Run of {counted(len(self.losses), 'step')}, {self.model!r}>"
+
+
+def _reduce(error):
+    """How errors that are made of a run are pickled, as where another process sends them."""
+    return __newobj__, (type(error), *error.args), vars(error)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or a notebook's "interrupt", during training. run: the Run, whole, after its last step."""
+
+    def __init__(self, run):
+        self.run = run
+        done = f"after step {len(run.losses)} of {run.training.num_steps}"
+        super().__init__(
+            f"interrupted {done}; get the run back with `import sys; run = sys.last_value.run`, then go on with run.train() "
+            "or save it with run.save(path)"
+        )
+
+    __reduce__ = _reduce
+
+
+class TrainingWarning(UserWarning):
+    """Training ended without an error, but the model is of no use; the message says why and what to do."""
+
+
+def fingerprint(*corpora):
+    """SHA-256 of the tokens of each Corpus, as little-endian 32-bit ids; of None's, there are none."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for corpus in corpora:
+        if corpus is not None:
+            tokens = corpus.tokens if sys.byteorder == "little" else array("I", corpus.tokens)
+            if tokens is not corpus.tokens:
+                tokens.byteswap()
+            digest.update(tokens)
+        digest.update(b"end")
+    return digest.hexdigest()
 
 
 class DivergenceError(ValueError):
@@ -170,24 +278,11 @@ class DivergenceError(ValueError):
     def __init__(self, run, cause):
         self.step, self.losses = len(run.losses) + 1, run.losses
         super().__init__(
-            f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; {remedy(run, self.step)}"
+            f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; "
+            + verdict.remedy(run, self.step)
         )
 
-
-def remedy(run, step):
-    """What is most likely at fault where a run diverges at a step (from 1), and what to do about it."""
-    training = run.training
-    rate, decay, beta1, beta2 = training.learning_rate, training.weight_decay, training.beta1, training.beta2
-    if rate > 1:
-        usual = TrainConfig.learning_rate
-        return f"learning_rate {rate:g} is far too large, as Adam moves each weight by about so much in a step; try {usual:g}"
-    if rate * decay > 1:
-        return f"weight_decay {decay:g} takes {rate * decay:g} times each weight away in a step; try one below {1 / rate:g}"
-    if step == 1 or run.model.config.init_std > 1:
-        return "the weights it starts from are too large; try a smaller init_std, or another model with init"
-    if beta1**2 > beta2:  # a mean that remembers large gradients, divided by one that has forgotten them
-        return f"Adam's steps grow without bound where beta2 is below the square of beta1; try a beta2 above {beta1**2:.3g}"
-    return f"try a learning_rate below {rate:g} or a smaller init_std"
+    __reduce__ = _reduce
 
 
 # ---- Beginning a run -------------------------------------------------------------------------------------------------
@@ -202,22 +297,27 @@ def start(
     engine=None,
     threads=1,
     evaluation=None,
+    val_docs=None,
     long=None,
     init=None,
     resume=None,
 ):
     """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
-    docs = _checked(docs)
+    docs = _checked("docs", docs)
+    if val_docs is not None:
+        val_docs = _checked("val_docs", val_docs)
+        _note_repetitions(docs, val_docs)
     _check_types(config=(config, GPTConfig), training=(training, TrainConfig), evaluation=(evaluation, EvalConfig))
     if seed is not None:
-        SEED.check(seed)
+        seed = SEED.check(seed)
     if resume is not None:
         if init is not None:
             raise ValueError("a resumed run goes on with its own weights; give resume or init, not both")
         return _resume(
-            docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long=long
+            docs, val_docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long=long
         )
     engine, evaluation, long = engine or engines.DEFAULT, evaluation or EvalConfig(), long or LONG.default
+    evaluation.check_documents(val_docs is not None)
     training = training or TrainConfig(batch_size=engines.engine_class(engine).batch_size)
     seed = SEED.default if seed is None else seed
     rng = random.Random(seed)
@@ -228,18 +328,27 @@ def start(
         saved = init if isinstance(init, GPT) else GPT.load(init)
         _refuse_differences("the model to start from has", config=(config, saved.config))
         config, tokenizer = saved.config, saved.tokenizer
-    docs, held_out = documents.arrange(docs, rng, config.block_size, evaluation.val_fraction, long)
-    corpus, held_out = Corpus(docs, tokenizer), Corpus(held_out, tokenizer) if held_out else None
+    docs, held_out = documents.arrange(docs, rng, config.block_size, evaluation, long, val_docs or ())
+    corpus = Corpus(docs, tokenizer)
+    try:
+        held_out = Corpus(held_out, tokenizer) if held_out else None
+    except ValueError as error:
+        if val_docs is None:
+            raise
+        advice = "leave the documents out that have it" + ("" if saved else ", or train on some that do")
+        raise ValueError(f"val_docs cannot be measured: {error}; {advice}") from None
     if saved is None:
         model = GPT.init(config, tokenizer, rng, engine, threads)
     else:
         model = GPT(config, tokenizer, array("d", saved.params), engine, threads)
-    return Run(model, corpus, training, rng, held_out, evaluation, seed, long)
+    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long)
+    run.drawn = saved is None
+    return run
 
 
 def train(
     docs, config=None, training=None, *, seed=None, engine=None, threads=1, callback=None,
-    evaluation=None, long=None, init=None, resume=None,
+    evaluation=None, val_docs=None, long=None, init=None, resume=None,
 ):  # fmt: skip
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
 
@@ -248,58 +357,106 @@ def train(
     TrainConfig says otherwise. threads: how many the engine "fast" may use, 0 for all cores; the result is the same.
     callback: called with a Step after each step; a true return value ends the run there.
 
-    evaluation: EvalConfig, to hold documents out. long: what to do with documents longer than the block: "truncate"
-    (the reference's), "split" or "error", see microgpt.corpus.documents. init: a GPT, or the path of a saved one, to start
-    from instead of random weights. resume: the path of a saved run, which goes on as if it had never stopped, on the
-    engine it was on unless another is given; all other settings are its own, and ValueError names one that differs.
+    evaluation: EvalConfig, to hold documents out of `docs` and measure on them. val_docs: a list of strings to measure on instead,
+    which changes no bit of the training; a DataWarning says how many of them are trained on as well. long: what to do with
+    documents longer than the block: "truncate" (the reference's), "split" or "error", see microgpt.corpus.documents. init: a
+    GPT, or the path of a saved one, to start from instead of random weights.
 
-    DivergenceError when a loss or a gradient grows out of range.
+    resume: the path of a saved run, which goes on as if it had never stopped, on the engine it was on unless another is given,
+    with the same docs and val_docs; all other settings are its own, and ValueError names one that differs, but for num_steps: a
+    run that is finished goes on with more. The steps that are done stay as they are, and each one left has the learning rate
+    that a run of so many steps has there.
+
+    DivergenceError when a loss or a gradient grows out of range; TrainingWarning when training made the model worse than
+    it was. Interrupted, with the run, after Ctrl-C.
     """
     run = start(
-        docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, long=long, init=init,
-        resume=resume,
+        docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,
+        init=init, resume=resume,
     )  # fmt: skip
     run.train(callback)
+    if run.diverged:
+        vocab_size = run.model.tokenizer.vocab_size
+        advice = verdict.remedy(run, len(run.losses) + 1)
+        warnings.warn(f"{verdict.complaint(run.losses, vocab_size)}; {advice}", TrainingWarning, stacklevel=2)
     return run
 
 
-def _resume(docs, path, engine, threads, **given):
+def _resume(docs, val_docs, path, engine, threads, **given):
     saved = checkpoint.read(path)
-    what = repr(os.fsdecode(path))
+    files.sweep(path)
+    what = quoted_path(path)
     if saved.progress is None:
         raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
+    if saved.evaluation.split_seed is None and given["evaluation"] == replace(saved.evaluation, split_seed=EvalConfig.split_seed):
+        given["evaluation"] = None  # a script that is as old as the file says nothing of a split_seed
     _refuse_differences(
         f"{what} was started with",
         **{name: (given[name], getattr(saved, name)) for name in ("config", "training", "evaluation")},
     )
     for name in ("seed", "long"):
         _refuse_differences(f"{what} was started with", **{name: (given[name], getattr(saved.source, name))})
+    expected = saved.source.val_fingerprint
+    if val_docs is None and expected is not None:
+        raise CheckpointError(f"{what} was started with val_docs; give the same documents again")
+    if val_docs is not None and expected is None:
+        raise CheckpointError(f"{what} was started without val_docs; omit val_docs, or begin a new run")
     rng = random.Random(saved.source.seed)
     fresh, held_out = documents.arrange(
-        docs, rng, saved.config.block_size, saved.evaluation.val_fraction, saved.source.long
+        docs, rng, saved.config.block_size, saved.evaluation, saved.source.long, val_docs or ()
     )
     if len(fresh) != saved.source.num_docs:
         raise CheckpointError(
             f"the data are not those that {what} was trained on: {counted(len(fresh), 'document')} to train on, "
             f"not {saved.source.num_docs}"
         )
-    try:
-        corpus = Corpus(fresh, saved.tokenizer)
-        held_out = Corpus(held_out, saved.tokenizer) if held_out else None
-    except ValueError as error:
-        raise CheckpointError(f"the data are not those that {what} was trained on: {error}") from None
+    data = f"the data are not those that {what} was trained on"
+    val = f"the documents of val_docs are not those that {what} was measured on"
+    corpus = _read_again(fresh, saved.tokenizer, data)
+    held_out = _read_again(held_out, saved.tokenizer, data if val_docs is None else val) if held_out else None
+    if val_docs is not None and fingerprint(held_out) != expected:
+        raise CheckpointError(f"{val}: another text or another order")
     model = GPT(saved.config, saved.tokenizer, saved.params, engine or saved.source.engine, threads)
     run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long)
     if run.fingerprint() != saved.source.fingerprint:
-        raise CheckpointError(
-            f"the data are not those that {what} was trained on: as many documents, but another text or another order"
-        )
-    progress = saved.progress
+        raise CheckpointError(f"{data}: as many documents, but another text or another order")
+    run.drawn, progress = False, saved.progress
     run.losses, run.val_losses, run._best_params = progress.losses.tolist(), progress.val_losses, progress.best_params
+    run.extended = [(done, _with_steps(saved.training, num_steps)) for done, num_steps in progress.extended]
     if run.losses:
         model.engine.restore(saved.training, progress.m, progress.v, len(run.losses))
     rng.setstate(progress.rng)
+    if given["training"] is not None:
+        _extend(run, given["training"].num_steps, what)
     return run
+
+
+def _extend(run, num_steps, what):
+    """Let a resumed run have another number of steps in all."""
+    done, before = len(run.losses), run.training
+    if num_steps == before.num_steps:
+        return
+    if num_steps < done:
+        raise CheckpointError(f"{what} has done {counted(done, 'step')}; num_steps must be at least {done}, not {num_steps}")
+    if run.evaluation.patience is not None and run.finished:
+        raise CheckpointError(
+            f"{what} ended with the weights of its best held-out loss, from which its training cannot go on; start another "
+            "run from them with init"
+        )
+    if done:
+        run.extended.append((done, before))
+    run.training = replace(before, num_steps=num_steps)
+
+
+def _with_steps(training, num_steps):
+    return TrainConfig.saved({**vars(training), "num_steps": num_steps})
+
+
+def _read_again(docs, tokenizer, others):
+    try:
+        return Corpus(docs, tokenizer)
+    except ValueError as error:
+        raise CheckpointError(f"{others}: {error}") from None
 
 
 def _refuse_differences(who, **pairs):
@@ -308,9 +465,12 @@ def _refuse_differences(who, **pairs):
         if given is None or given == saved:
             continue
         if hasattr(saved, "__dataclass_fields__"):
-            name = next(name for name in vars(saved) if getattr(given, name) != getattr(saved, name))
+            different = [name for name in vars(saved) if getattr(given, name) != getattr(saved, name)]
+            if different == ["num_steps"]:  # see _extend
+                continue
+            name = next(name for name in different if name != "num_steps")
             given, saved = getattr(given, name), getattr(saved, name)
-        raise CheckpointError(f"{who} {name} {saved}, not {given}; omit {name}, or begin a new run")
+        raise CheckpointError(f"{who} {name} {shortened(str(saved))}, not {shortened(str(given))}; omit {name}, or begin a new run")
 
 
 def _check_types(**given):
@@ -319,15 +479,38 @@ def _check_types(**given):
             raise TypeError(f"{name} must be a {expected.__name__}, not {type(value).__name__}")
 
 
-def _checked(docs):
-    if not hasattr(docs, "__iter__"):
-        raise TypeError(f"docs must be a list of documents, not {quoted(docs)}")
-    if isinstance(docs, (str, bytes)):
-        raise TypeError("docs must be a list of documents; load_docs reads one from a file")
+def _checked(name, docs):
+    """The documents as a list. TypeError and ValueError for what is none; DataWarning where they are a file's lines as they stand."""
+    if isinstance(docs, (str, bytes)) or hasattr(docs, "read") or not hasattr(docs, "__iter__"):
+        raise TypeError(f"{name} must be a list of documents, not {quoted(docs)}; load_docs reads one from a file")
+    if isinstance(docs, (set, frozenset)):  # another order in each process, so other results
+        raise TypeError(f"{name} must be a list of documents, not a set, which has no order; give sorted(...) of it")
     docs = list(docs)
     for doc in docs:
         if not isinstance(doc, str):
             raise TypeError(f"every document must be a string, not {quoted(doc)}")
     if not any(docs):
-        raise ValueError("there is nothing to train on: give at least one document that is not empty")
+        use = "measure on" if name == "val_docs" else "train on"
+        raise ValueError(f"there is nothing to {use}: give at least one document that is not empty")
+    ends = sum(doc.endswith(("\n", "\r")) for doc in docs)
+    if ends:
+        _warn(
+            f"in {name}, {ends:,} of {counted(len(docs), 'document')} end with a newline, which the model learns as a character; "
+            "load_docs reads the lines of a file without it, str.strip takes it off"
+        )
     return docs
+
+
+def _note_repetitions(docs, val_docs):
+    known = set(docs)
+    count = sum(doc in known for doc in val_docs)
+    if count:
+        _warn(f"the data to train on have {count:,} of the {counted(len(val_docs), 'document')} to measure on as well")
+
+
+def _warn(text):
+    """A DataWarning that points at the line which called this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals["__name__"].startswith("microgpt."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, DataWarning, stacklevel=level)

@@ -33,6 +33,16 @@ PACKAGE = {
     # ---- the layout of the parameters ----
     "second-layer-is-the-first": (ENGINES, {"skipped-layers": replace("layer", "(layer ? layer - 1 : 0)")}),
     "keys-and-values-swapped": (ENGINES, {"layer-matrices": swap("at.wk", "at.wv")}),
+    # ---- threads and copies ----
+    "second-training-accepted": ("test_access.py -k second_training", {"second-training": never}),
+    "weights-change-while-they-are-read": ("test_access.py -k who_changes_waits", {"wait-for-readers": never}),
+    "reading-while-weights-change": ("test_access.py -k who_changes_waits", {"wait-for-change": never}),
+    "one-decoder-for-all-threads": ("test_access.py -k many_readers", {"take-decoder": replace("self._idle.pop()", "self._idle[0]")}),
+    "copies-share-weights": (
+        "test_copies.py -k its_own_weights",
+        {"copied-weights": replace('array("d", self.params.tobytes())', "self.params")},
+    ),
+    "copied-runs-forget-moments": ("test_copies.py -k goes_on_alike", {"copied-moments": replace("if self.losses", "if False")}),
     # ---- saved files ----
     "missing-field-is-damage": ("test_checkpoint.py", {"missing-field": replace("field.default is MISSING and", "")}),
     "unknown-field-accepted": ("test_checkpoint.py", {"unknown-field": delete}),

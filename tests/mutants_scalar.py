@@ -8,6 +8,12 @@ RANDOM = "test_value.py -k random_programs"
 
 # name: (tests that must fail, {tag: change})
 SCALAR = {
+    # ---- copies ----
+    "part_of_a_graph_takes_what_is_shared": (
+        "test_copies.py -k copied_graphs",
+        {"part-of-a-node": replace("++place->seen == (size_t)Py_REFCNT((PyObject *)child)", "place->seen++ == 0")},
+    ),
+    "fractions_read_as_ints": ("test_copies.py -k damaged_pickles", {"damaged-int": delete}),
     # ---- dot products ----
     "dot_run_not_split": (RANDOM, {"split-run": never, "next-run": replace("end", "0")}),
     "dot_terms_ascending": (RANDOM, {"dot-terms": reverse_loop}),

@@ -21,6 +21,7 @@ FLOORS = [  # from the ground up; what stands together may import one another
     {"engines"},
     {"storage"},
     {"model"},
+    {"verdict"},
     {"training"},
     {"display"},
     {"proof", "run"},

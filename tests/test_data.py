@@ -46,7 +46,6 @@ def write(tmp_path):
         ("b\na\nb", ["b", "a", "b"]),
         ("a\x0bb\x0cc\u2028d\x85e", ["a\x0bb\x0cc\u2028d\x85e"]),  # lines end only where open() ends them
         ("\u3000김민준\u3000\nज़ोया\nЁлка\n😀", ["김민준", "ज़ोया", "Ёлка", "😀"]),
-        ("a\ufeffb", ["a\ufeffb"]),
     ],
 )
 def test_documents_are_those_of_the_reference(write, content, docs):
@@ -70,6 +69,12 @@ def test_a_byte_order_mark_is_dropped_and_said_so(write):
     with pytest.warns(DataWarning, match=r"docs\.txt' begins with a byte order mark.*dropped") as caught:
         assert load_docs(path) == ["emma", "ava"]
     assert [Path(warning.filename).name for warning in caught] == ["test_data.py"]  # it points at the caller
+
+
+def test_a_byte_order_mark_inside_is_kept_and_said_so(write):
+    path = write("emma\r\nnina\n\ufeffava\nia\ufeffn")
+    with pytest.warns(DataWarning, match=r"docs\.txt' has a byte order mark \(U\+FEFF\) inside, in line 3, .*; remove it if "):
+        assert load_docs(path) == ["emma", "nina", "\ufeffava", "ia\ufeffn"]
 
 
 def test_standard_input(monkeypatch):
@@ -120,6 +125,7 @@ def test_without_a_source_input_txt_comes_before_names(write, monkeypatch, tmp_p
         ("emma\nava".encode("utf-16-be"), "looks like UTF-16BE; .*iconv -f utf-16be "),
         (b"emma\nav\x00a", "is not a text file: it has a NUL byte at offset 7, line 2"),
         (b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\xff\xfe", "is not a text file"),
+        ("emma\na\ud800".encode("utf-8", "surrogatepass"), "byte 0xed at offset 6, line 2 begins a surrogate, .*; write the text again"),
         ("emma\n김민".encode()[:-1], "offset 8, line 2 begins a character that the end cuts off; "),
         ("김민준\n".encode() * 9 + b"\xff\n", "byte 0xff at offset 90, line 10, although most of the rest is; "),
         (b"\xef\xbb\xbfzo\xe9", "byte 0xe9 at offset 5, line 1"),
@@ -145,8 +151,9 @@ def test_files_that_are_not_there(tmp_path, monkeypatch):
     monkeypatch.setenv("MICROGPT_NAMES", str(tmp_path / "nemo.txt"))
     with pytest.raises(FileNotFoundError, match=r"nemo.txt' \(named by .* MICROGPT_NAMES\); correct"):
         load_docs("names")
-    with pytest.raises(TypeError):
-        load_docs(3)
+    for other in (3, io.StringIO("emma")):
+        with pytest.raises(TypeError, match="load_docs reads a path, such as 'docs.txt', and not "):
+            load_docs(other)
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_the_cache_grows():
 
 
 def test_one_caller_at_a_time():
-    engine = make("exact", CONFIGS[0])
+    decoder = make("exact", CONFIGS[0]).decoder()
     seen = []
 
     class Nosy(random.Random):
@@ -139,12 +139,12 @@ def test_one_caller_at_a_time():
 
         def ask(self):
             with pytest.raises(RuntimeError, match="one caller at a time"):
-                engine.generate(random.Random(1), 8)
+                decoder.generate(random.Random(1), 8, (), 1.0, None)
             seen.append(True)
 
-    engine.generate(Nosy(1), 8)
+    decoder.generate(Nosy(1), 8, (), 1.0, None)
     assert seen
-    engine.generate(random.Random(1), 8)  # free again
+    decoder.generate(random.Random(1), 8, (), 1.0, None)  # free again
 
 
 def test_a_second_training_is_refused():
@@ -157,7 +157,7 @@ def test_a_second_training_is_refused():
     refused = 0
     while worker.is_alive():
         try:
-            engine.network.loss([0, 1, 0])
+            engine.network.backward(corpus, 0, training)
         except RuntimeError as error:
             assert "one caller at a time" in str(error)
             refused += 1

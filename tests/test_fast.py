@@ -325,7 +325,7 @@ def test_ten_thousand_steps_learn_the_same(names):
     """The held-out loss is within 0.01 of the float64 run's with the same batches. (Where there is nothing to learn but
     documents by heart, two runs that differ in one bit can end further apart.)"""
     config, training, docs = GPTConfig(), TrainConfig(num_steps=10_000, batch_size=16), names
-    train, held_out = arrange(docs, random.Random(1), config.block_size, EvalConfig(0.1).val_fraction, "truncate")
+    train, held_out = arrange(docs, random.Random(1), config.block_size, EvalConfig(0.1))
     tokenizer = Tokenizer.from_docs(docs)
     corpus, found = Corpus(train, tokenizer), []
     for name in ("exact", "fast"):

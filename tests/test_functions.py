@@ -1,6 +1,8 @@
 """linear, softmax, rmsnorm, attention, cross_entropy, matrix and Adam on vectors the model never makes."""
 
 import random
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -199,6 +201,60 @@ def test_powers_are_those_of_the_c_library():
         powers = [exact((value**exponent).data) for value in values for exponent in (2, -1, 2.0, -1.0)]
         return [exact(v) for v in optimizer.v], [exact(value.data) for value in values], powers
     same(run)
+
+
+class Number:
+    """A number of a user's own, which does not do everything."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __rmul__(self, other):
+        return Number(self.x * other) if self.x < 5 else NotImplemented
+
+    def __radd__(self, other):
+        return Number(other + self.x)
+
+    def __pow__(self, exponent):
+        return self.x**exponent if self.x != 4 else Number(16.0)
+
+    def __truediv__(self, other):
+        return self.x / other
+
+    def __repr__(self):
+        return f"Number({self.x!r})"
+
+
+ODD = [True, False, Fraction(1, 3), Decimal("0.5"), 1j, None, "text", [], 10**400, -(10**200), 2**60, Number(2), Number(4), Number(6)]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("before", [0, 2])
+def test_adam_with_gradients_of_any_kind(odd, before):
+    """The reference's results, errors, and what is changed before an error; and so on with ordinary gradients after it."""
+
+    def run(layer):
+        values, seen = [layer.Value(x) for x in (0.5, -1.5, 2.0)], []
+        optimizer = layer.Adam(values, learning_rate=0.125)
+        for step in range(5):
+            for i, value in enumerate(values):
+                value.grad = odd if i == 1 and before <= step < before + 2 else 0.25 * (i - step)
+            try:
+                optimizer.step()
+            except Exception as error:
+                seen.append(f"{type(error).__name__}: {error}")
+            seen.append([exact(x) for value in values for x in (value.data, value.grad)])
+            seen.append([exact(x) for moments in (optimizer.m, optimizer.v) for x in moments])
+            seen.append(optimizer.num_steps)
+        return seen
+
+    assert run(scalar) == run(reference)
+
+
+def test_adam_with_numpy_s_gradients():
+    numpy = pytest.importorskip("numpy")
+    for odd in (numpy.float64(0.3), numpy.float32(0.3), numpy.int64(3), numpy.bool_(True), numpy.array([1.0, 2.0])):
+        test_adam_with_gradients_of_any_kind(odd, 1)
 
 
 def test_adam_takes_values_only():

@@ -10,13 +10,15 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from command_line import SMALL, TEN_NAMES as DOCS, driver, fail, microgpt_command, posix, succeed
+from command_line import SMALL, TEN_NAMES as DOCS, driver, fail, microgpt_command, posix, succeed, without_comment
 
 import microgpt
 from microgpt import EvalConfig, GPTConfig, TrainConfig
+from microgpt.common import interrupts
 from microgpt.display import history
 from microgpt.cli.commands import train as train_command
 
@@ -70,7 +72,7 @@ def test_changed_options_are_refused(folder):
     assert fail(*resume, "--n-embd", 16) == (
         "'run' was started with --n-embd 8, not 16; omit --n-embd, or begin a new run"
     )
-    assert "was started with --steps 9, not 10" in fail(*resume, "--steps", 10)
+    assert "'run' has done 3 steps; --steps must be at least 3, not 2" in fail(*resume, "--steps", 2)
     assert "was started with --learning-rate 0.01, not 0.1" in fail(*resume, "--learning-rate", 0.1)
     assert "was started with seed 42, not 7" in fail(*resume, "--seed", 7)
     assert "was started with long truncate, not split" in fail(*resume, "--long", "split")
@@ -220,11 +222,14 @@ def test_a_second_signal_does_not_wait():
     """For a step that takes minutes: the first signal is noted, the second interrupts at once; then all is as before."""
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
-        with train_command._stopping_signals() as stopped:
+        with interrupts.Noted(interrupts.STOPPING, []) as stopped:
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):  # as where a terminal is closed: none is impatient
+                signal.raise_signal(number)
+            assert stopped == [signal.SIGTERM, signal.SIGTERM, signal.SIGINT]
+            time.sleep(interrupts.IMPATIENT)
             signal.raise_signal(signal.SIGTERM)
-            assert stopped == [signal.SIGTERM]
             signal.raise_signal(signal.SIGINT)
-    assert stopped == [signal.SIGTERM, signal.SIGINT]  # the last one says how it ends
+    assert stopped[3:] == [signal.SIGTERM, signal.SIGINT]  # the last one says how it ends
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
@@ -234,37 +239,8 @@ def test_a_signal_without_out(folder):
         wait_for_steps(child)
         child.send_signal(signal.SIGTERM)
         _, err = child.communicate(timeout=60)
-    assert child.returncode == 143 and re.fullmatch(r"microgpt: terminated after step \d+ of 1000000\n", err)
+    assert child.returncode == 143 and re.fullmatch(rf"microgpt: terminated after step \d+ of 1000000; {train_command.NOT_SAVED}\n", err)
     assert os.listdir(folder) == ["docs.txt"]
-
-
-@posix
-def test_killed_at_random_moments(folder):
-    """SIGINT, SIGTERM and SIGKILL, again and again, until the run is through: it ends as one that was left alone."""
-    options = ["--steps", 60_000, *SMALL, "--checkpoint-every", 50, "--out", "run", "--samples", 3]
-    whole = succeed("train", "docs.txt", "--steps", 60_000, *SMALL, "--samples", 3, "--out", "whole")
-    rng, kills, reached = random.Random(os.getpid()), 0, 0
-    for attempt in range(60):
-        resume = ["--resume", "run"] if os.path.exists("run") else []
-        with open_training(*options, *resume) as child:
-            try:
-                wait_for_steps(child)
-                _, err = child.communicate(timeout=rng.uniform(0.0, 0.15) if kills < 8 else 60)
-                assert child.returncode == 0, err
-                break
-            except subprocess.TimeoutExpired:
-                child.send_signal(rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
-                child.communicate()
-                kills += 1
-        if os.path.exists("run"):
-            done = len(microgpt.training.start(DOCS, resume="run").losses)  # whole, whatever happened
-            assert done >= reached
-            reached = done
-    assert kills >= 1 and reached > 0
-    out = succeed("train", "docs.txt", *options, "--resume", "run")  # it is through, and prints its samples again
-    assert samples_of(out) == samples_of(whole)
-    ours, other = microgpt.storage.checkpoint.read("run"), microgpt.storage.checkpoint.read("whole")
-    assert ours == other
 
 
 @posix
@@ -298,7 +274,7 @@ def test_a_checkpoint_that_fails_does_not_end_the_training(folder):
         capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0
-    assert done.stderr == (
+    assert without_comment(done.stderr) == (
         "microgpt: 'run' cannot be written: No space left on device; what was there before is unchanged; training goes on\n"
     )
     assert len(microgpt.training.start(DOCS, resume="run").losses) == 30
@@ -319,11 +295,8 @@ def test_holding_out_changes_no_step(engine):
     assert len({run.rng.getstate() for run in runs}) == 1
     assert [step for step, _ in runs[1].val_losses] == [6, 12, 18, 20]
     assert runs[0].val_losses[5::6] == runs[1].val_losses[:-1] and runs[2].val_losses == runs[1].val_losses[-1:]
-    shuffled = list(DOCS)
-    random.Random(42).shuffle(shuffled)
-    losses = [runs[0].model.loss(doc) for doc in shuffled[-3:]]
-    assert runs[0].evaluate() == math.fsum(losses) / 3 == runs[0].val_losses[-1][1]
-    assert [runs[0].corpus[i] for i in range(7)] == [runs[0].model.tokenizer.document(doc) for doc in shuffled[:7]]
+    losses = list(map(runs[0].model.token_loss, runs[0].held_out))
+    assert len(losses) == 3 and runs[0].evaluate() == math.fsum(losses) / 3 == runs[0].val_losses[-1][1]
 
 
 def test_nothing_held_out_is_the_reference_s_run():
@@ -388,7 +361,7 @@ def test_the_log_and_the_summary(folder):
     vocab_size = run.model.tokenizer.vocab_size
     assert first.startswith(f"microgpt: loss {smoothed:.4f}, the mean of the last 100 steps (the last step's own, ")
     assert first.endswith(f"guessing at random has ln({vocab_size}) = {math.log(vocab_size):.4f}")
-    assert f"held-out loss {run.val_losses[-1][1]:.4f} after step 150, on 2 documents" in second
+    assert f"held-out loss {run.val_losses[-1][1]:.4f} after step 150, on 2 documents not trained on; " in second
     assert f"the best was {run.best[1]:.4f} after step {run.best[0]}" in second
 
 
@@ -428,6 +401,13 @@ def test_inspect(folder):
     one = succeed("inspect", "one.txt", *SMALL, "--steps", 1)
     assert "  1, all different\n" in one and "  1 to 1 character, median" in one and "  cuts nothing\n" in one
     assert " for 1 step on the engine exact; each document is seen 1.0 times\n" in one
+    (folder / "line.txt").write_text("to be or not " * 999, encoding="utf-8")
+    line = succeed("inspect", "line.txt", *SMALL, "--steps", 1)
+    assert "suggestion     all of the text is one document: train with --long split, or put line breaks in, one document a line\n" in line
+    assert "12,986 to 12,986 characters" in line
+    (folder / "lines.txt").write_text(("to be or not " * 99 + "\n") * 3, encoding="utf-8")
+    lines = succeed("inspect", "lines.txt", *SMALL, "--steps", 1)
+    assert "suggestion     --block-size 256 with --long split; 100.0% of the documents are longer\n" in lines
     (folder / "latin.txt").write_bytes("zoé\nnoël".encode("latin-1"))
     assert "likely latin-1" in fail("inspect", "latin.txt")
 

@@ -145,12 +145,13 @@ def test_no_log_is_overwritten(folder, capsys):
     if hasattr(os, "symlink"):
         os.symlink("a.csv", "link.png")
         code, message = failure(capsys, "a.csv", "-o", "link.png")
-        assert (code, message) == (2, "--out 'link.png' is one of the logs, which would be lost; name another file")
+        assert (code, message) == (2, "--out: 'link.png' is one of the logs, which would be lost; name another file")
     assert (folder / "a.csv").read_bytes() == before
 
 
 def test_a_failure_leaves_the_old_picture(folder, capsys, monkeypatch):
-    (folder / "old.png").write_bytes(b"old")
+    old = b"Software\0microgpt"
+    (folder / "old.png").write_bytes(old)
     (folder / "b.csv").write_text(HEAD + "1,2.5\n", encoding="utf-8")
     assert failure(capsys, "a.csv", "b.csv", "-o", "old.png") == (
         1, "'b.csv' is damaged, or not a log of microgpt train: see line 2",
@@ -159,7 +160,7 @@ def test_a_failure_leaves_the_old_picture(folder, capsys, monkeypatch):
     code, message = failure(capsys, "a.csv", "-o", "old.png")
     assert code == 1 and message.startswith("a plot needs matplotlib (")
     assert message.endswith("); install it with: pip install 'microgpt-cython[plot]'")
-    assert (folder / "old.png").read_bytes() == b"old"
+    assert (folder / "old.png").read_bytes() == old
 
 
 def test_a_log_is_given_once(folder, capsys):

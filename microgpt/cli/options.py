@@ -8,11 +8,14 @@ from functools import partial
 from microgpt import engines
 from microgpt.cli.commands import Failure, Usage, number, whole
 from microgpt.common.options import options_of, shown
+from microgpt.common.words import quoted_path, shortened
 from microgpt.config import PRESETS, EvalConfig, GPTConfig, SampleConfig, TrainConfig
+from microgpt.engines import THREADS
 
 MODEL, TRAINING, EVALUATION = (list(options_of(kind).values()) for kind in (GPTConfig, TrainConfig, EvalConfig))
 CHOICE = options_of(SampleConfig)
 OPTIONS = {option.name: option.flags() for option in (*MODEL, *TRAINING, *EVALUATION, *CHOICE.values())}
+FLAGS = OPTIONS | {"val_docs": "--val"}
 KINDS = {int: dict(type=whole, metavar="N"), float: dict(type=number, metavar="X")}
 
 
@@ -89,11 +92,19 @@ def settings(arguments, saved=None):
     try:
         config, training, evaluation = (_replaced(part, given) for part in (config, training, evaluation))
         temperature = SampleConfig(given.get("temperature", temperature)).temperature
+        if not resumed:
+            evaluation.check_documents("val" in given, given)
     except (ValueError, TypeError) as error:
         raise Usage(in_options(error)) from None
-    if "eval_every" in given and not evaluation.val_fraction:
-        raise Usage("--eval-every needs documents to measure on; give a --val-fraction too, such as 0.1")
     return config, training, evaluation, temperature
+
+
+def threads_of(arguments):
+    """How many threads --threads asks for."""
+    try:
+        return THREADS.default if arguments.threads is None else THREADS.check(arguments.threads)
+    except ValueError as error:
+        raise Usage(in_options(error)) from None
 
 
 def _replaced(part, given):
@@ -107,7 +118,7 @@ def _refuse_differences(arguments, given, pairs):
         for name, value in vars(theirs).items():
             if name not in given and getattr(ours, name) != value:
                 raise Failure(
-                    f"{arguments.resume or arguments.init!r} has {OPTIONS[name]} {value}, and --preset {arguments.preset} "
+                    f"{quoted_path(arguments.resume or arguments.init)} has {OPTIONS[name]} {shortened(str(value))}, and --preset {arguments.preset} "
                     f"has {getattr(ours, name)}; omit --preset, or begin a new run"
                 )
 
@@ -125,4 +136,4 @@ def in_options(error):
     text = re.sub(r"^threads=(\S+) needs engine='(\w+)'", r"--threads \1 needs --engine \2", text)
     text = re.sub(r"\bengine='(\w+)'", r"--engine \1", text)
     text = re.sub(r"^threads\b", "--threads", text)
-    return re.sub(r"""(?<!\w)'[^']*'|(?<!\w)"[^"]*"|(?<!-)\b\w+""", lambda part: OPTIONS.get(part[0], part[0]), text)
+    return re.sub(r"""(?<!\w)'[^']*'|(?<!\w)"[^"]*"|(?<!-)\b\w+""", lambda part: FLAGS.get(part[0], part[0]), text)

@@ -6,7 +6,7 @@ Training calls `update` once for many steps (see Run.train), so showing them cos
 import os
 import time
 
-from microgpt.display.history import smoothed
+from microgpt.verdict import smoothed
 
 BEGIN_SECONDS = 0.2  # a live line appears only when training has lasted so long ...
 REMAINING_SECONDS = 2  # ... and still has so long to go: a short run must not wait for rich's import

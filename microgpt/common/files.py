@@ -1,34 +1,123 @@
-"""Writing files so that nobody ever finds half of one."""
+"""Writing files so that nobody ever finds half of one, and nobody's file is lost."""
 
 import errno
 import os
+import stat
+from contextlib import contextmanager, suppress
+
+SUFFIX = ".part"
+LONGEST_NAME = 100  # bytes of a file's own name in that of its temporary file
 
 
 def write_atomically(path, data):
     """Write bytes to `path`: all of them, or none and the old file stays, whatever happens in between.
 
-    They go to a temporary file in the same folder, to the disk, and then under the real name. OSError when that fails.
+    They go to a temporary file in the same folder, to the disk, and then under the real name. OSError when that fails,
+    and for what `check_writable` refuses.
     """
+    path = _replaceable(path)
+    sweep(path)
+    try:
+        _write(path, data)
+    except FileNotFoundError:  # another process's sweep came between the making of the temporary file and its lock
+        _write(path, data)
+    _sync_folder(os.path.dirname(path))
+
+
+def check_writable(path):
+    """OSError unless `path` can be written: in a folder that is there, and not a folder, a device or a read-only file.
+
+    It is found out by making a temporary file, which is removed again.
+    """
+    path = _replaceable(path)
+    sweep(path)
+    with _temporary(path):
+        pass
+
+
+def sweep(path):
+    """Remove what is left of earlier writes to `path` whose processes were killed. Those of other processes stay."""
+    path = os.path.realpath(path)
+    folder, prefix = os.path.dirname(path), _prefix(path)
+    try:
+        names = os.listdir(folder)
+    except OSError:  # a folder that may be written but not read
+        return
+    for name in names:
+        if name.startswith(prefix) and name.endswith(SUFFIX) and len(name) == len(prefix) + 8 + len(SUFFIX):
+            _remove_if_dead(os.path.join(folder, name))
+
+
+def _replaceable(path):
+    """The real path, which is free or has a file that may be replaced; else OSError."""
+    path = os.path.realpath(path)  # a link keeps pointing where it does
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return path
+    if not stat.S_ISREG(mode):  # a device or a pipe would be replaced by a file
+        raise OSError(errno.EINVAL, "it is a folder" if stat.S_ISDIR(mode) else "it is not a regular file")
+    if not mode & 0o222 or not os.access(path, os.W_OK):  # root may write what nobody is meant to
+        raise PermissionError(errno.EACCES, "it is write-protected")
+    return path
+
+
+def _write(path, data):
+    with _temporary(path) as (file, temporary):
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        if os.name == "posix":
+            os.chmod(temporary, _usual_mode(path))
+        else:  # Windows renames no open file; and it knows read-only alone, which could be neither replaced nor removed
+            file.close()
+        os.replace(temporary, path)
+
+
+@contextmanager
+def _temporary(path):
+    """(file, name) of a new file beside `path`, locked while this process lives; removed where it keeps that name."""
     import tempfile
 
-    path = os.path.realpath(path)  # a link keeps pointing where it does
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise OSError(errno.EINVAL, "it is not a regular file")  # a device or a pipe, which a file would replace
-    handle, temporary = tempfile.mkstemp(
-        dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.", suffix=".part"
-    )
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=_prefix(path), suffix=SUFFIX)
+    file = open(handle, "wb")
     try:
-        with open(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if os.name == "posix":  # Windows knows read-only alone, and that could be neither renamed onto nor removed
-            os.chmod(temporary, _usual_mode(path))
-        os.replace(temporary, path)
-    except BaseException:
+        with suppress(OSError):  # some network file systems have no locks
+            _lock(file)
+        yield file, temporary
+    finally:
+        with suppress(OSError):
+            file.close()
+        with suppress(OSError):
+            os.unlink(temporary)
+
+
+def _lock(file):
+    """Take this process's lock on a file; OSError where another one has it, or there are no locks.
+
+    Windows needs none: a file that is open cannot be removed there.
+    """
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_if_dead(temporary):
+    with suppress(OSError):
+        with open(temporary, "rb") as file:
+            _lock(file)
         os.unlink(temporary)
-        raise
-    _sync_folder(os.path.dirname(path))
+
+
+def _prefix(path):
+    """With what the names of the temporary files of `path` begin."""
+    name = os.path.basename(path)
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        import hashlib
+
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    return f".{name}."
 
 
 def _usual_mode(path):

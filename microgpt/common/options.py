@@ -6,6 +6,7 @@ need from here. The options themselves are in microgpt.config; those of engines 
 
 import dataclasses
 import math
+import operator
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -16,8 +17,10 @@ from microgpt.common.words import quoted
 class Option:
     """name: as in Python; kind: int, float, bool or str; text: what it is, in a phrase; unit: of its number.
 
-    least, above, below, most: bounds of a number; choices: the values of a str; since: the version that added it; flag: its name
-    on the command line where that differs. None is allowed where it is the default.
+    least, above, below, most: bounds of a number; digits: how many a whole number may have, so that products of a few are floats;
+    choices: the values of a str; since: the version that added it; before: what the versions did that did not have it (...: what the
+    default does); flag: its name on the command line where that differs. None is allowed where it is the default, which switches the
+    option off, or what was before.
     """
 
     name: str
@@ -29,33 +32,60 @@ class Option:
     above: float = -math.inf
     below: float = math.inf
     most: float = math.inf
+    digits: int = 100
     choices: Collection = ()
     since: str = "0.1"
+    before: object = ...
     flag: str = ""
 
     def check(self, value):
-        """ValueError or TypeError, with the option's name and bounds, unless it may have this value."""
-        if value is None and self.default is None:
-            return
+        """The value as an int, float, bool, str or None; other types' numbers (NumPy's) become these.
+
+        ValueError or TypeError, with the option's name and bounds, unless it may have this value.
+        """
+        if value is None and None in (self.default, self.before):
+            return None
+        off = "; omit it to switch it off" if self.default is None else ""
         if self.kind is bool:
             if not isinstance(value, bool):
                 raise TypeError(f"{self.name} must be True or False, not {quoted(value)}")
         elif self.kind is str:
             if not isinstance(value, str) or value not in self.choices:
                 raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {quoted(value)}")
-        elif isinstance(value, bool) or not isinstance(value, (int, self.kind)):
-            what = "a whole number" if self.kind is int else "a number"
-            raise TypeError(f"{self.name} must be {what}, not {quoted(value)}")
-        elif not self.allows(value):
-            raise ValueError(f"{self.name} must be {self.bounds()}, not {quoted(value)}")
+        else:
+            try:
+                number = self._number(value)
+            except TypeError:
+                what = "a whole number" if self.kind is int else "a number"
+                raise TypeError(f"{self.name} must be {what}, not {quoted(value)}{off}") from None
+            except OverflowError:  # an int that no float can be
+                number = math.inf
+            if not self.allows(number):
+                raise ValueError(f"{self.name} must be {self.bounds()}, not {quoted(value)}{off}")
+            if self.kind is int and abs(number) >= 10**self.digits:
+                raise ValueError(f"{self.name} must have at most {self.digits} digits, not {quoted(value)}")
+            return number
+        return value
+
+    def _number(self, value):
+        if isinstance(value, bool):
+            raise TypeError
+        if self.kind is float:
+            if isinstance(value, (float, int)):
+                return float(value)
+            import numbers  # NumPy's, or a Fraction
+
+            if isinstance(value, numbers.Real):
+                return float(value)
+        return self.kind(operator.index(value))
 
     def allows(self, number):
-        """Whether a number is within the bounds, and for a float whether it is one."""
-        try:
-            number = float(number) if self.kind is float else number
-        except OverflowError:
-            return False
+        """Whether an int or a float is within the bounds."""
         return self.least <= number <= self.most and self.above < number < self.below
+
+    def unsaved(self):
+        """What a file stands for that does not have it."""
+        return self.default if self.before is ... else self.before
 
     def bounds(self):
         """The values it may have, in words: "at least 1", "more than 0 and at most 1"."""
@@ -112,7 +142,7 @@ class Settings:
 
     def __post_init__(self):
         for name, option in options_of(self).items():
-            option.check(getattr(self, name))
+            object.__setattr__(self, name, option.check(getattr(self, name)))
         self.check_together()
         idle = self.idle()
         if idle:
@@ -126,11 +156,10 @@ class Settings:
 
     @classmethod
     def saved(cls, values):
-        """The object with these values, a dict; it may have idle ones, which version 0.1 took. ValueError, TypeError."""
+        """The object with these values, a dict from a file; it may have idle ones, which 0.1 took. ValueError, TypeError."""
         made = object.__new__(cls)
         for name, option in options_of(cls).items():
-            option.check(values.get(name, option.default))
-            object.__setattr__(made, name, values.get(name, option.default))
+            object.__setattr__(made, name, option.check(values.get(name, option.unsaved())))
         made.check_together()
         return made
 

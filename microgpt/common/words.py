@@ -1,4 +1,15 @@
-"""Numbers and values as people write them."""
+"""Numbers, values and other people's text as microgpt shows them.
+
+Text that comes from outside (an argument, a file's name or contents) goes into a message by `quoted` or `shortened`, and to a
+terminal by `printable`: so no message is long, and none has a character that a terminal would obey.
+"""
+
+import os
+import re
+
+# Control characters, line ends, embeddings and overrides of the direction of writing, and halves of characters
+_OBEYED = "[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+LONGEST_PATH = 160  # characters: a path may be longer than other values, since somebody will copy it
 
 
 def counted(n, noun):
@@ -14,10 +25,25 @@ def sized(n_bytes):
     return counted(n_bytes, "byte")
 
 
-def quoted(value, most=60):
-    """repr(value), its middle left out where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # an int of thousands of digits
-        return f"a number of {value.bit_length()} bits"
+def printable(text):
+    """Text in one line that a terminal shows and does not obey: control characters and their like as escapes (\\x1b)."""
+    return re.sub(_OBEYED, lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def shortened(text, most=60):
+    """Printable text, its middle left out where it is long."""
+    text = printable(text)
     return text if len(text) <= most else f"{text[: most // 2 - 2]}...{text[1 - most // 2 :]}"
+
+
+def quoted(value, most=60):
+    """repr(value), printable, its middle left out where it is long."""
+    try:
+        return shortened(repr(value), most)
+    except ValueError:  # an int of thousands of digits, which Python does not write
+        return f"a number of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__}"
+
+
+def quoted_path(path):
+    """A file's name in a message; path: as for open()."""
+    return quoted(os.fsdecode(path), LONGEST_PATH)

@@ -1,7 +1,10 @@
 """From the list of documents to those a run trains on: shuffled, some held out, the long ones dealt with."""
 
+import random
+
 from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted
+from microgpt.config import EvalConfig
 
 LONG = Option(
     "long", str, "truncate", "documents longer than the block: train on their beginning, on all pieces, or stop",
@@ -9,24 +12,37 @@ LONG = Option(
 )  # fmt: skip
 
 
-def arrange(docs, rng, block_size, val_fraction=0.0, long=LONG.default):
-    """(documents to train on, documents held out): two lists, in the order in which rng (random.Random) shuffles.
+def arrange(docs, rng, block_size, evaluation=EvalConfig(), long=LONG.default, val_docs=()):
+    """(documents to train on, documents held out): two lists, the first as rng (random.Random) shuffles it.
 
-    val_fraction: the share held out, the last of the shuffled documents. long: see `fit`. ValueError where a list would
-    be empty or a document is too long.
+    With evaluation.val_fraction that share of the different documents is held out: the last of them as random.Random(split_seed)
+    shuffles them. So none of them is trained on, and which they are does not depend on rng. rng shuffles all others, repetitions
+    included. (split_seed None, as in version 0.1: rng shuffles all, and the last are held out, whether they are repetitions or not.)
+    Without val_fraction, val_docs are held out, as they are. long: see `fit`, which comes last. ValueError where none are left to
+    train on or a document is too long.
     """
-    docs = list(docs)
-    rng.shuffle(docs)
-    held_out = []
-    if val_fraction:
-        count = max(1, round(val_fraction * len(docs)))
-        if count >= len(docs):
-            raise ValueError(
-                f"of {counted(len(docs), 'document')} a val_fraction of {val_fraction:g} leaves none to train on; "
-                "give more documents"
-            )
-        docs, held_out = docs[:-count], docs[-count:]
+    docs, held_out = list(docs), list(val_docs)
+    if not evaluation.val_fraction:
+        rng.shuffle(docs)
+    elif evaluation.split_seed is None:
+        rng.shuffle(docs)
+        docs, held_out = _without_last(docs, evaluation.val_fraction, "document")
+    else:
+        different = list(dict.fromkeys(docs))
+        random.Random(evaluation.split_seed).shuffle(different)
+        _, held_out = _without_last(different, evaluation.val_fraction, "different document")
+        apart = set(held_out)
+        docs = [doc for doc in docs if doc not in apart]
+        rng.shuffle(docs)
     return fit(docs, block_size, long), fit(held_out, block_size, long)
+
+
+def _without_last(docs, share, noun):
+    """(all documents but the last, the last): these are a share, and at least one."""
+    count = max(1, round(share * len(docs)))
+    if not any(docs[:-count]):
+        raise ValueError(f"of {counted(len(docs), noun)} a val_fraction of {share:g} leaves none to train on; give more, or val_docs")
+    return docs[:-count], docs[-count:]
 
 
 def fit(docs, block_size, long):

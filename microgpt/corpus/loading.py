@@ -1,15 +1,18 @@
 """Reading documents: from a file, from standard input, or the reference's list of names.
 
 Documents are never repaired in silence: a file that is not what it should be is an error that names the remedy, and
-what was done without asking (a byte order mark dropped, a list of names replaced) is a `DataWarning`.
+what was done without asking (a byte order mark dropped, a list of names replaced) or is not to be seen (one inside) is a
+`DataWarning`.
 """
 
 import codecs
 import os
+import re
 import sys
 import warnings
 
 from microgpt.common.files import write_atomically
+from microgpt.common.words import LONGEST_PATH, quoted, quoted_path, shortened
 
 NAMES_URL = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"
 NAMES_SIZE = 228145
@@ -50,6 +53,8 @@ def load_docs(source=None):
             return _parse(*_names(notes), notes)
         if source == "-":
             return _parse(_read_stdin(), None, notes)
+        if not isinstance(source, (str, bytes, os.PathLike)):
+            raise TypeError(f"load_docs reads a path, such as 'docs.txt', and not {quoted(source)}")
         return _parse(_read_file(source), source, notes)
     finally:
         for note in notes:
@@ -71,6 +76,12 @@ def _parse(data, path, notes):
         notes.append(f"{what} begins with a byte order mark (U+FEFF), which is dropped: it is not part of the text")
         text = text[1:]
     text = text.replace("\r\n", "\n").replace("\r", "\n")  # as open() does
+    if "\ufeff" in text:
+        line = text.count("\n", 0, text.index("\ufeff")) + 1
+        notes.append(
+            f"{what} has a byte order mark (U+FEFF) inside, in line {line:,}, which is invisible and is learned as a character; "
+            "remove it if it comes from joining files"
+        )
     docs = [doc for line in text.split("\n") if (doc := line.strip())]
     if not docs:
         problem = "holds only blank lines" if data else "is empty"
@@ -98,6 +109,8 @@ def _refuse_nul(data, path):
 
 def _not_utf8(data, path, error):
     problem = f"{_called(path)} is not UTF-8: byte 0x{data[error.start]:02x} at {_place(data, error.start)}"
+    if re.match(rb"\xed[\xa0-\xbf][\x80-\xbf]", data[error.start :]):
+        return f"{problem} begins a surrogate, half of a character as UTF-16 has it; write the text again as UTF-8, or correct that place"
     text = data.decode("utf-8", "replace")
     bad = text.count("\ufffd")
     good = len(text) - len(text.encode("ascii", "ignore")) - bad  # characters of several bytes, which only UTF-8 has
@@ -137,11 +150,12 @@ def _convert(encoding, path):
         return command
     import shlex
 
-    return f"{command} {shlex.quote(os.fsdecode(path))} > utf8.txt"
+    name = shlex.quote(os.fsdecode(path))
+    return f"{command} {name if shortened(name, LONGEST_PATH) == name else 'FILE'} > utf8.txt"
 
 
 def _called(path):
-    return "standard input" if path is None else repr(os.fsdecode(path))
+    return "standard input" if path is None else quoted_path(path)
 
 
 # ---- Where the bytes come from ----------------------------------------------------------------------------------
@@ -154,7 +168,7 @@ def _read_file(path, remedy="check the path", said=""):
         raise IsADirectoryError(f"{what} is a folder; give a text file, one document a line")
     try:
         with open(path, "rb") as file:
-            return file.read()
+            return _whole(file)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {what}; {remedy}") from None
     except PermissionError:
@@ -163,12 +177,18 @@ def _read_file(path, remedy="check the path", said=""):
         raise OSError(f"{what} cannot be read: {error.strerror}; {remedy}") from error
 
 
+def _whole(file):
+    """All its bytes, but not what follows NULs: they are refused, and may be a device's, which never end."""
+    data = file.read(2**20)
+    return data if 0 in data else data + file.read()
+
+
 def _read_stdin():
     if sys.stdin is None:
         raise DataError("standard input is closed; give a file, or pipe a text into this command")
     try:
         if hasattr(sys.stdin, "buffer"):
-            return sys.stdin.buffer.read()
+            return _whole(sys.stdin.buffer)
         return sys.stdin.read().encode("utf-8", "surrogatepass")  # somebody's StringIO
     except OSError as error:  # such as a folder: `microgpt train - < .`
         raise OSError(f"standard input cannot be read: {error.strerror or error}; give a file") from error
@@ -192,11 +212,11 @@ def _names(notes):
             data = file.read()
         if _is_genuine(data):
             return data, cached
-        notes.append(f"the cached copy {cached!r} is not the names.txt it should be (wrong checksum); it is not used")
+        notes.append(f"the cached copy {quoted_path(cached)} is not the names.txt it should be (wrong checksum); it is not used")
     except FileNotFoundError:
         pass
     except OSError as error:
-        notes.append(f"the cached copy {cached!r} cannot be read ({error.strerror}); it is not used")
+        notes.append(f"the cached copy {quoted_path(cached)} cannot be read ({error.strerror}); it is not used")
 
     data, failure = _download()
     if failure:
@@ -212,7 +232,7 @@ def _names(notes):
         os.makedirs(os.path.dirname(cached), exist_ok=True)
         write_atomically(cached, data)
     except OSError as error:
-        notes.append(f"names.txt could not be kept in {cached!r} ({error.strerror}) and will be downloaded again")
+        notes.append(f"names.txt could not be kept in {quoted_path(cached)} ({error.strerror}) and will be downloaded again")
     return data, cached
 
 
@@ -237,7 +257,7 @@ def _download():
         except Exception as error:  # a broken proxy or server can raise nearly anything; all mean: no download
             reason = getattr(error, "reason", error)  # what urllib's own errors wrap
             reason = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
-            outcome[0] = None, " ".join(reason.split())
+            outcome[0] = None, shortened(" ".join(reason.split()), 100)
 
     thread = threading.Thread(target=fetch, daemon=True)
     thread.start()

@@ -7,6 +7,8 @@ gradients, to the bit and of the same type.
 
 import math
 
+from microgpt.common.words import quoted
+
 MAX_NODES = 200
 MISSING = (
     "drawing needs Graphviz's program dot; install Graphviz (Debian: apt-get install graphviz), or use the DOT text"
@@ -30,9 +32,9 @@ def graph(root, *, names=None, to=None, max_nodes=MAX_NODES, direction="LR"):
     """
     _check_value("graph draws", root)
     if direction not in ("LR", "TB", "RL", "BT"):
-        raise ValueError(f"direction must be one of LR, TB, RL, BT, not {direction!r}")
+        raise ValueError(f"direction must be one of LR, TB, RL, BT, not {quoted(direction)}")
     if isinstance(max_nodes, bool) or not isinstance(max_nodes, int) or max_nodes < 1:
-        raise ValueError(f"max_nodes must be a whole number of at least 1, not {max_nodes!r}")
+        raise ValueError(f"max_nodes must be a whole number of at least 1, not {quoted(max_nodes)}")
     names = _names(names or {})
     if to is None:
         drawn, more = [], 0
@@ -69,7 +71,7 @@ class Graph:
 
         suffix = os.path.splitext(os.fspath(path))[1]
         if suffix not in (".dot", ".svg", ".png"):
-            raise ValueError(f"a graph is saved as .dot, .svg or .png, which the path must end in, not in {suffix!r}")
+            raise ValueError(f"a graph is saved as .dot, .svg or .png, which the path must end in, not in {quoted(suffix)}")
         write_atomically(path, self.dot.encode("utf-8") if suffix == ".dot" else self._run(suffix[1:]))
 
     def _run(self, form):
@@ -154,7 +156,7 @@ def _names(given):
         if isinstance(value, (list, tuple)):
             todo.extend((f"{name}[{i}]", item) for i, item in enumerate(value))
         else:
-            _check_value(f"{name!r} in names must be", value)
+            _check_value(f"{quoted(name)} in names must be", value)
             names[value] = str(name)
     return names
 

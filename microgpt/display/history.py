@@ -7,18 +7,12 @@ import os
 from array import array
 from typing import NamedTuple
 
-from microgpt.common.words import counted
+from microgpt.common.words import counted, quoted_path
 from microgpt.storage import checkpoint
+from microgpt.verdict import SMOOTHED_STEPS, smoothed
 
-SMOOTHED_STEPS = 100
+HEADER = "step,loss,smoothed,lr,val_loss\n"
 FORMATS = (".csv", ".jsonl")
-
-
-def smoothed(losses, step=None):
-    """The mean loss of the SMOOTHED_STEPS steps that end with `step` (counted from 1; None: the last step)."""
-    step = len(losses) if step is None else step
-    recent = losses[max(0, step - SMOOTHED_STEPS) : step]
-    return math.fsum(recent) / len(recent)
 
 
 class Log:
@@ -31,13 +25,17 @@ class Log:
     def __init__(self, run, path):
         self.run, self.written, self.csv = run, 0, path.endswith(".csv")
         self.file = open(path, "w", encoding="utf-8", newline="\n")
-        if self.csv:
-            self.file.write("step,loss,smoothed,lr,val_loss\n")
-        self.update()
+        try:
+            if self.csv:
+                self.file.write(HEADER)
+            self.update()
+        except OSError:
+            self.abandon()
+            raise
 
     def update(self):
         """Write the steps since the last call."""
-        losses, training = self.run.losses, self.run.training
+        losses = self.run.losses
         first, self.written = self.written, len(losses)
         evaluated = {step: loss for step, loss in self.run.val_losses if step > first}
         for step in range(first + 1, self.written + 1):
@@ -45,7 +43,7 @@ class Log:
                 "step": step,
                 "loss": losses[step - 1],
                 "smoothed": smoothed(losses, step),
-                "lr": training.lr(step - 1),
+                "lr": self.run.lr(step - 1),
             }
             val_loss = evaluated.get(step)
             if self.csv:
@@ -58,6 +56,25 @@ class Log:
 
     def close(self):
         self.file.close()
+
+    def abandon(self):
+        """Close a file that cannot be written, whatever is lost."""
+        try:
+            self.file.close()
+        except OSError:
+            pass
+
+
+def is_log(path):
+    """Whether a Log wrote this file, or began to. Raises OSError if it cannot be read."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        first = file.readline(1000)
+    if os.fsdecode(path).endswith(".csv"):
+        return first == HEADER
+    try:
+        return {"step", "loss", "smoothed", "lr"} <= json.loads(first).keys()
+    except (ValueError, AttributeError, RecursionError):
+        return False
 
 
 class History(NamedTuple):
@@ -81,9 +98,9 @@ def read(path):
         with open(path, encoding="utf-8", errors="backslashreplace") as file:
             return _read_log(file, name)
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {name!r}; check the path") from None
+        raise FileNotFoundError(f"there is no file {quoted_path(path)}; check the path") from None
     except OSError as error:
-        raise OSError(f"{name!r} cannot be read: {error.strerror or error}") from error
+        raise OSError(f"{quoted_path(path)} cannot be read: {error.strerror or error}") from error
 
 
 def _read_saved(path, name):
@@ -92,9 +109,9 @@ def _read_saved(path, name):
     except checkpoint.CheckpointError as error:
         raise ValueError(f"{error}; a log's name ends in {' or '.join(FORMATS)}") from None
     if progress is None:
-        raise ValueError(f"{name!r} is a model without its training; give a run that microgpt train saved, or its log")
+        raise ValueError(f"{quoted_path(name)} is a model without its training; give a run that microgpt train saved, or its log")
     if not progress.losses:
-        raise ValueError(f"{name!r} has no steps yet")
+        raise ValueError(f"{quoted_path(name)} has no steps yet")
     return History(array("q", range(1, len(progress.losses) + 1)), progress.losses, progress.val_losses)
 
 
@@ -104,7 +121,7 @@ def _read_log(file, name):
         columns, first = file.readline().rstrip("\n").split(","), 2
         if columns != [""]:
             if not {"step", "loss"} <= set(columns):
-                raise ValueError(f"{name!r} is not a log of microgpt train: its first line does not name step and loss")
+                raise ValueError(f"{quoted_path(name)} is not a log of microgpt train: its first line does not name step and loss")
             parse = _csv_parser(columns)
     for number, line in enumerate(file, first):
         if not line.endswith("\n"):
@@ -114,14 +131,14 @@ def _read_log(file, name):
             history.steps.append(step)
             history.losses.append(loss)
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
-            raise ValueError(f"{name!r} is damaged, or not a log of microgpt train: see line {number}") from None
+            raise ValueError(f"{quoted_path(name)} is damaged, or not a log of microgpt train: see line {number}") from None
         if step <= before:
-            raise ValueError(f"{name!r} is damaged: in line {number}, step {step} comes after step {before}")
+            raise ValueError(f"{quoted_path(name)} is damaged: in line {number}, step {step} comes after step {before}")
         before = step
         if val_loss is not None:
             history.val_losses.append((step, val_loss))
     if not history.steps:
-        raise ValueError(f"{name!r} has no steps yet")
+        raise ValueError(f"{quoted_path(name)} has no steps yet")
     return history
 
 
@@ -161,10 +178,10 @@ def summary(run):
     if run.val_losses:
         step, loss = run.val_losses[-1]
         known = {tuple(document) for document in run.corpus}
-        repeated = sum(tuple(document) in known for document in run.held_out) / len(run.held_out)
+        repeated = sum(tuple(document) in known for document in run.held_out)
         lines.append(
-            f"held-out loss {loss:.4f} after step {step}, on {counted(len(run.held_out), 'document')} not trained on "
-            f"({repeated:.0%} of them in the training data as well); "
+            f"held-out loss {loss:.4f} after step {step}, on {counted(len(run.held_out), 'document')} "
+            f"{f'of which {repeated:,} are trained on as well' if repeated else 'not trained on'}; "
             f"the best was {run.best[1]:.4f} after step {run.best[0]}"
             + (", and its weights are kept" if run.finished and run.evaluation.patience is not None else "")
         )

@@ -6,9 +6,16 @@ import warnings
 
 from microgpt.common.extras import require
 from microgpt.common.files import write_atomically
-from microgpt.display.history import SMOOTHED_STEPS
+from microgpt.common.words import quoted_path
+from microgpt.verdict import SMOOTHED_STEPS
 
 FORMATS = (".png", ".svg", ".pdf")
+METADATA = {  # without the time; and with what tells that the file is ours
+    ".png": {"Software": "microgpt"},
+    ".svg": {"Creator": "microgpt", "Date": None},
+    ".pdf": {"Creator": "microgpt", "CreationDate": None},
+}
+MARKS = b"Software\0microgpt", b"<dc:title>microgpt</dc:title>", b"/Creator (microgpt)"
 SIZE = 8, 5  # inches
 DPI = 150
 MOST_POINTS = 1000  # of a curve: about the picture's width in pixels; longer curves are thinned
@@ -36,7 +43,7 @@ def plot(histories, path):
     path = os.fsdecode(path)
     kind = os.path.splitext(path)[1]
     if kind not in FORMATS:
-        raise ValueError(f"a plot's name must end in {', '.join(FORMATS)}, which says how to write it; not {path!r}")
+        raise ValueError(f"a plot's name must end in {', '.join(FORMATS)}, which says how to write it; not {quoted_path(path)}")
     if not histories:
         raise ValueError("there is nothing to plot: give at least one run")
     image = io.BytesIO()
@@ -45,12 +52,18 @@ def plot(histories, path):
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # letters that no font has become boxes
         figure = Figure(SIZE, DPI, layout="constrained")
         _draw(figure, histories)
-        undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-        figure.savefig(image, format=kind[1:], metadata=undated[kind])
+        figure.savefig(image, format=kind[1:], metadata=METADATA[kind])
     try:
         write_atomically(path, image.getvalue())
     except OSError as error:
-        raise OSError(f"{path!r} cannot be written: {error.strerror or error}") from error
+        raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
+
+
+def is_plot(path):
+    """Whether `plot` wrote this file. Raises OSError if it cannot be read."""
+    with open(path, "rb") as file:
+        contents = file.read()
+    return any(mark in contents for mark in MARKS)
 
 
 def _draw(figure, histories):

@@ -16,6 +16,7 @@ from dataclasses import fields, replace
 
 from microgpt.common.options import Option
 from microgpt.common.words import quoted
+from microgpt.compiled.access import Access
 from microgpt.engines import sampling
 from microgpt.engines.writing import OneByOne
 
@@ -49,7 +50,8 @@ class Engine(ABC):
     """One model's forward pass, backward pass and update. It holds Adam's moments; the parameters are the model's own.
 
     config: GPTConfig; vocab_size: int; params: memoryview of doubles, all matrices one after the other in parameter
-    order (row-major). `train` leaves the trained values there. threads: how many may compute.
+    order (row-major). `train` leaves the trained values there. threads: how many may compute. access: whom the callers of
+    these methods ask, see microgpt.compiled.access: any number of threads may read, while none trains.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Engine(ABC):
 
     def __init__(self, config, vocab_size, params, threads=1):
         self.config, self.vocab_size, self.params, self.threads = config, vocab_size, params, threads
+        self.access = Access()
 
     @staticmethod
     def isas():
@@ -90,7 +93,7 @@ class Engine(ABC):
         activation = getattr(settings, "activation", None)
         if activation is not None and activation not in cls.activations:  # mutant: refuse-activation
             raise EngineError(
-                f"the engine {cls.name!r} does not compute activation={activation!r}, only {', '.join(cls.activations)}; "
+                f"the engine {cls.name!r} does not compute activation={quoted(activation)}, only {', '.join(cls.activations)}; "
                 f"{cls._remedy(lambda engine: activation in engine.activations)}"
             )
 
@@ -177,7 +180,7 @@ def create(name, config, vocab_size, params, threads=1):
     """
     kind = engine_class(name)
     kind.refuse(config)
-    THREADS.check(threads)
+    threads = THREADS.check(threads)
     if threads != 1 and not kind.threaded:
         able = " or ".join(repr(other) for other in ENGINES if engine_class(other).threaded)
         raise EngineError(f"threads={quoted(threads)} needs engine={able}; the engine {name!r} computes on one thread")

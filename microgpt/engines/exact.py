@@ -16,7 +16,7 @@ class ExactEngine(Engine):
     def __init__(self, config, vocab_size, params, threads=1):
         super().__init__(config, vocab_size, params)
         self.network = Network(config, vocab_size, params)
-        self._writer = None
+        self._idle = []  # decoders that nobody uses: there is one for each of the callers that there were at a time
 
     def train(self, corpus, steps, training, losses):
         stopped = self.network.train(corpus, steps, training, losses)
@@ -56,15 +56,28 @@ class ExactEngine(Engine):
         return Decoder(self.network)
 
     def loss(self, tokens):
-        loss = self.network.loss(tokens)
+        decoder = self._take()
+        try:
+            loss = decoder.loss(tokens)
+        finally:
+            self._idle.append(decoder)
         return loss if math.isfinite(loss) else super().loss(tokens)
 
     def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
         if top_p is not None:  # not compiled
             return super().generate(rng, bos, prompt, temperature, top_k, top_p)
-        if self._writer is None:
-            self._writer = Decoder(self.network)
-        return self._writer.generate(rng, bos, prompt, temperature, top_k)
+        decoder = self._take()
+        try:
+            return decoder.generate(rng, bos, prompt, temperature, top_k)
+        finally:
+            self._idle.append(decoder)
+
+    def _take(self):
+        """A decoder for one caller, who gives it back."""
+        try:
+            return self._idle.pop()  # mutant: take-decoder
+        except IndexError:
+            return self.decoder()
 
 
 ENGINE = ExactEngine

@@ -1,9 +1,11 @@
 """The pure engine: microgpt.reference as it stands."""
 
 import sys
+from _thread import allocate_lock
 from contextlib import contextmanager
 
 from microgpt import reference
+from microgpt.engines import EngineError
 from microgpt.engines.scalar import ScalarEngine
 
 # The reference's backward() recurses once for each node on a path, hundreds to thousands deep. From Python 3.11 on such
@@ -21,18 +23,26 @@ class PythonEngine(ScalarEngine):
             return super()._backward(corpus, step, training)
 
 
+_lock, _limits = allocate_lock(), []  # the limits that were found by those who are at it: all threads share one
+
+
 @contextmanager
 def _deep_recursion():
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
+    with _lock:
+        _limits.append(sys.getrecursionlimit())
+        sys.setrecursionlimit(max(_limits[-1], RECURSION_LIMIT))
     try:
         yield
     except RecursionError:
-        raise RecursionError(
+        raise EngineError(
             "this model's graph is too deep for plain Python's recursion; use engine='graph', which gives the same bits"
         ) from None
     finally:
-        sys.setrecursionlimit(limit)
+        with _lock:
+            first = _limits[0]
+            _limits.pop()
+            if not _limits:
+                sys.setrecursionlimit(first)
 
 
 ENGINE = PythonEngine

@@ -78,10 +78,11 @@ class ScalarEngine(Engine):
 
     def _load(self):
         """Take over what somebody else wrote into the model's buffer."""
-        if self._loaded != bytes(self.params):
-            for value, data in zip(self.values, self.params):
+        found = bytes(self.params)
+        if self._loaded != found:
+            for value, data in zip(self.values, memoryview(found).cast("d")):
                 value.data = data
-            self._loaded = bytes(self.params)
+            self._loaded = found  # last: another reader must not take for done what is not
 
     def _store(self):
         for i, value in enumerate(self.values):

@@ -15,9 +15,10 @@ class OneByOne:
 
     def write(self, wanted, filtered):
         choice = self.choice
-        tokens = self.engine.generate(
-            self.rng, self.tokenizer.bos, self.prompt, choice.temperature, choice.top_k, choice.top_p
-        )
+        with self.engine.access.reading():
+            tokens = self.engine.generate(
+                self.rng, self.tokenizer.bos, self.prompt, choice.temperature, choice.top_k, choice.top_p
+            )
         return [self.tokenizer.decode(tokens)]
 
 

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from microgpt import engines
+from microgpt.common.words import shortened
 from microgpt.config import GPTConfig, TrainConfig
 
 CHECKED_STEPS = 2
@@ -28,6 +29,10 @@ MIN_STEPS = 8
 SECONDS, PYTHON_SECONDS = 0.5, 4.0  # about what a measurement takes
 TRAINING = TrainConfig(num_steps=10_000)
 ROUNDING = 1e-5  # of a loss that is not exact, relatively
+
+
+class MeasuringError(RuntimeError):
+    """A process that measures did not come to its end; the message says why."""
 
 
 class Case(NamedTuple):
@@ -134,7 +139,8 @@ def _in_fresh_process(case, source):
     environment = os.environ | ({"MICROGPT_ISA": case.isa} if case.isa else {})
     process = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment)
     if process.returncode:
-        raise RuntimeError(f"measuring {case} failed: {process.stderr.strip().splitlines()[-1:]}")
+        reason = process.stderr.strip().split("\n")[-1].partition(";")[0] or f"exit code {process.returncode}"
+        raise MeasuringError(f"measuring {case} failed: {shortened(reason, 150)}")
     return Timing(*json.loads(process.stdout))
 
 

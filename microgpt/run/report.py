@@ -4,6 +4,8 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 
+from microgpt.common.words import printable
+
 
 @dataclass
 class Place:
@@ -44,7 +46,7 @@ class Report:
         replaced = ", ".join(f"{what} ({n})" if n > 1 else what for what, n in counts.items())
         kept = "; ".join(f"{p.what}, {self.where(p)}: {p.why()}" for p in self.places() if p.reason is not None)
         text = f"compiled: {replaced}" if replaced else "nothing is compiled, the script runs as it is"
-        return f"microgpt run: {text}" + (f" | left alone: {kept}" if kept else "")
+        return printable(f"microgpt run: {text}" + (f" | left alone: {kept}" if kept else ""))
 
     def explanation(self):
         """A line for each place: file:line: what, and whether it is compiled, or why not and what that costs."""
@@ -53,4 +55,4 @@ class Report:
             + ("compiled" if place.reason is None else f"left alone: {place.why()}")
             for place in self.places()
         ]
-        return "\n".join(f"microgpt run: {line}" for line in lines or [f"{os.path.basename(self.path)}: nothing to compile was found"])
+        return "\n".join(printable(f"microgpt run: {line}") for line in lines or [f"{os.path.basename(self.path)}: nothing to compile was found"])

@@ -14,6 +14,7 @@ import traceback
 import types
 import warnings
 
+from microgpt.common.words import quoted_path
 from microgpt.run import files, notebook, runtime
 from microgpt.run.names import Module
 from microgpt.run.report import Report
@@ -44,9 +45,9 @@ def run_script(path, arguments=(), *, module=False, explain=False, quiet=False):
     name = os.path.abspath(file)
     try:
         script = Notebook(read(file), name, folder) if name.endswith(".ipynb") else Script(read(file), name, folder)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if name.endswith(".ipynb"):
-            raise Unreadable(f"{path} is not a notebook of Python: {error}") from None
+            raise Unreadable(f"{quoted_path(path)} is not a notebook of Python: {error}") from None
         return subprocess.call([sys.executable, *command])  # nobody shows it as Python does but Python
     main = take_over(path, name, arguments, folder)
     if not quiet and sys.stderr is not None:
@@ -75,14 +76,21 @@ class Script:
         self.folder, self.report = folder, Report(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they have been given once
-            main = Module.of(name, source, files.exports_of(name, folder))
-            prepare(main.tree)
-            self.survey = files.survey(main, folder)
-            self.found = find_value(self.survey, self.report)
-            if self.found is not None:
-                rewrite_all(self.survey, self.found, self.report)
-            if self.found is not None or isinstance(self, Notebook):
-                self.code = compile(main.tree, name, "exec", dont_inherit=True)
+            try:
+                self._rewrite(source, name, prepare)
+            except RecursionError:  # an expression thousands deep, which Python takes
+                self.found, self.report = None, Report(name)
+
+    def _rewrite(self, source, name, prepare):
+        self.found = None
+        main = Module.of(name, source, files.exports_of(name, self.folder))
+        prepare(main.tree)
+        self.survey = files.survey(main, self.folder)
+        self.found = find_value(self.survey, self.report)
+        if self.found is not None:
+            rewrite_all(self.survey, self.found, self.report)
+        if self.found is not None or isinstance(self, Notebook):
+            self.code = compile(main.tree, name, "exec", dont_inherit=True)
 
     def install(self, explain):
         if explain:
@@ -124,11 +132,14 @@ def become_module(main, name):
 def read(path):
     try:
         with open(path, "rb") as file:
-            return file.read()
+            source = file.read(2**20)
+            if 0 in source and not os.path.isfile(path):  # a device that never ends; a file's NULs are for Python to refuse
+                raise Unreadable(f"{quoted_path(path)} is not a script: it has NUL bytes; name a Python file")
+            return source + file.read()
     except IsADirectoryError:
-        raise Unreadable(f"{path} is a folder; name the script in it, or use -m for a package") from None
+        raise Unreadable(f"{quoted_path(path)} is a folder; name the script in it, or use -m for a package") from None
     except OSError as error:
-        raise Unreadable(f"cannot open {path}: {error.strerror}") from None
+        raise Unreadable(f"cannot open {quoted_path(path)}: {error.strerror}; check the path") from None
 
 
 def take_over(path, name, arguments, folder):

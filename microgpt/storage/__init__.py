@@ -12,6 +12,8 @@ import importlib
 import math
 from array import array
 
+from microgpt.common.words import quoted
+
 
 def needed(function, module, name):
     """The optional module that a function needs; where it is missing, ImportError says how to get it."""
@@ -29,7 +31,7 @@ def layout(config, tokenizer, names):
     A number of layers that a stranger made up would be a table that fills the memory.
     """
     if config.n_layer > len(names):
-        raise ValueError(f"there are fewer layers than the {config.n_layer} of the configuration")
+        raise ValueError(f"there are fewer layers than the {quoted(config.n_layer)} of the configuration")
     return config.shapes(tokenizer.vocab_size)
 
 
@@ -44,24 +46,24 @@ def parameters(matrices, config, tokenizer):
     shapes = layout(config, tokenizer, matrices)
     for name in [*shapes, *matrices]:
         if name not in matrices:
-            raise ValueError(f"the weights {name!r} are missing")
+            raise ValueError(f"the weights {quoted(name)} are missing")
         if name not in shapes:
-            raise ValueError(f"this configuration has no weights {str(name)[:60]!r}; omit them")
+            raise ValueError(f"this configuration has no weights {quoted(name)}; omit them")
     params = array("d")
     for name, (rows, columns) in shapes.items():
         matrix = matrices[name]
         if not isinstance(matrix, list) or not all(isinstance(row, list) for row in matrix):
-            raise ValueError(f"the weights {name!r} are not a list of rows")
+            raise ValueError(f"the weights {quoted(name)} are not a list of rows")
         if len(matrix) != rows or any(len(row) != columns for row in matrix):
             found = " or ".join(map(str, sorted({len(row) for row in matrix}))) or 0
             raise ValueError(
-                f"the weights {name!r} are {len(matrix)} rows of {found} numbers, but this configuration and "
+                f"the weights {quoted(name)} are {len(matrix)} rows of {found} numbers, but this configuration and "
                 f"vocabulary have {rows} rows of {columns}"
             )
         for row in matrix:
             if not all(map(_is_double, row)):
                 wrong = next(number for number in row if not _is_double(number))
-                raise ValueError(f"the weights {name!r} have an entry that is not a finite double: {_shown(wrong)}")
+                raise ValueError(f"the weights {quoted(name)} have an entry that is not a finite double: {quoted(wrong)}")
             params.extend(row)
     return params
 
@@ -73,10 +75,3 @@ def _is_double(number):
         return type(number) is int and float(number) == number
     except OverflowError:
         return False
-
-
-def _shown(number):
-    try:
-        return repr(number)[:40]
-    except ValueError:  # an int of thousands of digits
-        return "a very large int"

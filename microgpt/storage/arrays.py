@@ -1,5 +1,6 @@
 """Parameters as NumPy arrays: name -> array of shape (rows, columns)."""
 
+from microgpt.common.words import quoted
 from microgpt.storage import needed, parameters
 
 
@@ -15,6 +16,6 @@ def from_numpy(arrays, config, tokenizer):
     for name, matrix in arrays.items():
         matrix = numpy.asarray(matrix)
         if matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
-            raise TypeError(f"the weights {name!r} are of {matrix.dtype}; give float64, or a float that it can hold")
+            raise TypeError(f"the weights {quoted(name)} are of {matrix.dtype}; give float64, or a float that it can hold")
         rows[name] = matrix.tolist()
     return parameters(rows, config, tokenizer)

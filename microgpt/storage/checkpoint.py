@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from microgpt import __version__
+from microgpt.common.words import quoted
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus.documents import LONG
 from microgpt.engines import DEFAULT, ENGINES
@@ -37,6 +38,7 @@ class Progress(NamedTuple):
     rng: tuple  # random.Random.getstate()
     val_losses: list  # [step, held-out loss], in order
     best_params: array | None = None  # those of the best held-out loss so far, where the run has patience
+    extended: list = ()  # of (steps done, TrainConfig.num_steps until then), where that was changed
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Source:
     num_docs: int  # of the corpus trained on
     fingerprint: str  # SHA-256 of all the documents' tokens, in order; see Run.fingerprint
     engine: str = DEFAULT  # that computed it last
+    val_fingerprint: str | None = None  # that of the val_docs alone, where such were given
 
     def __post_init__(self):
         for name, good in {
@@ -56,9 +59,10 @@ class Source:
             "num_docs": type(self.num_docs) is int and self.num_docs > 0,
             "fingerprint": isinstance(self.fingerprint, str),
             "engine": self.engine in ENGINES,
+            "val_fingerprint": self.val_fingerprint is None or isinstance(self.val_fingerprint, str),
         }.items():
             if not good:
-                raise ValueError(f"{name} is not as it should be: {str(getattr(self, name))[:40]!r}")
+                raise ValueError(f"{name} is not as it should be: {quoted(getattr(self, name))}")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class _State:
     steps: int
     rng: list
     val_losses: list
+    extended: list = ()
 
 
 class Checkpoint(NamedTuple):
@@ -116,7 +121,8 @@ def write(path, checkpoint):
 def _state_of(progress):
     version, words, gauss = progress.rng
     rng = [version, list(words), None if gauss is None else gauss.hex()]
-    return _State(len(progress.losses), rng, [[step, loss.hex()] for step, loss in progress.val_losses])
+    val_losses = [[step, loss.hex()] for step, loss in progress.val_losses]
+    return _State(len(progress.losses), rng, val_losses, [list(pair) for pair in progress.extended])
 
 
 # ---- Reading ---------------------------------------------------------------------------------------------------------
@@ -129,6 +135,15 @@ def read(path):
             return _parse(contents)
         except CheckpointError as error:
             raise schema.blamed(error, contents.metadata.get("microgpt")) from None
+
+
+def is_saved(path):
+    """Whether microgpt wrote this file, damaged or not. OSError where it cannot be read."""
+    try:
+        with tensorfile.opened(path) as contents:
+            return str(contents.metadata.get("format")).startswith("microgpt-")
+    except CheckpointError:
+        return False
 
 
 def _parse(contents):
@@ -164,7 +179,7 @@ def _parse(contents):
         return Checkpoint(config, tokenizer, params)
     progress = Progress(
         tensors[LOSSES], tensors[MOMENTS[0]], tensors[MOMENTS[1]], _rng(state.rng), _val_losses(state.val_losses),
-        tensors.get(BEST),
+        tensors.get(BEST), _extended(state),
     )  # fmt: skip
     if min(progress.v, default=0.0) < 0:
         raise CheckpointError("is damaged: it has a negative mean of squares")
@@ -199,6 +214,19 @@ def _rng(state):
     except (TypeError, ValueError, OverflowError):
         pass
     raise CheckpointError("is damaged: its random state is impossible")
+
+
+def _extended(state):
+    try:
+        pairs = [(done, num_steps) for done, num_steps in state.extended]
+        numbers = [number for pair in pairs for number in pair]
+        dones = [done for done, _ in pairs]
+        if all(type(number) is int for number in numbers) and dones == sorted(set(dones)):
+            if all(0 < done <= min(num_steps, state.steps) for done, num_steps in pairs):
+                return pairs
+    except (TypeError, ValueError):
+        pass
+    raise CheckpointError("is damaged: its earlier numbers of steps are impossible")
 
 
 def _val_losses(pairs):

@@ -7,6 +7,7 @@
 import json
 from dataclasses import asdict
 
+from microgpt.common.words import shortened
 from microgpt.config import GPTConfig
 from microgpt.storage import parameters, schema
 from microgpt.storage.schema import CheckpointError
@@ -36,7 +37,7 @@ def from_json(text):
     except CheckpointError:
         raise
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"this text is not JSON, or only a part of it: {str(error)[:100]}") from None
+        raise CheckpointError(f"this text is not JSON, or only a part of it: {shortened(str(error), 100)}") from None
     if not isinstance(whole, dict) or whole.get("format") != FORMAT:
         raise CheckpointError(f'this JSON is not a model that to_json wrote: it has no "format": "{FORMAT}"')
     for name in KEYS:

@@ -1,6 +1,7 @@
 """Saved models and runs outlive versions: what an older one did not save takes its default, what is unknown is refused.
 
-So the default of an option that is added to a class saved here must do what versions without the option did.
+So the default of an option that is added to a class saved here must do what versions without the option did, or the option says
+what that was (`before`, see microgpt.common.options).
 """
 
 import re
@@ -8,6 +9,7 @@ from dataclasses import MISSING, fields
 
 from microgpt import __version__
 from microgpt.common.options import Settings
+from microgpt.common.words import quoted
 
 
 class CheckpointError(ValueError):
@@ -19,7 +21,7 @@ class UnknownError(CheckpointError):
 
 
 def build(kind, given, where, most=None):
-    """The dataclass `kind` with the values `given`, a dict from a file; the defaults where it has none.
+    """The dataclass `kind` with the values `given`, a dict from a file; the defaults, or what was before them, where it has none.
 
     most: the largest whole number that makes sense. CheckpointError for names that are unknown, or missing and without
     a default, and for values that `kind` refuses.
@@ -39,7 +41,7 @@ def build(kind, given, where, most=None):
 def check_known(names, known, what, where=""):
     """UnknownError for the first of `names` that is not in `known`. what, where: the words round it in the message."""
     for name in sorted(set(names) - set(known)):
-        raise UnknownError(f"has an unknown {what} {name[:60]!r}{where}")  # mutant: unknown-field
+        raise UnknownError(f"has an unknown {what} {quoted(name)}{where}")  # mutant: unknown-field
 
 
 def blamed(error, version):

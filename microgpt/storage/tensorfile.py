@@ -18,6 +18,7 @@ from array import array
 from contextlib import contextmanager
 
 from microgpt.common.files import write_atomically
+from microgpt.common.words import quoted, quoted_path, shortened
 from microgpt.storage.schema import CheckpointError, UnknownError
 
 LONGEST_HEADER = 100_000_000  # safetensors' own limit
@@ -40,7 +41,7 @@ def write(path, tensors, metadata):
         write_atomically(path, b"".join([len(head).to_bytes(8, "little"), head, *data]))
     except OSError as error:
         reason = error.strerror or error
-        raise OSError(f"{_called(path)} cannot be written: {reason}; what was there before is unchanged") from error
+        raise OSError(f"{quoted_path(path)} cannot be written: {reason}; what was there before is unchanged") from error
 
 
 @contextmanager
@@ -53,11 +54,11 @@ def opened(path):
         with open(path, "rb", opener=_open_regular) as file:
             yield Contents(file, os.fstat(file.fileno()).st_size)
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {_called(path)}; check the path") from None
+        raise FileNotFoundError(f"there is no file {quoted_path(path)}; check the path") from None
     except OSError as error:
-        raise OSError(f"{_called(path)} cannot be read: {error.strerror or error}") from error
+        raise OSError(f"{quoted_path(path)} cannot be read: {error.strerror or error}") from error
     except CheckpointError as error:
-        raise CheckpointError(f"{_called(path)} {error}") from None
+        raise CheckpointError(f"{quoted_path(path)} {error}") from None
 
 
 class Contents:
@@ -82,7 +83,7 @@ class Contents:
         try:
             found = safetensors.deserialize(len(self._head).to_bytes(8, "little") + self._head + self._file.read())
         except (safetensors.SafetensorError, ValueError, OverflowError) as error:
-            raise CheckpointError(f"is damaged: {error}") from None
+            raise CheckpointError(f"is damaged: {shortened(str(error), 100)}") from None
         tensors = {}
         for name, info in found:
             numbers = tensors[name] = _little_endian(array("d", bytes(info["data"])))
@@ -95,14 +96,14 @@ class Contents:
         """Before the tensors are read: their names, shapes and total size."""
         for name in sorted(self.names | shapes.keys()):
             if name not in shapes:
-                raise UnknownError(f"has a tensor {name[:60]!r} that its configuration does not have")
+                raise UnknownError(f"has a tensor {quoted(name)} that its configuration does not have")
             if name not in self.names:
                 raise CheckpointError(f"lacks the tensor {name!r}")
             info = self._header[name] if isinstance(self._header[name], dict) else {}
             if info.get("dtype") != "F64":
-                raise CheckpointError(f"has {name!r} as {str(info.get('dtype'))[:20]!r}, not as 'F64'")
+                raise CheckpointError(f"has {name!r} as {quoted(info.get('dtype'))}, not as 'F64'")
             if info.get("shape") != shapes[name]:
-                raise CheckpointError(f"has {name!r} in the shape {str(info.get('shape'))[:40]}, not {shapes[name]}")
+                raise CheckpointError(f"has {name!r} in the shape {quoted(info.get('shape'))}, not {shapes[name]}")
         expected = 8 + len(self._head) + 8 * sum(map(math.prod, shapes.values()))
         if self.size != expected:
             raise CheckpointError(f"has {self.size} bytes, where {expected} should be: it is cut off or damaged")
@@ -137,6 +138,3 @@ def _open_regular(path, flags):
         raise CheckpointError("is not a file; give one that microgpt saved")
     return os.open(path, flags)
 
-
-def _called(path):
-    return repr(os.fsdecode(path))

@@ -1,5 +1,6 @@
 """Parameters as the reference's own state_dict: name -> list of rows of Values."""
 
+from microgpt.common.words import quoted
 from microgpt.storage import parameters
 
 
@@ -30,5 +31,5 @@ def loss_graph(model, text):
         return GraphEngine.ops.batch_loss([tokens], weights, model.config), weights
     except (ValueError, ArithmeticError) as error:
         raise ValueError(
-            f"the loss of {text!r} is infinite and has no graph: a number on the way leaves the range of floats ({error})"
+            f"the loss of {quoted(text)} is infinite and has no graph: a number on the way leaves the range of floats ({error})"
         ) from error

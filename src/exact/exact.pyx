@@ -183,21 +183,6 @@ cdef class Network(OneCaller):
         if result == BAD_CORPUS:
             raise ValueError(f"a document must be two or more token ids below {self.trainer.shape.vocab}")
 
-    def loss(self, tokens):
-        """Mean cross-entropy of token ids [BOS, ..., BOS], cut at block_size. Not finite when anything on the way was not."""
-        cdef const uint32_t[::1] ids = array("I", tokens)
-        cdef double loss = 0.0
-        cdef outcome result = BAD_CORPUS
-        self.acquire()
-        try:
-            if ids.shape[0]:
-                with nogil:
-                    result = exact_document_loss(&self.trainer, &ids[0], ids.shape[0], &loss)
-            self.check(result, 0)
-        finally:
-            self.release()
-        return loss
-
     def backward(self, corpus, step, training):
         """Fill `gradients` with those of a step's loss, and return the loss; None where it is not finite."""
         cdef Steps task
@@ -265,13 +250,17 @@ cdef class Buffer:
         view.suboffsets, view.internal = NULL, NULL
 
 
-# ---- Writing ------------------------------------------------------------------------------------------------------------
+# ---- Reading and writing ------------------------------------------------------------------------------------------------
 
 cdef class Decoder(OneCaller):
-    """A function of one token id that returns the logits of the next one; it remembers the tokens (the KV cache)."""
+    """A function of one token id that returns the logits of the next one; it remembers the tokens (the KV cache).
+
+    It reads the network's weights and has all other memory to itself: as many decoders as there are threads work at a time.
+    """
 
     cdef Network network
     cdef Shape shape
+    cdef Trainer reader  # the network's shape, kernels and weights, with a document of its own
     cdef Cache cache
     cdef Document scratch
     cdef double[::1] logits, probs, work
@@ -279,6 +268,7 @@ cdef class Decoder(OneCaller):
     def __cinit__(self, Network network not None):
         cdef Shape one_layer = network.trainer.shape
         self.network, self.shape = network, network.trainer.shape
+        self.reader.shape, self.reader.kernels, self.reader.params = self.shape, network.trainer.kernels, network.trainer.params
         one_layer.n_layer = 1  # of scratch memory
         if exact_document_reserve(&self.scratch, &one_layer, 8) < 0:
             raise_memory("the activations of a token")
@@ -286,6 +276,7 @@ cdef class Decoder(OneCaller):
         self.logits, self.probs, self.work = (array("d", bytes(room * k)) for k in (1, 1, 2))
 
     def __dealloc__(self):
+        exact_trainer_free(&self.reader)
         exact_document_free(&self.scratch)
         exact_cache_free(&self.cache)
 
@@ -312,13 +303,28 @@ cdef class Decoder(OneCaller):
         if exact_cache_reserve(&self.cache, &self.shape, self.cache.length + 1) < 0:
             raise_memory("the keys and values of the tokens so far")
         with nogil:
-            overflow = self.network.trainer.kernels.decode(
-                &self.shape, self.network.trainer.params, &self.cache, &self.scratch, id, &self.logits[0], &overflowing
+            overflow = self.reader.kernels.decode(
+                &self.shape, self.reader.params, &self.cache, &self.scratch, id, &self.logits[0], &overflowing
             )
         if overflow:
             overflowing**2  # as the reference does, for its error
             raise OverflowError(34, "Numerical result out of range")
         return 0
+
+    def loss(self, tokens):
+        """Mean cross-entropy of token ids [BOS, ..., BOS], cut at block_size. Not finite when anything on the way was not."""
+        cdef const uint32_t[::1] ids = array("I", tokens)
+        cdef double loss = 0.0
+        cdef outcome result = BAD_CORPUS
+        self.acquire()
+        try:
+            if ids.shape[0]:
+                with nogil:
+                    result = exact_document_loss(&self.reader, &ids[0], ids.shape[0], &loss)
+            self.network.check(result, 0)
+        finally:
+            self.release()
+        return loss
 
     def generate(self, rng, size_t bos, prompt, temperature, top_k):
         """Token ids of one document, from the beginning; as microgpt.engines.sampling.generate."""
@@ -360,7 +366,7 @@ cdef class Decoder(OneCaller):
             if finite:
                 if kept is not None and kept < n:
                     keep_top(probs, n, kept, work)
-                self.network.trainer.kernels.softmax(&self.shape, probs, work, n)
+                self.reader.kernels.softmax(&self.shape, probs, work, n)
                 total = accumulate(work, probs, n)
         if total > 0.0 and isfinite(total):
             return bisect(work, n, <double>random() * total)

@@ -287,7 +287,7 @@ cdef class Writer(OneCaller):
 
     cdef check(self, int outcome):
         if outcome == WRITER_NO_MEMORY:
-            raise MemoryError("there is not enough memory to write with this model; a smaller block_size takes less")
+            raise MemoryError("there is not enough memory to write many documents at once with this model; engine='exact' writes one at a time")
         if outcome == NOT_FINITE:
             raise ValueError(
                 "the model's weights or probabilities are not finite numbers as float32; the exact engine computes in float64"

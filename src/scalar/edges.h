@@ -18,7 +18,8 @@ static PyObject *pack(PyObject *first, PyObject *second) {
     return tuple;
 }
 
-static PyObject *node_children(Node *node) {
+/* `_children`, or `deleted`. */
+static PyObject *edges_children(Node *node) {
     if (node->f.flags & DOT && dot_expand(node) < 0)
         return NULL;
     unsigned flags = node->f.flags;
@@ -30,7 +31,8 @@ static PyObject *node_children(Node *node) {
     return pack(flags & ONE_CHILD ? (PyObject *)node_incref(node->f.child[0]) : NULL, NULL);
 }
 
-static PyObject *node_local_grads(Node *node) {
+/* `_local_grads`, or `deleted`. */
+static PyObject *edges_local_grads(Node *node) {
     if (node->f.flags & DOT && dot_expand(node) < 0)
         return NULL;
     unsigned flags = node->f.flags;
@@ -45,6 +47,16 @@ static PyObject *node_local_grads(Node *node) {
     }
     return pack(first, second);
 }
+
+static PyObject *unless_deleted(PyObject *edges, const Node *node, const char *name) {
+    if (edges != deleted)
+        return edges;
+    Py_DECREF(edges);
+    return no_attribute(node, name);
+}
+
+static PyObject *node_children(Node *node) { return unless_deleted(edges_children(node), node, "_children"); }
+static PyObject *node_local_grads(Node *node) { return unless_deleted(edges_local_grads(node), node, "_local_grads"); }
 
 /* How a node can hold these edges: two tuples of equal size with at most two Values are stored in the node itself. More Values
  * with ordinary numbers stay in their tuples, and so does everything else that the reference accepts, for Python to compute

@@ -93,6 +93,7 @@ static PyObject *root_grad; /* what backward() starts with */
 /* Set when the module is loaded, see type.h. */
 static PyTypeObject *value_type;
 static PyObject *zero, *one, *minus_one, *minus_half;
+static PyObject *deleted; /* stands where the user has deleted an attribute */
 
 static inline int is_exact(PyObject *o) { return Py_TYPE(o) == value_type; }
 
@@ -121,7 +122,14 @@ static inline int number_kind(PyObject *value, double *d) {
     return -1;
 }
 
+static PyObject *no_attribute(const Node *node, const char *name) {
+    PyErr_Format(PyExc_AttributeError, "'%.100s' object has no attribute '%s'", Py_TYPE((PyObject *)node)->tp_name, name);
+    return NULL;
+}
+
 static PyObject *slot_get(const Node *node, int i) {
+    if (node->f.flags & IS_OBJECT(i) && node->f.slot[i].object == deleted)
+        return no_attribute(node, i == DATA ? "data" : "grad");
     if (node->f.flags & IS_OBJECT(i))
         return Py_NewRef(node->f.slot[i].object);
     if (node->f.flags & IS_INT(i))

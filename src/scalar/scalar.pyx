@@ -8,6 +8,7 @@ The graph itself is C. This file is what Python sees of it. Each header includes
     extras.h      attributes of nodes that have no place in them
     lifetime.h    how nodes are created and deallocated
     dot.h         a dot product as one node
+    flat.h        a part of a graph as bytes; pickle.pxi is what pickle sees of it
     edges.h       _children and _local_grads
     backward.h    the backward pass
     operators.h   Value's operators
@@ -25,6 +26,8 @@ from cpython.object cimport PyObject, PyTypeObject
 import copyreg
 import random
 
+more_names = []  # attributes of nodes beyond the four, see script_places
+
 __all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
 
 
@@ -36,12 +39,19 @@ cdef extern from "scalar/node.h":
     enum:
         DATA, GRAD
     unsigned start_grad
+    PyObject *deleted
     object slot_get(const Node *node, int slot)
     int slot_set(Node *node, int slot, object value) except -1
+
+cdef extern from "scalar/flat.h":
+    object flat_pack(Node *root)
+    object flat_unpack(object outside, object data)
 
 cdef extern from "scalar/edges.h":
     object node_children(Node *node)
     object node_local_grads(Node *node)
+    object edges_children(Node *node)
+    object edges_local_grads(Node *node)
     int node_set_edges(Node *node, object children, object local_grads) except -1
 
 cdef extern from "scalar/backward.h":
@@ -82,15 +92,17 @@ cdef extern from "scalar/functions.h":
 @cython.binding(False)  # plain methods check the type of self, unlike Cython's own functions: Value.relu(3) would crash
 @cython.c_api_binop_methods(True)
 cdef class Value:
-    """Value(data, children=(), local_grads=()): a scalar in a computation graph.
+    """Value(data, children=(), local_grads=())\n--\n\nA scalar in a computation graph.
 
     data: the number. grad: the derivative of the root of backward() with respect to this scalar; `loss.backward()`
     adds d loss / d value to `grad` of every Value that `loss` was computed from. Numbers keep their Python type: an int
     stays an int wherever it does in the reference.
 
-    Differences from the reference: backward() does not recurse; attributes cannot be deleted; reading a number or a
-    tuple of edges twice gives equal but distinct objects; operators create Values without calling __init__; a graph
-    that has been made cyclic is not garbage-collected.
+    Copies and pickles of Values share what the Values share, however deep the graph.
+
+    Differences from the reference: backward() does not recurse, nor does copying; reading a number or a tuple of edges
+    twice gives equal but distinct objects; operators create Values without calling __init__; a graph that has been made
+    cyclic is not garbage-collected.
     """
 
     cdef NodeFields f
@@ -112,6 +124,11 @@ cdef class Value:
     def data(self, value):
         slot_set(<Node *> self, DATA, value)
 
+    @data.deleter
+    def data(self):
+        slot_get(<Node *> self, DATA)  # AttributeError where it is deleted already; likewise below
+        slot_set(<Node *> self, DATA, <object> deleted)
+
     @property
     def grad(self):
         """The derivative of the root of backward() with respect to this scalar, summed over calls; 0 at first."""
@@ -121,6 +138,11 @@ cdef class Value:
     def grad(self, value):
         slot_set(<Node *> self, GRAD, value)
 
+    @grad.deleter
+    def grad(self):
+        slot_get(<Node *> self, GRAD)
+        slot_set(<Node *> self, GRAD, <object> deleted)
+
     @property
     def _children(self):
         """The operands, a tuple of Values."""
@@ -128,7 +150,12 @@ cdef class Value:
 
     @_children.setter
     def _children(self, children):
-        node_set_edges(<Node *> self, children, node_local_grads(<Node *> self))
+        node_set_edges(<Node *> self, children, edges_local_grads(<Node *> self))
+
+    @_children.deleter
+    def _children(self):
+        node_children(<Node *> self)
+        node_set_edges(<Node *> self, <object> deleted, edges_local_grads(<Node *> self))
 
     @property
     def _local_grads(self):
@@ -137,19 +164,32 @@ cdef class Value:
 
     @_local_grads.setter
     def _local_grads(self, local_grads):
-        node_set_edges(<Node *> self, node_children(<Node *> self), local_grads)
+        node_set_edges(<Node *> self, edges_children(<Node *> self), local_grads)
 
-    def __add__(left, right):
-        return value_add(left, right)
+    @_local_grads.deleter
+    def _local_grads(self):
+        node_local_grads(<Node *> self)
+        node_set_edges(<Node *> self, edges_children(<Node *> self), <object> deleted)
 
-    def __mul__(left, right):
-        return value_mul(left, right)
+    @cython.embedsignature(False)
+    def __add__(self, other):
+        """__add__($self, other, /)\n--\n\nReturn self + other."""
+        return value_add(self, other)
 
-    def __sub__(left, right):
-        return value_sub(left, right)
+    @cython.embedsignature(False)
+    def __mul__(self, other):
+        """__mul__($self, other, /)\n--\n\nReturn self * other."""
+        return value_mul(self, other)
 
-    def __truediv__(left, right):
-        return value_truediv(left, right)
+    @cython.embedsignature(False)
+    def __sub__(self, other):
+        """__sub__($self, other, /)\n--\n\nReturn self - other."""
+        return value_sub(self, other)
+
+    @cython.embedsignature(False)
+    def __truediv__(self, other):
+        """__truediv__($self, other, /)\n--\n\nReturn self / other."""
+        return value_truediv(self, other)
 
     def __pow__(left, right, modulus):
         return value_pow(left, right, modulus)
@@ -189,9 +229,10 @@ cdef class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
     def __reduce__(self):
-        names = ["data", "grad", "_children", "_local_grads", *copyreg._slotnames(type(self)), *script_places]
-        slots = {name: getattr(self, name) for name in names if hasattr(self, name)}
-        return copyreg.__newobj__, (type(self),), (getattr(self, "__dict__", None), slots)
+        return reduce_value(self)
+
+    def __copy__(self):
+        return copy_value(self)
 
 
 Value.__module__ = "microgpt"
@@ -242,5 +283,6 @@ def matrix(nout, nin, std=0.08, rng=random):
     return [[Value(rng.gauss(0, std)) for _ in range(nin)] for _ in range(nout)]
 
 
+include "scalar/pickle.pxi"
 include "scalar/adam.pxi"
 include "scalar/script.pxi"

@@ -231,7 +231,7 @@ static PyObject *script_columns(PyObject *x, Py_ssize_t count, Rows *of) {
 typedef struct {
     int slot;
     PyObject *list; /* borrowed; NULL for a slot */
-} Place;
+} Spot;
 
 /* Parameter i of the script's list if its data and gradient are numbers; else NULL. */
 static inline Node *plain_param(PyObject *params, Py_ssize_t i) {
@@ -253,7 +253,7 @@ static inline int set_number(PyObject *list, Py_ssize_t i, double number, int is
 }
 
 /* Reads the inputs of parameter i into lane `lane`. 0 where one is not a number, or of another kind than in the lanes before. */
-static int load_param(PyObject *params, const Place *inputs, int num_inputs, Py_ssize_t i, int lane) {
+static int load_param(PyObject *params, const Spot *inputs, int num_inputs, Py_ssize_t i, int lane) {
     Node *p = plain_param(params, i);
     if (!p)
         return 0;
@@ -272,7 +272,7 @@ static int load_param(PyObject *params, const Place *inputs, int num_inputs, Py_
     return 1;
 }
 
-static int store_param(PyObject *params, const Formula *formula, const Place *outputs, Py_ssize_t i, int lane) {
+static int store_param(PyObject *params, const Formula *formula, const Spot *outputs, Py_ssize_t i, int lane) {
     Node *p = (Node *)PyList_GET_ITEM(params, i);
     for (int k = 0; k < formula->num_outputs; k++) {
         int from = formula->output[k];
@@ -291,8 +291,8 @@ static int store_param(PyObject *params, const Formula *formula, const Place *ou
 
 /* Iterations i, ..., end - 1 of a loop over the parameters. places: the formula's inputs, then its outputs. Returns the first
  * one that was not done, because Python must do it, or `end`; -1 with MemoryError. */
-static Py_ssize_t script_update(PyObject *params, const Formula *formula, const Place *places, Py_ssize_t i, Py_ssize_t end) {
-    const Place *outputs = places + formula->num_inputs;
+static Py_ssize_t script_update(PyObject *params, const Formula *formula, const Spot *places, Py_ssize_t i, Py_ssize_t end) {
+    const Spot *outputs = places + formula->num_inputs;
     if (end > PyList_GET_SIZE(params))
         return i;
     for (int k = 0; k < formula->num_inputs + formula->num_outputs; k++)
@@ -321,7 +321,7 @@ static Py_ssize_t script_update(PyObject *params, const Formula *formula, const 
 }
 
 /* [number for p in params] for a formula of one output; None where Python must do it. */
-static PyObject *script_each(PyObject *params, const Formula *formula, const Place *places) {
+static PyObject *script_each(PyObject *params, const Formula *formula, const Spot *places) {
     Py_ssize_t size = PyList_GET_SIZE(params);
     PyObject *out = PyList_New(size);
     formula_prepare(formula, &registers, LANES);

@@ -50,9 +50,10 @@ static int value_type_ready(PyTypeObject *type) {
     one = PyLong_FromLong(1);
     minus_one = PyLong_FromLong(-1);
     minus_half = PyFloat_FromDouble(-0.5);
+    deleted = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
     root_grad = Py_XNewRef(one);
     original_attributes = PyDict_Copy(type->tp_dict);
-    return zero && one && minus_one && minus_half && original_attributes ? 0 : -1;
+    return zero && one && minus_one && minus_half && deleted && original_attributes ? 0 : -1;
 }
 
 #endif

@@ -8,6 +8,10 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import contextmanager
+
+from microgpt.cli.output import say
+from microgpt.common.words import printable, quoted
 
 COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
@@ -22,6 +26,9 @@ COMMANDS = {  # in the order in which `microgpt --help` shows them
 }
 
 
+ENDED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}  # how a signal ends a command, in words
+
+
 class Failure(Exception):
     """A failure that its message explains; exit code 1."""
 
@@ -30,31 +37,48 @@ class Usage(Exception):
     """The command was called wrongly; the message says how to call it. Exit code 2."""
 
 
-class Interrupted(KeyboardInterrupt):
+class Stopped(KeyboardInterrupt):
     """A signal ended the command; the message says what that left. Exit code 128 + the signal's number, as in shells."""
 
     def __init__(self, number, rest):
-        super().__init__(f"{'terminated' if number == signal.SIGTERM else 'interrupted'} {rest}")
+        super().__init__(f"{ENDED.get(signal.Signals(number).name, 'interrupted')} {rest}")
         self.exit_code = 128 + number
 
 
 def load(source):
-    """load_docs for a command: its notes go to standard error."""
-    from microgpt.corpus.loading import DataWarning, load_docs
+    """load_docs for a command."""
+    from microgpt.corpus.loading import load_docs
+
+    with data_notes():
+        return load_docs(source)
+
+
+@contextmanager
+def data_notes():
+    """Within it, a DataWarning is a line on standard error."""
+    from microgpt.corpus.loading import DataWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
-        warnings.showwarning = lambda message, *_: print(f"microgpt: {message}", file=sys.stderr)
-        return load_docs(source)
+        warnings.showwarning = lambda message, *_: say(message)
+        yield
 
 
 def note(text):
     """A passing line on standard error that the next one replaces; nothing where that is no terminal."""
     if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        print(f"\r\033[K{printable(text)}", end="", file=sys.stderr, flush=True)
+
+
+def for_output(text):
+    """Other people's text as it goes to standard output: unchanged, but on a terminal without what that would obey."""
+    return printable(text) if sys.stdout.isatty() else text
 
 
 # ---- Types of options ------------------------------------------------------------------------------------------------
+
+LONGEST_NUMBER = 1000  # digits
+
 
 def characters(text):
     """UTF-8 whatever the locale says, as in everything else that microgpt reads and prints."""
@@ -66,20 +90,22 @@ def characters(text):
     try:
         return os.fsencode(text).decode()
     except UnicodeError:
-        raise argparse.ArgumentTypeError(f"must be text in UTF-8, not {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be text in UTF-8, not {quoted(text)}") from None
 
 
 def whole(text):
+    if len(text) > LONGEST_NUMBER and text.strip().lstrip("+-").isdigit():  # for which int() would have no time, or no sentence
+        raise argparse.ArgumentTypeError(f"must have at most {LONGEST_NUMBER} digits, not {quoted(text)}")
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {quoted(text)}") from None
 
 
 def count(text):
     n = whole(text)
     if n < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, not {n}")
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {quoted(n)}")
     return n
 
 
@@ -87,4 +113,4 @@ def number(text):
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be a number, not {quoted(text)}") from None

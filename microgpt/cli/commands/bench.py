@@ -1,9 +1,10 @@
 """microgpt bench: the engines against the pure reference, on this machine."""
 
 import json
-import sys
 
-from microgpt.cli.commands import Usage, load, note, whole
+from microgpt.cli.commands import Failure, Usage, load, note, whole
+from microgpt.cli.output import say
+from microgpt.common.words import quoted
 from microgpt.config import GPTConfig
 from microgpt.proof import bench
 
@@ -31,12 +32,15 @@ def run(arguments):
         raise Usage("--data must be a file: every measurement reads it again in a process of its own")
     for n_embd in arguments.n_embd:
         if n_embd < 1 or n_embd % GPTConfig.n_head:
-            raise Usage(f"--n-embd must be a multiple of {GPTConfig.n_head}, the number of heads; not {n_embd}")
+            raise Usage(f"--n-embd must be a multiple of {GPTConfig.n_head}, the number of heads; not {quoted(n_embd)}")
     load(arguments.data)  # what is wrong with it is said once, here
     machine = bench.machine()
     if not arguments.json:
         print("\n".join(f"{name:15} {fact}" for name, fact in machine.items()), "\n", flush=True)
-    rows = bench.compare(bench.cases_of(*arguments.n_embd), arguments.data, rounds=arguments.rounds, note=note)
+    try:
+        rows = bench.compare(bench.cases_of(*arguments.n_embd), arguments.data, rounds=arguments.rounds, note=note)
+    except bench.MeasuringError as error:
+        raise Failure(f"{error}; choose a smaller --n-embd, or smaller data") from None
     note("")
     if arguments.json:
         print(json.dumps({"machine": machine, "rows": [{**row._asdict(), "case": row.case._asdict()} for row in rows]}))
@@ -44,5 +48,5 @@ def run(arguments):
         print(bench.table(rows))
     differing = [row for row in rows if row.differs]
     if differing:
-        print(f"microgpt: {len(differing)} of {len(rows)} results differ from the reference's", file=sys.stderr)
+        say(f"{len(differing)} of {len(rows)} results differ from the reference's")
     return 1 if differing else 0

@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from microgpt.cli.commands import Failure, Usage
-from microgpt.common.words import sized
+from microgpt.cli import places
+from microgpt.cli.commands import Failure, Usage, for_output
+from microgpt.common.words import quoted_path, sized
 from microgpt.display import explore, history
 from microgpt.model import GPT
 from microgpt.storage import checkpoint
@@ -25,6 +26,7 @@ def configure(parser):
         "--log", metavar="FILE",
         help="what microgpt train --log wrote (.csv or .jsonl), for the loss curve (default: the losses in MODEL)",
     )  # fmt: skip
+    parser.add_argument("--force", action="store_true", help=places.FORCE)
     parser.add_argument("--open", action="store_true", help="open the page in the browser (default: only write it)")
 
 
@@ -32,20 +34,21 @@ def run(arguments):
     _check_options(arguments)
     saved = checkpoint.read(arguments.model)
     name = Path(arguments.model).stem
-    out = arguments.out or _default(name)
-    _check_place(arguments, out)
+    out = arguments.out or f"{name}.html"
+    sources = [("the model", arguments.model), ("the log", arguments.log)]
+    places.check("--out", out, "a page of microgpt explore", explore.is_page, arguments.force, sources)
     model = GPT(saved.config, saved.tokenizer, saved.params)
     try:
         explore.write(out, model, name=name, training=saved.training, **_losses(arguments, saved))
     except ValueError as error:
         raise Failure(error) from None
     where = Path(out).absolute()
-    print(f"{out}: {sized(os.path.getsize(out))}; open it in a browser: {where.as_uri()}")
+    print(f"{for_output(out)}: {sized(os.path.getsize(out))}; open it in a browser: {where.as_uri()}")
     if arguments.open:
         import webbrowser
 
         if not webbrowser.open(where.as_uri()):
-            raise Failure(f"no browser could be opened here; open {os.fspath(where)!r} in one yourself")
+            raise Failure(f"no browser could be opened here; open {quoted_path(where)} in one yourself")
 
 
 def _check_options(arguments):
@@ -54,7 +57,7 @@ def _check_options(arguments):
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         formats = " or ".join(history.FORMATS)
-        raise Usage(f"--log must be a {formats} file that microgpt train --log wrote, not {arguments.log!r}")
+        raise Usage(f"--log must be a {formats} file that microgpt train --log wrote, not {quoted_path(arguments.log)}")
 
 
 def _losses(arguments, saved):
@@ -64,25 +67,3 @@ def _losses(arguments, saved):
     if saved.progress:
         return {"losses": saved.progress.losses, "val_losses": saved.progress.val_losses}
     return {}
-
-
-def _default(name):
-    """The page's usual place, unless that is taken by a file nobody named."""
-    out = f"{name}.html"
-    if os.path.exists(out) and not explore.is_page(out):
-        raise Failure(f"{out!r} is there already and is not a page of microgpt explore; name another file with -o")
-    return out
-
-
-def _check_place(arguments, out):
-    """May the page be there, without a loss of anything but an older file of that name?"""
-    if os.path.isdir(out):
-        raise Failure(f"--out: {out!r} is a folder; name a file in it")
-    if os.path.exists(out) and not os.path.isfile(out):
-        raise Failure(f"--out: {out!r} is a device or a pipe; name a file")
-    folder = os.path.dirname(out) or "."
-    if not os.path.isdir(folder):
-        raise Failure(f"--out: there is no folder {folder!r}; make it first")
-    for source in (arguments.model, arguments.log):
-        if source and os.path.exists(out) and os.path.samefile(source, out):
-            raise Failure(f"--out: the page would replace {source!r}, which it is made of; name another file")

@@ -3,12 +3,12 @@
 import time
 from collections import Counter
 
-from microgpt import engines
+from microgpt import engines, verdict
 from microgpt.cli.commands import Failure, load
 from microgpt.cli.options import MODEL, TRAINING, add, add_preset, in_options, settings
 from microgpt.common.words import counted, quoted, sized
 from microgpt.corpus import documents
-from microgpt.training import remedy, start
+from microgpt.training import start
 
 DESCRIPTION = (
     "Look at a text file before training on it: its documents, what --block-size cuts off, and the model's size, its "
@@ -65,20 +65,24 @@ def describe(docs, block_size):
     suggested = suggest(lengths)
     facts = {
         "documents": f"{len(docs):,}, " + (f"with {counted(repetitions, 'repetition')}" if repetitions else "all different"),
-        "characters": f"{characters.total():,}, {len(characters)} different: {quoted(shown)}"
-        + (f"; {rare} of them only once" if rare else ""),
-        "lengths": f"{lengths[0]} to {counted(lengths[-1], 'character')}, median {lengths[len(lengths) // 2]}, "
-        f"99% have at most {lengths[int(0.99 * (len(lengths) - 1))]}",
+        "characters": f"{characters.total():,}, {len(characters):,} different: {quoted(shown)}"
+        + (f"; {rare:,} of them only once" if rare else ""),
+        "lengths": f"{lengths[0]:,} to {counted(lengths[-1], 'character')}, median {lengths[len(lengths) // 2]:,}, "
+        f"99% have at most {lengths[int(0.99 * (len(lengths) - 1))]:,}",
         f"block_size {block_size}": f"cuts {of_docs:.1%} of the documents; {of_text:.1%} of the text is never learned"
         if of_docs
         else "cuts nothing",
     }
-    if suggested <= block_size and not of_docs:
+    cut, lost = documents.share_cut(docs, suggested)
+    if len(docs) == 1 and cut:
+        facts["suggestion"] = "all of the text is one document: train with --long split, or put line breaks in, one document a line"
+    elif cut > 0.5:
+        facts["suggestion"] = f"--block-size {suggested} with --long split; {cut:.1%} of the documents are longer"
+    elif suggested <= block_size and not of_docs:
         facts["suggestion"] = f"--block-size {block_size} is enough" + (
             f"; {suggested} would be, too" if suggested < block_size else ""
         )
     else:
-        cut, lost = documents.share_cut(docs, suggested)
         facts["suggestion"] = f"--block-size {suggested}" + (
             f", which cuts {cut:.1%}" if cut else ", which cuts nothing"
         )
@@ -100,9 +104,11 @@ def measure(run):
         portion = min(max(1, done), run.training.num_steps - done)
         try:
             engine.train(run.corpus, range(done, done + portion), run.training, steps)
+        except engines.EngineError:
+            raise
         except (ValueError, ArithmeticError) as error:
             raise Failure(
-                f"training would diverge at step {len(steps) + 1}: {error}; {in_options(remedy(run, len(steps) + 1))}"
+                f"training would diverge at step {len(steps) + 1}: {error}; {in_options(verdict.remedy(run, len(steps) + 1))}"
             ) from None
         done += portion
     return (time.perf_counter() - started) / done

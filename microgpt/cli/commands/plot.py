@@ -2,8 +2,9 @@
 
 import os
 
-from microgpt.cli.commands import Failure, Usage
-from microgpt.common.words import counted, sized
+from microgpt.cli import places
+from microgpt.cli.commands import Failure, Usage, for_output
+from microgpt.common.words import counted, printable, quoted_path, sized
 from microgpt.display import history, plot
 
 DESCRIPTION = (
@@ -17,22 +18,22 @@ LONGEST_NAME = 40  # in the legend
 def configure(parser):
     parser.add_argument("logs", metavar="LOG", nargs="+", help="a log (.csv or .jsonl) or a saved run")
     parser.add_argument("-o", "--out", metavar="FILE", required=True, help=f"the picture: {', '.join(plot.FORMATS)}")
+    parser.add_argument("--force", action="store_true", help=places.FORCE)
 
 
 def run(arguments):
     logs, out = arguments.logs, arguments.out
     if not out.endswith(plot.FORMATS):
-        raise Usage(f"--out must end in {', '.join(plot.FORMATS)}, which says how to draw it; not {out!r}")
+        raise Usage(f"--out must end in {', '.join(plot.FORMATS)}, which says how to draw it; not {quoted_path(out)}")
     for i, log in enumerate(logs):
-        if _same(log, out):
-            raise Usage(f"--out {out!r} is one of the logs, which would be lost; name another file")
-        if any(_same(log, other) for other in logs[:i]):
-            raise Usage(f"{log!r} is given twice")
+        if any(places.same(log, other) for other in logs[:i]):
+            raise Usage(f"{quoted_path(log)} is given twice")
+    places.check("--out", out, "a picture of microgpt plot", plot.is_plot, arguments.force, [("one of the logs", log) for log in logs])
     try:
         plot.plot(dict(zip(short_names(logs), map(history.read, logs))), out)
     except (ValueError, ImportError) as error:
         raise Failure(error) from None
-    print(f"{out}: {counted(len(logs), 'run')}, {sized(os.path.getsize(out))}")
+    print(f"{for_output(out)}: {counted(len(logs), 'run')}, {sized(os.path.getsize(out))}")
 
 
 def short_names(paths):
@@ -48,13 +49,6 @@ def short_names(paths):
 
 def _printable(name):
     """Without what is no character, and with its middle left out where it is long."""
-    name = os.fsencode(name).decode("utf-8", "replace")
+    name = printable(os.fsencode(name).decode("utf-8", "replace"))
     half = LONGEST_NAME // 2
     return name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
-
-
-def _same(path, other):
-    try:
-        return os.path.samefile(path, other)
-    except OSError:  # one of them is not there
-        return False

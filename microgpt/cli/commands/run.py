@@ -27,8 +27,10 @@ def split(argv):
 
 
 def run(arguments):
+    from microgpt.common import interrupts
     from microgpt.run import Unreadable, run_script
 
+    interrupts.as_python_has_it()
     try:
         return run_script(
             arguments.script, arguments.script_arguments, module=arguments.as_module, explain=arguments.explain, quiet=arguments.quiet

@@ -1,11 +1,13 @@
 """microgpt sample: new documents from a saved model, one a line."""
 
-from microgpt import engines
-from microgpt.cli.commands import Failure, Usage, characters, count, load, whole
-from microgpt.cli.options import CHOICE, add, in_options
+from microgpt import engines, verdict
+from microgpt.cli.commands import Failure, Usage, characters, count, for_output, load, whole
+from microgpt.cli.options import CHOICE, add, in_options, threads_of
+from microgpt.cli.output import say
 from microgpt.config import SampleConfig
 from microgpt.engines import THREADS
 from microgpt.model import GPT
+from microgpt.storage import checkpoint
 
 MANY = 1000  # documents
 DESCRIPTION = "Print documents that a model makes up, one a line. MODEL is a file that microgpt train --out wrote."
@@ -39,6 +41,7 @@ def configure(parser):
 
 def run(arguments):
     given = {name: getattr(arguments, name) for name in CHOICE if getattr(arguments, name) is not None}
+    threads = threads_of(arguments)
     try:
         choice = SampleConfig(**given)
     except ValueError as error:
@@ -46,8 +49,9 @@ def run(arguments):
     if arguments.engine is None:
         many = arguments.seed is None and arguments.n >= MANY
         arguments.engine = engines.BULK if many else engines.DEFAULT
+    saved = checkpoint.read(arguments.model)
     try:
-        model = GPT.load(arguments.model, arguments.engine, THREADS.default if arguments.threads is None else arguments.threads)
+        model = GPT(saved.config, saved.tokenizer, saved.params, arguments.engine, threads)
     except engines.EngineError as error:
         raise Failure(in_options(error)) from None
     exclude = load(arguments.novel) if arguments.novel is not None else ()
@@ -55,12 +59,21 @@ def run(arguments):
         found = model.portions(
             arguments.n, **vars(choice), seed=arguments.seed, prompt=arguments.prompt, unique=arguments.unique, exclude=exclude
         )
+        _warn_if_not_learned(saved)
         for texts in found:
-            print("".join(f"{text}\t{_scores(model, text)}\n" if arguments.scores else f"{text}\n" for text in texts), end="")
+            lines = (for_output(text) + (f"\t{_scores(model, text)}" if arguments.scores else "") for text in texts)
+            print("".join(f"{line}\n" for line in lines), end="")
     except (ValueError, ArithmeticError) as error:
         raise Failure(error) from None
 
 
+def _warn_if_not_learned(saved):
+    if saved.progress and saved.evaluation.patience is None:  # else its weights need not be those that the last losses are of
+        complaint = verdict.complaint(saved.progress.losses, saved.tokenizer.vocab_size)
+        if complaint:
+            say(complaint)
+
+
 def _scores(model, text):
     characters = [*text, "end"]
-    return " ".join(f"{char} {score:.3f}" for char, score in zip(characters, model.scores(text)))
+    return " ".join(f"{for_output(char)} {score:.3f}" for char, score in zip(characters, model.scores(text)))

@@ -2,14 +2,13 @@
 
 import os
 import shlex
-import signal
 import sys
 import time
-from contextlib import closing, contextmanager, nullcontext
 
-from microgpt import engines
-from microgpt.cli import progress
-from microgpt.cli.commands import Failure, Interrupted, Usage, count, load, whole
+from microgpt import engines, verdict
+from microgpt.cli import places, progress
+from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, for_output, load, whole
+from microgpt.cli.keeping import Keeping
 from microgpt.cli.options import (
     CHOICE,
     EVALUATION,
@@ -20,13 +19,17 @@ from microgpt.cli.options import (
     in_options,
     preset_of,
     settings,
+    threads_of,
 )
+from microgpt.cli.output import Screen, say
+from microgpt.common import interrupts
+from microgpt.common.words import quoted, quoted_path
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
 from microgpt.display import history
 from microgpt.engines import ENGINE, THREADS
 from microgpt.storage import checkpoint
-from microgpt.training import SEED, DivergenceError, remedy, start
+from microgpt.training import SEED, DivergenceError, start
 
 DESCRIPTION = "Train a model on a text file, one document a line, and print documents that it makes up."
 
@@ -35,6 +38,7 @@ INFERENCE = {  # what a revision prints above and in front of its samples
     "first": ("--- inference ---", "sample {}: {}"),
 }
 LARGE_SHARE = 0.1  # of the text; where more is never learned, the command says so
+NOT_SAVED = "the model was not saved, for which there is --out FILE"
 
 
 def run(arguments):
@@ -43,61 +47,68 @@ def run(arguments):
     origin = arguments.resume or arguments.init
     saved = checkpoint.read(origin) if origin else None
     config, training, evaluation, temperature = settings(arguments, saved)
+    threads = threads_of(arguments)
     docs = load(arguments.data)
+    val_docs = None if arguments.val is None else load(arguments.val)
     try:
-        run = start(
-            docs, config, training, evaluation=evaluation, long=arguments.long, engine=arguments.engine,
-            threads=THREADS.default if arguments.threads is None else arguments.threads,
-            init=arguments.init, resume=arguments.resume, seed=arguments.seed,
-        )  # fmt: skip
+        with data_notes():
+            run = start(
+                docs, config, training, evaluation=evaluation, val_docs=val_docs, long=arguments.long, engine=arguments.engine,
+                threads=threads,
+                init=arguments.init, resume=arguments.resume, seed=arguments.seed,
+            )  # fmt: skip
     except ValueError as error:
         raise Failure(in_options(error)) from None
     _warn_if_cut(run, docs)
     if arguments.resume:
         _warn_if_rounded_differently(saved.source.engine, run.model.engine)
-    print(f"num docs: {len(run.corpus)}")
-    print(f"vocab size: {run.model.tokenizer.vocab_size}")
-    print(f"num params: {run.model.num_params}", flush=True)
-    _train(run, arguments, out)
+    screen = Screen(quoted_path(out or arguments.log) if out or arguments.log else None)
+    keeping = Keeping(run, out, arguments.log, arguments.checkpoint_every, arguments.resume)
+    print(f"num docs: {len(run.corpus)}", file=screen)
+    print(f"vocab size: {run.model.tokenizer.vocab_size}", file=screen)
+    print(f"num params: {run.model.num_params}", file=screen, flush=True)
+    _train(run, arguments, screen, keeping)
     for line in history.summary(run):
-        if progress.is_terminal(sys.stdout):
-            print(line)
+        if progress.is_terminal(screen):
+            print(line, file=screen)
         elif run.held_out or sys.stderr.isatty():
-            print(f"microgpt: {line}", file=sys.stderr)
-    if out:
-        run.save(out)  # before the samples: from here on there is nothing that could be lost
+            say(line)
+    _warn_if_not_learned(run, arguments)
     if arguments.samples:
-        _print_samples(run, arguments.samples, temperature, *INFERENCE[preset_of(arguments, saved)])
+        _print_samples(run, arguments.samples, temperature, screen, *INFERENCE[preset_of(arguments, saved)])
+    if not out:
+        say(NOT_SAVED)
+    return 1 if screen.failed or keeping.failed else 0
 
 
 def _check_files(arguments, out):
-    """Before training for hours: can be written what is to be written?"""
-    for option in ("out", "log", "resume", "init"):
+    """Before training for hours: can be written what is to be written, and is nothing lost by it?"""
+    for option in ("resume", "init", "val"):
         if getattr(arguments, option) == "":
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
     if arguments.resume and arguments.init:
         raise Usage("--resume goes on with a run's own weights; give it or --init, not both")
+    if arguments.data == arguments.val == "-":
+        raise Usage("standard input can be read only once; give a file to train on or to --val")
     if arguments.checkpoint_every is not None:
         if arguments.checkpoint_every < 1:
-            raise Usage(f"--checkpoint-every must be at least 1, not {arguments.checkpoint_every}")
+            raise Usage(f"--checkpoint-every must be at least 1, not {quoted(arguments.checkpoint_every)}")
         if not out:
             raise Usage("--checkpoint-every needs --out FILE, the file to write")
-    if arguments.log and out and os.path.realpath(arguments.log) == os.path.realpath(out):
-        raise Usage(f"--log and --out are the same file {out!r}; give each its own")
     if arguments.samples == 0 and arguments.temperature is not None:
         raise Usage("--temperature has no effect with --samples 0; omit one of them")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         raise Usage(
-            f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {arguments.log!r}"
+            f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {quoted_path(arguments.log)}"
         )
-    for option, path in (("--out", out), ("--log", arguments.log)):
-        folder = os.path.dirname(path or "") or "."
-        if path and os.path.isdir(path):
-            raise Failure(f"{option}: {path!r} is a folder; name a file in it")
-        if path and not os.path.isdir(folder):
-            raise Failure(f"{option}: there is no folder {folder!r}; make it first")
-        if path and not os.access(folder, os.W_OK):
-            raise Failure(f"{option}: files in {folder!r} may not be written by this user")
+    read = [("the training data", arguments.data or "input.txt"), ("what --val names", arguments.val)]
+    if arguments.out is not None:
+        places.check("--out", arguments.out, "a model that microgpt saved", checkpoint.is_saved, arguments.force, read)
+    elif out and os.path.exists(out):  # what --resume reads is checked when it is read
+        places.check("--resume", out, "", lambda path: True)
+    if arguments.log is not None:
+        read += [("what --out saves", out), ("what --init starts from", arguments.init)]
+        places.check("--log", arguments.log, "a log of microgpt train", history.is_log, arguments.force, read)
 
 
 def _warn_if_cut(run, docs):
@@ -106,93 +117,65 @@ def _warn_if_cut(run, docs):
     block_size = run.model.config.block_size
     of_docs, of_text = documents.share_cut(docs, block_size)
     if of_text > LARGE_SHARE:
-        print(
-            f"microgpt: {of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of "
-            "the text is never learned; see microgpt inspect, and --long for what can be done",
-            file=sys.stderr,
+        say(
+            f"{of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of "
+            "the text is never learned; see microgpt inspect, and --long for what can be done"
         )
 
 
 def _warn_if_rounded_differently(before, engine):
     if before != engine.name and not (engine.exact and engines.engine_class(before).exact):
-        print(
-            f"microgpt: this run was computed by the engine {before}; {engine.name} rounds differently, so it goes on as "
-            "another run would",
-            file=sys.stderr,
+        say(
+            f"this run was computed by the engine {before}; {engine.name} rounds differently, so it goes on as "
+            "another run would"
         )
 
 
-def _train(run, arguments, out):
-    """All the steps, with what shows and keeps them. Interrupted where a signal stopped it."""
-    every = arguments.checkpoint_every
-    kept = (arguments.resume, len(run.losses)) if arguments.resume else None  # the newest file, and its step
-    log = closing(history.Log(run, arguments.log)) if arguments.log else nullcontext()
-    with log as log, _stopping_signals() as stopped:
+def _warn_if_not_learned(run, arguments):
+    vocab_size, done = run.model.tokenizer.vocab_size, len(run.losses)
+    if run.evaluation.patience is not None or arguments.init and not done:
+        return  # its weights are not those that the last losses are of
+    diverged = verdict.diverged(run.losses, vocab_size)
+    complaint = verdict.complaint(run.losses, vocab_size, run.corpus.entropy())
+    if diverged:
+        say(f"{complaint}; {in_options(verdict.remedy(run, done + 1))}")
+    elif complaint and arguments.samples:
+        say(f"{complaint}; train for more --steps, or with another --learning-rate")
+
+
+def _train(run, arguments, screen, keeping):
+    """All the steps, with what shows and keeps them. Stopped where a signal ended it, after the step it came in."""
+    with interrupts.Noted(interrupts.STOPPING, interrupts.received) as stopped:
         try:
-            with progress.display(run, sys.stdout) as shown:
+            with progress.display(run, screen) as shown:
 
                 def update():
                     shown.update()
-                    if log:
-                        log.update()
-                    if every and len(run.losses) % every == 0 and not run.finished:
-                        nonlocal kept
-                        kept = _save_on_the_way(run, out) or kept
+                    keeping.update()
                     return bool(stopped)
 
-                run.train(progress=update, pause_every=every)
+                run.train(progress=update, pause_every=keeping.every)
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
-            left = "; {!r} has the weights after step {}, which --init starts from".format(*kept) if kept else ""
+            left = f"; {keeping.state()}, which --init starts from" if keeping.newest else ""
             raise Failure(f"{in_options(error)}{left}") from error
-        except KeyboardInterrupt:  # a second signal, in the middle of a step
-            raise Interrupted(stopped[-1], _where(run)) from None
+        except KeyboardInterrupt:  # a second Ctrl-C, in the middle of a step
+            raise Stopped(stopped[-1], f"in step {len(run.losses) + 1} of {run.training.num_steps}; {keeping.state()}") from None
         finally:
-            if log:
-                log.update()
+            keeping.update_log()
+            keeping.close_log()
+        if keeping.out:
+            keeping.finish()  # before the samples: from here on there is nothing that could be lost
     if stopped:
-        rest = _where(run)
-        if out:
-            run.save(out)
-            again = ", the same text on standard input," if arguments.data == "-" else ""
-            rest += f"; go on{again} with: {_command_to_go_on(arguments.argv, out)}"
-        raise Interrupted(stopped[-1], rest)
+        raise Stopped(stopped[-1], f"after step {len(run.losses)} of {run.training.num_steps}; {_how_to_go_on(arguments, keeping)}")
 
 
-def _where(run):
-    return f"after step {len(run.losses)} of {run.training.num_steps}"
-
-
-def _save_on_the_way(run, out):
-    """(out, step); None where it failed, which does not end the training: the next one may succeed."""
-    try:
-        run.save(out)
-        return out, len(run.losses)
-    except (OSError, checkpoint.CheckpointError) as error:
-        print(f"microgpt: {error}; training goes on", file=sys.stderr)
-
-
-@contextmanager
-def _stopping_signals():
-    """The list of the signals that came, Ctrl-C's SIGINT or SIGTERM; a second one raises KeyboardInterrupt at once."""
-    stopped = []
-
-    def handle(number, _):
-        stopped.append(number)
-        if len(stopped) > 1:
-            raise KeyboardInterrupt
-
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            try:
-                before[number] = signal.signal(number, handle)
-            except ValueError:  # not in the main thread, where signals are somebody else's
-                pass
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _how_to_go_on(arguments, keeping):
+    if keeping.out is None:
+        return NOT_SAVED
+    if keeping.newest is None or keeping.newest[1] < len(keeping.run.losses):
+        return keeping.state()
+    again = ", the same text on standard input," if "-" in (arguments.data, arguments.val) else ""
+    return f"go on{again} with: {_command_to_go_on(arguments.argv, keeping.newest[0])}"
 
 
 def _command_to_go_on(argv, out):
@@ -205,6 +188,8 @@ def _command_to_go_on(argv, out):
         if name in ("--out", "--resume", "--init"):
             if not equals:
                 next(arguments)
+        elif argument == "--force":  # the file is microgpt's own by now
+            continue
         else:
             kept.append(argument)
     resume = [f"--resume={out}"] if out.startswith("-") else ["--resume", out]
@@ -217,16 +202,17 @@ def _command_to_go_on(argv, out):
     return subprocess.list2cmdline(command)
 
 
-def _print_samples(run, n, temperature, heading, line):
-    print(f"\n{heading}")
+def _print_samples(run, n, temperature, screen, heading, line):
+    print(f"\n{heading}", file=screen)
     for i in range(1, n + 1):
         started = time.perf_counter()
         try:
             [text] = run.generate(1, temperature)
         except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
-            advice = in_options(remedy(run, len(run.losses) + 1))
+            advice = in_options(verdict.remedy(run, len(run.losses) + 1))
             raise Failure(f"no sample can be drawn: {error}; {advice}, or a higher --temperature") from None
-        print(line.format(i, text), flush=time.perf_counter() - started > 0.02)  # a slow one is seen when it is there
+        slow = time.perf_counter() - started > 0.02
+        print(line.format(i, for_output(text)), file=screen, flush=slow)  # a slow one is seen when it is there
 
 
 # ---- Options --------------------------------------------------------------------------------------------------------
@@ -256,9 +242,14 @@ def configure(parser):
     )
     files.add_argument("--init", metavar="FILE", help="start from a saved model's weights (default: random ones)")
     files.add_argument("--log", metavar="FILE", help="write every step's losses: .csv or .jsonl (default: no file)")
+    files.add_argument("--force", action="store_true", help=places.FORCE)
     add(parser.add_argument_group("the model"), MODEL)
     add(parser.add_argument_group("the training (Adam)"), TRAINING)
-    add(parser.add_argument_group("the held-out loss"), EVALUATION)
+    measured = parser.add_argument_group("the held-out loss")
+    add(measured, EVALUATION)
+    measured.add_argument(
+        "--val", metavar="FILE", help="measure on these documents, given as DATA is, and hold none out (default: none)"
+    )
     samples = parser.add_argument_group("the samples")
     samples.add_argument(
         "--samples", type=count, metavar="N", default=20, help="how many to print (default: %(default)s)"

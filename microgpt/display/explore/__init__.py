@@ -9,7 +9,6 @@ import base64
 import hashlib
 import json
 import math
-import os
 import re
 import sys
 from array import array
@@ -17,10 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from string import Template
 
-from microgpt import __version__
+from microgpt import __version__, verdict
 from microgpt.common.files import write_atomically
 from microgpt.common.options import options_of
-from microgpt.display import history
+from microgpt.common.words import quoted_path
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
@@ -56,13 +55,13 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None)
     )  # fmt: skip
 
 
-def write(path, model, **options):
-    """Write the page of a GPT to a file, whole or not at all. options: as for `page`. Raises OSError if this fails."""
-    data = page(model, **options).encode()
+def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None):
+    """Write the page of a GPT to a file, whole or not at all. Arguments as for `page`. Raises OSError if this fails."""
+    data = page(model, name=name, losses=losses, val_losses=val_losses, steps=steps, training=training).encode()
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise OSError(f"{os.fsdecode(path)!r} cannot be written: {error.strerror or error}") from error
+        raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
 
 
 def is_page(path):
@@ -79,7 +78,7 @@ def activations():
 def curve(losses, val_losses=(), steps=None):
     """The points of a run's loss curve: at most MOST_POINTS of its steps, the last one included; None without losses.
 
-    A dict of lists. steps: counted from 1; smoothed: history.smoothed at each; low, high: about four in five of the
+    A dict of lists. steps: counted from 1; smoothed: verdict.smoothed at each; low, high: about four in five of the
     losses averaged there lie between them; held_out: [step, loss] pairs, with None for a loss that is not finite.
     Raises ValueError for losses that are not finite, or too large to average.
     """
@@ -89,10 +88,10 @@ def curve(losses, val_losses=(), steps=None):
         raise ValueError(f"a curve cannot be drawn of losses that are not numbers below {LARGEST_LOSS:g}")
     count = min(len(losses), MOST_POINTS)
     ends = [len(losses) * i // count for i in range(1, count + 1)]
-    recent = [sorted(losses[max(0, end - history.SMOOTHED_STEPS) : end]) for end in ends]
+    recent = [sorted(losses[max(0, end - verdict.SMOOTHED_STEPS) : end]) for end in ends]
     return {
         "steps": [end if steps is None else steps[end - 1] for end in ends],
-        "smoothed": [history.smoothed(losses, end) for end in ends],
+        "smoothed": [verdict.smoothed(losses, end) for end in ends],
         "low": [part[len(part) // 10] for part in recent],
         "high": [part[-1 - len(part) // 10] for part in recent],
         "held_out": [[step, loss if math.isfinite(loss) else None] for step, loss in val_losses],

@@ -1,0 +1,95 @@
+"""What a training leaves behind: the run in a file, and a log. A file that cannot be written does not end the training."""
+
+import os
+
+from microgpt.cli.commands import Failure
+from microgpt.cli.output import say
+from microgpt.common.words import quoted_path
+from microgpt.display import history
+from microgpt.storage.checkpoint import CheckpointError
+
+
+class Keeping:
+    """Keeps a Run in the file `out`, every so many steps and in the end, and its losses in the file `log`; both may be None.
+
+    newest: (file, its number of steps), of the last that was saved or resumed from; None where there is none. failed:
+    whether something that was to be kept could not be.
+    """
+
+    def __init__(self, run, out, log, every, resumed_from):
+        self.run, self.out, self.every, self.failed = run, out, every, False
+        self.newest = (resumed_from, len(run.losses)) if resumed_from else None
+        self.log_name = log
+        try:
+            self.log = history.Log(run, log) if log else None
+        except OSError as error:  # before the first step: a disk that is full already
+            raise Failure(f"--log: {quoted_path(log)} cannot be written: {error.strerror or error}") from None
+
+    def update(self):
+        """After some steps of the training."""
+        self.update_log()
+        done = len(self.run.losses)
+        if self.every and done % self.every == 0 and not self.run.finished:
+            try:
+                self._save(self.out)
+            except (OSError, CheckpointError) as error:  # the next one may succeed
+                say(f"{error}; training goes on")
+
+    def update_log(self):
+        if self.log:
+            self._try_log(self.log.update)
+
+    def close_log(self):
+        if self.log:
+            self._try_log(self.log.close)
+            self.log = None
+
+    def finish(self):
+        """Save the run as it is. Where that fails it is kept in another place, and which one is said."""
+        try:
+            self._save(self.out)
+        except CheckpointError as error:
+            self._fail(error)
+        except OSError as error:
+            place = self._save_elsewhere()
+            self._fail(f"{error}; " + (f"the run is in {quoted_path(place)} instead" if place else "nor could it be kept anywhere else"))
+
+    def state(self):
+        """What there is to start from, in words."""
+        if self.newest is None:
+            return "nothing was saved"
+        return "{} has the weights after step {}".format(quoted_path(self.newest[0]), self.newest[1])
+
+    def _save(self, path):
+        self.run.save(path)
+        self.newest = path, len(self.run.losses)
+
+    def _save_elsewhere(self):
+        import tempfile
+
+        stem, suffix = os.path.splitext(os.path.basename(self.out))
+        for folder in (tempfile.gettempdir(), os.getcwd(), os.path.expanduser("~")):
+            try:
+                handle, path = tempfile.mkstemp(suffix, f"{stem[:40]}-", folder)
+                os.close(handle)
+                try:
+                    self._save(path)
+                    return path
+                except OSError:
+                    os.unlink(path)
+            except OSError:
+                pass
+        return None
+
+    def _try_log(self, action):
+        try:
+            action()
+        except OSError as error:
+            self.log.abandon()
+            self.log = None
+            reason = error.strerror or error
+            self._fail(f"the log {quoted_path(self.log_name)} cannot be written: {reason}; it is incomplete, and nothing more is added")
+
+    def _fail(self, sentence):
+        self.failed = True
+        say(sentence)
