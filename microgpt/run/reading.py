@@ -11,7 +11,18 @@ import ast
 import copy
 from dataclasses import dataclass, field
 
-from microgpt.run.arithmetic import ONE, ZERO, Arithmetic, Unread, is_expression, is_none_test, is_truth, number, parts, select
+from microgpt.run.arithmetic import (
+    ONE,
+    ZERO,
+    Arithmetic,
+    Unread,
+    is_expression,
+    is_none_test,
+    is_truth,
+    number,
+    parts,
+    select,
+)
 
 GRAD = ("input", "grad")  # of the node that a closure belongs to
 MAX_DEPTH = 6  # of calls
