@@ -281,6 +281,7 @@ LINEAR = {
         result.append(s)
     return result
 """,
+    "a fused product": "    return [Value.dot(wo, x) if hasattr(Value, 'dot') else sum(wi * xi for wi, xi in zip(wo, x)) for wo in w]\n",
     "a bias": "    return [sum(wi * xi for wi, xi in zip(wo, x)) + 0.125 for wo in w]\n",
 }
 

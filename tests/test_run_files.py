@@ -251,3 +251,81 @@ def test_the_report_names_the_place_the_difference_and_the_cost(tmp_path):
     assert "Value.backward: left alone:" in report and "costs most of the gain" in report
     assert report.count("parameter update") == 1  # the loop that loads numbers is none
     assert run[3][-1].endswith("the operators it calls one at a time")
+
+
+ATTRIBUTES = """
+import copy, pickle
+class Config: pass
+config = Config()
+config.rate = 0.5
+a = Value(1.0); a.label = 'a'; a.tag = ['x']
+b = a * 2 + a
+for node in (a, b, b._children[0]):
+    print(node.label, node.param_idx, getattr(node, 'tag', None), hasattr(node, 'rate'), hasattr(node, 'other'))
+twin = copy.deepcopy([a, b, b._children[0]])
+print([(t.label, t.param_idx, getattr(t, 'tag', None)) for t in twin], twin[1]._children[1] is twin[0], twin[0].tag is a.tag)
+del a.tag
+try:
+    print(a.tag)
+except AttributeError as error:
+    print(error)
+try:
+    print(Value.label)
+except AttributeError as error:
+    print(error)
+Value.total = 3
+Value.total += 1
+print(a.total, b.total, Value.total)
+nodes = []
+for _ in range(3):
+    c = Value(2.0, label='c') * 3
+    c.label = 'product'
+    nodes.append(c)
+    del c
+print([c.label for c in nodes], [c._children[0].label for c in nodes])
+"""
+
+
+def test_attributes_of_ones_own(tmp_path):
+    report = assert_same(tmp_path, {"train.py": script(constructor="a label") + ATTRIBUTES}, "train.py")
+    assert "class Value" not in report
+
+
+def test_a_star_import_from_outside_leaves_the_file_alone(tmp_path):
+    """Any name may be bound by it: here sum, to one that adds up from the other end."""
+    sources = files()
+    sources["site-packages/other.py"] = "def sum(items, start=0):\n    for item in reversed(list(items)):\n        start = item + start\n    return start\n"
+    sources["layers.py"] = "import sys\nsys.path.append('site-packages')\nfrom other import *\n" + sources["layers.py"]
+    report = assert_same(tmp_path, sources, "train.py")
+    assert "compiled: Value | left alone" in report and "linear, layers.py line" in report
+
+
+FUSED = """
+@staticmethod
+def dot(ws, xs):
+    data = sum(w.data * x.data for w, x in zip(ws, xs))
+    return Value(data, tuple(ws) + tuple(xs), tuple(x.data for x in xs) + tuple(w.data for w in ws))
+
+def mean(self, *others):
+    n = 1 + len(others)
+    return Value((self.data + sum(o.data for o in others)) / n, (self, *others), (1 / n,) * n)
+"""
+
+
+@pytest.mark.parametrize("backward", [DEFAULT, "a stack of pairs"])
+def test_nodes_with_many_children(tmp_path, backward):
+    methods = "".join(f"    {line}\n" if line else "\n" for line in FUSED.splitlines())
+    source = script(backward=backward, linear="a fused product").replace("\n\ndef linear", f"\n{methods}\n\ndef linear")
+    source += """
+x = [Value(1.5), Value(-2.0), Value(0.25)]
+y = x[0].mean(x[1], x[2], x[0] * x[1]) * Value.dot(x, x)
+y.backward(); y.backward()
+print([(repr(v.data), repr(v.grad)) for v in x], len(y._children[1]._children))
+class no_grad:
+    def __enter__(self): pass
+    def __exit__(self, *error): pass
+with no_grad():
+    print((x[0] * 2).data)
+"""
+    report = assert_same(tmp_path, {"train.py": source}, "train.py")
+    assert "backward" not in report

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from run_edits import EDITS
+from run_rows import REFUSALS, ROWS, edited
 from scripts_under import RUN, SCRIPTS, start
 
 PLACE = re.compile(r"^microgpt run: script\.py:\d+: (.*?)(?: with its own .*)?: (compiled|left alone: .*)$", re.MULTILINE)
@@ -28,3 +29,14 @@ def test_edited_script(name, tmp_path):
     assert all(reason in left_alone for reason in reasons)
     assert left_alone or not reasons
     assert reasons or not left_alone
+
+
+@pytest.mark.parametrize("name", [*ROWS, *REFUSALS])
+def test_a_frequent_change(name, tmp_path):
+    """The output is the same, and nothing that takes long stays in Python."""
+    source = edited({**ROWS, **REFUSALS}[name])
+    (tmp_path / "script.py").write_text(source)
+    python, run = start(tmp_path, "script.py", "2", "1"), start(tmp_path, *RUN, "script.py", "2", "1")
+    assert (run.stdout, run.returncode) == (python.stdout, 0)
+    assert all(f"Value.{method}" not in run.stderr for method in ("__add__", "__mul__", "__pow__", "backward"))
+    assert "class Value" not in run.stderr and "parameter update, line" not in run.stderr

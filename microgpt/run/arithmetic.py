@@ -76,6 +76,14 @@ def to_float(x):
     return select(x, number(1.0), number(0.0)) if x[0] in COMPARISONS else ("float", x)
 
 
+def is_none_test(node):
+    """`x is None` or `x is not None`"""
+    return (
+        isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot))
+        and isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value is None
+    )  # fmt: skip
+
+
 def is_float(x):
     """Whether it is surely a float, whatever the kinds of the inputs."""
     kind, *rest = x

@@ -42,8 +42,7 @@ def belongs(path, folder):
 
 def imported_files(module, folder):
     for level, name, members in module.names.import_statements:
-        for path in files_of(module.path, level, name, members, folder):
-            yield path
+        yield from files_of(module.path, level, name, members, folder)
 
 
 def files_of(path, level, name, members, folder):

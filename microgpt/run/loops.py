@@ -8,7 +8,7 @@ unusual number in it, to the loop. A comprehension over parameters, as in `sum(p
 import ast
 import copy
 
-from microgpt.run.arithmetic import Arithmetic, Unread, is_expression, parts, program, select
+from microgpt.run.arithmetic import Arithmetic, Unread, is_expression, is_none_test, parts, program, select
 from microgpt.run.names import at
 
 PURE = (
@@ -235,10 +235,8 @@ class Body(Arithmetic):
         return super().unary(node, operand)
 
     def condition(self, node):
-        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Is, ast.IsNot)) and len(node.ops) == 1:
-            if isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value is None:
-                if self.number(node.left)[0] == "input":
-                    return isinstance(node.ops[0], ast.IsNot)
+        if is_none_test(node) and self.number(node.left)[0] == "input":
+            return isinstance(node.ops[0], ast.IsNot)
         return super().condition(node)
 
     def leaf(self, node):

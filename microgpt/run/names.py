@@ -107,10 +107,12 @@ class Names:
 
     def is_builtin(self, name):
         """Whether `name` is Python's own everywhere in the script."""
-        return name in BUILTINS and not self.bound.get(name)
+        return name in BUILTINS and not self.bound.get(name) and not self.star_imports
 
     def math(self, node):
         """`exp` for an expression that surely is math.exp, however it was imported, else None."""
+        if self.star_imports:  # which may bind any name
+            return None
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             return node.attr if self.imported.get(node.value.id) == "math" else None
         if isinstance(node, ast.Name):

@@ -11,7 +11,18 @@ import ast
 import copy
 from dataclasses import dataclass, field
 
-from microgpt.run.arithmetic import ONE, ZERO, Arithmetic, Unread, is_expression, is_truth, number, parts, select
+from microgpt.run.arithmetic import (
+    ONE,
+    ZERO,
+    Arithmetic,
+    Unread,
+    is_expression,
+    is_none_test,
+    is_truth,
+    number,
+    parts,
+    select,
+)
 
 GRAD = ("input", "grad")  # of the node that a closure belongs to
 MAX_DEPTH = 6  # of calls
@@ -95,16 +106,20 @@ class Roles:
 
 
 class Reader(Arithmetic):
-    """Reads the methods of one class. node: its definition; names: of its module; functions: name -> the module's own."""
+    """Reads the methods of one class. node: its definition; names: of its module; functions, module_flags: name -> the
+    module's own functions, and first values of its globals that are True or False."""
 
-    def __init__(self, node, names, functions):
+    def __init__(self, node, names, functions, module_flags=()):
         super().__init__(names)
+        self.module_flags = dict(module_flags)
         self.name = node.name
         self.methods = {line.name: line for line in node.body if isinstance(line, ast.FunctionDef)}
         for line in node.body:
             if isinstance(line, ast.Assign) and isinstance(line.value, ast.Name) and line.value.id in self.methods:
                 self.methods.update({t.id: self.methods[line.value.id] for t in line.targets if isinstance(t, ast.Name)})
         self.functions, self.environment, self.depth, self.inlined = functions, {}, 0, set()
+        self.flags = {target.id: line.value.value for line in node.body if is_flag(line) for target in line.targets if isinstance(target, ast.Name)}
+        self.guards = set()  # (whether it is the class's, name, value) of flags that a result depends on
         self.roles = None  # while they are being found out
         self.roles = self._roles()
 
@@ -403,9 +418,12 @@ class Reader(Arithmetic):
         return super().unary(node, operand)
 
     def condition(self, node):
-        if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
-            if isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value is None:
-                return (self.value(node.left) == Fixed(None)) == isinstance(node.ops[0], ast.Is)
+        flag = self._flag(node)
+        if flag is not None:
+            self.guards.add(flag)
+            return flag[2]
+        if is_none_test(node):
+            return (self.value(node.left) == Fixed(None)) == isinstance(node.ops[0], ast.Is)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and self.names.is_builtin(node.func.id):
             if node.func.id == "isinstance" and len(node.args) == 2:
                 return self._isinstance(node, *node.args)
@@ -418,6 +436,14 @@ class Reader(Arithmetic):
             if isinstance(value, (Fixed, Group)):
                 return bool(value.value if isinstance(value, Fixed) else value.items)
         return super().condition(node)
+
+    def _flag(self, node):
+        """A flag of the class or of the module, which is taken to have its first value; see guard_holds in src/scalar/overrides.h."""
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == self.name and node.attr in self.flags:
+            return True, node.attr, self.flags[node.attr]
+        if isinstance(node, ast.Name) and node.id not in self.environment and node.id in self.module_flags:
+            return False, node.id, self.module_flags[node.id]
+        return None
 
     def _has(self, thing, node):
         if is_expression(thing) and not hasattr(0, node.args[1].value) and not hasattr(0.0, node.args[1].value):
@@ -474,6 +500,11 @@ class Reader(Arithmetic):
             if decorators == [] and owner == Operand(0):
                 return definition, [owner]
         return None
+
+
+def is_flag(line):
+    """`name = True` or False"""
+    return isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, bool)
 
 
 def is_nothing(node):

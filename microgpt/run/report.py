@@ -17,6 +17,9 @@ class Place:
     reason: str | None = None
     cost: str | None = None
 
+    def why(self):
+        return f"{self.reason.removeprefix(f'line {self.line}: ')} (costs {self.cost})"
+
 
 @dataclass
 class Report:
@@ -41,7 +44,7 @@ class Report:
         """One line: what runs compiled, and what does not, why, and what that costs."""
         counts = Counter(place.what for place in self.places() if place.reason is None)
         replaced = ", ".join(f"{what} ({n})" if n > 1 else what for what, n in counts.items())
-        kept = "; ".join(f"{p.what}, {self.where(p)}: {p.reason} (costs {p.cost})" for p in self.places() if p.reason is not None)
+        kept = "; ".join(f"{p.what}, {self.where(p)}: {p.why()}" for p in self.places() if p.reason is not None)
         text = f"compiled: {replaced}" if replaced else "nothing is compiled, the script runs as it is"
         return printable(f"microgpt run: {text}" + (f" | left alone: {kept}" if kept else ""))
 
@@ -49,7 +52,7 @@ class Report:
         """A line for each place: file:line: what, and whether it is compiled, or why not and what that costs."""
         lines = [
             f"{os.path.basename(place.path)}:{place.line}: {place.what}: "
-            + ("compiled" if place.reason is None else f"left alone: {place.reason} (costs {place.cost})")
+            + ("compiled" if place.reason is None else f"left alone: {place.why()}")
             for place in self.places()
         ]
         nothing = f"{os.path.basename(self.path)}: nothing to compile was found"

@@ -140,6 +140,9 @@ def value(found, made):
     missing = sum(1 << bit for name, bit in BITS.items() if not found.has(name))
     own = {name: thing for name, thing in defined.items() if isinstance(thing, FunctionType)}
     scalar.script_class(standard, missing, found.floats, found.last_first, own)
+    scalar.script_places(found.places)
+    for of_class, name, first in found.reader.guards:
+        scalar.script_guard(None if of_class else made.__init__.__globals__, name, first)
     scalar.script_accept_attributes()  # the operators still mean the same
     return compiled
 
@@ -150,8 +153,7 @@ def is_compiled(found, name):
         return found.plain_constructor()
     if name == "backward":
         return name not in found.own
-    member = name in found.places or name in found.roles.names()
-    return name in found.standard or member and found.slots
+    return name in found.standard or name in found.places or name in found.roles.names()
 
 
 def put_attributes(compiled, found, defined):

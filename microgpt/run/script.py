@@ -76,14 +76,21 @@ class Script:
         self.folder, self.report = folder, Report(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they have been given once
-            main = Module.of(name, source, files.exports_of(name, folder))
-            prepare(main.tree)
-            self.survey = files.survey(main, folder)
-            self.found = find_value(self.survey, self.report)
-            if self.found is not None:
-                rewrite_all(self.survey, self.found, self.report)
-            if self.found is not None or isinstance(self, Notebook):
-                self.code = compile(main.tree, name, "exec", dont_inherit=True)
+            try:
+                self._rewrite(source, name, prepare)
+            except RecursionError:  # an expression thousands deep, which Python takes
+                self.found, self.report = None, Report(name)
+
+    def _rewrite(self, source, name, prepare):
+        self.found = None
+        main = Module.of(name, source, files.exports_of(name, self.folder))
+        prepare(main.tree)
+        self.survey = files.survey(main, self.folder)
+        self.found = find_value(self.survey, self.report)
+        if self.found is not None:
+            rewrite_all(self.survey, self.found, self.report)
+        if self.found is not None or isinstance(self, Notebook):
+            self.code = compile(main.tree, name, "exec", dont_inherit=True)
 
     def install(self, explain):
         if explain:

@@ -11,6 +11,7 @@ from microgpt.run.names import Names
 from microgpt.run.normal import Normalizer, normal
 from microgpt.run.sums import is_pure
 
+
 def form(source):
     """A form's syntax tree: of a function definition or an expression."""
     tree = ast.parse("import math\n" + source.strip())

@@ -15,7 +15,7 @@ from inspect import isfunction
 from microgpt import reference
 from microgpt.run.arithmetic import ONE, Unread, number, program, replaced
 from microgpt.run.names import Module
-from microgpt.run.reading import Delegation, Node, Operand, Reader, Text
+from microgpt.run.reading import Delegation, Node, Operand, Reader, Text, is_flag
 from microgpt.run.traversal import order_of
 
 # The bits of src/scalar/overrides.h, where the first ones are also what a node was made by.
@@ -111,7 +111,7 @@ def recognise(node, module, survey):
     for statement in node.body:
         check_statement(statement)
     try:
-        found = ValueClass(node, module, Reader(node, module.names, module.functions))
+        found = ValueClass(node, module, Reader(node, module.names, module.functions, flags_of(module)))
         check_surroundings(found, survey)
         for name in sorted(found.reader.methods, key=lambda name: BITS.get(name, len(BITS))):
             if name not in ("__init__", "backward"):
@@ -120,6 +120,11 @@ def recognise(node, module, survey):
         raise NotReadable(str(reason)) from None
     finish(found)
     return found
+
+
+def flags_of(module):
+    """name -> value of the globals of a module that are first set to True or False."""
+    return {target.id: line.value.value for line in module.tree.body[::-1] if is_flag(line) for target in line.targets if isinstance(target, ast.Name)}
 
 
 def check_statement(statement):
@@ -173,12 +178,14 @@ def check_attributes(found, survey):
     name, roles = found.name, found.roles
     methods = {*BITS, *NAMED, *(name for name, method in found.reader.methods.items() if not method.decorator_list)}
     compiled = {roles.data, roles.grad, roles.children, roles.locals, roles.closure}
-    wanted = dict.fromkeys(roles.extras)
+    wanted, of_class = dict.fromkeys(roles.extras), set()
     for base, attribute, line, imported in survey.stores:
         if attribute == name or imported in ("math", "builtins"):
             raise NotReadable(f"line {line} sets {base}.{attribute}")
         if base == name and attribute in (*compiled, "*", "__init__", "__new__", "__eq__", "__hash__", "__setattr__"):
             raise NotReadable(f"line {line} sets {base}.{attribute}")
+        if base == name:
+            of_class.add(attribute)
         if base in ("self", name) or imported:
             continue
         if attribute in methods:
@@ -187,13 +194,15 @@ def check_attributes(found, survey):
             raise NotReadable(f"line {line} sets an attribute whose name is computed")
         wanted[attribute] = None
     for part in ast.walk(found.node):
-        if isinstance(part, ast.Attribute) and not isinstance(part.ctx, ast.Load):
+        if isinstance(part, ast.Attribute) and not isinstance(part.ctx, ast.Load) and ast.unparse(part.value) != name:
             wanted[part.attr] = None
     defined = {getattr(line, "name", None) for line in found.node.body}
     found.places = [place for place in wanted if place not in compiled | defined]
     if found.slots:
         found.places = [place for place in slots_of(found.node) if place not in compiled]
     for place in found.places:
+        if place in of_class:
+            raise NotReadable(f"{place} is set on the class and on its nodes")
         if place in PLACES or place in methods:
             raise NotReadable(f"{place} is what the compiled class calls something else")
 
@@ -329,6 +338,8 @@ def check_extras(found, made_by, nodes, survey):
 def finish(found):
     """What depends on all methods: the backward pass, and what a class must have for the others to run."""
     reader, roles = found.reader, found.roles
+    if len(reader.guards) > 1:
+        raise NotReadable(f"its nodes depend on several flags: {', '.join(sorted(name for _, name, _ in reader.guards))}")
     answer = None if {"__eq__", "__hash__"} & set(reader.methods) else order_of(reader.methods["backward"], reader.methods, roles, reader.names)
     if answer is None:
         found.own["backward"] = f"line {reader.methods['backward'].lineno}: it does not go through the graph as the compiled one can"

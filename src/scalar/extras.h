@@ -8,6 +8,7 @@
 #include "slab.h"
 
 static PyObject *extras;
+static int more_attributes; /* nodes have some that are not in the four */
 
 /* The dict of a node's own attributes, borrowed; if it has none, a new one where `make`, else NULL without an exception. */
 static PyObject *node_extras(Node *node, int make) {

@@ -72,7 +72,7 @@ static PyObject *node_of_case(int method, const Case *of, PyObject *self, PyObje
 static PyObject *call_method(int i, PyObject *self, PyObject *other) {
     const Method *method = &formula_methods[i];
     const Case *of = !other || is_value(other) ? &method->of_values : &method->of_number;
-    if (of->exists && load(0, self) && (!other || load(1, other))) {
+    if (of->exists && guard_holds() && load(0, self) && (!other || load(1, other))) {
         formula_prepare(&of->formula, &registers, 1);
         if (formula_run(&of->formula, &registers, 1) == 1)
             return node_of_case(i, of, self, other);
@@ -81,17 +81,20 @@ static PyObject *call_method(int i, PyObject *self, PyObject *other) {
 }
 
 /* A C function for each, because Python gives a method nothing but its operands. */
+/* clang-format off */
 #define METHOD(i)                                                                                                              \
     static PyObject *method_##i(PyObject *self, PyObject *other) { return call_method(i, self, other); }
 #define FOUR(each, a, b, c, d) each(a) each(b) each(c) each(d)
 #define ALL(each)                                                                                                              \
     FOUR(each, 0, 1, 2, 3)                                                                                                     \
-    FOUR(each, 4, 5, 6, 7) FOUR(each, 8, 9, 10, 11) FOUR(each, 12, 13, 14, 15) FOUR(each, 16, 17, 18, 19)                      \
-        FOUR(each, 20, 21, 22, 23) FOUR(each, 24, 25, 26, 27) FOUR(each, 28, 29, 30, 31) FOUR(each, 32, 33, 34, 35)            \
-            FOUR(each, 36, 37, 38, 39) FOUR(each, 40, 41, 42, 43) FOUR(each, 44, 45, 46, 47)
+    FOUR(each, 4, 5, 6, 7)                                                                                                     \
+    FOUR(each, 8, 9, 10, 11) FOUR(each, 12, 13, 14, 15) FOUR(each, 16, 17, 18, 19) FOUR(each, 20, 21, 22, 23)                  \
+        FOUR(each, 24, 25, 26, 27) FOUR(each, 28, 29, 30, 31) FOUR(each, 32, 33, 34, 35) FOUR(each, 36, 37, 38, 39)            \
+            FOUR(each, 40, 41, 42, 43) FOUR(each, 44, 45, 46, 47)
 ALL(METHOD)
 #define ADDRESS(i) method_##i,
 static const PyCFunction method_functions[MAX_METHODS] = {ALL(ADDRESS)};
+/* clang-format on */
 
 /* The next of `formula_methods` as an attribute of Value, to be called with or without an operand; NULL with an exception. */
 static PyObject *formula_descriptor(int with_operand) {

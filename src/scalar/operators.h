@@ -249,7 +249,7 @@ static inline Node *as_node(PyObject *operand) {
 }
 
 static inline PyObject *with_operand(const char *name, Node *(*operation)(Node *, Node *), PyObject *self, PyObject *operand) {
-    if (!is_plain(operand))
+    if (!is_plain(operand) || !guard_holds())
         return by_python(name, self, operand);
     Node *other = as_node(operand);
     if (!other)
@@ -280,12 +280,18 @@ static PyObject *value_pow(PyObject *left, PyObject *right, PyObject *modulus) {
         Py_RETURN_NOTIMPLEMENTED;
     if (modulus != Py_None)
         return PyErr_Format(PyExc_TypeError, "Value.__pow__() takes 2 positional arguments but 3 were given");
-    return (PyObject *)node_pow((Node *)left, right);
+    return guard_holds() ? (PyObject *)node_pow((Node *)left, right) : by_python("__pow__", left, right);
 }
 
-static PyObject *value_log(PyObject *self) { return (PyObject *)node_log((Node *)self); }
-static PyObject *value_exp(PyObject *self) { return (PyObject *)node_exp((Node *)self); }
-static PyObject *value_relu(PyObject *self) { return (PyObject *)node_relu((Node *)self); }
+static PyObject *value_log(PyObject *self) {
+    return guard_holds() ? (PyObject *)node_log((Node *)self) : by_python("log", self, NULL);
+}
+static PyObject *value_exp(PyObject *self) {
+    return guard_holds() ? (PyObject *)node_exp((Node *)self) : by_python("exp", self, NULL);
+}
+static PyObject *value_relu(PyObject *self) {
+    return guard_holds() ? (PyObject *)node_relu((Node *)self) : by_python("relu", self, NULL);
+}
 static PyObject *value_sigmoid(PyObject *self) { return (PyObject *)node_sigmoid((Node *)self); }
 static PyObject *value_tanh(PyObject *self) { return (PyObject *)node_tanh((Node *)self); }
 

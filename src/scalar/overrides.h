@@ -70,11 +70,21 @@ static inline int are_standard(unsigned methods) { return (standard & methods) =
 
 /* ---- Changes made later ------------------------------------------------------------------------------------------ */
 
+/* A script's class may record graphs only while a flag, of the class or global, has a certain value. While it has not, all work is
+ * left to Python. */
+static PyObject *guard_place, *guard_name, *guard_value; /* place: the dict of globals; NULL for the class */
+
+static inline int guard_holds(void) {
+    return !guard_name || PyDict_GetItem(guard_place ? guard_place : value_type->tp_dict, guard_name) == guard_value;
+}
+
 static PyObject *original_attributes; /* Value's own dict, when the module was loaded */
 
 /* Whether Value still has all its original attributes. Users can replace them, and add more. */
 static int is_unmodified(void) {
     static unsigned known_version;
+    if (!guard_holds())
+        return 0;
     if (value_type->tp_version_tag == known_version && known_version)
         return 1;
     PyObject *name, *attribute;

@@ -63,7 +63,7 @@ cdef state_of(value):
     """(attributes, slots), as pickle sets them."""
     if getattr(type(value), "__getstate__", None) is not getattr(object, "__getstate__", None):
         return value.__getstate__()
-    names = ["data", "grad", "_children", "_local_grads", *copyreg._slotnames(type(value))]
+    names = ["data", "grad", "_children", "_local_grads", *copyreg._slotnames(type(value)), *more_names]
     slots = {name: getattr(value, name) for name in names if hasattr(value, name)}
     return getattr(value, "__dict__", None), slots
 

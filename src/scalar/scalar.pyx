@@ -26,6 +26,8 @@ from cpython.object cimport PyObject, PyTypeObject
 import copyreg
 import random
 
+more_names = []  # attributes of nodes beyond the four, see script_places
+
 __all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
 
 

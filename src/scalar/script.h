@@ -13,7 +13,12 @@
 
 /* From now on, Value counts as unmodified (overrides.h) as long as it has the attributes that it has now. */
 static int script_accept_attributes(void) {
-    PyObject *now = PyDict_Copy(value_type->tp_dict);
+    PyObject *now = PyDict_New(), *name, *thing;
+    Py_ssize_t position = 0;
+    while (now &&
+           PyDict_Next(value_type->tp_dict, &position, &name, &thing)) /* what has no __get__ is no method: a counter, a flag */
+        if (Py_TYPE(thing)->tp_descr_get && PyDict_SetItem(now, name, thing) < 0)
+            Py_CLEAR(now);
     if (!now)
         return -1;
     Py_SETREF(original_attributes, now);
@@ -34,6 +39,13 @@ static void script_class(unsigned standard_methods, unsigned missing_methods, un
     int_data = floats & 8 ? 0 : IS_INT(DATA);
     keep_exponent = floats & 16;
     last_first = visits_last_first;
+}
+
+/* See guard_holds. */
+static void script_guard(PyObject *globals, PyObject *name, PyObject *value) {
+    guard_place = globals == Py_None ? NULL : Py_NewRef(globals);
+    guard_name = Py_NewRef(name);
+    guard_value = Py_NewRef(value);
 }
 
 /* v._backward() of a script's class: the chain rule at one node. */
@@ -219,7 +231,7 @@ static PyObject *script_columns(PyObject *x, Py_ssize_t count, Rows *of) {
 typedef struct {
     int slot;
     PyObject *list; /* borrowed; NULL for a slot */
-} Place;
+} Spot;
 
 /* Parameter i of the script's list if its data and gradient are numbers; else NULL. */
 static inline Node *plain_param(PyObject *params, Py_ssize_t i) {
@@ -241,7 +253,7 @@ static inline int set_number(PyObject *list, Py_ssize_t i, double number, int is
 }
 
 /* Reads the inputs of parameter i into lane `lane`. 0 where one is not a number, or of another kind than in the lanes before. */
-static int load_param(PyObject *params, const Place *inputs, int num_inputs, Py_ssize_t i, int lane) {
+static int load_param(PyObject *params, const Spot *inputs, int num_inputs, Py_ssize_t i, int lane) {
     Node *p = plain_param(params, i);
     if (!p)
         return 0;
@@ -260,7 +272,7 @@ static int load_param(PyObject *params, const Place *inputs, int num_inputs, Py_
     return 1;
 }
 
-static int store_param(PyObject *params, const Formula *formula, const Place *outputs, Py_ssize_t i, int lane) {
+static int store_param(PyObject *params, const Formula *formula, const Spot *outputs, Py_ssize_t i, int lane) {
     Node *p = (Node *)PyList_GET_ITEM(params, i);
     for (int k = 0; k < formula->num_outputs; k++) {
         int from = formula->output[k];
@@ -279,8 +291,8 @@ static int store_param(PyObject *params, const Formula *formula, const Place *ou
 
 /* Iterations i, ..., end - 1 of a loop over the parameters. places: the formula's inputs, then its outputs. Returns the first
  * one that was not done, because Python must do it, or `end`; -1 with MemoryError. */
-static Py_ssize_t script_update(PyObject *params, const Formula *formula, const Place *places, Py_ssize_t i, Py_ssize_t end) {
-    const Place *outputs = places + formula->num_inputs;
+static Py_ssize_t script_update(PyObject *params, const Formula *formula, const Spot *places, Py_ssize_t i, Py_ssize_t end) {
+    const Spot *outputs = places + formula->num_inputs;
     if (end > PyList_GET_SIZE(params))
         return i;
     for (int k = 0; k < formula->num_inputs + formula->num_outputs; k++)
@@ -309,7 +321,7 @@ static Py_ssize_t script_update(PyObject *params, const Formula *formula, const 
 }
 
 /* [number for p in params] for a formula of one output; None where Python must do it. */
-static PyObject *script_each(PyObject *params, const Formula *formula, const Place *places) {
+static PyObject *script_each(PyObject *params, const Formula *formula, const Spot *places) {
     Py_ssize_t size = PyList_GET_SIZE(params);
     PyObject *out = PyList_New(size);
     formula_prepare(formula, &registers, LANES);

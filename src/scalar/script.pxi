@@ -25,12 +25,16 @@ cdef extern from "scalar/methods.h":
     object formula_descriptor(int with_operand)
     int number_kind(object value, double *d)
 
+cdef extern from "scalar/extras.h":
+    int more_attributes
+
 cdef extern from "scalar/script.h":
-    ctypedef struct Place:
+    ctypedef struct Spot:
         int slot
         PyObject *list
     int c_script_accept_attributes "script_accept_attributes" () except -1
     void c_script_class "script_class" (unsigned standard, unsigned missing, unsigned floats, int visits_last_first, object own)
+    void c_script_guard "script_guard" (object globals, object name, object value)
     int c_script_propagate "script_propagate" (Node *node) except -1
     PyObject *node_extras(Node *node, int make) except? NULL
     int operation_of "script_operation" (Node *node)
@@ -48,8 +52,8 @@ cdef extern from "scalar/script.h":
     object c_script_columns "script_columns" (object x, Py_ssize_t count, Rows *of)
     int float_pow(double base, double exponent, double *result)
     Py_ssize_t c_script_update "script_update" (
-        object params, const Formula *formula, const Place *places, Py_ssize_t i, Py_ssize_t end) except -1
-    object c_script_each "script_each" (object params, const Formula *formula, const Place *places)
+        object params, const Formula *formula, const Spot *places, Py_ssize_t i, Py_ssize_t end) except -1
+    object c_script_each "script_each" (object params, const Formula *formula, const Spot *places)
 
 
 # ---- The class -------------------------------------------------------------------------------------------------------
@@ -65,6 +69,18 @@ def script_class(standard, missing, floats, last_first, own):
     own: name -> the script's own methods, which run where there is no fast path.
     """
     c_script_class(standard, missing, floats, last_first, own)
+
+
+def script_places(names):
+    """What attributes nodes have beyond the compiled ones, for copies of them."""
+    global more_attributes
+    more_names.extend(names)
+    more_attributes = len(more_names)
+
+
+def script_guard(globals, name, value):
+    """From now on, leave all operators to Python while the global `name`, or the class's if globals is None, is not `value`."""
+    c_script_guard(globals, name, value)
 
 
 def script_formula(name, with_operand, of_values, of_number):
@@ -225,7 +241,7 @@ cdef double plain_number(number) except? -1.0:
 
 # ---- Loops over the parameters -----------------------------------------------------------------------------------------
 
-cdef int set_places(Place *places, sources, lists, params) except -1:
+cdef int set_places(Spot *places, sources, lists, params) except -1:
     """sources: for each place DATA, GRAD or 2 plus the index of a list. TypeError if two lists are one, or one is `params`."""
     if not all([type(items) is list for items in lists]) or len({id(params), *map(id, lists)}) < 1 + len(lists):
         raise TypeError()
@@ -243,7 +259,7 @@ def script_update(params, lists, places, formula, fixed):
     exception.
     """
     cdef Formula program
-    cdef Place place[96]
+    cdef Spot place[96]
     cdef Py_ssize_t i = 0, n = len(params)
     try:
         set_formula(&program, formula, fixed())
@@ -260,7 +276,7 @@ def script_update(params, lists, places, formula, fixed):
 def script_each(params, lists, places, formula, fixed):
     """[a formula's outcome for p in params], or None."""
     cdef Formula program
-    cdef Place place[96]
+    cdef Spot place[96]
     if type(params) is not list:
         return None
     try:
