@@ -34,15 +34,15 @@ function speak(text) {
   speak.timer = setTimeout(() => (byId("spoken").textContent = text), 500);
 }
 
-/** Let arrow keys move the focus among the buttons of a container, which is a single tab stop. */
-function arrowKeys(container) {
+/** Let arrow keys move the focus among the buttons of a container, which is a single tab stop. across: buttons a line. */
+function arrowKeys(container, across = 1) {
   container.addEventListener("keydown", (event) => {
     const buttons = [...container.querySelectorAll("button")];
     const at = buttons.indexOf(event.target.closest("button"));
     const steps = {
-      ArrowDown: at + 1,
+      ArrowDown: at + across,
       ArrowRight: at + 1,
-      ArrowUp: at - 1,
+      ArrowUp: at - across,
       ArrowLeft: at - 1,
       Home: 0,
       End: buttons.length - 1,
