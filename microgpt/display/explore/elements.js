@@ -16,9 +16,12 @@ function element(tag, { style = {}, ...properties } = {}, ...children) {
 
 /** A character within text: its symbol, with its code point as a tooltip. point: null for BOS. */
 function glyph(text, point) {
-  const kind = point === null ? " bos" : text.length > 2 && /^[0-9A-F]{4,6}$/.test(text) ? " code" : "";
+  const kind = point === null ? " bos" : isCode(text) ? " code" : "";
   return element("span", { className: `glyph${kind}`, title: point === null ? "BOS" : codePoint(point) }, text);
 }
+
+/** Whether a symbol is a code point, see symbol() of alphabet.js. */
+const isCode = (shown) => /^[0-9A-F]{4,6}$/.test(shown);
 
 function percent(p) {
   if (Number.isNaN(p)) return "–";

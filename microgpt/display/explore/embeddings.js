@@ -1,7 +1,7 @@
 // Embeddings: the rows of wte in two principal components, and each token's nearest neighbours in all dimensions.
 
 const NEIGHBOURS = 5;
-const MOST_LABELS = 600;
+const MOST_LABELS = 400;
 const FRAME = 6; // between the ink of the chosen token and the outside of its frame, in CSS pixels
 
 class EmbeddingsView {
@@ -66,7 +66,7 @@ class EmbeddingsView {
     places.forEach(([x, y], id) => {
       const at = this.labels.get(id);
       if (at?.from) line(pen, [x, y], at.from);
-      if (!at || !contains(at, x, y)) disc(pen, x, y, places.length > MOST_LABELS ? 1 : 2);
+      if (!at || !contains(at, x, y)) disc(pen, x, y, places.length > 100 ? 1 : 2);
     });
     for (const [id, at] of this.labels) {
       this.font(pen, id, marked.has(id));
@@ -77,7 +77,7 @@ class EmbeddingsView {
       pen.fillStyle = pen.colour(id === this.chosen ? "second" : this.typed.has(id) ? "accent" : "ink");
       pen.fillText(this.symbol(id), at.x, at.y);
     }
-    this.frame(pen, this.labels.get(this.chosen));
+    if (this.labels.has(this.chosen)) this.frame(pen, this.labels.get(this.chosen));
   }
 
   /** Draw a frame just within a box. */

@@ -38,10 +38,11 @@ class SamplesView {
     const { prompt, temperature } = this.settings;
     const { tokens } = this.page.read();
     const isOld = temperature !== this.page.temperature || String(prompt) !== String(tokens);
-    const beginning = this.page.alphabet.running(prompt.slice(1)).join("");
+    const shown = this.page.alphabet.running(prompt.slice(1));
+    const beginning = shown.map((symbol) => element("span", { className: kind(symbol) }, symbol));
     byId("written").replaceChildren(
       "After ",
-      beginning ? element("bdi", {}, beginning) : "an empty text",
+      beginning.length ? element("bdi", {}, ...beginning) : "an empty text",
       ` at temperature ${temperature.toFixed(2)}`,
       isOld ? ", which are no longer set:" : ":",
     );
@@ -86,7 +87,7 @@ class SamplesView {
         {
           title: `${codePoint(alphabet.points[id])}: ${percent(scores[i])}`,
           style: { "--p": scores[i] },
-          className: `${i < given ? "given" : ""} ${shown[i].length > 2 ? "code" : ""}`,
+          className: `${i < given ? "given" : ""} ${kind(shown[i])}`,
         },
         shown[i],
       ),
@@ -107,3 +108,6 @@ class SamplesView {
     return button;
   }
 }
+
+/** The class of a symbol in a text: a code point is set apart from the characters around it. */
+const kind = (shown) => (isCode(shown) ? "code" : "");
