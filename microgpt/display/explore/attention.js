@@ -1,6 +1,7 @@
 // Attention: a small matrix for each head, and a large one for the selected head.
 
 const SMALL_MARGIN = 2;
+const FEWEST = 6; // positions that the matrix has room for: the page stays in place while the first ones are typed
 
 class AttentionView {
   constructor(page) {
@@ -112,15 +113,19 @@ class AttentionView {
 
   // ---- The matrix --------------------------------------------------------------------------------------------------
 
+  /** How many positions the matrix has room for. */
+  get room() {
+    return Math.max(this.reading.tokens.length, Math.min(this.page.config.block_size, FEWEST));
+  }
+
   /**
    * For a canvas of this width, in CSS pixels: {margin, size, all, x}. margin: before the cells; size: the width of a cell;
    * all: of margin and cells; x: turns a place, counted in the direction of the text, into one on the canvas and back.
    */
   layout(width) {
     const margin = 30;
-    const count = this.reading.tokens.length;
-    const size = Math.min(48, (width - margin - 2) / count);
-    const all = margin + count * size + 2;
+    const size = Math.min(48, (width - margin - 2) / this.room);
+    const all = margin + this.room * size + 2;
     return { margin, size, all, x: (place) => (this.isMirrored ? all - place : place) };
   }
 
@@ -140,8 +145,7 @@ class AttentionView {
   /** Make the canvas as high as its cells require. */
   fit() {
     const canvas = byId("attention");
-    const { margin, size } = this.layout(canvas.clientWidth);
-    canvas.style.height = `${Math.ceil(margin + size * this.reading.tokens.length + 2)}px`;
+    canvas.style.height = `${Math.ceil(this.layout(canvas.clientWidth).all)}px`;
   }
 
   /**
@@ -184,6 +188,17 @@ class AttentionView {
     }
   }
 
+  /** Outline the cells of the positions to come. */
+  drawRoom(pen, margin, size) {
+    pen.lineWidth = 1;
+    pen.strokeStyle = pen.colour("line");
+    for (let row = this.reading.tokens.length; row < this.room; row++) {
+      for (let column = 0; column <= row; column++) {
+        pen.strokeRect(margin + column * size + 0.5, margin + row * size + 0.5, size - 2, size - 2);
+      }
+    }
+  }
+
   drawMatrix(pen, width) {
     if (!this.reading) return;
     this.fit(); // the width may have changed
@@ -191,6 +206,7 @@ class AttentionView {
     const { row, column } = this.cell;
     const count = this.reading.tokens.length;
     this.mirror(pen, all, () => {
+      this.drawRoom(pen, margin, size);
       this.drawCells(pen, margin, size, this.layer, this.head);
       pen.lineWidth = 2;
       pen.strokeStyle = pen.colour("second");
