@@ -2,7 +2,6 @@
 
 import math
 import random
-import signal
 import sys
 import time
 import warnings
@@ -74,7 +73,7 @@ class Run:
         Ctrl-C, or a notebook's "interrupt", raises Interrupted after the step it comes in. The run is whole then: `train`
         goes on with it, and `save` saves it. A second one ends that step too, and with it the run.
         """
-        noted = interrupts.Noted([signal.SIGINT], [], [signal.default_int_handler])
+        noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
         with self.model.engine.access.training(), noted as stopped:
             for val_loss in self._portions(callback is not None, pause_every):
                 if progress is not None and progress():

@@ -5,11 +5,6 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 
-try:
-    import fcntl
-except ImportError:  # Windows, where a file that is open cannot be removed
-    fcntl = None
-
 SUFFIX = ".part"
 LONGEST_NAME = 100  # bytes of a file's own name in that of its temporary file
 
@@ -87,9 +82,8 @@ def _temporary(path):
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=_prefix(path), suffix=SUFFIX)
     file = open(handle, "wb")
     try:
-        if fcntl:
-            with suppress(OSError):  # some network file systems have no locks
-                fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(OSError):  # some network file systems have no locks
+            _lock(file)
         yield file, temporary
     finally:
         with suppress(OSError):
@@ -98,11 +92,21 @@ def _temporary(path):
             os.unlink(temporary)
 
 
+def _lock(file):
+    """Take this process's lock on a file; OSError where another one has it, or there are no locks.
+
+    Windows needs none: a file that is open cannot be removed there.
+    """
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _remove_if_dead(temporary):
     with suppress(OSError):
         with open(temporary, "rb") as file:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         os.unlink(temporary)
 
 
