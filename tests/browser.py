@@ -94,11 +94,12 @@ def type_in(driver, text):
     wait(driver, "page.set(arguments[0]); await page.update()", text)
 
 
-def screenshot(page, picture, text="emma", width=1280, height=2400):
+def screenshot(page, picture, text="mar", width=1280, height=3000):
     """A picture of the page down to the embeddings, with `text` typed."""
     with chromium() as driver:
         show(driver, page, width, height)
         type_in(driver, text)
+        wait(driver, "await page.samples.write()")
         wait(driver, "await new Promise((done) => setTimeout(done, 500))")  # the bars have arrived
         end = driver.execute_script("return byId('training-title').getBoundingClientRect().top - 20")
         clip = {"x": 0, "y": 0, "width": width, "height": end, "scale": 1}

@@ -8,6 +8,11 @@ const NAMED = new Map([
   [0x09, "⇥"],
 ]);
 
+const IGNORABLE = /\p{Default_Ignorable_Code_Point}/u; // variation selectors, joiners, fillers
+const REGIONAL = /\p{Regional_Indicator}/u; // two of them are a flag
+const ACCENT = /[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]/u;
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
 class Alphabet {
   /** points: the characters' code points, in the order of their ids; bos: the id of the token that delimits texts. */
   constructor(points, bos) {
@@ -43,26 +48,50 @@ class Alphabet {
   }
 
   /**
-   * The part of a text that the model can read: {points, ids, unknown, tokens}. points: all code points; ids: theirs,
-   * undefined where unknown; unknown: the unknown code points, each once; tokens: BOS and the ids before the first
-   * unknown one, at most block_size tokens in all.
+   * What the model reads of a text, which is the text without the characters it does not know: {points, unknown, ids,
+   * tokens, direction}. points: all code points; unknown: the unknown ones, each once; ids: those of the known ones;
+   * tokens: BOS and the ids, at most block_size tokens in all; direction: of the text, "ltr" or "rtl".
    */
   read(text, block_size) {
     const points = Array.from(text, (char) => char.codePointAt(0));
-    const ids = points.map((point) => this.ids.get(point));
-    const end = ids.includes(undefined) ? ids.indexOf(undefined) : ids.length;
-    const unknown = [...new Set(points.filter((_, i) => ids[i] === undefined))];
-    return { points, ids, unknown, tokens: [this.bos, ...ids.slice(0, Math.min(end, block_size - 1))] };
+    const unknown = [...new Set(points.filter((point) => !this.ids.has(point)))];
+    const ids = points.filter((point) => this.ids.has(point)).map((point) => this.ids.get(point));
+    return { points, unknown, ids, tokens: [this.bos, ...ids.slice(0, block_size - 1)], direction: direction(text) };
+  }
+
+  /** The symbols of ids that are one text: characters stand for themselves where they can be seen in it. */
+  running(ids) {
+    const isFlag = (i) => REGIONAL.test(this.text(ids[i] ?? this.bos));
+    let pair = -1; // where the last pair of regional indicators, which is one flag, ends
+    return ids.map((id, i) => {
+      if (i > pair && isFlag(i) && isFlag(i + 1)) pair = i + 1;
+      const char = this.text(id);
+      const isSeen = /[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(char) && !IGNORABLE.test(char) && !REGIONAL.test(char);
+      return isSeen || (isFlag(i) && i <= pair) ? char : this.symbol(id);
+    });
   }
 }
 
-/** A visible symbol for a character: combining marks on a circle, invisible characters as a sign or a code point. */
+/**
+ * A visible symbol for a character. What says nothing alone is its code point: invisible characters, half a flag, and the
+ * accents of no script in particular. The vowel signs and marks of a script are its letters: they stand on a circle.
+ */
 function symbol(point) {
   const char = String.fromCodePoint(point);
   if (NAMED.has(point)) return NAMED.get(point);
-  if (/\p{M}/u.test(char)) return `◌${char}`;
-  if (/[\p{C}\p{Z}]/u.test(char)) return codePoint(point).slice(2);
-  return char;
+  if ([/[\p{C}\p{Z}]/u, IGNORABLE, REGIONAL, ACCENT].some((kind) => kind.test(char))) return codePoint(point).slice(2);
+  return /\p{M}/u.test(char) ? `◌${char}` : char;
+}
+
+/** A character in a sentence: its symbol and its code point, or the code point alone. */
+function mention(point) {
+  const [shown, code] = [symbol(point), codePoint(point)];
+  return shown === code.slice(2) ? code : `${isolate(shown)} (${code})`;
+}
+
+/** "rtl" if the first letter of a text is written from right to left, else "ltr". */
+function direction(text) {
+  return RIGHT_TO_LEFT.test(text.match(/\p{L}/u)?.[0] ?? "") ? "rtl" : "ltr";
 }
 
 /** Text isolated from the direction of the text around it (Unicode's FSI and PDI). */

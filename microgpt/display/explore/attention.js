@@ -1,6 +1,7 @@
 // Attention: a small matrix for each head, and a large one for the selected head.
 
 const SMALL_MARGIN = 2;
+const FEWEST = 6; // positions that the matrix has room for: the page stays in place while the first ones are typed
 
 class AttentionView {
   constructor(page) {
@@ -47,11 +48,13 @@ class AttentionView {
     heads.setAttribute("role", "radiogroup");
     heads.setAttribute("aria-label", "Head");
     for (let layer = 0; layer < n_layer; layer++) {
-      const row = element("div", {}, ...(n_layer > 1 ? [element("span", {}, `Layer ${layer}`)] : []));
-      for (let head = 0; head < n_head; head++) row.append(this.headButton(layer, head));
-      heads.append(row);
+      const buttons = Array.from({ length: n_head }, (_, head) => this.headButton(layer, head));
+      const name = n_layer > 1 ? [element("span", {}, `Layer ${layer}`)] : [];
+      heads.append(element("div", { className: "layer" }, ...name, element("div", {}, ...buttons)));
     }
-    arrowKeys(heads);
+    heads.style.setProperty("--layers", n_layer);
+    heads.style.setProperty("--heads", n_head);
+    arrowKeys(heads, n_layer > 1 ? n_head : 1);
     this.choose(0, 0);
   }
 
@@ -62,7 +65,7 @@ class AttentionView {
       "button",
       { type: "button", className: "head", role: "radio", "aria-label": name },
       canvas,
-      `head ${head}`,
+      element("span", {}, element("span", { className: "word" }, "head "), String(head)),
     );
     button.drawing = new Drawing(canvas, (pen, width) => this.drawHead(pen, width, layer, head));
     button.place = [layer, head];
@@ -105,22 +108,44 @@ class AttentionView {
   drawHead(pen, width, layer, head) {
     if (!this.reading) return;
     const size = (width - 2 * SMALL_MARGIN) / Math.max(this.reading.tokens.length, 4);
-    this.drawCells(pen, SMALL_MARGIN, size, layer, head);
+    this.mirror(pen, width, () => this.drawCells(pen, SMALL_MARGIN, size, layer, head));
   }
 
   // ---- The matrix --------------------------------------------------------------------------------------------------
 
-  /** {margin, size}: the margin before the cells and the width of a cell, in CSS pixels, for a canvas of this width. */
+  /** How many positions the matrix has room for. */
+  get room() {
+    return Math.max(this.reading.tokens.length, Math.min(this.page.config.block_size, FEWEST));
+  }
+
+  /**
+   * For a canvas of this width, in CSS pixels: {margin, size, all, x}. margin: before the cells; size: the width of a cell;
+   * all: of margin and cells; x: turns a place, counted in the direction of the text, into one on the canvas and back.
+   */
   layout(width) {
     const margin = 30;
-    return { margin, size: Math.min(48, (width - margin - 2) / this.reading.tokens.length) };
+    const size = Math.min(48, (width - margin - 2) / this.room);
+    const all = margin + this.room * size + 2;
+    return { margin, size, all, x: (place) => (this.isMirrored ? all - place : place) };
+  }
+
+  /** Whether the text is written from right to left: so are the columns then. */
+  get isMirrored() {
+    return this.reading.direction === "rtl";
+  }
+
+  /** Draw within this width in the direction of the text. */
+  mirror(pen, width, draw) {
+    pen.save();
+    if (this.isMirrored) pen.transform(-1, 0, 0, 1, width, 0);
+    draw();
+    pen.restore();
   }
 
   /** Make the canvas as high as its cells require. */
   fit() {
     const canvas = byId("attention");
-    const { margin, size } = this.layout(canvas.clientWidth);
-    canvas.style.height = `${Math.ceil(margin + size * this.reading.tokens.length + 2)}px`;
+    canvas.style.height = `${Math.ceil(this.layout(canvas.clientWidth).all)}px`;
   }
 
   /**
@@ -163,43 +188,60 @@ class AttentionView {
     }
   }
 
+  /** Outline the cells of the positions to come. */
+  drawRoom(pen, margin, size) {
+    pen.lineWidth = 1;
+    pen.strokeStyle = pen.colour("line");
+    for (let row = this.reading.tokens.length; row < this.room; row++) {
+      for (let column = 0; column <= row; column++) {
+        pen.strokeRect(margin + column * size + 0.5, margin + row * size + 0.5, size - 2, size - 2);
+      }
+    }
+  }
+
   drawMatrix(pen, width) {
     if (!this.reading) return;
     this.fit(); // the width may have changed
-    const { margin, size } = this.layout(width);
+    const { margin, size, all, x } = this.layout(width);
     const { row, column } = this.cell;
     const count = this.reading.tokens.length;
-    this.drawCells(pen, margin, size, this.layer, this.head);
+    this.mirror(pen, all, () => {
+      this.drawRoom(pen, margin, size);
+      this.drawCells(pen, margin, size, this.layer, this.head);
+      pen.lineWidth = 2;
+      pen.strokeStyle = pen.colour("second");
+      pen.strokeRect(margin + column * size - 0.5, margin + row * size - 0.5, size, size);
+    });
+    pen.direction = this.reading.direction; // in which the sign of the beginning looks the other way
     const every = Math.ceil(12 / size); // without room for all labels, only every so many
-    const label = (position, chosen, x, y) => {
+    const label = (position, chosen, left, y) => {
       if (position % every && !chosen) return;
       if (!chosen && every > 1 && Math.min(Math.abs(position - row), Math.abs(position - column)) < every) return;
       const text = this.symbol(position);
       pen.fillStyle = pen.colour(chosen ? "accent" : "ink");
       pen.size(text.length > 2 ? 8 : Math.min(16, Math.max(11, size * 0.7)), chosen ? 700 : 400);
-      pen.fillText(text, x, y);
+      pen.fillText(text, x(left), y);
     };
     for (let position = 0; position < count; position++) {
       const middle = margin + (position + 0.5) * size;
       label(position, position === row, margin / 2, middle);
       label(position, position === column, middle, margin / 2);
     }
-    pen.lineWidth = 2;
-    pen.strokeStyle = pen.colour("second");
-    pen.strokeRect(margin + column * size - 0.5, margin + row * size - 0.5, size, size);
   }
 
-  point(x, y) {
+  point(left, y) {
     if (!this.reading) return;
-    const { margin, size } = this.layout(byId("attention").clientWidth);
+    const { margin, size, x } = this.layout(byId("attention").clientWidth);
     const inside = (at) => Math.min(this.reading.tokens.length - 1, Math.max(0, Math.floor((at - margin) / size)));
-    this.go(inside(y), inside(x));
+    this.go(inside(y), inside(x(left)));
   }
 
   key(key) {
     const { row, column } = this.cell;
-    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    if (!(key in moves) || !this.reading) return false;
+    if (!this.reading) return false;
+    const right = this.isMirrored ? -1 : 1;
+    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -right], ArrowRight: [0, right] };
+    if (!(key in moves)) return false;
     this.go(row + moves[key][0], column + moves[key][1]);
     return true;
   }

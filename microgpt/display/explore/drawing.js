@@ -74,3 +74,19 @@ function repaint() {
   palette.clear();
   for (const drawing of drawings) drawing.redraw();
 }
+
+/** Draw a thin line between two places. */
+function line(pen, from, to) {
+  pen.lineWidth = 1;
+  pen.beginPath();
+  pen.moveTo(...from);
+  pen.lineTo(...to);
+  pen.stroke();
+}
+
+/** Draw a filled circle. */
+function disc(pen, x, y, radius) {
+  pen.beginPath();
+  pen.arc(x, y, radius, 0, 2 * Math.PI);
+  pen.fill();
+}

@@ -16,9 +16,12 @@ function element(tag, { style = {}, ...properties } = {}, ...children) {
 
 /** A character within text: its symbol, with its code point as a tooltip. point: null for BOS. */
 function glyph(text, point) {
-  const kind = point === null ? " bos" : text.length > 2 && /^[0-9A-F]{4,6}$/.test(text) ? " code" : "";
+  const kind = point === null ? " bos" : isCode(text) ? " code" : "";
   return element("span", { className: `glyph${kind}`, title: point === null ? "BOS" : codePoint(point) }, text);
 }
+
+/** Whether a symbol is a code point, see symbol() of alphabet.js. */
+const isCode = (shown) => /^[0-9A-F]{4,6}$/.test(shown);
 
 function percent(p) {
   if (Number.isNaN(p)) return "–";
@@ -34,15 +37,15 @@ function speak(text) {
   speak.timer = setTimeout(() => (byId("spoken").textContent = text), 500);
 }
 
-/** Let arrow keys move the focus among the buttons of a container, which is a single tab stop. */
-function arrowKeys(container) {
+/** Let arrow keys move the focus among the buttons of a container, which is a single tab stop. across: buttons a line. */
+function arrowKeys(container, across = 1) {
   container.addEventListener("keydown", (event) => {
     const buttons = [...container.querySelectorAll("button")];
     const at = buttons.indexOf(event.target.closest("button"));
     const steps = {
-      ArrowDown: at + 1,
+      ArrowDown: at + across,
       ArrowRight: at + 1,
-      ArrowUp: at - 1,
+      ArrowUp: at - across,
       ArrowLeft: at - 1,
       Home: 0,
       End: buttons.length - 1,

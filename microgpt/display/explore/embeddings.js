@@ -1,7 +1,8 @@
 // Embeddings: the rows of wte in two principal components, and each token's nearest neighbours in all dimensions.
 
 const NEIGHBOURS = 5;
-const MOST_LABELS = 600;
+const MOST_LABELS = 400;
+const FRAME = 6; // between the ink of the chosen token and the outside of its frame, in CSS pixels
 
 class EmbeddingsView {
   constructor(page) {
@@ -57,56 +58,91 @@ class EmbeddingsView {
   draw(pen, width, height) {
     const places = this.places(width, height);
     const near = this.nearest.map(([id]) => id);
-    const marked = new Set([...near, ...this.typed]);
-    this.drawOthers(pen, places, marked);
+    const marked = this.labelMarked(pen, places, [this.chosen, ...near, ...this.typed], width, height);
+    this.labels = this.labelOthers(pen, places, marked, width, height);
     pen.strokeStyle = pen.colour("second");
-    for (const id of near) {
-      pen.beginPath();
-      pen.moveTo(...places[this.chosen]);
-      pen.lineTo(...places[id]);
-      pen.stroke();
-    }
-    for (const id of marked) this.mark(pen, id, places[id], this.typed.has(id) ? "accent" : "ink");
-    pen.beginPath();
-    pen.arc(...places[this.chosen], 15, 0, 2 * Math.PI);
-    pen.fillStyle = pen.colour("paper");
-    pen.strokeStyle = pen.colour("second");
-    pen.lineWidth = 2;
-    pen.fill();
-    pen.stroke();
-    this.mark(pen, this.chosen, places[this.chosen], "second");
-  }
-
-  /** Draw the tokens that are not marked: their symbols, or dots if there are too many to read. */
-  drawOthers(pen, places, marked) {
-    const { alphabet } = this.page;
-    const size = places.length <= 100 ? 16 : 12;
-    pen.fillStyle = pen.colour(places.length > MOST_LABELS ? "edge" : "ink");
+    for (const id of near) line(pen, places[this.chosen], places[id]);
+    pen.fillStyle = pen.strokeStyle = pen.colour("edge");
     places.forEach(([x, y], id) => {
-      if (marked.has(id) || id === this.chosen) return;
-      if (places.length > MOST_LABELS) return pen.fillRect(x - 1, y - 1, 2, 2);
-      const text = alphabet.symbol(id);
-      pen.size(text.length > 2 ? 0.7 * size : size);
-      pen.fillText(text, x, y);
+      const at = this.labels.get(id);
+      if (at?.from) line(pen, [x, y], at.from);
+      if (!at || !contains(at, x, y)) disc(pen, x, y, places.length > 100 ? 1 : 2);
     });
+    for (const [id, at] of this.labels) {
+      this.font(pen, id, marked.has(id));
+      pen.lineWidth = 2 * GAP;
+      pen.lineJoin = "round";
+      pen.strokeStyle = pen.colour("paper"); // an outline, over lines and points
+      pen.strokeText(this.symbol(id), at.x, at.y);
+      pen.fillStyle = pen.colour(id === this.chosen ? "second" : this.typed.has(id) ? "accent" : "ink");
+      pen.fillText(this.symbol(id), at.x, at.y);
+    }
+    if (this.labels.has(this.chosen)) this.frame(pen, this.labels.get(this.chosen));
   }
 
-  /** Draw a token in bold, with an outline that keeps it legible over others. */
-  mark(pen, id, place, name) {
-    const text = this.page.alphabet.symbol(id);
-    pen.size(text.length > 2 ? 12 : 18, 700);
-    pen.lineWidth = 4;
-    pen.lineJoin = "round";
-    pen.strokeStyle = pen.colour("paper");
-    pen.fillStyle = pen.colour(name);
-    pen.strokeText(text, ...place);
-    pen.fillText(text, ...place);
+  /** Draw a frame just within a box. */
+  frame(pen, { left, right, top, bottom }) {
+    pen.lineWidth = 2;
+    pen.strokeStyle = pen.colour("second");
+    pen.beginPath();
+    pen.roundRect(left + 1, top + 1, right - left - 2, bottom - top - 2, 6);
+    pen.stroke();
+  }
+
+  symbol(id) {
+    return this.page.alphabet.symbol(id);
+  }
+
+  /** Set the pen to the font of a token. */
+  font(pen, id, isMarked) {
+    const size = isMarked ? 18 : this.points.length <= 100 ? 16 : 12;
+    pen.size(this.symbol(id).length > 2 ? 0.7 * size : size, isMarked ? 700 : 400);
+  }
+
+  ink(pen, id, isMarked) {
+    this.font(pen, id, isMarked);
+    return inkOf(pen, this.symbol(id), isMarked && id === this.chosen ? FRAME : 0);
+  }
+
+  /** Boxes by id for the tokens that are marked, the most important first. */
+  labelMarked(pen, places, ids, width, height) {
+    const labels = new Labels(new Map(ids.map((id) => [id, places[id]])), width, height);
+    for (const id of labels.points.keys()) {
+      const ink = this.ink(pen, id, true);
+      if (!labels.centre(id, ink)) labels.beside(id, ink);
+    }
+    return labels.boxes;
+  }
+
+  /**
+   * The boxes of all labels by id. Those of the tokens that are not marked stay in place whatever is marked, and give way
+   * to marked ones; where there are too many tokens, or too close, they are points without a label.
+   */
+  labelOthers(pen, places, marked, width, height) {
+    const size = `${width} ${height}`;
+    if (this.size !== size) this.unmarked = this.labelAll(pen, places, width, height);
+    this.size = size;
+    const free = [...this.unmarked].filter(([id, at]) => {
+      const isCovered = [...marked.values()].some((other) => overlap(at, other));
+      return !marked.has(id) && !isCovered;
+    });
+    return new Map([...free, ...marked]);
+  }
+
+  labelAll(pen, places, width, height) {
+    if (places.length > MOST_LABELS) return new Map();
+    const labels = new Labels(new Map(places.entries()), width, height);
+    const inks = places.map((_, id) => this.ink(pen, id, false));
+    const crowded = inks.flatMap((ink, id) => (labels.centre(id, ink) ? [] : [id]));
+    for (const id of crowded) labels.beside(id, inks[id]);
+    return labels.boxes;
   }
 
   point(x, y) {
     const { clientWidth, clientHeight } = this.drawing.canvas;
+    const label = [...(this.labels ?? [])].find(([, at]) => contains(at, x, y));
     const distances = this.places(clientWidth, clientHeight).map(([px, py]) => (px - x) ** 2 + (py - y) ** 2);
-    const id = distances.indexOf(distances.reduce((a, b) => Math.min(a, b)));
+    const id = label?.[0] ?? distances.indexOf(distances.reduce((a, b) => Math.min(a, b)));
     if (id !== this.chosen) this.choose(id);
   }
 

@@ -1,5 +1,7 @@
 // The page: what its sections share, and its reactions to typing.
 
+const MANY_LAYERS = 6;
+
 class Page {
   constructor(data, weights) {
     this.data = data;
@@ -28,9 +30,18 @@ class Page {
     this.samples = new SamplesView(this);
     this.views = [new NextView(this), new AttentionView(this), new EmbeddingsView(this)];
     new TrainingView(this);
+    this.arrange();
     this.listen();
     this.heat();
     return this.update().then(() => this.samples.write({ aloud: false }));
+  }
+
+  /** Where the heads of many layers make the first column long, fill the second with what is below both otherwise. */
+  arrange() {
+    if (this.config.n_layer <= MANY_LAYERS) return;
+    const sections = [...document.querySelectorAll(".origin > section")]; // how it learned, and the configuration
+    const [, second] = document.querySelectorAll(".group");
+    second.append(...(this.data.losses ? sections.slice(0, 1) : sections));
   }
 
   /** Alphabet.read of the text in the field. */
@@ -40,46 +51,46 @@ class Page {
 
   /**
    * Run the model on the text and show the results. this.reading: that of read(), with `logits`, those of the next
-   * token, and `scores`, the probability of each character read.
+   * token, and `scores`, the probability of each known character.
    */
   async update() {
     const run = ++this.run;
     const reading = this.read();
     this.explain(reading);
+    this.samples.compare();
     if (!(await follow(this.context, reading.tokens, () => run === this.run))) return;
     reading.logits = this.context.logits.at(-1);
     // character number block_size is scored too, though the model does not read it
-    const known = reading.ids.findIndex((id) => id === undefined);
-    const scored = reading.ids.slice(0, Math.min(known < 0 ? Infinity : known, this.config.block_size));
+    const scored = reading.ids.slice(0, this.config.block_size);
     reading.scores = scored.map((id, i) => probabilities(this.context.logits[i])[id]);
     this.reading = reading;
     for (const view of this.views) view.show(reading);
   }
 
   /** Tell the user what part of the text the model cannot read, and how long the text may be. */
-  explain({ points, unknown, tokens }) {
+  explain({ unknown, ids }) {
     const { block_size } = this.config;
     const room = block_size - 1;
     const sentences = [];
-    const read = tokens.length - 1;
     if (unknown.length) {
-      const names = unknown.slice(0, 5).map((point) => `${isolate(symbol(point))} (${codePoint(point)})`);
+      const names = unknown.slice(0, 5).map(mention);
       const more = unknown.length > 5 ? ` and ${unknown.length - 5} others` : "";
       sentences.push(`The model does not know ${names.join(", ")}${more}; it knows ${this.alphabet.list(60)}.`);
     }
-    if (points.length > room) {
+    if (ids.length > room) {
       const why = `block_size ${block_size}, one of them for the beginning`;
       sentences.push(
-        `The model reads at most ${grouped(room)} characters (${why}); the text has ${grouped(points.length)}.`,
+        `The model reads at most ${grouped(room)} characters (${why}); ` +
+          `the text has ${grouped(ids.length)}${unknown.length ? " that it knows" : ""}.`,
       );
     }
     if (sentences.length) {
-      const first = read === 1 ? "the first character" : `the first ${read} characters`;
-      sentences.push(`What you see is for ${read ? first : "an empty text"}.`);
+      const read = this.alphabet.running(ids.slice(0, room)).join("");
+      sentences.push(`What you see is for ${read ? isolate(read) : "an empty text"}.`);
     }
     byId("message").textContent = sentences.join(" ");
     byId("message").hidden = !sentences.length;
-    byId("room").textContent = `${points.length} of ${room}`;
+    byId("room").textContent = `${ids.length} of ${room}`;
   }
 
   /** Put a text into the field and show the results. */
@@ -101,6 +112,7 @@ class Page {
     const degree = this.temperature === 0 ? "0, always the likeliest" : this.temperature.toFixed(2);
     byId("degree").textContent = degree;
     byId("temperature").setAttribute("aria-valuetext", degree);
+    this.samples.compare();
     if (this.reading) this.views[0].showBars();
   }
 

@@ -31,21 +31,21 @@ class NextView {
   }
 
   showTokens() {
-    const { points, ids, scores, tokens } = this.reading;
+    const { points, scores, direction } = this.reading;
     const { alphabet } = this.page;
+    let known = 0; // how many of the characters so far
     const beginning = element("span", { className: "token" }, glyph("⊢", null), element("small", {}, "BOS"));
+    byId("read").dir = direction;
     byId("read").replaceChildren(
       beginning,
-      ...points.map((point, i) => {
-        const known = i < scores.length;
-        const shown = glyph(known ? alphabet.symbol(ids[i]) : symbol(point), point);
-        const token = element("span", { className: "token" }, shown);
-        if (known) {
-          token.style.setProperty("--p", scores[i]);
-          token.append(element("small", {}, percent(scores[i])));
-          token.title = `${codePoint(point)}: the model gave it ${percent(scores[i])}`;
-        }
-        if (i >= tokens.length - 1 && !known) {
+      ...points.map((point) => {
+        const token = element("span", { className: "token" }, glyph(symbol(point), point));
+        const p = alphabet.ids.has(point) ? scores[known++] : undefined;
+        if (p !== undefined) {
+          token.style.setProperty("--p", p);
+          token.append(element("small", {}, percent(p)));
+          token.title = `${codePoint(point)}: the model gave it ${percent(p)}`;
+        } else {
           token.classList.add("unread");
           token.title = `${codePoint(point)}: not read`;
         }
@@ -63,11 +63,13 @@ class NextView {
     const shown = ranked.slice(0, this.most);
     if (this.order === "id") shown.sort((a, b) => a - b);
     const rows = shown.map((id) => this.row(id));
-    rows.forEach(({ fill, tick, number, button }, i) => {
+    // the largest of them fills its track: bars are there to be compared, and the numbers say how much each is
+    const full = shown.reduce((largest, id) => Math.max(largest, tempered[id] || 0, own[id] || 0), 0) || 1;
+    byId("full").textContent = percent(full);
+    rows.forEach(({ fill, mark, number, button }, i) => {
       const id = shown[i];
-      fill.style.transform = `scaleX(${tempered[id] || 0})`;
-      tick.style.left = `${100 * own[id]}%`;
-      tick.hidden = own[id] < 0.001;
+      fill.style.transform = `scaleX(${(tempered[id] || 0) / full})`;
+      mark.style.transform = `scaleX(${(own[id] || 0) / full})`;
       number.textContent = percent(tempered[id]);
       number.classList.toggle("faint", tempered[id] < 0.0005);
       button.setAttribute(
@@ -99,14 +101,14 @@ class NextView {
   newRow(id) {
     const { alphabet } = this.page;
     const isEnd = id === alphabet.bos;
-    const [fill, tick, number] = [element("i"), element("b"), element("span", { className: "percent" })];
+    const [fill, mark, number] = [element("i"), element("b"), element("span", { className: "percent" })];
     const label = isEnd
       ? element("span", { className: "glyph bos", title: "the text ends" }, "end")
       : glyph(alphabet.symbol(id), alphabet.points[id]);
-    const track = element("span", { className: "track" }, fill, tick);
+    const track = element("span", { className: "track" }, fill, mark);
     const button = element("button", { type: "button", className: "bar" }, label, track, number);
     if (!isEnd) button.addEventListener("click", () => this.page.append(alphabet.text(id)));
-    return { item: element("li", {}, button), button, fill, tick, number };
+    return { item: element("li", {}, button), button, fill, mark, number };
   }
 
   showRest(ranked, tempered) {

@@ -18,19 +18,36 @@ class SamplesView {
     const prompt = this.page.read().tokens;
     const wanted = () => run === this.run;
     const list = byId("samples");
-    const { alphabet } = this.page;
-    const beginning = prompt.slice(1).map((id) => inline(alphabet, id));
-    const from = beginning.length ? ["After ", element("bdi", {}, beginning.join("")), ", at"] : ["At"];
-    byId("written").replaceChildren(...from, ` temperature ${temperature.toFixed(2)}:`);
+    const texts = [];
+    this.settings = { prompt, temperature };
+    this.compare();
     list.replaceChildren();
     for (let i = 0; i < SAMPLES; i++) {
       const sample = await this.sample(prompt, temperature, wanted);
       if (!sample) return;
       list.append(element("li", {}, this.row(sample, prompt.length - 1)));
       tabStop(list);
+      texts.push(this.page.alphabet.running(sample.ids).join(""));
     }
-    const texts = Array.from(list.querySelectorAll("bdi"), ({ textContent }) => textContent);
     if (aloud) speak(`${SAMPLES} texts: ${texts.join(", ")}`);
+  }
+
+  /** Say what the samples were written for. They stay when something else is set, since they are there to be chosen. */
+  compare() {
+    if (!this.settings) return;
+    const { prompt, temperature } = this.settings;
+    const { tokens } = this.page.read();
+    const isOld = temperature !== this.page.temperature || String(prompt) !== String(tokens);
+    const shown = this.page.alphabet.running(prompt.slice(1));
+    const beginning = shown.map((symbol) => element("span", { className: kind(symbol) }, symbol));
+    byId("written").replaceChildren(
+      "After ",
+      beginning.length ? element("bdi", {}, ...beginning) : "an empty text",
+      ` at temperature ${temperature.toFixed(2)}`,
+      isOld ? ", which are no longer set:" : ":",
+    );
+    byId("written").classList.toggle("old", isOld);
+    byId("samples").classList.toggle("old", isOld);
   }
 
   /**
@@ -63,15 +80,16 @@ class SamplesView {
     const text = ids.map((id) => alphabet.text(id)).join("");
     const spoken = ids.map((id, i) => `${alphabet.name(id)} ${percent(scores[i])}`);
     if (ended) spoken.push(`end ${percent(scores.at(-1))}`);
+    const shown = alphabet.running(ids);
     const characters = ids.map((id, i) =>
       element(
         "span",
         {
           title: `${codePoint(alphabet.points[id])}: ${percent(scores[i])}`,
           style: { "--p": scores[i] },
-          className: i < given ? "given" : "",
+          className: `${i < given ? "given" : ""} ${kind(shown[i])}`,
         },
-        inline(alphabet, id),
+        shown[i],
       ),
     );
     const loss = scores.reduce((sum, p) => sum - Math.log(p), 0) / scores.length;
@@ -81,8 +99,8 @@ class SamplesView {
       : `cut at block_size, ${this.page.config.block_size} characters`;
     const button = element(
       "button",
-      { type: "button", className: "sample", "aria-label": `${text}: ${spoken.join(", ")}` },
-      element("bdi", {}, ...characters),
+      { type: "button", className: "sample", dir: direction(text), "aria-label": `${text}: ${spoken.join(", ")}` },
+      element("span", { className: "text" }, ...characters),
       element("span", { className: "end", title: end, style: { "--p": last } }, ended ? "⊣" : "…"),
       element("span", { className: "quiet", title: "mean loss, in nats a token" }, `loss ${loss.toFixed(2)}`),
     );
@@ -91,8 +109,5 @@ class SamplesView {
   }
 }
 
-/** A character within a text: itself if it is visible there, else its symbol. */
-function inline(alphabet, id) {
-  const char = alphabet.text(id);
-  return /[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(char) ? char : alphabet.symbol(id);
-}
+/** The class of a symbol in a text: a code point is set apart from the characters around it. */
+const kind = (shown) => (isCode(shown) ? "code" : "");

@@ -84,13 +84,13 @@ class TrainingView {
     this.line(pen, "second", 1.5, dots, plot);
     pen.fillStyle = pen.colour("second");
     for (const [step, loss] of dots)
-      this.dot(pen, plot.x(step), plot.y(loss), Math.max(1.5, Math.min(3.5, 200 / dots.length)));
+      disc(pen, plot.x(step), plot.y(loss), Math.max(1.5, Math.min(3.5, 200 / dots.length)));
     const [x, y] = [plot.x(this.steps[this.chosen]), plot.y(this.smoothed[this.chosen])];
     pen.strokeStyle = pen.colour("edge");
     pen.lineWidth = 1;
     pen.strokeRect(x, plot.top, 0, plot.bottom - plot.top);
     pen.fillStyle = pen.colour("accent");
-    this.dot(pen, x, y, 4);
+    disc(pen, x, y, 4);
   }
 
   drawAxes(pen, plot) {
@@ -123,12 +123,6 @@ class TrainingView {
     for (const [step, loss] of points) pen.lineTo(plot.x(step), plot.y(loss));
     pen.stroke();
     pen.setLineDash([]);
-  }
-
-  dot(pen, x, y, radius) {
-    pen.beginPath();
-    pen.arc(x, y, radius, 0, 2 * Math.PI);
-    pen.fill();
   }
 
   point(x) {
