@@ -22,10 +22,7 @@ def write_atomically(path, data):
     """
     path = _replaceable(path)
     sweep(path)
-    try:
-        _write(path, data)
-    except FileNotFoundError:  # another process's sweep came between the making of the temporary file and its lock
-        _write(path, data)
+    _write(path, data)
     _sync_folder(os.path.dirname(path))
 
 
@@ -69,12 +66,12 @@ def _replaceable(path):
 
 def _write(path, data):
     with _temporary(path) as (file, temporary):
+        if os.name == "posix" and os.path.exists(path):
+            os.chmod(temporary, _mode(path))
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-        if os.name == "posix":
-            os.chmod(temporary, _usual_mode(path))
-        else:  # Windows renames no open file; and it knows read-only alone, which could be neither replaced nor removed
+        if os.name != "posix":  # Windows renames no open file
             file.close()
         os.replace(temporary, path)
 
@@ -82,14 +79,11 @@ def _write(path, data):
 @contextmanager
 def _temporary(path):
     """(file, name) of a new file beside `path`, locked while this process lives; removed where it keeps that name."""
-    import tempfile
-
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=_prefix(path), suffix=SUFFIX)
-    file = open(handle, "wb")
+    file, temporary = _create(path)
+    while not os.fstat(file.fileno()).st_nlink:  # another process's sweep came before the lock
+        file.close()
+        file, temporary = _create(path)
     try:
-        if fcntl:
-            with suppress(OSError):  # some network file systems have no locks
-                fcntl.flock(handle, fcntl.LOCK_EX)
         yield file, temporary
     finally:
         with suppress(OSError):
@@ -98,12 +92,31 @@ def _temporary(path):
             os.unlink(temporary)
 
 
+def _create(path):
+    temporary = os.path.join(os.path.dirname(path), f"{_prefix(path)}{os.urandom(4).hex()}{SUFFIX}")
+    file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, _mode(path)))
+    if fcntl:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+    return file, temporary
+
+
 def _remove_if_dead(temporary):
     with suppress(OSError):
+        if not fcntl:
+            os.unlink(temporary)
+            return
         with open(temporary, "rb") as file:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(temporary)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(temporary)  # under the lock, so that who gets it next finds out
+
+
+def _mode(path):
+    """The old file's permissions, or what the system makes those of any new file of."""
+    try:
+        return os.stat(path).st_mode & 0o777
+    except FileNotFoundError:
+        return 0o666
 
 
 def _prefix(path):
@@ -114,16 +127,6 @@ def _prefix(path):
 
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     return f".{name}."
-
-
-def _usual_mode(path):
-    """The old file's permissions, or those of any new file; mkstemp's own are for this user only."""
-    try:
-        return os.stat(path).st_mode & 0o777
-    except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
 
 
 def _sync_folder(folder):
