@@ -634,3 +634,14 @@ def test_fewer_steps_for_a_run_that_is_not_finished(folder):
     assert run.finished and len(run.losses) == 6 and run.lr(5) == TrainConfig(num_steps=6).lr(5)
     start(DOCS, CONFIG, TrainConfig(num_steps=12)).save("run")
     assert start(DOCS, training=TrainConfig(num_steps=6), resume="run").extended == []  # it had not begun
+
+
+def test_a_run_with_patience_that_is_made_to_end_where_it_is_has_its_best_weights(folder):
+    evaluation, training = EvalConfig(0.3, 5, patience=50), TrainConfig(num_steps=60)
+    run = start(DOCS, CONFIG, training, evaluation=evaluation)
+    run.train(callback=lambda step: step.step == 40)
+    run.save("run")
+    run = start(DOCS, training=TrainConfig(num_steps=40), resume="run")
+    assert run.best[0] < 40 and run.evaluate() > run.best[1]
+    run.train()
+    assert run.finished and run.evaluate() == run.best[1]
