@@ -2,7 +2,6 @@
 
 import math
 import random
-import signal
 import sys
 import time
 import warnings
@@ -75,7 +74,7 @@ class Run:
         goes on with it, and `save` saves it. A second one ends that step too, and with it the run; or, between two steps, the
         measurement or the callback, and the run is whole.
         """
-        noted = interrupts.Noted([signal.SIGINT], [], [signal.default_int_handler])
+        noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
         try:
             with self.model.engine.access.training(), noted as stopped:
                 for val_loss in self._portions(callback is not None, pause_every):

@@ -3,7 +3,7 @@
 #
 # The fast engine (tests/fast_driver.c), with several threads under ThreadSanitizer; under the other sanitizers; as plain C; and compiled by
 # clang, where it is installed. All must give the same losses to five digits. And both engines with several readers of one model
-# (tests/readers_driver.c) under ThreadSanitizer. Five minutes. For other systems see cross_compile.sh.
+# (tests/readers_driver.c) under ThreadSanitizer. Some ten minutes. For other systems see cross_compile.sh.
 set -eu
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
@@ -19,7 +19,7 @@ check() { # name, compiler and flags
     "$folder/$name" >"$folder/printed" || { cat "$folder/printed"; exit 1; }
     sort -u "$folder/printed" >"$folder/$name.losses" # those of each instruction set
     [ -e "$folder/expected" ] || cp "$folder/$name.losses" "$folder/expected"
-    cmp "$folder/$name.losses" "$folder/expected"
+    if comm -23 "$folder/$name.losses" "$folder/expected" | grep .; then exit 1; fi # ThreadSanitizer's are some of them
     echo "$name: the same losses on any number of threads"
 }
 

@@ -23,9 +23,10 @@ import microgpt
 from microgpt import GPTConfig, TrainConfig, cli
 from microgpt.cli.commands import COMMANDS
 from microgpt.proof import bench, verify
+from microgpt.run import script
 
-SOME = 60  # calls of a command; of "run", which is a process each time, a tenth
-SECONDS, ENDLESS = 10, 1  # that a call may take, and that one may which trains for 10**20 steps and is stopped
+SOME = 60  # calls of a command
+SECONDS, ENDLESS = 30, 1  # that a call may take, on a busy machine; that one may which trains for 10**20 steps, and is stopped
 LONGEST = 400  # characters of a message
 VALUES = [
     "", " ", "-", "--", "---", "=", "==", ".", "..", "/", "~", "*", "\n", "a\nb", "\t", "\r", "\x1b[31mred\x1b]0;title\x07", "\x9b2J",
@@ -76,7 +77,7 @@ def calls(command):
     every = [argv for action in actions(command) for argv in with_values(command, action)]
     if os.environ.get("MICROGPT_FUZZ") == "all":
         return every
-    return random.Random(command).sample(every, min(len(every), SOME // 10 if command == "run" else SOME))
+    return random.Random(command).sample(every, min(len(every), SOME))
 
 
 # ---- A call and what may come of it ------------------------------------------------------------------------------------
@@ -90,6 +91,7 @@ def small(folder, monkeypatch):
     monkeypatch.setattr(verify, "exact_engines", lambda: ["exact"])
     monkeypatch.setattr(verify, "NUM_SAMPLES", 1)
     monkeypatch.setattr(bench, "compare", lambda *_, **__: [])
+    monkeypatch.setattr("microgpt.run.run_script", lambda path, *_, **__: script.read(path) and 0)  # which would take this process over
     monkeypatch.setattr("webbrowser.open", lambda *_: False)
     monkeypatch.setenv("MICROGPT_NAMES", str(folder / "docs.txt"))
     (folder / "folder").mkdir()
@@ -178,7 +180,7 @@ def wrong(argv, code, said):
     if re.search("[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", said):
         return "control characters"
     errors = [line.startswith("microgpt: error: ") for line in lines]  # notes may come before
-    if code and argv[0] != "run" and (not lines or any(errors[:-1]) or not errors[-1]):
+    if code and (not lines or any(errors[:-1]) or not errors[-1]):
         return "not one sentence"
     known = {*options(argv[0]), *NOT_OURS, *(part.partition("=")[0] for part in argv)} if argv[0] in COMMANDS else NOT_OURS
     named = set(NAMED.findall(re.sub(rf"{cli.QUOTED}|microgpt \w+ --[\w-]+", "", said)))
@@ -194,9 +196,7 @@ def test_values(command, small):
     chance, found, began = random.Random(1), [], time.monotonic()
     for argv in calls(command):
         sendable = not any("\0" in part or "\ud800" in part or len(part) > 90_000 for part in argv)
-        apart = command == "run" or sendable and command != "bench" and chance.random() < 0.01
-        if command == "run" and not sendable:
-            continue
+        apart = sendable and command not in ("bench", "run") and chance.random() < 0.01
         try:
             code, said = (called_apart if apart else called)(argv)
         except Exception as error:

@@ -290,15 +290,17 @@ def test_what_a_killed_save_left_is_removed_by_the_next_save_or_resume(folder, l
 
 @posix
 def test_a_temporary_file_that_another_sweep_removes_before_its_lock(folder, monkeypatch):
-    real, sweeps = files.fcntl.flock, []
+    import fcntl
+
+    real, sweeps = fcntl.flock, []
 
     def flock(file, how):
-        if not how & files.fcntl.LOCK_NB and len(sweeps) < 3:
+        if not how & fcntl.LOCK_NB and len(sweeps) < 3:
             sweeps.append(1)
             files.sweep("run")
         real(file, how)
 
-    monkeypatch.setattr(files.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     files.write_atomically("run", b"whole")
     assert (folder / "run").read_bytes() == b"whole" and len(sweeps) == 3 and set(os.listdir(folder)) == {"docs.txt", "run"}
 

@@ -34,6 +34,7 @@ def test_files_that_cannot_be_used(folder):
 @pytest.mark.parametrize(
     "arguments, message",
     [
+        (["--engine", "fast", "--threads", "-1"], "--threads must be at least 0 and at most 1024, not -1"),
         (["--n-embd", "128", "--engine", "exact"], None),  # where the pure script ends with RecursionError
         (["--n-embd", "64", "--n-layer", "2", "--engine", "exact"], None),
         (
@@ -65,7 +66,6 @@ def test_the_table_of_bad_input(folder, arguments, message):
     [
         (["--engine", "fast", "--batch-size", "1000000000"], "a batch of 1,000,000,000 documents takes "),
         (["--threads", "2"], "--threads 2 needs --engine fast; the engine 'exact' computes on one thread"),
-        (["--engine", "fast", "--threads", "-1"], "--threads must be at least 0 and at most 1024, not -1"),
         (["--engine", "fast", "--eps", "1e-50"], "--eps must be at least 1e-15 and finite on the engine 'fast', not 1e-50"),
     ],
 )

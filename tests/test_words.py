@@ -98,6 +98,7 @@ def test_quoted_is_never_long():
         (["train", "x" * 5000], "'xxxx"),
         (["train", "--learning-rate", "-1e-3"], "--learning-rate must be at least 0 and finite, not -0.001"),
         (["train", "--eps", "-inf"], "--eps must be more than 0 and finite, not -inf"),
+        (["sample", "model", "--threads", "-1"], "--threads must be at least 0 and at most 1024, not -1"),
         (["sample", "model", "-n", "-1"], "-n: must be at least 0, not -1"),
         (["train", "a\0b"], r"'a\x00b' is no argument: it has a NUL, or half of a character"),
         (["train", "--out", "\ud800"], r"'\ud800' is no argument: it has a NUL, or half of a character"),
@@ -212,7 +213,7 @@ def test_names_of_files(folder, capsys, name):
     assert words.printable(name)[:3] in said(["train", name], capsys)
     (folder / name).write_bytes(b"\xef\xbb\xbfemma\nolivia")  # a note
     assert cli.main(["train", name, "--steps", "1", "--samples", "0", "--n-embd", "4"]) == 0
-    assert not OBEYED.search(capsys.readouterr().err.rstrip("\n"))
+    assert not any(map(OBEYED.search, capsys.readouterr().err.removesuffix("\n").split("\n")))
 
 
 def test_a_line_of_the_data(folder, capsys):
@@ -225,6 +226,15 @@ def test_whatever_a_message_holds_is_printable(folder, capsys, monkeypatch):
     """The last place before the terminal: also what no sentence of ours has quoted."""
     monkeypatch.setattr("microgpt.cli.commands.train.start", lambda *_, **__: (_ for _ in ()).throw(ValueError(RED + "\n\u202e\udcff")))
     assert said(["train", "docs.txt"], capsys, 1) == r"\x1b[31mred\x1b]0;title\x07\n\u202e\udcff"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs a device that never ends")
+def test_a_device_without_an_end(folder, capsys):
+    assert said(["train", "/dev/zero"], capsys, 1).startswith("'/dev/zero' is not a text file: it has a NUL byte at offset 0")
+    assert said(["run", "/dev/zero"], capsys, 1) == "'/dev/zero' is not a script: it has NUL bytes; name a Python file"
+    with open("/dev/zero", "rb") as zeros:
+        done = subprocess.run([sys.executable, "-m", "microgpt", "train", "-"], stdin=zeros, capture_output=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.startswith(b"microgpt: error: standard input is not a text file")
 
 
 # ---- Other people's text on a terminal ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from microgpt.cli.commands import Failure, Usage, number, whole
 from microgpt.common.options import options_of, shown
 from microgpt.common.words import quoted_path, shortened
 from microgpt.config import PRESETS, EvalConfig, GPTConfig, SampleConfig, TrainConfig
+from microgpt.engines import THREADS
 
 MODEL, TRAINING, EVALUATION = (list(options_of(kind).values()) for kind in (GPTConfig, TrainConfig, EvalConfig))
 CHOICE = options_of(SampleConfig)
@@ -96,6 +97,14 @@ def settings(arguments, saved=None):
     except (ValueError, TypeError) as error:
         raise Usage(in_options(error)) from None
     return config, training, evaluation, temperature
+
+
+def threads_of(arguments):
+    """How many threads --threads asks for."""
+    try:
+        return THREADS.default if arguments.threads is None else THREADS.check(arguments.threads)
+    except ValueError as error:
+        raise Usage(in_options(error)) from None
 
 
 def _replaced(part, given):

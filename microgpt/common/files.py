@@ -5,11 +5,6 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 
-try:
-    import fcntl
-except ImportError:  # Windows, where a file that is open cannot be removed
-    fcntl = None
-
 SUFFIX = ".part"
 LONGEST_NAME = 100  # bytes of a file's own name in that of its temporary file
 
@@ -95,20 +90,30 @@ def _temporary(path):
 def _create(path):
     temporary = os.path.join(os.path.dirname(path), f"{_prefix(path)}{os.urandom(4).hex()}{SUFFIX}")
     file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, _mode(path)))
-    if fcntl:
-        with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with suppress(OSError):  # some network file systems have no locks
+        _lock(file, wait=True)
     return file, temporary
+
+
+def _lock(file, wait):
+    """Take this process's lock on a file; OSError where there are no locks, or, unless it may wait, where another one has it.
+
+    Windows needs none: a file that is open cannot be removed there.
+    """
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _remove_if_dead(temporary):
     with suppress(OSError):
-        if not fcntl:
-            os.unlink(temporary)
-            return
         with open(temporary, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(temporary)  # under the lock, so that who gets it next finds out
+            _lock(file, wait=False)
+            if os.name == "posix":
+                os.unlink(temporary)  # under the lock, so that who gets it next finds out
+                return
+        os.unlink(temporary)
 
 
 def _mode(path):

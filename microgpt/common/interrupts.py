@@ -16,6 +16,7 @@ try:
 except ImportError:
     import signal
 
+CTRL_C, PYTHONS = signal.SIGINT, signal.default_int_handler  # its number, and the handler that raises KeyboardInterrupt
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 IMPATIENT = 0.2  # seconds: what follows sooner is the same signal again, as where a terminal is closed
 SENTENCE = b"microgpt: interrupted\n"
@@ -25,20 +26,20 @@ received = []  # the numbers of the signals that came, in order
 
 def end_at_once():
     """From now on, Ctrl-C ends the process with one sentence and exit code 130."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as in the background
-        signal.signal(signal.SIGINT, _end)
+    if signal.getsignal(CTRL_C) is PYTHONS:  # not where it is ignored, as in the background
+        signal.signal(CTRL_C, _end)
 
 
 def raise_from_now():
     """From now on, Ctrl-C raises KeyboardInterrupt, if until now it ended the process."""
-    if signal.getsignal(signal.SIGINT) is _end:
-        signal.signal(signal.SIGINT, _raise)
+    if signal.getsignal(CTRL_C) is _end:
+        signal.signal(CTRL_C, _raise)
 
 
 def as_python_has_it():
     """From now on, Ctrl-C does what it does in any Python program, if until now it did something of the above."""
-    if signal.getsignal(signal.SIGINT) in (_end, _raise):
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(CTRL_C) in (_end, _raise):
+        signal.signal(CTRL_C, PYTHONS)
 
 
 class Noted:
@@ -67,7 +68,7 @@ class Noted:
         if not self.stopped:
             self.first = now
         self.stopped.append(number)
-        if number == signal.SIGINT and now - self.first >= IMPATIENT:
+        if number == CTRL_C and now - self.first >= IMPATIENT:
             raise KeyboardInterrupt
 
     def __exit__(self, *_):

@@ -6,7 +6,6 @@ need from here. The options themselves are in microgpt.config; those of engines 
 
 import dataclasses
 import math
-import numbers
 import operator
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -71,8 +70,13 @@ class Option:
     def _number(self, value):
         if isinstance(value, bool):
             raise TypeError
-        if self.kind is float and isinstance(value, numbers.Real):
-            return float(value)
+        if self.kind is float:
+            if isinstance(value, (float, int)):
+                return float(value)
+            import numbers  # NumPy's, or a Fraction
+
+            if isinstance(value, numbers.Real):
+                return float(value)
         return self.kind(operator.index(value))
 
     def allows(self, number):

@@ -8,7 +8,7 @@ import os
 import re
 
 # Control characters, line ends, embeddings and overrides of the direction of writing, and halves of characters
-_OBEYED = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_OBEYED = "[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 LONGEST_PATH = 160  # characters: a path may be longer than other values, since somebody will copy it
 
 
@@ -27,7 +27,7 @@ def sized(n_bytes):
 
 def printable(text):
     """Text in one line that a terminal shows and does not obey: control characters and their like as escapes (\\x1b)."""
-    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return re.sub(_OBEYED, lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def shortened(text, most=60):

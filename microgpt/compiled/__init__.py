@@ -8,10 +8,10 @@
 fallback.py is what `scalar` does with numbers and containers that it has no fast path for.
 """
 
-import importlib.util
 import sys
+from importlib.machinery import PathFinder
 
-if importlib.util.find_spec("microgpt.compiled.scalar") is None:
+if PathFinder.find_spec("microgpt.compiled.scalar", __path__) is None:
     raise ImportError(
         f"{__path__[0]!r} has no compiled modules for Python {sys.version_info[0]}.{sys.version_info[1]}; "
         "build them, in the folder of the checkout, with: pip install -e ."

@@ -56,7 +56,10 @@ def run_script(path, arguments=(), *, explain=False, quiet=False):
 def read(path):
     try:
         with open(path, "rb") as file:
-            return file.read()
+            source = file.read(2**20)
+            if 0 in source and not os.path.isfile(path):  # a device that never ends; a file's NULs are for Python to refuse
+                raise Unreadable(f"{quoted_path(path)} is not a script: it has NUL bytes; name a Python file")
+            return source + file.read()
     except IsADirectoryError:
         raise Unreadable(f"{quoted_path(path)} is a folder; name the script in it") from None
     except OSError as error:

@@ -2,7 +2,8 @@
  *
  * The part of a node is the node and all those below it that can be reached through the part alone: every reference to them comes
  * from within, so nobody outside can tell one of them from its copy. What the part refers to beyond, its outside, is left to
- * pickle, which knows what it has seen. A part has no bounds in depth or size, and nothing here recurses.
+ * pickle, which knows what it has seen. A part has no bounds in depth or size, and nothing here recurses. Dot products are expanded
+ * on the way: the nodes that they stand for may have to be written in several parts.
  *
  * The bytes are the number of nodes, and the nodes, children before parents. A node is
  *

@@ -2,7 +2,7 @@
 
 from microgpt import engines, verdict
 from microgpt.cli.commands import Failure, Usage, characters, count, for_output, load, whole
-from microgpt.cli.options import CHOICE, add, in_options
+from microgpt.cli.options import CHOICE, add, in_options, threads_of
 from microgpt.cli.output import say
 from microgpt.config import SampleConfig
 from microgpt.engines import THREADS
@@ -41,10 +41,9 @@ def configure(parser):
 
 def run(arguments):
     given = {name: getattr(arguments, name) for name in CHOICE if getattr(arguments, name) is not None}
-    threads = THREADS.default if arguments.threads is None else arguments.threads
+    threads = threads_of(arguments)
     try:
         choice = SampleConfig(**given)
-        THREADS.check(threads)
     except ValueError as error:
         raise Usage(in_options(error)) from None
     if arguments.engine is None:

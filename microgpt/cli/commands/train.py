@@ -20,6 +20,7 @@ from microgpt.cli.options import (
     in_options,
     preset_of,
     settings,
+    threads_of,
 )
 from microgpt.cli.output import Screen, say
 from microgpt.common import interrupts
@@ -47,13 +48,14 @@ def run(arguments):
     origin = arguments.resume or arguments.init
     saved = checkpoint.read(origin) if origin else None
     config, training, evaluation, temperature = settings(arguments, saved)
+    threads = threads_of(arguments)
     docs = load(arguments.data)
     val_docs = None if arguments.val is None else load(arguments.val)
     try:
         with data_notes():
             run = start(
                 docs, config, training, evaluation=evaluation, val_docs=val_docs, long=arguments.long, engine=arguments.engine,
-                threads=THREADS.default if arguments.threads is None else arguments.threads,
+                threads=threads,
                 init=arguments.init, resume=arguments.resume, seed=arguments.seed,
             )  # fmt: skip
     except ValueError as error:
