@@ -71,19 +71,25 @@ class Run:
         RuntimeError where this model is in training already.
 
         Ctrl-C, or a notebook's "interrupt", raises Interrupted after the step it comes in. The run is whole then: `train`
-        goes on with it, and `save` saves it. A second one ends that step too, and with it the run.
+        goes on with it, and `save` saves it. A second one ends that step too, and with it the run; or, between two steps, the
+        measurement or the callback, and the run is whole.
         """
         noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
-        with self.model.engine.access.training(), noted as stopped:
-            for val_loss in self._portions(callback is not None, pause_every):
-                if progress is not None and progress():
-                    break
-                if callback is not None:
-                    done = len(self.losses)
-                    if callback(Step(done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss)):
+        try:
+            with self.model.engine.access.training(), noted as stopped:
+                for val_loss in self._portions(callback is not None, pause_every):
+                    if progress is not None and progress():
                         break
-                if stopped:
-                    break
+                    if callback is not None:
+                        done = len(self.losses)
+                        if callback(Step(done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss)):
+                            break
+                    if stopped:
+                        break
+        except KeyboardInterrupt:
+            if self._torn:
+                raise
+            raise Interrupted(self) from None
         if stopped:
             raise Interrupted(self)
 
@@ -216,19 +222,18 @@ class Run:
             )
 
     def _evaluate_where_due(self):
-        done = len(self.losses)
-        if not self.held_out or done in (0, *[step for step, _ in self.val_losses[-1:]]):
-            return None
-        if done % self.evaluation.eval_every and done < self.training.num_steps:
-            return None
-        self.val_losses.append((done, self.evaluate()))
-        if self.evaluation.patience is not None:
-            if self.best[0] == done:
+        """The held-out loss, None where it is not due. What is ended in the middle of this is done by the next call."""
+        done, val_loss = len(self.losses), None
+        measured = done in (0, *[step for step, _ in self.val_losses[-1:]])
+        if self.held_out and not measured and (done % self.evaluation.eval_every == 0 or done >= self.training.num_steps):
+            val_loss = self.evaluate()
+            if self.evaluation.patience is not None and (not self.val_losses or val_loss < self.best[1]):
                 self._best_params = array("d", self.model.params)
-            elif self.finished:
-                with self.model.engine.access.changing():
-                    self.model.params[:] = self._best_params
-        return self.val_losses[-1][1]
+            self.val_losses.append((done, val_loss))
+        if self._best_params is not None and self.finished:
+            with self.model.engine.access.changing():
+                self.model.params[:] = self._best_params
+        return val_loss
 
     def __repr__(self):
         return f"<Run of {counted(len(self.losses), 'step')}, {self.model!r}>"
@@ -443,7 +448,7 @@ def _extend(run, num_steps, what):
             f"{what} ended with the weights of its best held-out loss, from which its training cannot go on; start another "
             "run from them with init"
         )
-    if done:
+    if done and done not in dict(run.extended):  # else no step was done with the number before
         run.extended.append((done, before))
     run.training = replace(before, num_steps=num_steps)
 

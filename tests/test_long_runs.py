@@ -391,7 +391,7 @@ def test_inspect(folder):
     assert facts["encoding"] == "UTF-8"
     assert facts["documents"] == "12, with 1 repetition"
     assert facts["characters"] == "79, 15 different: 'abeghilmnoprsvy'; 3 of them only once"
-    assert facts["lengths"] == "3 to 20 characters, median 6, 99% have at most 8"
+    assert facts["lengths"] == "3 to 20 characters, median 6, 99% have at most 20"
     assert facts["block_size 16"] == "cuts 8.3% of the documents; 5.5% of the text is never learned"
     assert facts["suggestion"].startswith("--block-size 9, which cuts 8.3%")
     run = microgpt.training.start([*DOCS, "emma", "a" * 20], GPTConfig(n_embd=8, n_head=2))

@@ -245,6 +245,13 @@ def test_nobody_s_file_is_replaced(folder):
         for _ in range(2):  # by force, and then as microgpt's own
             succeed("train", "docs.txt", *small, option, name, *(["--force"] if (folder / name).read_bytes() == before else []))
     assert (folder / "docs.txt").read_text(encoding="utf-8") == text
+    succeed("train", "docs.txt", *small, "--out", "run.csv")
+    done = microgpt_command("train", "docs.txt", "--resume", "run.csv", "--out", "other", "--log", "run.csv", "--force")
+    assert done.returncode == 2 and "'run.csv' is what --resume goes on with, which would be lost" in done.stderr
+    if os.path.exists("/dev/stdin"):
+        with open("docs.txt") as data:
+            done = microgpt_command("train", "-", *small, "--out", "docs.txt", "--force", stdin=data)
+        assert done.returncode == 2 and "'docs.txt' is the training data, which would be lost" in done.stderr
     (folder / "empty").touch()
     succeed("train", "docs.txt", *small, "--out", "empty")
     done = microgpt_command("train", "docs.txt", *small, "--init", "empty", "--log", "empty")
@@ -279,6 +286,39 @@ def test_what_a_killed_save_left_is_removed_by_the_next_save_or_resume(folder, l
             clean()
             assert set(os.listdir(folder)) == there
     assert set(os.listdir(folder)) == {"docs.txt", letters}
+
+
+@posix
+def test_a_temporary_file_that_another_sweep_removes_before_its_lock(folder, monkeypatch):
+    import fcntl
+
+    real, sweeps = fcntl.flock, []
+
+    def flock(file, how):
+        if not how & fcntl.LOCK_NB and len(sweeps) < 3:
+            sweeps.append(1)
+            files.sweep("run")
+        real(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    files.write_atomically("run", b"whole")
+    assert (folder / "run").read_bytes() == b"whole" and len(sweeps) == 3 and set(os.listdir(folder)) == {"docs.txt", "run"}
+
+
+@posix
+def test_saving_leaves_the_umask_alone(folder, monkeypatch):
+    """It is the whole process's: other threads would make files that everybody may write."""
+    before = os.umask(0o027)
+    try:
+        monkeypatch.setattr(os, "umask", None)
+        files.write_atomically("new", b"")
+        assert stat_mode("new") == 0o640
+        os.chmod("new", 0o606)
+        files.write_atomically("new", b"")
+        assert stat_mode("new") == 0o606
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
 
 
 # ---- Ctrl-C ----------------------------------------------------------------------------------------------------------
@@ -382,6 +422,88 @@ def resumed_samples(run):
     samples = run.generate(3)
     run.rng.setstate(state)
     return samples
+
+
+@pytest.mark.parametrize("patience", [None, 3])
+def test_a_second_ctrl_c_between_two_steps_leaves_the_run_whole(engine, ctrl_c, folder, monkeypatch, patience):
+    """While the held-out loss is measured, which may take minutes: it is measured by whoever goes on."""
+    evaluation = EvalConfig(0.3, 7, patience)
+    whole = microgpt.train(DOCS, CONFIG, TRAINING, engine=engine, evaluation=evaluation)
+    run = start(DOCS, CONFIG, TRAINING, engine=engine, evaluation=evaluation)
+    real = run.model.token_loss
+
+    def twice(tokens):
+        if len(run.losses) == 14:
+            monkeypatch.undo()
+            ctrl_c()
+            time.sleep(interrupts.IMPATIENT)
+            ctrl_c()
+        return real(tokens)
+
+    monkeypatch.setattr(run.model, "token_loss", twice)
+    with pytest.raises(microgpt.Interrupted, match="after step 14 of 40"):
+        run.train()
+    run.save("run")
+    for again in (run, start(DOCS, resume="run")):
+        again.train()
+        assert again.losses == whole.losses and again.val_losses == whole.val_losses
+        assert bytes(again.model.params) == bytes(whole.model.params)
+
+
+@posix
+def test_a_second_ctrl_c_between_two_steps_saves_the_run(folder):
+    succeed("train", "docs.txt", "--steps", 40, *SMALL, "--val-fraction", 0.3, "--eval-every", 7, "--out", "whole", "--log", "whole.csv")
+    code = (
+        "import os, signal, time; from microgpt.training import Run; real = Run.evaluate\n"
+        "def twice(run):\n"
+        "    if len(run.losses) == 14:\n"
+        "        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.3); os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(run)\n"
+        "Run.evaluate = twice"
+    )
+    options = ["docs.txt", "--steps", 40, *SMALL, "--val-fraction", 0.3, "--eval-every", 7, "--log", "log.csv"]
+    done = subprocess.run(driver(code, "train", *options, "--out", "run"), capture_output=True, encoding="utf-8", env=environment())
+    assert done.returncode == 130 and done.stderr.startswith("microgpt: interrupted after step 14 of 40; go on with: "), done.stderr
+    succeed("train", *options, "--resume", "run")
+    assert (folder / "run").read_bytes() == (folder / "whole").read_bytes()
+    assert (folder / "log.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+
+
+def test_a_callback_s_own_keyboard_interrupt_leaves_the_run_whole():
+    def callback(step):
+        if step.step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(microgpt.Interrupted, match="after step 5 of 40") as caught:
+        microgpt.train(DOCS, CONFIG, TRAINING, callback=callback)
+    caught.value.run.train()
+    assert caught.value.run.finished
+
+
+@pytest.mark.parametrize("engine", ["graph", "python"])
+def test_a_ctrl_c_while_weights_are_handed_over_is_one_in_a_step(ctrl_c, engine, monkeypatch):
+    run = start(DOCS, CONFIG, TRAINING, engine=engine)
+
+    def store():
+        monkeypatch.undo()
+        ctrl_c()
+        time.sleep(interrupts.IMPATIENT)
+        ctrl_c()
+
+    monkeypatch.setattr(run.model.engine, "_store", store)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run.train()
+    assert not isinstance(caught.value, microgpt.Interrupted)
+    with pytest.raises(RuntimeError, match="this run was ended in the middle of step 1"):
+        run.save("run")
+
+
+@posix
+def test_ctrl_c_while_samples_are_printed_says_what_there_is(folder):
+    code = "import os, signal; from microgpt.training import Run; Run.generate = lambda *_: os.kill(os.getpid(), signal.SIGINT)"
+    for more, left in ([], "the model was not saved, for which there is --out FILE\n"), (["--out", "run"], "go on with: microgpt train "):
+        done = subprocess.run(driver(code, "train", "docs.txt", "--steps", 300, *SMALL, *more), capture_output=True, encoding="utf-8")
+        assert done.returncode == 130 and done.stderr.startswith(f"microgpt: interrupted after step 300 of 300; {left}"), done.stderr
 
 
 def test_train_hands_the_run_over(ctrl_c):
@@ -500,9 +622,28 @@ def test_more_steps_on_the_command_line(folder):
     assert "ended with the weights of its best held-out loss" in fail("train", "docs.txt", "--resume", "run", "--steps", 40)
 
 
+def test_another_number_of_steps_twice_with_no_step_between(folder):
+    microgpt.train(DOCS, CONFIG, TrainConfig(num_steps=12)).save("run")
+    for num_steps in (20, 30, 12, 25):
+        start(DOCS, training=TrainConfig(num_steps=num_steps), resume="run").save("run")
+    run = start(DOCS, resume="run")
+    assert run.extended == [(12, TrainConfig(num_steps=12))] and run.training.num_steps == 25
+
+
 def test_fewer_steps_for_a_run_that_is_not_finished(folder):
     microgpt.train(DOCS, CONFIG, TrainConfig(num_steps=12), callback=lambda step: step.step == 4).save("run")
     run = microgpt.train(DOCS, training=TrainConfig(num_steps=6), resume="run")
     assert run.finished and len(run.losses) == 6 and run.lr(5) == TrainConfig(num_steps=6).lr(5)
     start(DOCS, CONFIG, TrainConfig(num_steps=12)).save("run")
     assert start(DOCS, training=TrainConfig(num_steps=6), resume="run").extended == []  # it had not begun
+
+
+def test_a_run_with_patience_that_is_made_to_end_where_it_is_has_its_best_weights(folder):
+    evaluation, training = EvalConfig(0.3, 5, patience=50), TrainConfig(num_steps=60)
+    run = start(DOCS, CONFIG, training, evaluation=evaluation)
+    run.train(callback=lambda step: step.step == 40)
+    run.save("run")
+    run = start(DOCS, training=TrainConfig(num_steps=40), resume="run")
+    assert run.best[0] < 40 and run.evaluate() > run.best[1]
+    run.train()
+    assert run.finished and run.evaluate() == run.best[1]

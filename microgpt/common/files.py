@@ -17,10 +17,7 @@ def write_atomically(path, data):
     """
     path = _replaceable(path)
     sweep(path)
-    try:
-        _write(path, data)
-    except FileNotFoundError:  # another process's sweep came between the making of the temporary file and its lock
-        _write(path, data)
+    _write(path, data)
     _sync_folder(os.path.dirname(path))
 
 
@@ -64,12 +61,12 @@ def _replaceable(path):
 
 def _write(path, data):
     with _temporary(path) as (file, temporary):
+        if os.name == "posix" and os.path.exists(path):
+            os.chmod(temporary, _mode(path))
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-        if os.name == "posix":
-            os.chmod(temporary, _usual_mode(path))
-        else:  # Windows renames no open file; and it knows read-only alone, which could be neither replaced nor removed
+        if os.name != "posix":  # Windows renames no open file
             file.close()
         os.replace(temporary, path)
 
@@ -77,13 +74,11 @@ def _write(path, data):
 @contextmanager
 def _temporary(path):
     """(file, name) of a new file beside `path`, locked while this process lives; removed where it keeps that name."""
-    import tempfile
-
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=_prefix(path), suffix=SUFFIX)
-    file = open(handle, "wb")
+    file, temporary = _create(path)
+    while not os.fstat(file.fileno()).st_nlink:  # another process's sweep came before the lock
+        file.close()
+        file, temporary = _create(path)
     try:
-        with suppress(OSError):  # some network file systems have no locks
-            _lock(file)
         yield file, temporary
     finally:
         with suppress(OSError):
@@ -92,22 +87,41 @@ def _temporary(path):
             os.unlink(temporary)
 
 
-def _lock(file):
-    """Take this process's lock on a file; OSError where another one has it, or there are no locks.
+def _create(path):
+    temporary = os.path.join(os.path.dirname(path), f"{_prefix(path)}{os.urandom(4).hex()}{SUFFIX}")
+    file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, _mode(path)))
+    with suppress(OSError):  # some network file systems have no locks
+        _lock(file, wait=True)
+    return file, temporary
+
+
+def _lock(file, wait):
+    """Take this process's lock on a file; OSError where there are no locks, or, unless it may wait, where another one has it.
 
     Windows needs none: a file that is open cannot be removed there.
     """
     if os.name == "posix":
         import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _remove_if_dead(temporary):
     with suppress(OSError):
         with open(temporary, "rb") as file:
-            _lock(file)
+            _lock(file, wait=False)
+            if os.name == "posix":
+                os.unlink(temporary)  # under the lock, so that who gets it next finds out
+                return
         os.unlink(temporary)
+
+
+def _mode(path):
+    """The old file's permissions, or what the system makes those of any new file of."""
+    try:
+        return os.stat(path).st_mode & 0o777
+    except FileNotFoundError:
+        return 0o666
 
 
 def _prefix(path):
@@ -118,16 +132,6 @@ def _prefix(path):
 
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     return f".{name}."
-
-
-def _usual_mode(path):
-    """The old file's permissions, or those of any new file; mkstemp's own are for this user only."""
-    try:
-        return os.stat(path).st_mode & 0o777
-    except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
 
 
 def _sync_folder(folder):

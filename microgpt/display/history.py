@@ -28,7 +28,7 @@ class Log:
         try:
             if self.csv:
                 self.file.write(HEADER)
-            self.update()
+            self.file.flush()  # no steps yet: the last one of a resumed run may still have to be measured
         except OSError:
             self.abandon()
             raise
@@ -55,6 +55,7 @@ class Log:
         self.file.flush()
 
     def close(self):
+        self.update()
         self.file.close()
 
     def abandon(self):

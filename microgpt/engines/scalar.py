@@ -26,13 +26,15 @@ class ScalarEngine(Engine):
     def train(self, corpus, steps, training, losses):
         self._load()
         self._start(training)
+        done = []
         try:
             for step in steps:
                 loss = self._backward(corpus, step, training)
                 self.ops.update(self.values, self.optimizer, training, step)
-                losses.append(loss.data)
+                done.append(loss.data)
         finally:
             self._store()
+            losses += done  # last: a step is done when its weights are there
 
     def gradients(self, corpus, step, training):
         self._load()

@@ -68,7 +68,7 @@ def describe(docs, block_size):
         "characters": f"{characters.total():,}, {len(characters):,} different: {quoted(shown)}"
         + (f"; {rare:,} of them only once" if rare else ""),
         "lengths": f"{lengths[0]:,} to {counted(lengths[-1], 'character')}, median {lengths[len(lengths) // 2]:,}, "
-        f"99% have at most {lengths[int(0.99 * (len(lengths) - 1))]:,}",
+        f"99% have at most {lengths[-(-99 * len(lengths) // 100) - 1]:,}",
         f"block_size {block_size}": f"cuts {of_docs:.1%} of the documents; {of_text:.1%} of the text is never learned"
         if of_docs
         else "cuts nothing",

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 import time
 
@@ -29,7 +30,7 @@ from microgpt.corpus.documents import LONG
 from microgpt.display import history
 from microgpt.engines import ENGINE, THREADS
 from microgpt.storage import checkpoint
-from microgpt.training import SEED, DivergenceError, start
+from microgpt.training import SEED, DivergenceError, Interrupted, start
 
 DESCRIPTION = "Train a model on a text file, one document a line, and print documents that it makes up."
 
@@ -75,7 +76,10 @@ def run(arguments):
             say(line)
     _warn_if_not_learned(run, arguments)
     if arguments.samples:
-        _print_samples(run, arguments.samples, temperature, screen, *INFERENCE[preset_of(arguments, saved)])
+        try:
+            _print_samples(run, arguments.samples, temperature, screen, *INFERENCE[preset_of(arguments, saved)])
+        except KeyboardInterrupt:
+            raise _stopped(signal.SIGINT, arguments, keeping) from None
     if not out:
         say(NOT_SAVED)
     return 1 if screen.failed or keeping.failed else 0
@@ -101,13 +105,14 @@ def _check_files(arguments, out):
         raise Usage(
             f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {quoted_path(arguments.log)}"
         )
-    read = [("the training data", arguments.data or "input.txt"), ("what --val names", arguments.val)]
+    read = [(what, "/dev/stdin" if name == "-" else name)  # a link to the file, where a file is what is redirected
+            for what, name in (("the training data", arguments.data or "input.txt"), ("what --val names", arguments.val))]  # fmt: skip
     if arguments.out is not None:
         places.check("--out", arguments.out, "a model that microgpt saved", checkpoint.is_saved, arguments.force, read)
     elif out and os.path.exists(out):  # what --resume reads is checked when it is read
         places.check("--resume", out, "", lambda path: True)
     if arguments.log is not None:
-        read += [("what --out saves", out), ("what --init starts from", arguments.init)]
+        read += [("what --out saves", out), ("what --resume goes on with", arguments.resume), ("what --init starts from", arguments.init)]
         places.check("--log", arguments.log, "a log of microgpt train", history.is_log, arguments.force, read)
 
 
@@ -158,7 +163,9 @@ def _train(run, arguments, screen, keeping):
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
             left = f"; {keeping.state()}, which --init starts from" if keeping.newest else ""
             raise Failure(f"{in_options(error)}{left}") from error
-        except KeyboardInterrupt:  # a second Ctrl-C, in the middle of a step
+        except Interrupted:  # a second Ctrl-C, while the held-out loss was measured: the run is whole
+            pass
+        except KeyboardInterrupt:  # in the middle of a step
             raise Stopped(stopped[-1], f"in step {len(run.losses) + 1} of {run.training.num_steps}; {keeping.state()}") from None
         finally:
             keeping.update_log()
@@ -166,7 +173,12 @@ def _train(run, arguments, screen, keeping):
         if keeping.out:
             keeping.finish()  # before the samples: from here on there is nothing that could be lost
     if stopped:
-        raise Stopped(stopped[-1], f"after step {len(run.losses)} of {run.training.num_steps}; {_how_to_go_on(arguments, keeping)}")
+        raise _stopped(stopped[-1], arguments, keeping)
+
+
+def _stopped(number, arguments, keeping):
+    run = keeping.run
+    return Stopped(number, f"after step {len(run.losses)} of {run.training.num_steps}; {_how_to_go_on(arguments, keeping)}")
 
 
 def _how_to_go_on(arguments, keeping):
