@@ -481,7 +481,7 @@ def test_a_callback_s_own_keyboard_interrupt_leaves_the_run_whole():
 
 
 @pytest.mark.parametrize("engine", ["graph", "python"])
-def test_a_ctrl_c_while_weights_are_handed_over_is_one_in_a_step(ctrl_c, engine, monkeypatch):
+def test_a_ctrl_c_while_weights_are_handed_over_is_one_in_a_step(folder, ctrl_c, engine, monkeypatch):
     run = start(DOCS, CONFIG, TRAINING, engine=engine)
 
     def store():
