@@ -61,11 +61,12 @@ class Run:
         self._best_params = None  # those of `best`, a copy, where there is patience
         self._torn = False  # whether something ended it in the middle of a step
 
-    def train(self, callback=None, progress=None, pause_every=None):
+    def train(self, callback=None, progress=None, pause_every=None, stopped=()):
         """Do the steps that are left. callback: as for the function `train`, called after every step.
 
         progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
-        pause_every steps; it finds them in `losses`. A true return value ends the run there.
+        pause_every steps; it finds them in `losses`. stopped: a list; once something is in it, the training ends after the step it
+        is at, and a measurement of the held-out loss is put off until it goes on.
 
         Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
         RuntimeError where this model is in training already.
@@ -76,29 +77,29 @@ class Run:
         """
         noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
         try:
-            with self.model.engine.access.training(), noted as stopped:
-                for val_loss in self._portions(callback is not None, pause_every):
-                    if progress is not None and progress():
-                        break
+            with self.model.engine.access.training(), noted as interrupted:
+                for val_loss in self._portions(callback is not None, pause_every, lambda: stopped or interrupted):
+                    if progress is not None:
+                        progress()
                     if callback is not None:
                         done = len(self.losses)
                         if callback(Step(done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss)):
                             break
-                    if stopped:
+                    if stopped or interrupted:
                         break
         except KeyboardInterrupt:
             if self._torn:
                 raise
             raise Interrupted(self) from None
-        if stopped:
+        if interrupted:
             raise Interrupted(self)
 
-    def _portions(self, one_by_one, pause_every):
+    def _portions(self, one_by_one, pause_every, ended):
         """Do the steps that are left, as many at a time as take about PORTION_SECONDS, or one by one.
 
-        Yields the held-out loss after each portion, None where it was not due.
+        Yields the held-out loss after each portion, None where it was not due. ended: tells whether training is to end.
         """
-        self._evaluate_where_due()  # where an earlier call was ended in the middle of that
+        self._evaluate_where_due(ended)  # where an earlier call was ended in the middle of that
         portion = 1
         while not self.finished:
             self._refuse_torn()
@@ -106,7 +107,7 @@ class Run:
             self._steps(first, self._portion_end(first, portion, pause_every))
             if not one_by_one and time.perf_counter() - started < PORTION_SECONDS:
                 portion *= 2
-            yield self._evaluate_where_due()
+            yield self._evaluate_where_due(ended)
 
     def lr(self, step):
         """The learning rate of a step, counted from 0."""
@@ -137,7 +138,15 @@ class Run:
 
     def evaluate(self):
         """The mean loss of the documents held out, each as GPT.loss has it; changes nothing."""
-        return math.fsum(self.model.token_loss(doc) for doc in self.held_out) / len(self.held_out)
+        return self._evaluate(lambda: False)
+
+    def _evaluate(self, ended):
+        losses = []
+        for document in self.held_out:
+            if ended():
+                return None
+            losses.append(self.model.token_loss(document))
+        return math.fsum(losses) / len(losses)
 
     def generate(
         self, n=1, temperature=SampleConfig.temperature, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
@@ -221,12 +230,14 @@ class Run:
                 "of different steps; go on from a file that was saved before"
             )
 
-    def _evaluate_where_due(self):
+    def _evaluate_where_due(self, ended):
         """The held-out loss, None where it is not due. What is ended in the middle of this is done by the next call."""
         done, val_loss = len(self.losses), None
         measured = done in (0, *[step for step, _ in self.val_losses[-1:]])
         if self.held_out and not measured and (done % self.evaluation.eval_every == 0 or done >= self.training.num_steps):
-            val_loss = self.evaluate()
+            val_loss = self._evaluate(ended)
+            if val_loss is None:
+                return None
             if self.evaluation.patience is not None and (not self.val_losses or val_loss < self.best[1]):
                 self._best_params = array("d", self.model.params)
             self.val_losses.append((done, val_loss))

@@ -454,12 +454,12 @@ def test_a_second_ctrl_c_between_two_steps_leaves_the_run_whole(engine, ctrl_c, 
 def test_a_second_ctrl_c_between_two_steps_saves_the_run(folder):
     succeed("train", "docs.txt", "--steps", 40, *SMALL, "--val-fraction", 0.3, "--eval-every", 7, "--out", "whole", "--log", "whole.csv")
     code = (
-        "import os, signal, time; from microgpt.training import Run; real = Run.evaluate\n"
-        "def twice(run):\n"
+        "import os, signal, time; from microgpt.training import Run; real = Run._evaluate\n"
+        "def twice(run, ended):\n"
         "    if len(run.losses) == 14:\n"
         "        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.3); os.kill(os.getpid(), signal.SIGINT)\n"
-        "    return real(run)\n"
-        "Run.evaluate = twice"
+        "    return real(run, ended)\n"
+        "Run._evaluate = twice"
     )
     options = ["docs.txt", "--steps", 40, *SMALL, "--val-fraction", 0.3, "--eval-every", 7, "--log", "log.csv"]
     done = subprocess.run(driver(code, "train", *options, "--out", "run"), capture_output=True, encoding="utf-8", env=environment())
@@ -647,3 +647,37 @@ def test_a_run_with_patience_that_is_made_to_end_where_it_is_has_its_best_weight
     assert run.best[0] < 40 and run.evaluate() > run.best[1]
     run.train()
     assert run.finished and run.evaluate() == run.best[1]
+
+
+# ---- A measurement that takes long -----------------------------------------------------------------------------------
+
+
+@posix
+def test_a_signal_does_not_wait_for_a_measurement(folder):
+    """It is put off: the file has the step, and the run that goes on measures first, so that log and file are as if nothing was."""
+    code = (
+        "import os, signal, time; from microgpt.model import GPT; real, calls = GPT.token_loss, []\n"
+        "def slow(self, tokens):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 6: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    assert len(calls) < 7, 'measured on'\n"
+        "    return real(self, tokens)\n"
+        "GPT.token_loss = slow"
+    )
+    options = ["--steps", 40, *SMALL, "--val-fraction", 0.4, "--eval-every", 10, "--samples", 1]
+    succeed("train", "docs.txt", *options, "--out", "whole", "--log", "whole.csv")
+    done = subprocess.run(
+        driver(code, "train", "docs.txt", *options, "--out", "run", "--log", "run.csv"), capture_output=True, encoding="utf-8"
+    )
+    assert done.returncode == 143 and done.stderr.startswith("microgpt: terminated after step 20 of 40; go on with: "), done.stderr
+    succeed("train", "docs.txt", "--resume", "run", "--log", "run.csv", "--samples", 1)
+    assert (folder / "run").read_bytes() == (folder / "whole").read_bytes()
+    assert (folder / "run.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+
+
+def test_the_list_of_names_is_not_replaced(folder):
+    text = "\n".join(DOCS)
+    (folder / "names.txt").write_text(text, encoding="utf-8")
+    done = microgpt_command("train", "names", "--out", "names.txt", "--force", env=environment(MICROGPT_NAMES="names.txt"))
+    assert done.returncode == 2 and "is the training data, which would be lost" in done.stderr
+    assert (folder / "names.txt").read_text(encoding="utf-8") == text

@@ -61,6 +61,15 @@ def load_docs(source=None):
             warnings.warn(note, DataWarning, stacklevel=2)
 
 
+def file_of(source):
+    """The path of the file that load_docs(source) reads, or would read if it is there; None for the cached list of names."""
+    if source is None:
+        source = "input.txt" if os.path.exists("input.txt") else "names"
+    if source == "names":
+        return os.environ.get("MICROGPT_NAMES")
+    return "/dev/stdin" if source == "-" else source  # a link to the file, where a file is what is redirected
+
+
 # ---- From bytes to documents ------------------------------------------------------------------------------------
 
 

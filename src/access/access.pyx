@@ -109,7 +109,7 @@ cdef class Access:
             except BaseException:  # a signal
                 if self.next is lock:
                     self.next = None
-                    self.let_readers_in()
+                    self.end_changing()
                 else:
                     self.end_changing()
                 raise
@@ -117,11 +117,10 @@ cdef class Access:
         return 0
 
     cdef int end_changing(self) except -1:
+        """Let all in who wait to read."""
+        nobody = []  # made first, since it may run the garbage collector, and so other threads
         self.changing_now = False
-        return self.let_readers_in()
-
-    cdef int let_readers_in(self) except -1:
-        waiting, self.waiting = self.waiting, []
+        waiting, self.waiting = self.waiting, nobody
         self.readers += len(waiting)
         for lock in waiting:
             lock.release()

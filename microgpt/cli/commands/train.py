@@ -27,6 +27,7 @@ from microgpt.common import interrupts
 from microgpt.common.words import quoted, quoted_path
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
+from microgpt.corpus.loading import file_of
 from microgpt.display import history
 from microgpt.engines import ENGINE, THREADS
 from microgpt.storage import checkpoint
@@ -105,8 +106,7 @@ def _check_files(arguments, out):
         raise Usage(
             f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {quoted_path(arguments.log)}"
         )
-    read = [(what, "/dev/stdin" if name == "-" else name)  # a link to the file, where a file is what is redirected
-            for what, name in (("the training data", arguments.data or "input.txt"), ("what --val names", arguments.val))]  # fmt: skip
+    read = [("the training data", file_of(arguments.data)), ("what --val names", arguments.val and file_of(arguments.val))]
     if arguments.out is not None:
         places.check("--out", arguments.out, "a model that microgpt saved", checkpoint.is_saved, arguments.force, read)
     elif out and os.path.exists(out):  # what --resume reads is checked when it is read
@@ -157,9 +157,8 @@ def _train(run, arguments, screen, keeping):
                 def update():
                     shown.update()
                     keeping.update()
-                    return bool(stopped)
 
-                run.train(progress=update, pause_every=keeping.every)
+                run.train(progress=update, pause_every=keeping.every, stopped=stopped)
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
             left = f"; {keeping.state()}, which --init starts from" if keeping.newest else ""
             raise Failure(f"{in_options(error)}{left}") from error
