@@ -20,6 +20,8 @@ settings.register_profile("microgpt", deadline=None)  # a busy machine is no fai
 settings.load_profile("microgpt")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job; programs that tests interrupt would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(params=[reference, scalar], ids=["python", "compiled"])

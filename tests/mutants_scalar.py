@@ -111,7 +111,7 @@ SCALAR = {
         {
             "build-tape": before("size_t base = pass->stack.size;"),
             "traversal": replace("pass->stack.size", "pass->stack.size > base"),
-            "enter-child": instead("int status = build_tape(pass, child); if (status != DONE) return status;"),
+            "enter-child": instead("int status = build_tape(pass, child, backwards); if (status != DONE) return status;"),
         },
     ),
     # ---- memory ----

@@ -129,8 +129,9 @@ static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, 
     return accumulate_objects(x->nodes[k], operand_data(w, k), slot_get(dot, LOCAL0));
 }
 
-/* Products end - 1, ..., first of a DOT node in the order of the traversal. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k]. */
-static int propagate_dot(Node *dot, uint32_t first, uint32_t end) {
+/* Products end - 1, ..., first of a DOT node in the order of the traversal. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k].
+ * backwards: last_first, as a constant, so that the loops are compiled for each. */
+static inline int propagate_dot(Node *dot, uint32_t first, uint32_t end, const int backwards) {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     /* mutant: read-dot-gradient */
     if (!(dot->f.flags & PROPAGATED)) { /* read the gradient once: in a cyclic graph it may change between two runs */
@@ -151,7 +152,7 @@ static int propagate_dot(Node *dot, uint32_t first, uint32_t end) {
     }
     int in_objects = (w->has_ints || x->has_ints) && dot->f.flags & KIND(LOCAL0); /* mutant: dot-in-objects */
     for (uint32_t i = end; i-- > first;) {                                        /* mutant: dot-terms */
-        uint32_t k = last_first ? w->size - 1 - i : i;
+        uint32_t k = backwards ? w->size - 1 - i : i;
         /* mutant: dot-product-gradients */
         if (in_objects
                 ? accumulate_product(w, x, k, dot) < 0
@@ -194,7 +195,7 @@ static inline int is_exhausted(const Operands *operands, const Pass *pass) {
 
 /* Puts every node with children that can be reached from `root` on the tape, children before parents. In an entry of the stack,
  * `end` is the number of children looked at; if the node is a DOT, `first` is the product at which the current run begins. */
-static int build_tape(Pass *pass, Node *root) {
+static inline int build_tape(Pass *pass, Node *root, const int backwards) {
     if (root->f.flags & UNSUPPORTED_FLAGS) /* mutant: build-tape */
         return UNSUPPORTED;
     if (is_unvisited(root) && enter(pass, root) < 0)
@@ -210,7 +211,7 @@ static int build_tape(Pass *pass, Node *root) {
             if (is_exhausted(operands[0], pass) && is_exhausted(operands[1], pass))
                 seen = all;
             for (; seen < all; seen++) {
-                uint32_t at = last_first ? all - 1 - seen : seen;
+                uint32_t at = backwards ? all - 1 - seen : seen;
                 child = operands[at & 1]->nodes[at >> 1]; /* mutant: dot-child */
                 flags |= child->f.flags;
                 if (is_unvisited(child))
@@ -219,15 +220,19 @@ static int build_tape(Pass *pass, Node *root) {
             end = seen >> 1;
             if (seen == all)
                 operands[0]->pass = operands[1]->pass = pass->number;
-        } else {
-            Node *const *children = node->f.child;
-            all = node->f.flags & TWO_CHILDREN ? 2 : 1;
-            if (node->f.flags & MANY_CHILDREN) {
-                children = (Node *const *)((PyTupleObject *)node->f.python_edges[0])->ob_item;
-                all = (uint32_t)PyTuple_GET_SIZE(node->f.python_edges[0]);
-            }
+        } else if (node->f.flags & MANY_CHILDREN) {
+            PyObject *children = node->f.python_edges[0];
+            all = (uint32_t)PyTuple_GET_SIZE(children);
             for (; seen < all; seen++) {
-                child = children[last_first ? all - 1 - seen : seen]; /* mutant: next-child */
+                child = (Node *)PyTuple_GET_ITEM(children, backwards ? all - 1 - seen : seen);
+                flags |= child->f.flags;
+                if (is_unvisited(child))
+                    break;
+            }
+        } else {
+            all = node->f.flags & TWO_CHILDREN ? 2 : 1;
+            for (; seen < all; seen++) {
+                child = node->f.child[backwards ? all - 1 - seen : seen]; /* mutant: next-child */
                 flags |= child->f.flags;
                 if (is_unvisited(child))
                     break;
@@ -257,13 +262,13 @@ static void clear_visited(Stack *stack) {
 }
 
 /* The chain rule along the tape, from its end. No user code runs in here, so the tape needs no references. */
-static int propagate(Pass *pass) {
+static inline int propagate(Pass *pass, const int backwards) {
     int status = 0;
     for (size_t i = pass->tape.size; i-- > 0 && status == 0;) {
         Entry entry = pass->tape.entries[i]; /* mutant: tape-order */
         Node *node = entry.node;
         if (node->f.flags & DOT)
-            status = propagate_dot(node, entry.first, entry.end);
+            status = propagate_dot(node, entry.first, entry.end, backwards);
         else if (node->f.flags & MANY_CHILDREN)
             status = accumulate_many(node);
         else {
@@ -280,10 +285,10 @@ static int propagate(Pass *pass) {
 static int node_backward(Node *root) {
     Pass pass = {spare_tape, spare_stack, ++num_passes};
     spare_tape = spare_stack = (Stack){0};
-    int status = build_tape(&pass, root);
+    int status = last_first ? build_tape(&pass, root, 1) : build_tape(&pass, root, 0);
     if (status == DONE) {
         slot_set(root, GRAD, root_grad);
-        status = propagate(&pass) < 0 ? FAILED : DONE;
+        status = (last_first ? propagate(&pass, 1) : propagate(&pass, 0)) < 0 ? FAILED : DONE;
     }
     if (status != DONE) { /* mutant: clear-marks */
         clear_visited(&pass.tape);

@@ -234,7 +234,8 @@ static inline int is_plain(PyObject *operand) {
     return is_exact(operand) || number_kind(operand, &d) >= 0 || is_value(operand);
 }
 
-/* New reference to a plain operand as a node, as `other if isinstance(other, Value) else Value(other)`. */
+/* New reference to a plain operand as a node, as `other if isinstance(other, Value) else Value(other)`. NULL for any other, and with
+ * an error where there is no memory. */
 static inline Node *as_node(PyObject *operand) {
     if (is_exact(operand))
         return node_incref((Node *)operand);
@@ -242,18 +243,19 @@ static inline Node *as_node(PyObject *operand) {
         return node_new(PyFloat_AS_DOUBLE(operand));
     if (is_value(operand))
         return node_incref((Node *)operand);
-    Node *node = node_new(PyLong_AsDouble(operand));
+    double data;
+    if (number_kind(operand, &data) < 0)
+        return NULL;
+    Node *node = node_new(data);
     if (node)
         node->f.flags |= int_data;
     return node;
 }
 
 static inline PyObject *with_operand(const char *name, Node *(*operation)(Node *, Node *), PyObject *self, PyObject *operand) {
-    if (!is_plain(operand) || !guard_holds())
-        return by_python(name, self, operand);
-    Node *other = as_node(operand);
+    Node *other = guard_holds() ? as_node(operand) : NULL;
     if (!other)
-        return NULL;
+        return PyErr_Occurred() ? NULL : by_python(name, self, operand);
     Node *node = operation((Node *)self, other);
     Py_DECREF((PyObject *)other); /* mutant: release-operand */
     return (PyObject *)node;
