@@ -287,7 +287,7 @@ def test_passing_notes_and_the_report_on_a_script(folder, monkeypatch, capsys):
     from microgpt.run.report import Report
 
     report = Report(f"{RED}.py")
-    report.left_alone(1, RED, RED)
+    report.left_alone(f"{RED}.py", 1, RED, RED, "nothing")
     assert not OBEYED.search(report.summary()) and not OBEYED.search(report.explanation())
 
 
@@ -335,9 +335,9 @@ def test_a_script_too_deep_to_rewrite_is_python_s(folder, deep):
 
 
 def test_the_rewriting_of_a_script_that_goes_too_deep(monkeypatch):
-    monkeypatch.setattr(script, "rewrite", lambda *_: (_ for _ in ()).throw(RecursionError))
-    code, report = script.compiled("x = 1\n", "x.py")
-    assert report.found == [] and code.co_filename == "x.py"
+    monkeypatch.setattr(script, "find_value", lambda *_: (_ for _ in ()).throw(RecursionError))
+    plain = script.Script("x = 1\n", "x.py", ".")
+    assert plain.found is None and plain.report.found == [] and plain.code.co_filename == "x.py"
 
 
 def test_weights_that_are_too_large(folder):
