@@ -68,7 +68,7 @@ class Option:
         return value
 
     def _number(self, value):
-        if isinstance(value, bool):
+        if type(value).__name__ in ("bool", "bool_"):  # Python's, and NumPy's by either name
             raise TypeError
         if self.kind is float:
             if isinstance(value, (float, int)):
