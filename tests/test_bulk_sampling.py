@@ -366,7 +366,7 @@ def test_memory():
         [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
     ).stdout.partition(" ")
     assert int(grown) < 30_000  # KiB: the weights as float32 are 8,000
-    assert "smaller block_size" in message
+    assert "engine='exact' writes one at a time" in message
 
 
 # ---- The command -----------------------------------------------------------------------------------------------------

@@ -404,23 +404,18 @@ def test_a_damaged_optimizer_is_an_error():
 # ---- Other processes -------------------------------------------------------------------------------------------------
 
 
-def work(what):
-    if what == "diverge":
-        return train(DOCS, SMALL, TrainConfig(num_steps=50, learning_rate=1e300))
-    run = train(DOCS, SMALL, TrainConfig(num_steps=3), engine=what)
-    return run, run.model
-
-
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_processes_return_runs_models_and_errors(method):
     try:
         context = get_context(method)
     except ValueError:
         pytest.skip(f"no {method} here")
+    training, diverging = TrainConfig(num_steps=3), TrainConfig(num_steps=50, learning_rate=1e300)
     with ProcessPoolExecutor(2, context) as processes:
-        for name, (run, model) in zip(ENGINES, processes.map(work, ENGINES)):
-            here = work(name)[0]
-            assert shown(run) == shown(here) and run.model is model and model.generate(2, seed=1) == here.model.generate(2, seed=1)
+        found = [processes.submit(train, DOCS, SMALL, training, engine=name) for name in ENGINES]
+        for name, run in zip(ENGINES, (future.result() for future in found)):
+            here = train(DOCS, SMALL, training, engine=name)
+            assert shown(run) == shown(here) and run.model.generate(2, seed=1) == here.model.generate(2, seed=1)
         with pytest.raises(DivergenceError, match="training diverged at step") as caught:
-            processes.submit(work, "diverge").result()
+            processes.submit(train, DOCS, SMALL, diverging).result()
         assert caught.value.step == len(caught.value.losses) + 1
