@@ -2,7 +2,6 @@
 
 import math
 import random
-import sys
 import time
 import warnings
 from array import array
@@ -14,12 +13,11 @@ from typing import NamedTuple
 from microgpt import engines, verdict
 from microgpt.common import files, interrupts
 from microgpt.common.options import Option
-from microgpt.common.words import counted, quoted, quoted_path, shortened
+from microgpt.common.words import counted, quoted_path, shortened
 from microgpt.config import EvalConfig, GPTConfig, SampleConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
-from microgpt.corpus.loading import DataWarning
-from microgpt.corpus.tokens import Corpus
+from microgpt.corpus.tokens import Corpus, fingerprint
 from microgpt.model import GPT
 from microgpt.storage import checkpoint
 from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, Source
@@ -273,21 +271,6 @@ class TrainingWarning(UserWarning):
     """Training ended without an error, but the model is of no use; the message says why and what to do."""
 
 
-def fingerprint(*corpora):
-    """SHA-256 of the tokens of each Corpus, as little-endian 32-bit ids; of None's, there are none."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    for corpus in corpora:
-        if corpus is not None:
-            tokens = corpus.tokens if sys.byteorder == "little" else array("I", corpus.tokens)
-            if tokens is not corpus.tokens:
-                tokens.byteswap()
-            digest.update(tokens)
-        digest.update(b"end")
-    return digest.hexdigest()
-
-
 class DivergenceError(ValueError):
     """Training cannot go on: a number grew out of range. step: which step, from 1; losses: those of the steps before."""
 
@@ -319,10 +302,10 @@ def start(
     resume=None,
 ):
     """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
-    docs = _checked("docs", docs)
+    docs = documents.checked("docs", docs)
     if val_docs is not None:
-        val_docs = _checked("val_docs", val_docs)
-        _note_repetitions(docs, val_docs)
+        val_docs = documents.checked("val_docs", val_docs)
+        documents.note_repetitions(docs, val_docs)
     _check_types(config=(config, GPTConfig), training=(training, TrainConfig), evaluation=(evaluation, EvalConfig))
     if seed is not None:
         seed = SEED.check(seed)
@@ -392,9 +375,7 @@ def train(
     )  # fmt: skip
     run.train(callback)
     if run.diverged:
-        vocab_size = run.model.tokenizer.vocab_size
-        advice = verdict.remedy(run, len(run.losses) + 1)
-        warnings.warn(f"{verdict.complaint(run.losses, vocab_size)}; {advice}", TrainingWarning, stacklevel=2)
+        warnings.warn(verdict.divergence(run), TrainingWarning, stacklevel=2)
     return run
 
 
@@ -493,41 +474,3 @@ def _check_types(**given):
     for name, (value, expected) in given.items():
         if value is not None and not isinstance(value, expected):
             raise TypeError(f"{name} must be a {expected.__name__}, not {type(value).__name__}")
-
-
-def _checked(name, docs):
-    """The documents as a list. TypeError and ValueError for what is none; DataWarning where they are a file's lines as they stand."""
-    if isinstance(docs, (str, bytes)) or hasattr(docs, "read") or not hasattr(docs, "__iter__"):
-        raise TypeError(f"{name} must be a list of documents, not {quoted(docs)}; load_docs reads one from a file")
-    if isinstance(docs, (set, frozenset)):  # another order in each process, so other results
-        raise TypeError(f"{name} must be a list of documents, not a set, which has no order; give sorted(...) of it")
-    docs = list(docs)
-    for doc in docs:
-        if not isinstance(doc, str):
-            raise TypeError(f"every document must be a string, not {quoted(doc)}")
-    if not any(docs):
-        use = "measure on" if name == "val_docs" else "train on"
-        raise ValueError(f"there is nothing to {use}: give at least one document that is not empty")
-    text = "".join(docs)  # which is searched faster than each document
-    ends = sum(doc.endswith(("\n", "\r")) for doc in docs) if "\n" in text or "\r" in text else 0
-    if ends:
-        _warn(
-            f"in {name}, {ends:,} of {counted(len(docs), 'document')} end with a newline, which the model learns as a character; "
-            "load_docs reads the lines of a file without it, str.strip takes it off"
-        )
-    return docs
-
-
-def _note_repetitions(docs, val_docs):
-    known = set(docs)
-    count = sum(doc in known for doc in val_docs)
-    if count:
-        _warn(f"the data to train on have {count:,} of the {counted(len(val_docs), 'document')} to measure on as well")
-
-
-def _warn(text):
-    """A DataWarning that points at the line which called this package."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals["__name__"].startswith("microgpt."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, DataWarning, stacklevel=level)

@@ -43,6 +43,11 @@ def complaint(losses, vocab_size, entropy=None):
     return f"the model has hardly learned anything: the mean loss of the last {steps} is {loss:.4g}, and {known}"
 
 
+def divergence(run):
+    """A sentence about a Run that has diverged, and what to do about it."""
+    return f"{complaint(run.losses, run.model.tokenizer.vocab_size)}; {remedy(run, len(run.losses) + 1)}"
+
+
 def remedy(run, step):
     """What is most likely at fault where a Run diverges at a step (from 1), and what to do about it."""
     training = run.training

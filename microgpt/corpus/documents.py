@@ -1,10 +1,13 @@
 """From the list of documents to those a run trains on: shuffled, some held out, the long ones dealt with."""
 
 import random
+import sys
+import warnings
 
 from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted
 from microgpt.config import EvalConfig
+from microgpt.corpus.loading import DataWarning
 
 LONG = Option(
     "long", str, "truncate", "documents longer than the block: train on their beginning, on all pieces, or stop",
@@ -89,3 +92,45 @@ def share_cut(docs, block_size):
     tokens = [len(doc) + 1 for doc in docs]
     lost = [n - block_size for n in tokens if n > block_size]
     return len(lost) / len(tokens), sum(lost) / sum(tokens)
+
+
+# ---- What a program gives ----------------------------------------------------------------------------------------------
+
+
+def checked(name, docs):
+    """The documents as a list. TypeError and ValueError for what is none; DataWarning where they are a file's lines as they stand."""
+    if isinstance(docs, (str, bytes)) or hasattr(docs, "read") or not hasattr(docs, "__iter__"):
+        raise TypeError(f"{name} must be a list of documents, not {quoted(docs)}; load_docs reads one from a file")
+    if isinstance(docs, (set, frozenset)):  # another order in each process, so other results
+        raise TypeError(f"{name} must be a list of documents, not a set, which has no order; give sorted(...) of it")
+    docs = list(docs)
+    for doc in docs:
+        if not isinstance(doc, str):
+            raise TypeError(f"every document must be a string, not {quoted(doc)}")
+    if not any(docs):
+        use = "measure on" if name == "val_docs" else "train on"
+        raise ValueError(f"there is nothing to {use}: give at least one document that is not empty")
+    text = "".join(docs)  # which is searched faster than each document
+    ends = sum(doc.endswith(("\n", "\r")) for doc in docs) if "\n" in text or "\r" in text else 0
+    if ends:
+        _warn(
+            f"in {name}, {ends:,} of {counted(len(docs), 'document')} end with a newline, which the model learns as a character; "
+            "load_docs reads the lines of a file without it, str.strip takes it off"
+        )
+    return docs
+
+
+def note_repetitions(docs, val_docs):
+    """A DataWarning where documents to measure on are trained on as well."""
+    known = set(docs)
+    count = sum(doc in known for doc in val_docs)
+    if count:
+        _warn(f"the data to train on have {count:,} of the {counted(len(val_docs), 'document')} to measure on as well")
+
+
+def _warn(text):
+    """A DataWarning that points at the line which called this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals["__name__"].startswith("microgpt."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, DataWarning, stacklevel=level)

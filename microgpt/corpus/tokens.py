@@ -41,3 +41,18 @@ class Corpus:
 
     def __getitem__(self, i):
         return self.tokens[self.starts[i] : self.starts[i + 1] + 1].tolist()
+
+
+def fingerprint(*corpora):
+    """SHA-256 of the tokens of each Corpus, as little-endian 32-bit ids; of None's, there are none."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for corpus in corpora:
+        if corpus is not None:
+            tokens = corpus.tokens if sys.byteorder == "little" else array("I", corpus.tokens)
+            if tokens is not corpus.tokens:
+                tokens.byteswap()
+            digest.update(tokens)
+        digest.update(b"end")
+    return digest.hexdigest()

@@ -137,15 +137,14 @@ def _warn_if_rounded_differently(before, engine):
 
 
 def _warn_if_not_learned(run, arguments):
-    vocab_size, done = run.model.tokenizer.vocab_size, len(run.losses)
-    if run.evaluation.patience is not None or arguments.init and not done:
+    if run.evaluation.patience is not None or arguments.init and not run.losses:
         return  # its weights are not those that the last losses are of
-    diverged = verdict.diverged(run.losses, vocab_size)
-    complaint = verdict.complaint(run.losses, vocab_size, run.corpus.entropy())
-    if diverged:
-        say(f"{complaint}; {in_options(verdict.remedy(run, done + 1))}")
-    elif complaint and arguments.samples:
-        say(f"{complaint}; train for more --steps, or with another --learning-rate")
+    if run.diverged:
+        say(in_options(verdict.divergence(run)))
+    elif arguments.samples:
+        complaint = verdict.complaint(run.losses, run.model.tokenizer.vocab_size, run.corpus.entropy())
+        if complaint:
+            say(f"{complaint}; train for more --steps, or with another --learning-rate")
 
 
 def _train(run, arguments, screen, keeping):
