@@ -50,7 +50,7 @@ def outcome(docs, config, training, threads=1, portions=(1000,), network=None, s
         (GPTConfig(n_embd=13, n_head=1, block_size=40), 70, OPTIONS),
         *((GPTConfig(n_embd=20, n_head=5, n_layer=2, activation=activation), 33, {}) for activation in ACTIVATIONS),
         (LARGE, 6, OPTIONS),
-        (LARGE, 100, {}),
+        pytest.param(LARGE, 100, {}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
