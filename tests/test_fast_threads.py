@@ -156,7 +156,7 @@ def busy(docs):
     tokenizer = Tokenizer.from_docs(docs)
     corpus = Corpus(docs, tokenizer)
     network = _fast.Network(LARGE, tokenizer.vocab_size, fresh(LARGE, tokenizer.vocab_size, 1))
-    stop, working, step = threading.Event(), threading.Event(), 0
+    stop, working = threading.Event(), threading.Event()
 
     def work():
         step = 0
