@@ -40,7 +40,7 @@ class FastEngine(Engine):
     def check(self, corpus, training):
         super().check(corpus, training)
         self.network.check_params()
-        mean_tokens = min(self.config.block_size, (len(corpus.tokens) - 1) / len(corpus))
+        mean_tokens = min(self.config.block_size, corpus.mean_length())
         needed, there_is = training.batch_size * mean_tokens * self.network.bytes_per_token, machine_memory()
         if needed > there_is:
             raise MemoryError(
@@ -67,10 +67,13 @@ class FastEngine(Engine):
     def loss(self, tokens):
         return self.reader.loss(tokens)
 
-    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
-        return self.reader.generate(rng, bos, prompt, temperature, top_k, top_p)
+    def generate(self, *arguments, **options):
+        return self.reader.generate(*arguments, **options)
 
-    def writer(self, tokenizer, seed, prompt, choice, expected):
+    def writer(self, tokenizer, seed, prompt, choice, expected, length=None, tell=None):
+        room = self.config.block_size - len(prompt)
+        if self.config.documents == "text" or room < 1 or length not in (None, room):
+            return super().writer(tokenizer, seed, prompt, choice, expected, length, tell)
         return Numbered(self, tokenizer, seed, prompt, choice, expected)
 
 

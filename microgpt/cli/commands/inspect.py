@@ -30,7 +30,7 @@ def configure(parser):
 
 def run(arguments):
     config, training, _, _ = settings(arguments)
-    docs = load(arguments.data)
+    docs = load(arguments.data, config.documents)
     facts = {"encoding": "UTF-8", **describe(docs, config.block_size)}
     try:
         run = start(docs, config, training, engine=arguments.engine)
