@@ -106,6 +106,11 @@ class TrainConfig(Settings):
         return reference.batch(step, self.batch_size, n_docs)
 
 
+# Where nobody says how often to measure: documents measured for each one trained on, which costs less than half of that; and what
+# that is spent on, first of all: so many documents, then so many times, then all documents, then at most so many times.
+MEASURED, FEW_DOCS, FEW_TIMES, MANY_TIMES = 0.4, 500, 10, 100
+
+
 @documented
 @dataclass(frozen=True)
 class EvalConfig(Settings):
@@ -117,17 +122,48 @@ class EvalConfig(Settings):
     val_fraction: float = option(
         0.0, "share of the different documents that is held out; if not 0, at least one document", least=0.0, below=1.0
     )
-    eval_every: int = option(100, "steps between two measurements; there is one after the last step too", unit="steps", least=1)
+    eval_every: int | None = option(
+        None, "steps between two measurements, beside that after the last step; none: as few as take a small part of the run's time",
+        kind=int, unit="steps", least=1, before=100,
+    )
     patience: int | None = option(
         None, "measurements in a row without a new best after which training ends, with the best weights", kind=int, least=1
     )
     split_seed: int | None = option(
         42, "seed of the choice of documents held out, which has nothing to do with the run's own", kind=int, since="0.2", before=None
     )
+    eval_docs: int | None = option(
+        None, "documents held out that a measurement takes, the first ones; none: all, or without an eval_every as many as suit the run",
+        kind=int, unit="documents", least=1, since="0.2",
+    )
+    val_mean: str = option(
+        "tokens", "what the held-out loss is the mean of: all tokens' losses, or the documents' own means",
+        choices=("tokens", "documents"), since="0.2", before="documents",
+    )
 
     def idle(self):
         if not self.val_fraction and self.split_seed not in (EvalConfig.split_seed, None):
             return "split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction, such as 0.1"
+
+    def documents(self, training, n_docs):
+        """How many of n_docs documents held out a measurement takes, in a run by this TrainConfig: the first ones."""
+        wanted = n_docs
+        if self.eval_docs is not None:
+            wanted = self.eval_docs
+        elif self.eval_every is None:
+            budget = self._budget(training)
+            wanted = max(min(budget, FEW_DOCS), budget // FEW_TIMES)
+        return min(wanted, n_docs)
+
+    def every(self, training, documents):
+        """Steps from one measurement to the next, each of so many documents, in a run by this TrainConfig."""
+        if self.eval_every is not None:
+            return self.eval_every
+        times = min(max(1, self._budget(training) // documents), MANY_TIMES)
+        return max(1, -(-training.num_steps // times))
+
+    def _budget(self, training):
+        return max(1, int(MEASURED * training.num_steps * training.batch_size))
 
     def check_documents(self, val_docs, given=None):
         """ValueError where documents to measure on are given twice, or not at all although an option needs some.
@@ -136,7 +172,7 @@ class EvalConfig(Settings):
         """
         if val_docs and self.val_fraction:
             raise ValueError("val_fraction holds documents out of the data, and val_docs gives others; omit one of them")
-        for name in ("eval_every", "patience"):
+        for name in ("eval_every", "patience", "eval_docs", "val_mean"):
             asked = getattr(self, name) != getattr(EvalConfig, name) if given is None else name in given
             if asked and not val_docs and not self.val_fraction:
                 raise ValueError(f"{name} needs documents to measure on; give a val_fraction too, such as 0.1, or val_docs")

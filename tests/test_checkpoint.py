@@ -439,7 +439,8 @@ def test_what_an_older_version_did_not_save_takes_its_default(tmp_path, entry, k
         header["__metadata__"]["microgpt"] = "0.0.9"
         for name in missing:
             remove(header, entry, name)
-        before = {"split_seed": None} if "split_seed" in missing else {}
+        before = {"split_seed": None, "eval_every": 100, "val_mean": "documents"}
+        before = {name: value for name, value in before.items() if name in missing}
         expected = whole._replace(evaluation=replace(whole.evaluation, **before))
         assert checkpoint.read(write(tmp_path, with_header(header, body))) == expected
 

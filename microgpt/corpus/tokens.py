@@ -4,7 +4,7 @@ import math
 import sys
 from array import array
 from collections import Counter
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 
 class Corpus:
@@ -27,6 +27,17 @@ class Corpus:
 
     def __len__(self):
         return len(self.starts) - 1
+
+    def predictions(self, i, block_size):
+        """How many tokens of document i are predicted, as it is cut at block_size."""
+        return min(self.starts[i + 1] - self.starts[i], block_size)
+
+    def count_in(self, other):
+        """How many of these documents another Corpus has too."""
+        own = [self.tokens[start : end + 1].tobytes() for start, end in pairwise(self.starts)]
+        known, tokens = set(own), other.tokens
+        there = {doc for start, end in pairwise(other.starts) if (doc := tokens[start : end + 1].tobytes()) in known}
+        return sum(doc in there for doc in own)
 
     def entropy(self):
         """What a model that knew only how frequent each token is would have as its loss, in nats a token."""

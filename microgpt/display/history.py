@@ -178,10 +178,10 @@ def summary(run):
     ]
     if run.val_losses:
         step, loss = run.val_losses[-1]
-        known = {tuple(document) for document in run.corpus}
-        repeated = sum(tuple(document) in known for document in run.held_out)
+        repeated = run.held_out.count_in(run.corpus)
         lines.append(
-            f"held-out loss {loss:.4f} after step {step}, on {counted(len(run.held_out), 'document')} "
+            f"held-out loss {loss:.4f} {'a token' if run.evaluation.val_mean == 'tokens' else 'on average of documents'} after step "
+            f"{step}, on {f'{run.measured:,} of ' if run.measured < len(run.held_out) else ''}{counted(len(run.held_out), 'document')} "
             f"{f'of which {repeated:,} are trained on as well' if repeated else 'not trained on'}; "
             f"the best was {run.best[1]:.4f} after step {run.best[0]}"
             + (", and its weights are kept" if run.finished and run.evaluation.patience is not None else "")

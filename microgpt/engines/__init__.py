@@ -154,6 +154,20 @@ class Engine(ABC):
             total += sampling.cross_entropy(decode(token), target)
         return total * (1 / len(predicted))
 
+    def loss_or_infinity(self, tokens):
+        """As `loss`; infinite where that raises an error."""
+        try:
+            return self.loss(tokens)
+        except (ValueError, ArithmeticError):  # log(0), or weights that overflow
+            return math.inf
+
+    def losses(self, corpus, which):
+        """The loss of each document whose number is in the range `which`: a list of floats, see `loss_or_infinity`.
+
+        The engine "fast" rounds them to float32.
+        """
+        return [self.loss_or_infinity(corpus[i]) for i in which]
+
     def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
         """Token ids of one document that starts with `prompt`; see microgpt.engines.sampling.generate."""
         return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k, top_p)

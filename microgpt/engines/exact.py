@@ -63,6 +63,14 @@ class ExactEngine(Engine):
             self._idle.append(decoder)
         return loss if math.isfinite(loss) else super().loss(tokens)
 
+    def losses(self, corpus, which):
+        decoder = self._take()
+        try:
+            found = decoder.losses(corpus, which)
+        finally:
+            self._idle.append(decoder)
+        return [loss if math.isfinite(loss) else self.loss_or_infinity(corpus[i]) for i, loss in zip(which, found)]
+
     def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
         if top_p is not None:  # not compiled
             return super().generate(rng, bos, prompt, temperature, top_k, top_p)

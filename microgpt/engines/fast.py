@@ -4,11 +4,12 @@ The same model, documents and gradients as the exact engine's with the same batc
 many documents at a time. Logits and losses that a model is asked for, an exact engine computes from the same weights.
 """
 
+import math
 import random
 from array import array
 
 from microgpt.common.words import counted
-from microgpt.compiled.fast import ACTIVATIONS, Network, Writer, isas, philox
+from microgpt.compiled.fast import ACTIVATIONS, Measure, Network, Writer, isas, philox
 from microgpt.engines import COMMON, Engine, machine_memory
 from microgpt.engines.exact import ExactEngine
 
@@ -36,6 +37,7 @@ class FastEngine(Engine):
         super().__init__(config, vocab_size, params, threads)
         self.network = Network(config, vocab_size, params)
         self.reader = ExactEngine(config, vocab_size, params)
+        self._idle = []  # those that measure, as the exact engine keeps its decoders
 
     def check(self, corpus, training):
         super().check(corpus, training)
@@ -66,6 +68,17 @@ class FastEngine(Engine):
 
     def loss(self, tokens):
         return self.reader.loss(tokens)
+
+    def losses(self, corpus, which):
+        try:
+            measuring = self._idle.pop()
+        except IndexError:
+            measuring = Measure(self.network)
+        try:
+            found = measuring.losses(corpus, which, self.threads)
+        finally:
+            self._idle.append(measuring)
+        return [loss if math.isfinite(loss) else math.inf for loss in found]
 
     def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
         return self.reader.generate(rng, bos, prompt, temperature, top_k, top_p)

@@ -67,6 +67,10 @@ class ScalarEngine(Engine):
                 self.values, training.learning_rate, training.beta1, training.beta2, training.eps
             )
 
+    def loss(self, tokens):
+        self._load()
+        return self.ops.document_loss(tokens, self.matrices, self.config, self.ops.ACTIVATIONS[self.config.activation]).data
+
     def decoder(self):
         self._load()
         keys, values = [[] for _ in range(self.config.n_layer)], [[] for _ in range(self.config.n_layer)]
