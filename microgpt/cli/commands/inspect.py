@@ -18,7 +18,7 @@ MEASURE_SECONDS = 0.5
 
 
 def configure(parser):
-    parser.add_argument("data", metavar="DATA", nargs="?", help="a text file, '-' or 'names', as for train")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="a text file, '-', 'names' or 'shakespeare', as for train")
     group = parser.add_argument_group("the run")
     add_preset(group)
     group.add_argument(

@@ -233,8 +233,8 @@ def configure(parser):
         "data",
         metavar="DATA",
         nargs="?",
-        help="a text file (UTF-8), '-' for standard input, or 'names' for the reference's list of names "
-        "(default: input.txt in the current folder where there is one, else names)",
+        help="a text file (UTF-8), '-' for standard input, 'names' for the reference's list of names or 'shakespeare' for 40,000 "
+        "lines of Shakespeare (default: input.txt in the current folder where there is one, else names)",
     )
     group = parser.add_argument_group("the run")
     add_preset(group)
