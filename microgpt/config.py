@@ -24,6 +24,9 @@ class GPTConfig(Settings):
     init_std: float = option(0.08, "standard deviation of the initial weights", least=0.0)
     zero_init_out: bool = option(False, "start attn_wo and mlp_fc2 at zero")
     bos_first: bool = option(False, "make BOS, which begins and ends a document, token 0; otherwise it is the last token")
+    scale_init: bool = option(
+        False, "make the initial weights suit the width: init_std, which suits an n_embd of 16, times the root of 16 / n_embd", since="0.2"
+    )
 
     def check_together(self):
         if self.n_embd % self.n_head:
@@ -65,7 +68,7 @@ class GPTConfig(Settings):
 
     def std(self, name: str) -> float:
         """Standard deviation of the initial entries of the matrix `name`."""
-        return 0.0 if self.zero_init_out and name.endswith((".attn_wo", ".mlp_fc2")) else self.init_std
+        return reference.initial_std(name, self)
 
 
 @documented
@@ -80,7 +83,7 @@ class TrainConfig(Settings):
     eps: float = option(1e-8, "added to Adam's denominator, to keep the quotient finite", above=0.0)
     batch_size: int = option(1, "documents that a step takes; its loss is the mean of theirs", unit="documents", least=1)
     schedule: str = option(
-        "linear", "how the learning rate changes: linear and cosine fall to 0", choices=reference.SCHEDULES
+        "linear", "how the learning rate changes: linear and cosine fall, to 0 or min_learning_rate", choices=reference.SCHEDULES
     )
     warmup_steps: int = option(0, "first steps, in which the learning rate rises to the schedule's", unit="steps", least=0)
     clip_norm: float | None = option(
@@ -89,6 +92,16 @@ class TrainConfig(Settings):
     weight_decay: float = option(
         0.0, "share of each parameter, times the learning rate, that a step subtracts (AdamW)", least=0.0
     )
+    min_learning_rate: float = option(
+        0.0, "learning rate to which the schedule falls, in place of 0; at most learning_rate", least=0.0, since="0.2"
+    )
+
+    def check_together(self):
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"min_learning_rate {self.min_learning_rate!r} is more than learning_rate {self.learning_rate!r}, from which the "
+                "schedule falls to it; choose a smaller one"
+            )
 
     def idle(self):
         if 0 < self.num_steps <= self.warmup_steps:
@@ -96,6 +109,8 @@ class TrainConfig(Settings):
                 f"warmup_steps {quoted(self.warmup_steps)} leaves nothing of the num_steps {quoted(self.num_steps)} after the warm-up; "
                 "choose fewer warmup_steps or more num_steps"
             )
+        if self.min_learning_rate and self.schedule == "constant":
+            return "min_learning_rate has no effect on a constant schedule, which does not fall; omit it, or choose another schedule"
 
     def lr(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""

@@ -398,6 +398,10 @@ def test_inspect(folder):
     assert facts["suggestion"].startswith("--block-size 9, which cuts 8.3%")
     run = microgpt.training.start([*DOCS, "emma", "a" * 20], GPTConfig(n_embd=8, n_head=2))
     assert facts["parameters"] == f"{run.model.num_params:,}"
+    assert re.fullmatch(r"2\.7\d*, where guessing has 2.773", facts["first loss"])
+    wide = ["inspect", "docs.txt", "--n-embd", 128, "--n-layer", 4, "--steps", 1]
+    assert re.search(r"first loss .*; --scale-init begins there\n", succeed(*wide))
+    assert re.search(r"first loss +2\.\d*, where guessing has 2.773\n", succeed(*wide, "--scale-init"))
     assert re.match(r"about [\d.e-]+ (s|min|h) for 1,000 steps on the engine exact; each document is seen 83 times", facts["time"])
     (folder / "one.txt").write_text("a", encoding="utf-8")
     one = succeed("inspect", "one.txt", *SMALL, "--steps", 1)

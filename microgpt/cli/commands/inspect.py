@@ -1,5 +1,6 @@
 """microgpt inspect: what is in the data, how much of it a model would see, and what the training would take."""
 
+import math
 import time
 from collections import Counter
 
@@ -15,6 +16,7 @@ DESCRIPTION = (
     "memory and its time on this machine, which is measured in half a second. Its options are train's."
 )
 MEASURE_SECONDS = 0.5
+MEASURED, FAR = 16, 1.02  # documents for the first loss; how many times that of guessing is too much
 
 
 def configure(parser):
@@ -41,6 +43,7 @@ def run(arguments):
         f"{sized(32 * run.model.num_params)} for weights, gradients and Adam's moments, "
         f"{sized(4 * len(run.corpus.tokens))} for the documents (activations not counted)"
     )
+    facts["first loss"] = first_loss(run)
     if training.num_steps:
         seconds = measure(run)
         facts["time"] = (
@@ -89,6 +92,17 @@ def describe(docs, block_size):
         if lost > 0.01:
             facts["suggestion"] += " (--long split learns the rest too)"
     return facts
+
+
+def first_loss(run):
+    """What the model has before its first step, and what to do where that is worse than guessing."""
+    losses = run.model.engine.losses(run.corpus, range(min(MEASURED, len(run.corpus))))
+    loss, guessing = sum(losses) / len(losses), math.log(run.model.tokenizer.vocab_size)
+    text = f"{loss:.4g}, where guessing has {guessing:.4g}"
+    if loss <= FAR * guessing:
+        return text
+    config = run.model.config
+    return f"{text}; " + ("try a smaller --init-std" if config.scale_init or config.n_embd <= 16 else "--scale-init begins there")
 
 
 def suggest(lengths, most=256):
