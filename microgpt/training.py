@@ -112,6 +112,12 @@ class Run:
         """The learning rate of a step, counted from 0."""
         return next((before.lr(step) for done, before in self.extended if step < done), self.training.lr(step))
 
+    def tokens_per_step(self):
+        """How many tokens a step predicts, about: as many as the first thousand documents have, which are in random order."""
+        n = min(1000, len(self.corpus))
+        mean = sum(self.corpus.predictions(i, self.model.config.block_size) for i in range(n)) / n
+        return mean * self.training.batch_size
+
     @property
     def diverged(self):
         """Whether the last steps' losses are far worse than those of a model that has not begun to learn, see verdict."""
