@@ -6,7 +6,7 @@ from collections import Counter
 
 from microgpt import engines, verdict
 from microgpt.cli.commands import Failure, load
-from microgpt.cli.options import MODEL, TRAINING, add, add_preset, in_options, settings
+from microgpt.cli.options import MODEL, TRAINING, add, add_preset, complete, in_options, settings
 from microgpt.common.words import counted, quoted, sized
 from microgpt.corpus import documents
 from microgpt.training import start
@@ -24,13 +24,15 @@ def configure(parser):
     group = parser.add_argument_group("the run")
     add_preset(group)
     group.add_argument(
-        "--engine", choices=engines.ENGINES, default=engines.DEFAULT, help="what would compute, and is timed (default: %(default)s)"
+        "--engine", choices=engines.ENGINES, help=f"what would compute, and is timed (default: {engines.DEFAULT})"
     )
     add(parser.add_argument_group("the model"), MODEL)
     add(parser.add_argument_group("the training (Adam)"), TRAINING)
 
 
 def run(arguments):
+    complete(arguments)
+    arguments.engine = arguments.engine or engines.DEFAULT
     config, training, _, _ = settings(arguments)
     docs = load(arguments.data)
     facts = {"encoding": "UTF-8", **describe(docs, config.block_size)}

@@ -18,6 +18,7 @@ from microgpt.cli.options import (
     TRAINING,
     add,
     add_preset,
+    complete,
     in_options,
     preset_of,
     settings,
@@ -45,6 +46,7 @@ NOT_SAVED = "the model was not saved, for which there is --out FILE"
 
 
 def run(arguments):
+    complete(arguments)
     out = arguments.out or arguments.resume
     _check_files(arguments, out)
     origin = arguments.resume or arguments.init
