@@ -112,6 +112,11 @@ class Run:
         """The learning rate of a step, counted from 0."""
         return next((before.lr(step) for done, before in self.extended if step < done), self.training.lr(step))
 
+    @property
+    def memory(self):
+        """What the training takes, about: a microgpt.engines.Memory."""
+        return self.model.engine.memory(self.corpus, self.training)
+
     def tokens_per_step(self):
         """How many tokens a step predicts, about: as many as the first thousand documents have, which are in random order."""
         n = min(1000, len(self.corpus))

@@ -28,6 +28,10 @@ class Corpus:
     def __len__(self):
         return len(self.starts) - 1
 
+    def mean_length(self):
+        """How many tokens of a document are predicted, where none is cut: the mean."""
+        return (len(self.tokens) - 1) / len(self)
+
     def predictions(self, i, block_size):
         """How many tokens of document i are predicted, as it is cut at block_size."""
         return min(self.starts[i + 1] - self.starts[i], block_size)

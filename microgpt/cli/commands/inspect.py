@@ -7,7 +7,7 @@ from collections import Counter
 from microgpt import engines, verdict
 from microgpt.cli.commands import Failure, load
 from microgpt.cli.options import MODEL, TRAINING, add, add_preset, complete, in_options, settings
-from microgpt.common.words import counted, quoted, sized
+from microgpt.common.words import counted, quoted
 from microgpt.corpus import documents
 from microgpt.training import start
 
@@ -41,10 +41,7 @@ def run(arguments):
     except ValueError as error:
         raise Failure(in_options(error)) from None
     facts["parameters"] = f"{run.model.num_params:,}"
-    facts["memory"] = (
-        f"{sized(32 * run.model.num_params)} for weights, gradients and Adam's moments, "
-        f"{sized(4 * len(run.corpus.tokens))} for the documents (activations not counted)"
-    )
+    facts["memory"] = f"about {run.memory}"
     facts["first loss"] = first_loss(run)
     if training.num_steps:
         seconds = measure(run)

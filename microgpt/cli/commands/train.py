@@ -26,7 +26,7 @@ from microgpt.cli.options import (
 )
 from microgpt.cli.output import Screen, say
 from microgpt.common import interrupts
-from microgpt.common.words import quoted, quoted_path
+from microgpt.common.words import quoted, quoted_path, sized
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
 from microgpt.corpus.loading import file_of
@@ -72,6 +72,8 @@ def run(arguments):
     print(f"num docs: {len(run.corpus)}", file=screen)
     print(f"vocab size: {run.model.tokenizer.vocab_size}", file=screen)
     print(f"num params: {run.model.num_params}", file=screen, flush=True)
+    if progress.is_terminal(screen):
+        print(f"memory: about {sized(run.memory.total())}", file=screen, flush=True)
     _train(run, arguments, screen, keeping, temperature)
     for line in history.summary(run):
         if progress.is_terminal(screen):
