@@ -153,6 +153,8 @@ def test_the_defaults_are_the_preset_s(settings):
         (["--warmup-steps", "9"], {"warmup_steps": 9}),
         (["--clip-norm", "1"], {"clip_norm": 1.0}),
         (["--weight-decay", "0.1"], {"weight_decay": 0.1}),
+        (["--min-learning-rate", "0.001"], {"min_learning_rate": 0.001}),
+        (["--scale-init"], {"scale_init": True}),
     ],
 )
 def test_an_option_replaces_one_field_of_the_preset(settings, preset, options, fields):
