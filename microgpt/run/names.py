@@ -21,6 +21,7 @@ class Names:
     attributes: (name or None, attribute) -> lines that set or delete `name.attribute`; None for any other expression.
     reads: attributes that are read, and strings, which may be the name of one.
     import_statements: (level, module, names imported from it) of each.
+    computed: attributes that run a function when they are read, as far as classes in the file define them.
 
     exports: (level, module) -> the names that `from module import *` binds, or None if that is not known.
     """
@@ -28,7 +29,7 @@ class Names:
     def __init__(self, tree, exports=lambda level, module: None):
         self.bound, self.imported, self.attributes = defaultdict(list), {}, defaultdict(list)
         self.star_imports, self.modules, self.reads, self.exports = [], set(), set(), exports
-        self.import_statements = []
+        self.import_statements, self.computed = [], set()
         self._imports = defaultdict(list)
         self._visit(tree, in_class=False)
         for name, sources in self._imports.items():
@@ -42,6 +43,8 @@ class Names:
     def _visit(self, node, in_class):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             self._bind(node.name, node, in_class)
+            if in_class and (node.decorator_list or node.name in ("__getattr__", "__getattribute__", "__getitem__", "__missing__")):
+                self.computed.add(node.name)
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             self._bind(node.id, node, in_class)
         elif isinstance(node, ast.arg):
@@ -155,6 +158,10 @@ class Survey:
     @property
     def reads(self):
         return set().union(*(module.names.reads for module in self.modules))
+
+    @property
+    def computed(self):
+        return set().union(*(module.names.computed for module in self.modules))
 
     @property
     def stores(self):

@@ -18,11 +18,12 @@ NOTHING = object()
 
 def install(found):
     """Give scripts their names. found: the ValueClass of the script that starts."""
-    for name in ("rows", "dot", "softmax", "rmsnorm", "mix", "add", "map", "each"):
+    for name in ("list", "each"):
         function = getattr(scalar, f"script_{name}")
         setattr(builtins, f"__microgpt_{name}__", function if CLOCK.started is None else CLOCK.timed(function))
-    for function in (loop, extend, is_sum, column):
+    for function in (loop, extend):
         setattr(builtins, f"__microgpt_{function.__name__}__", function)
+    builtins.__microgpt_is_sum__ = scalar.script_is_sum
     builtins.__microgpt_value__ = partial(value, found)
 
 
@@ -89,20 +90,6 @@ def extend(items, more):
         items.extend(more)
         return True
     return False
-
-
-def is_sum(total):
-    """Whether a compiled call has made the sum, which otherwise is the number or the leaf that it starts with."""
-    return type(total) is scalar.Value and bool(scalar.script_made_by(total))
-
-
-def column(rows, offset, index, size):
-    """Elements `index` of rows offset, offset + 1, ..., a list; None where that is not what a list of lists has."""
-    if type(rows) is list and type(index) is int and type(offset) is int and index >= 0 and offset >= 0:
-        chosen = rows[offset:] if size is None else rows[offset : offset + size]
-        if all(type(row) is list and len(row) > index for row in chosen) and (size is None or len(chosen) == size):
-            return [row[index] for row in chosen]
-    return None
 
 
 # ---- The class ---------------------------------------------------------------------------------------------------------------

@@ -129,8 +129,17 @@ static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, 
     return accumulate_objects(x->nodes[k], operand_data(w, k), slot_get(dot, LOCAL0));
 }
 
+/* start.grad += 1 * partial[0].grad for the node that a DOT's sum starts with */
+static int accumulate_start(Node *dot) {
+    int at = dot->f.operands[0]->size == 1 ? GRAD : LOCAL0; /* where partial[0] is the node itself, it is not 0 + 1 * grad */
+    if (dot->f.flags & (KIND(at) | IS_OBJECT(GRAD)))
+        return accumulate_objects(dot_start(dot), sum_locals & IS_INT(LOCAL0) ? Py_NewRef(one) : PyFloat_FromDouble(1.0), slot_get(dot, at));
+    return accumulate_float(dot_start(dot), 1.0, dot->f.slot[at].number);
+}
+
 /* Products end - 1, ..., first of a DOT node in the order of the traversal. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k].
- * backwards: last_first, as a constant, so that the loops are compiled for each. */
+ * What the sum starts with gets its gradient before product[0] passes its own on, and if the last child is visited first, before
+ * all products: it is then number `size` in the traversal. backwards: last_first, as a constant, so that the loops are compiled for each. */
 static inline int propagate_dot(Node *dot, uint32_t first, uint32_t end, const int backwards) {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     /* mutant: read-dot-gradient */
@@ -150,8 +159,13 @@ static inline int propagate_dot(Node *dot, uint32_t first, uint32_t end, const i
         if (grad == -1.0 && PyErr_Occurred())
             return -1;
     }
+    uint32_t start = !(dot->f.flags & START_NODE) ? UINT32_MAX : backwards ? w->size : 0;
     int in_objects = (w->has_ints || x->has_ints) && dot->f.flags & KIND(LOCAL0); /* mutant: dot-in-objects */
     for (uint32_t i = end; i-- > first;) {                                        /* mutant: dot-terms */
+        if (i == start && accumulate_start(dot) < 0)
+            return -1;
+        if (backwards && i == w->size)
+            continue;
         uint32_t k = backwards ? w->size - 1 - i : i;
         /* mutant: dot-product-gradients */
         if (in_objects
@@ -202,50 +216,66 @@ static inline int build_tape(Pass *pass, Node *root, const int backwards) {
         return FAILED;
     while (pass->stack.size) { /* mutant: traversal */
         Entry *top = &pass->stack.entries[pass->stack.size - 1];
-        Node *node = top->node, *child = NULL;
-        unsigned flags = 0; /* of all children looked at */
+        Node *node = top->node, *child, *next = NULL; /* next: the first child that has not been visited */
+        unsigned flags = 0;                           /* of all children looked at */
         uint32_t seen = top->end, all, first = top->first, end = 0;
         if (node->f.flags & DOT) {
             Operands *const *operands = node->f.operands;
+            Node *start = dot_start(node);
             all = 2 * operands[0]->size;
-            if (is_exhausted(operands[0], pass) && is_exhausted(operands[1], pass))
+            if (start) {
+                flags |= start->f.flags;
+                if (!backwards && is_unvisited(start))
+                    next = start;
+            }
+            if (!next && is_exhausted(operands[0], pass) && is_exhausted(operands[1], pass))
                 seen = all;
-            for (; seen < all; seen++) {
+            for (; seen < all && !next; seen += !next) {
                 uint32_t at = backwards ? all - 1 - seen : seen;
                 child = operands[at & 1]->nodes[at >> 1]; /* mutant: dot-child */
                 flags |= child->f.flags;
                 if (is_unvisited(child))
-                    break;
+                    next = child;
             }
             end = seen >> 1;
             if (seen == all)
                 operands[0]->pass = operands[1]->pass = pass->number;
+            if (backwards && start && !next) {
+                if (is_unvisited(start))
+                    next = start;
+                else
+                    end++;
+            }
         } else if (node->f.flags & MANY_CHILDREN) {
             PyObject *children = node->f.python_edges[0];
             all = (uint32_t)PyTuple_GET_SIZE(children);
             for (; seen < all; seen++) {
                 child = (Node *)PyTuple_GET_ITEM(children, backwards ? all - 1 - seen : seen);
                 flags |= child->f.flags;
-                if (is_unvisited(child))
+                if (is_unvisited(child)) {
+                    next = child;
                     break;
+                }
             }
         } else {
             all = node->f.flags & TWO_CHILDREN ? 2 : 1;
             for (; seen < all; seen++) {
                 child = node->f.child[backwards ? all - 1 - seen : seen]; /* mutant: next-child */
                 flags |= child->f.flags;
-                if (is_unvisited(child))
+                if (is_unvisited(child)) {
+                    next = child;
                     break;
+                }
             }
         }
         if (flags & UNSUPPORTED_FLAGS)
             return UNSUPPORTED;
         top->end = seen;
-        if (seen < all) {
+        if (next) {
             top->first = end;                                           /* mutant: next-run */
             if (end > first && push(&pass->tape, node, first, end) < 0) /* mutant: split-run */
                 return FAILED;
-            if (enter(pass, child) < 0) /* mutant: enter-child */
+            if (enter(pass, next) < 0) /* mutant: enter-child */
                 return FAILED;
         } else {
             if (push(&pass->tape, node, first, end) < 0)

@@ -77,7 +77,7 @@ struct Node {
 #define CUSTOM 0x4000u       /* of a subclass that overrides attributes (overrides.h): all its numbers are stored as objects */
 #define EXTRAS 0x10000u      /* it has attributes in the dict `extras` (extras.h) */
 #define START_FIRST 0x20000u /* a DOT whose sum is start + product[0] + ..., not product[0] + start + ... */
-#define START_FLOAT 0x40000u /* a DOT whose sum starts with 0.0, not 0 */
+#define START_NODE 0x40000u  /* a DOT whose sum starts with the node in slot LOCAL1, a counted reference, not with a new 0 */
 
 #define LARGEST_INT 9007199254740992.0 /* 2**53: a smaller sum or product of ints is exact; beyond, a double may be rounded */
 

@@ -1,5 +1,8 @@
-# For `microgpt run` (microgpt/run/): lines and loops of a script, done in C on the script's own lists. Where script.h
+# For `microgpt run` (microgpt/run/): lists and loops of a script, done in C on the script's own objects. Where script.h
 # has no fast path, each returns None, or leaves iterations to the script. Not part of the API; included by scalar.pyx.
+
+from cpython.mem cimport PyMem_Realloc
+
 
 cdef extern from "scalar/methods.h":
     enum:
@@ -25,6 +28,25 @@ cdef extern from "scalar/methods.h":
     object formula_descriptor(int with_operand)
     int number_kind(object value, double *d)
 
+cdef extern from "scalar/lists.h":
+    enum:
+        NO_INPUT, MAX_LOADS, MAX_VECTORS, MAX_STEPS
+    ctypedef struct Load:
+        unsigned char kind, input, offset
+    ctypedef struct Vector:
+        unsigned char kind, input, offset, column
+    ctypedef struct Step:
+        unsigned char kind, a, b, size, start, wraps, invariant
+    ctypedef struct Program:
+        unsigned char count, counts_items, first, result, num_zipped, num_loads, num_vectors, num_steps
+        unsigned char zipped[32]
+        unsigned needs
+        Load load[32]
+        Vector vector[16]
+        Step step[64]
+    object run_program(const Program *program, object names, object inputs)
+    PyObject *last_sum
+
 cdef extern from "scalar/extras.h":
     int more_attributes
 
@@ -38,19 +60,6 @@ cdef extern from "scalar/script.h":
     int c_script_propagate "script_propagate" (Node *node) except -1
     PyObject *node_extras(Node *node, int make) except? NULL
     int operation_of "script_operation" (Node *node)
-    object c_script_add "script_add" (object x, object y)
-    object c_script_map "script_map" (object x, object name, object exponent)
-    ctypedef struct Rows:
-        PyObject *rows
-        Py_ssize_t offset, size
-        int reverse, divides
-        unsigned start
-        double inverse
-    object c_script_rows "script_rows" (object x, Py_ssize_t x_offset, Rows *of)
-    object c_script_dot "script_dot" (
-        object x, Py_ssize_t x_offset, object y, Py_ssize_t y_offset, Py_ssize_t size, unsigned start)
-    object c_script_columns "script_columns" (object x, Py_ssize_t count, Rows *of)
-    int float_pow(double base, double exponent, double *result)
     Py_ssize_t c_script_update "script_update" (
         object params, const Formula *formula, const Spot *places, Py_ssize_t i, Py_ssize_t end) except -1
     object c_script_each "script_each" (object params, const Formula *formula, const Spot *places)
@@ -151,92 +160,57 @@ def script_propagate(Value node):
     c_script_propagate(<Node *> node)
 
 
-# ---- Lines -------------------------------------------------------------------------------------------------------------
+# ---- Lists and sums ----------------------------------------------------------------------------------------------------
 
-cdef Py_ssize_t size_of(size) except -2:
-    """An offset or a size as C has it, -1 for None; TypeError for anything but a small int that is none too small."""
-    if size is None:
-        return -1
-    if type(size) is not int or not 0 <= size < 1 << 31:
-        raise TypeError()
-    return size
+cdef Program *programs = NULL
+cdef list method_names = []
 
 
-cdef int set_rows(Rows *of, rows, offset, size, reverse, start) except -1:
-    of[0] = Rows(rows=<PyObject *> rows, offset=size_of(offset), size=size_of(size), reverse=reverse, start=start, divides=0, inverse=0.0)
+def script_program(counts, flags, loads, vectors, steps, zipped, methods):
+    """A program for script_list, as lists.py writes it; returns its number, or None if it is too long. See lists.h.
 
-
-def script_rows(x, x_offset, rows, offset, size, reverse, start, divisor=None):
-    """[sum((row[offset + j] * x[x_offset + j] for j in range(size)), start) / divisor for row in rows], or None.
-
-    size: None for all, where both have as many. reverse: of products x * row. start: flags of node.h. divisor: or None.
+    counts: (count, counts_items, first, result); flags: the methods that must be the reference's; loads, vectors, steps: tuples of bytes.
     """
-    cdef Rows of
-    try:
-        set_rows(&of, rows, offset, size, reverse, start)
-        x_from = size_of(x_offset)
-        if divisor is not None:
-            of.divides = 1
-            if not float_pow(plain_number(divisor), -1.0, &of.inverse):
-                return None
-    except TypeError:
+    global programs
+    cdef Program *program
+    if len(loads) > MAX_LOADS or len(vectors) > MAX_VECTORS or len(steps) > MAX_STEPS or len(zipped) > MAX_LOADS:
         return None
-    return c_script_rows(x, x_from, &of)
+    grown = <Program *> PyMem_Realloc(programs, (len(method_names) + 1) * sizeof(Program))
+    if grown is NULL:
+        raise MemoryError()
+    programs = grown
+    program = &programs[<Py_ssize_t> len(method_names)]
+    program.count, program.counts_items, program.first, program.result = counts
+    program.needs = flags
+    program.num_zipped, program.num_loads, program.num_vectors, program.num_steps = len(zipped), len(loads), len(vectors), len(steps)
+    for i, index in enumerate(zipped):
+        program.zipped[<Py_ssize_t> i] = index
+    for i, (kind, index, offset) in enumerate(loads):
+        program.load[<Py_ssize_t> i] = Load(kind, index, offset)
+    for i, (kind, index, offset, column) in enumerate(vectors):
+        program.vector[<Py_ssize_t> i] = Vector(kind, index, offset, column)
+    for i, (kind, a, b, size, start, wraps, invariant) in enumerate(steps):
+        program.step[<Py_ssize_t> i] = Step(kind, a, b, size, start, wraps, invariant)
+    method_names.append(tuple(methods))
+    return len(method_names) - 1
 
 
-def script_dot(x, x_offset, y, y_offset, size, start):
-    """(sum((x[x_offset + j] * y[y_offset + j] for j in range(size)), start),), or None."""
-    try:
-        dot = c_script_dot(x, size_of(x_offset), y, size_of(y_offset), size_of(size), start)
-    except TypeError:
-        return None
-    return None if dot is None else (dot,)
+def script_list(Py_ssize_t number, inputs):
+    """The list that a program makes of its inputs, or the sum alone in a list; None where that is left to the script.
+
+    inputs: a tuple, or a function that returns it, where an input may not exist.
+    """
+    if type(inputs) is not tuple:
+        try:
+            inputs = inputs()
+        except Exception:  # the script's own line will raise it
+            return None
+    return run_program(&programs[number], method_names[number], inputs)
 
 
-def script_mix(x, rows, offset, count, size, reverse, start):
-    """[sum((x[t] * rows[t][offset + i] for t in range(size)), start) for i in range(count)], or None."""
-    cdef Rows of
-    try:
-        set_rows(&of, rows, offset, size, reverse, start)
-        return c_script_columns(x, size_of(count), &of)
-    except TypeError:
-        return None
-
-
-def script_softmax(logits):
-    """The reference's softmax, or None where it is not plain Values or would raise."""
-    try:
-        return softmax_nodes(logits)
-    except ArithmeticError:
-        return None
-
-
-def script_rmsnorm(x):
-    """The reference's rmsnorm, or None where it is not plain Values or would raise."""
-    try:
-        return rmsnorm_nodes(x)
-    except ArithmeticError:
-        return None
-
-
-def script_add(x, y):
-    """[a + b for a, b in zip(x, y)], or None."""
-    return c_script_add(x, y)
-
-
-def script_map(x, name, exponent=None):
-    """[xi.name() for xi in x], or with ** exponent, or None where it is not plain Values or would raise."""
-    try:
-        return c_script_map(x, name, exponent)
-    except (ArithmeticError, TypeError, ValueError):
-        return None
-
-
-cdef double plain_number(number) except? -1.0:
-    """A float or int as a double; TypeError for anything else, whose arithmetic may be its own."""
-    if type(number) is not float and type(number) is not int:
-        raise TypeError()
-    return number
+def script_is_sum(total):
+    """Whether this is what the last program made, which was a sum; no object if that gave up."""
+    return <PyObject *> total is last_sum
 
 
 # ---- Loops over the parameters -----------------------------------------------------------------------------------------
