@@ -120,8 +120,8 @@ def replaced(x, what, by):
 
 
 def program(inputs, fixed, outputs):
-    """(number of inputs, constants, code, outputs) for expressions in these inputs and fixed sources, as scalar.set_formula
-    takes them; Unread if it is too long."""
+    """(number of inputs, of fixed sources, constants, code, outputs) for expressions in these, as set_formula in script.pxi takes them;
+    Unread if it is too long."""
     registers = {("input", key): i for i, key in enumerate(inputs)}
     for source in fixed:
         registers["fixed", source] = len(registers)
@@ -140,7 +140,7 @@ def program(inputs, fixed, outputs):
         return registers[x]
 
     places = bytes([register(output) for output in outputs])
-    return len(inputs), tuple(map(eval_number, constants)), bytes(code), places
+    return len(inputs), len(fixed), tuple(map(eval_number, constants)), bytes(code), places
 
 
 class Arithmetic:

@@ -8,6 +8,7 @@ unusual number in it, to the loop. A comprehension over parameters, as in `sum(p
 import ast
 import copy
 
+from microgpt.compiled import scalar
 from microgpt.run.arithmetic import Arithmetic, Unread, is_expression, is_none_test, parts, program, select
 from microgpt.run.names import at
 
@@ -270,8 +271,11 @@ class Body(Arithmetic):
                     raise Unread(f"line {self.params.lineno}: it uses another element of its lists")
         slots = {("data",): 0, ("grad",): 1, **{("list", source): 2 + i for i, source in enumerate(lists)}}
         places = [slots[place] for place in inputs] + [slots[place] for place in outputs if place in slots]
-        formula = program(list(inputs), fixed, list(outputs.values()))
-        sources = [*first, "PARAMS", group(lists), repr(tuple(places)), repr(formula), f"lambda: {group(fixed)}"]
+        try:
+            number = scalar.script_loop(program(list(inputs), fixed, list(outputs.values())), places)
+        except TypeError:
+            raise Unread(f"line {self.params.lineno}: a number that is no float") from None
+        sources = [*first, repr(number), "PARAMS", group(lists), f"lambda: {group(fixed)}" if fixed else "None"]
         call = ast.parse(f"__microgpt_{function}__({', '.join(sources)})", mode="eval").body
         call.args = [self.params if isinstance(argument, ast.Name) and argument.id == "PARAMS" else argument for argument in call.args]
         return call

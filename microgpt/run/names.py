@@ -22,6 +22,7 @@ class Names:
     reads: attributes that are read, and strings, which may be the name of one.
     import_statements: (level, module, names imported from it) of each.
     computed: attributes that run a function when they are read, as far as classes in the file define them.
+    deleted: names that are unbound somewhere.
 
     exports: (level, module) -> the names that `from module import *` binds, or None if that is not known.
     """
@@ -29,7 +30,7 @@ class Names:
     def __init__(self, tree, exports=lambda level, module: None):
         self.bound, self.imported, self.attributes = defaultdict(list), {}, defaultdict(list)
         self.star_imports, self.modules, self.reads, self.exports = [], set(), set(), exports
-        self.import_statements, self.computed = [], set()
+        self.import_statements, self.computed, self.deleted = [], set(), set()
         self._imports = defaultdict(list)
         self._visit(tree, in_class=False)
         for name, sources in self._imports.items():
@@ -47,6 +48,8 @@ class Names:
                 self.computed.add(node.name)
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             self._bind(node.id, node, in_class)
+            if isinstance(node.ctx, ast.Del):
+                self.deleted.add(node.id)
         elif isinstance(node, ast.arg):
             self._bind(node.arg, node, False)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):

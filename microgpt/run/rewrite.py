@@ -90,13 +90,22 @@ class Rewriter(ast.NodeTransformer):
     def visit_FunctionDef(self, node):
         outer = self.in_class_body, self.scope, self.bound
         arguments = {part.arg for part in ast.walk(node.args) if isinstance(part, ast.arg)}
-        deleted = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Del)}
-        self.in_class_body, self.scope, self.bound = False, node, frozenset(arguments - deleted)
+        self.in_class_body, self.scope, self.bound = False, node, frozenset(arguments)
         node = self.generic_visit(node)
         self.in_class_body, self.scope, self.bound = outer
         return node
 
     visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit(self, node):
+        if not isinstance(node, ast.stmt):
+            return super().visit(node)
+        before = self.bound
+        if isinstance(node, ast.For):
+            self.bound |= stored_names(node.target)
+        result = super().visit(node)
+        self.bound = before | stored_names(node) if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None else before
+        return result
 
     def generic_visit(self, node):
         for field in ("body", "orelse", "finalbody"):
@@ -113,7 +122,7 @@ class Rewriter(ast.NodeTransformer):
             return None
         try:
             what, *others, program = find(*arguments)
-            return what, *others, program.call(place, self.bound)
+            return what, *others, program.call(place, self.bound - self.names.deleted)
         except Unread:
             return None
 
@@ -195,7 +204,7 @@ class Rewriter(ast.NodeTransformer):
         """Whether nothing but the loop reads its variables and what it assigns to, beyond the list or the sum it makes."""
         if self.looked_into or any(isinstance(part, (ast.Global, ast.Nonlocal)) for part in ast.walk(self.scope)):
             return False
-        stored = {part.id for part in ast.walk(loop) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
+        stored = stored_names(loop)
         variables = {part.id for node in ast.walk(loop) if isinstance(node, ast.For) for part in ast.walk(node.target) if isinstance(part, ast.Name)}
         inside = {id(part) for part in ast.walk(loop)}
         outside = {part.id for part in ast.walk(self.scope) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and id(part) not in inside}
@@ -215,6 +224,10 @@ class Rewriter(ast.NodeTransformer):
                 if loops.looks_like_update(node, self.found.roles):
                     self.left_alone(node, "parameter update", str(reason), "about 0.5 us for each parameter and step")
         return self.generic_visit(node)
+
+
+def stored_names(node):
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
 
 
 def loose_names(tree):

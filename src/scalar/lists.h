@@ -54,10 +54,10 @@ typedef struct {
 
 typedef struct {
     const Program *program;
-    PyObject *const *inputs, *const *methods; /* borrowed */
+    PyObject *const *inputs; /* borrowed */
+    const PyCFunction *methods;
     PyObject *registers[MAX_RESULTS];
     Operands *whole[MAX_VECTORS];
-    int plain; /* all operators are the reference's */
 } Run;
 
 /* ---- Vectors ------------------------------------------------------------------------------------------------------ */
@@ -104,23 +104,22 @@ static PyObject **column_of(PyObject *const *rows, Py_ssize_t size, Py_ssize_t a
     return column;
 }
 
-/* `size` elements of a vector, in *result. Returns how many of them are numbers, or -1 to give up. */
-static Py_ssize_t vector_operands(Run *run, unsigned v, Py_ssize_t i, Py_ssize_t size, Operands **result) {
+/* `size` elements of a vector in this list, in *result. Returns how many of them are numbers, or -1 to give up. */
+static Py_ssize_t vector_operands(Run *run, unsigned v, PyObject *list, Py_ssize_t i, Py_ssize_t size, Operands **result) {
     const Vector *of = &run->program->vector[v];
-    PyObject *list = vector_list(run, of, i), **column = NULL, *const *items;
-    Py_ssize_t offset = input_size(run, of->offset), at = input_size(run, of->column);
-    *result = NULL;
-    if (run->whole[v] && run->whole[v]->size == size) {
-        *result = operands_xincref(run->whole[v]);
+    PyObject **column = NULL, *const *items;
+    Py_ssize_t offset = input_size(run, of->offset), at = input_size(run, of->column), numbers = 0;
+    if ((*result = run->whole[v]) && (*result)->size == size) {
+        operands_xincref(*result);
         return 0;
     }
-    if (!list || size < 1 || offset < 0 || at < 0 || offset + size > PySequence_Fast_GET_SIZE(list))
+    *result = NULL;
+    if (size < 1 || offset < 0 || at < 0 || offset + size > PySequence_Fast_GET_SIZE(list))
         return -1;
     items = PySequence_Fast_ITEMS(list) + offset;
     if (of->kind >= COLUMN && !(items = column = column_of(items, size, of->kind == COLUMNS ? at + i : at)))
         return -1;
-    Py_ssize_t numbers = 0;
-    if (!(*result = operands_new(items, size, FLOATS_AND_INTS)))
+    if (!(*result = operands_new(items, size, FLOATS)) && !(*result = operands_new(items, size, FLOATS_AND_INTS)))
         numbers = with_numbers(items, size, result);
     else if (of->kind == WHOLE && !run->whole[v])
         run->whole[v] = operands_xincref(*result);
@@ -138,16 +137,20 @@ static int dot_start_of(const Run *run, const Step *step, Node **start) {
 }
 
 static Node *run_dot(Run *run, const Step *step, Py_ssize_t i) {
-    Py_ssize_t size = step->size == NO_INPUT ? -1 : small_int(run->inputs[step->size]);
-    if (step->size == NO_INPUT) {
-        PyObject *left = vector_list(run, &run->program->vector[step->a], i), *right = vector_list(run, &run->program->vector[step->b], i);
-        if (!left || !right || (size = PySequence_Fast_GET_SIZE(left)) != PySequence_Fast_GET_SIZE(right))
-            return NULL;
-    }
+    const Vector *a = &run->program->vector[step->a], *b = &run->program->vector[step->b];
+    PyObject *a_list = vector_list(run, a, i), *b_list = vector_list(run, b, i);
+    if (!a_list || !b_list || (step->size == NO_INPUT && PySequence_Fast_GET_SIZE(a_list) != PySequence_Fast_GET_SIZE(b_list)))
+        return NULL;
+    Py_ssize_t size = step->size == NO_INPUT ? PySequence_Fast_GET_SIZE(a_list) : small_int(run->inputs[step->size]);
     Operands *left = NULL, *right = NULL;
     Node *start = NULL;
-    Py_ssize_t left_numbers = vector_operands(run, step->a, i, size, &left);
-    Py_ssize_t right_numbers = left ? vector_operands(run, step->b, i, size, &right) : -1;
+    int same = a_list == b_list && a->kind == b->kind && a->offset == b->offset && a->column == b->column;
+    Py_ssize_t left_numbers = vector_operands(run, step->a, a_list, i, size, &left);
+    Py_ssize_t right_numbers = left_numbers;
+    if (same)
+        right = operands_xincref(left);
+    else if (left)
+        right_numbers = vector_operands(run, step->b, b_list, i, size, &right);
     int order = right ? dot_start_of(run, step, &start) : -1;
     /* number * node is a product of the node first; and no product may be an int */
     int swapped = left && left_numbers == size, fits = order >= 0 && !(left->has_ints && right->has_ints);
@@ -183,40 +186,63 @@ static PyObject *load_register(const Run *run, const Load *of, Py_ssize_t i) {
     return is_operand(found) ? Py_NewRef(found) : NULL;
 }
 
-/* node - number and node / number; the rest of the operators is Python's. */
-static PyObject *minus_number(PyObject *node, double number) {
-    return (PyObject *)then_apply(node_add, node_incref((Node *)node), node_new(-number));
-}
-
-static PyObject *over_number(PyObject *node, PyObject *number) {
+/* number ** -1 as Python computes it; NULL with or without an exception where it is no float. */
+static Node *inverse_of(double number) {
     static double last = 1.0, inverse = 1.0;
-    double divisor = PyFloat_AS_DOUBLE(number);
-    if (divisor != last) {
-        if (!float_pow(divisor, -1.0, &inverse)) {
-            last = inverse = 1.0;
-            return value_truediv(node, number);
+    if (number != last) {
+        last = 1.0;
+        if (!float_pow(number, -1.0, &inverse)) {
+            inverse = 1.0;
+            return NULL;
         }
-        last = divisor;
+        last = number;
     }
-    return (PyObject *)then_apply(node_mul, node_incref((Node *)node), node_new(inverse));
+    return node_new(inverse);
 }
 
-static PyObject *operate(int kind, PyObject *a, PyObject *b, int plain) {
-    int of_node = plain && is_exact(a);
+/* The reference's operator on a node and a node or float; NULL where that is left to `operate`. */
+static inline Node *operate_plain(int kind, Node *a, PyObject *b) {
+    int is_float = PyFloat_CheckExact(b);
+    double number = is_float ? PyFloat_AS_DOUBLE(b) : 0.0;
+    Node *node = (Node *)b;
     switch (kind) {
     case STEP_ADD:
-        return of_node ? value_add(a, b) : PyNumber_Add(a, b);
+        return is_float ? then_apply(node_add, node_incref(a), node_new(number)) : node_add(a, node);
     case STEP_SUB:
-        return of_node && PyFloat_CheckExact(b) ? minus_number(a, PyFloat_AS_DOUBLE(b)) : PyNumber_Subtract(a, b);
+        return is_float ? then_apply(node_add, node_incref(a), node_new(-number)) : then_apply(node_add, node_incref(a), then_mul_int(node_incref(node), -1));
     case STEP_MUL:
-        return of_node ? value_mul(a, b) : PyNumber_Multiply(a, b);
+        return is_float ? then_apply(node_mul, node_incref(a), node_new(number)) : node_mul(a, node);
     case STEP_DIV:
-        return of_node && PyFloat_CheckExact(b) ? over_number(a, b) : PyNumber_TrueDivide(a, b);
+        return then_apply(node_mul, node_incref(a), is_float ? inverse_of(number) : node_pow(node, minus_one));
+    default:
+        return NULL;
+    }
+}
+
+/* Python's operators, which errors are to come from as well. */
+static PyObject *operate(int kind, PyObject *a, PyObject *b) {
+    switch (kind) {
+    case STEP_ADD:
+        return PyNumber_Add(a, b);
+    case STEP_SUB:
+        return PyNumber_Subtract(a, b);
+    case STEP_MUL:
+        return PyNumber_Multiply(a, b);
+    case STEP_DIV:
+        return PyNumber_TrueDivide(a, b);
     case STEP_POW:
-        return of_node ? value_pow(a, b, Py_None) : PyNumber_Power(a, b, Py_None);
+        return PyNumber_Power(a, b, Py_None);
     default:
         return PyNumber_Negative(a);
     }
+}
+
+static inline PyObject *operate_on(int kind, PyObject *a, PyObject *b) {
+    static const unsigned methods[] = {BIT(ADD), BIT(SUB) | BIT(NEG) | BIT(ADD) | BIT(MUL), BIT(MUL), DIV_METHODS};
+    PyObject *made = NULL;
+    if (kind <= STEP_DIV && are_standard(methods[kind]) && is_exact(a) && (is_exact(b) || PyFloat_CheckExact(b)))
+        made = (PyObject *)operate_plain(kind, (Node *)a, b);
+    return made || PyErr_Occurred() ? made : operate(kind, a, b);
 }
 
 /* The registers for element i. -1 to give up. */
@@ -237,9 +263,9 @@ static int run_element(Run *run, Py_ssize_t i) {
         if (step->kind == STEP_DOT)
             made = (PyObject *)run_dot(run, step, i);
         else if (step->kind == STEP_METHOD)
-            made = is_exact(registers[step->a]) ? PyObject_CallOneArg(run->methods[step->b], registers[step->a]) : NULL;
+            made = is_exact(registers[step->a]) ? run->methods[step->b](registers[step->a], NULL) : NULL;
         else
-            made = operate(step->kind, registers[step->a], registers[step->b], run->plain);
+            made = operate_on(step->kind, registers[step->a], registers[step->b]);
         Py_XSETREF(*result, made);
         if (!made)
             return -1;
@@ -269,11 +295,23 @@ static Py_ssize_t number_of_elements(const Run *run) {
     return PySequence_Fast_GET_SIZE(counted);
 }
 
-/* The methods that the program calls, borrowed. 0 if one is not C. */
-static int find_methods(PyObject *names, PyObject **found) {
+/* log, exp and relu, as Value has them from Cython, which wraps them for keywords. */
+static PyCFunction wrapped_method(const char *name) {
+    return !strcmp(name, "exp")    ? (PyCFunction)(void (*)(void))value_exp
+           : !strcmp(name, "log")  ? (PyCFunction)(void (*)(void))value_log
+           : !strcmp(name, "relu") ? (PyCFunction)(void (*)(void))value_relu
+                                   : NULL;
+}
+
+/* The methods that the program calls. 0 if one is not C without an operand. */
+static int find_methods(PyObject *names, PyCFunction *methods) {
     for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(names); k++) {
-        found[k] = PyDict_GetItem(value_type->tp_dict, PyTuple_GET_ITEM(names, k));
-        if (!found[k] || !Py_IS_TYPE(found[k], &PyMethodDescr_Type))
+        PyObject *found = PyDict_GetItem(value_type->tp_dict, PyTuple_GET_ITEM(names, k));
+        const PyMethodDef *definition = found && Py_IS_TYPE(found, &PyMethodDescr_Type) ? ((PyMethodDescrObject *)found)->d_method : NULL;
+        methods[k] = !definition                            ? NULL
+                     : definition->ml_flags == METH_NOARGS ? definition->ml_meth
+                                                           : wrapped_method(definition->ml_name);
+        if (!methods[k])
             return 0;
     }
     return 1;
@@ -290,7 +328,7 @@ static PyObject *run_elements(Run *run) {
         PyObject *element = run_element(run, i) == 0 ? run->registers[program->result] : NULL;
         element = element && is_exact(element) ? element : NULL;
         if (sums && element) {
-            PyObject *sum = run->plain && is_exact(total) ? value_add(total, element) : PyNumber_Add(total, element);
+            PyObject *sum = operate_on(STEP_ADD, total, element);
             Py_SETREF(total, sum);
         } else if (element)
             PyList_SET_ITEM(out, i, Py_NewRef(element));
@@ -306,13 +344,19 @@ static PyObject *run_elements(Run *run) {
 
 /* What a program makes of its inputs, a tuple, or None. names: of its methods, a tuple. */
 static PyObject *run_program(const Program *program, PyObject *names, PyObject *inputs) {
-    PyObject *methods[MAX_STEPS];
-    Run run = {.program = program, .inputs = &PyTuple_GET_ITEM(inputs, 0), .methods = methods, .plain = are_standard(BIT(NUM_METHODS) - 1)};
+    PyCFunction methods[MAX_STEPS];
+    Run run;
+    int num_registers = program->num_loads + program->num_steps;
+    run.program = program;
+    run.inputs = &PyTuple_GET_ITEM(inputs, 0);
+    run.methods = methods;
+    memset(run.registers, 0, (size_t)num_registers * sizeof *run.registers);
+    memset(run.whole, 0, program->num_vectors * sizeof *run.whole);
     last_sum = NULL;
     if (!is_unmodified() || !are_standard(program->needs) || !find_methods(names, methods))
         return Py_NewRef(Py_None);
     PyObject *out = run_elements(&run);
-    for (int k = 0; k < program->num_loads + program->num_steps; k++)
+    for (int k = 0; k < num_registers; k++)
         Py_XDECREF(run.registers[k]);
     for (int k = 0; k < program->num_vectors; k++)
         operands_xdecref(run.whole[k]);

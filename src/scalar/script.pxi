@@ -117,25 +117,26 @@ cdef int set_case(Case *case, source) except -1:
         case.num_children = len(children)
         for i, child in enumerate(children):
             case.child[i] = child
-        set_formula(&case.formula, formula, ())
+        set_formula(&case.formula, formula)
 
 
-cdef int set_formula(Formula *formula, source, fixed) except -1:
-    """source: (number of inputs, constants, code, outputs), as arithmetic.py makes them. fixed: the first constants.
-
-    TypeError for a constant that is not an ordinary number.
-    """
-    num_inputs, constants, code, outputs = source
-    constants = [*fixed, *constants]
-    formula.num_inputs, formula.num_constants = num_inputs, len(constants)
-    formula.num_instructions, formula.num_outputs = len(code) // 4, len(outputs)
-    if num_inputs + len(constants) + len(code) // 4 > MAX_REGISTERS:
-        raise TypeError()
-    for i, constant in enumerate(constants):
-        kind = number_kind(constant, &formula.constant[i])
+cdef int set_constants(Formula *formula, Py_ssize_t first, constants) except -1:
+    """TypeError for a constant that is not an ordinary number."""
+    for i, constant in enumerate(constants, first):
+        kind = number_kind(constant, &formula.constant[<Py_ssize_t> i])
         if kind < 0:
             raise TypeError()
-        formula.constant_is_int[i] = kind
+        formula.constant_is_int[<Py_ssize_t> i] = kind
+
+
+cdef int set_formula(Formula *formula, source) except -1:
+    """source: (number of inputs, of constants that come later, constants, code, outputs), as arithmetic.py makes them."""
+    num_inputs, num_fixed, constants, code, outputs = source
+    formula.num_inputs, formula.num_constants = num_inputs, num_fixed + len(constants)
+    formula.num_instructions, formula.num_outputs = len(code) // 4, len(outputs)
+    if num_inputs + num_fixed + len(constants) + len(code) // 4 > MAX_REGISTERS:
+        raise TypeError()
+    set_constants(formula, num_fixed, constants)
     for i in range(formula.num_instructions):
         formula.code[i].operation = code[4 * i]
         for j in range(3):
@@ -215,47 +216,77 @@ def script_is_sum(total):
 
 # ---- Loops over the parameters -----------------------------------------------------------------------------------------
 
-cdef int set_places(Spot *places, sources, lists, params) except -1:
-    """sources: for each place DATA, GRAD or 2 plus the index of a list. TypeError if two lists are one, or one is `params`."""
-    if not all([type(items) is list for items in lists]) or len({id(params), *map(id, lists)}) < 1 + len(lists):
-        raise TypeError()
+ctypedef struct Loop:
+    Formula formula
+    Spot place[96]
+    int num_fixed, num_places, num_lists
+    unsigned char source[96]
+
+cdef Loop **loops = NULL
+cdef Py_ssize_t num_loops = 0
+
+
+def script_loop(formula, sources):
+    """A formula for script_update or script_each; returns its number.
+
+    formula: see set_formula; sources: for each of its inputs, then outputs, where in parameter i it is: DATA, GRAD, or 2 plus the number
+    of a list of which it is element i. TypeError if a constant is no ordinary number.
+    """
+    global loops, num_loops
+    cdef Loop *made = <Loop *> PyMem_Calloc(1, sizeof(Loop))
+    grown = <Loop **> PyMem_Realloc(loops, (num_loops + 1) * sizeof(Loop *))
+    if made is NULL or grown is NULL:
+        raise MemoryError()
+    loops = grown
+    set_formula(&made.formula, formula)
+    made.num_fixed, made.num_places = formula[1], len(sources)
     for i, source in enumerate(sources):
-        places[i].slot = source
-        places[i].list = <PyObject *> lists[source - 2] if source >= 2 else NULL
+        made.source[<Py_ssize_t> i] = source
+    loops[num_loops] = made
+    num_loops += 1
+    return num_loops - 1
 
 
-def script_update(params, lists, places, formula, fixed):
+cdef Loop *prepared(Py_ssize_t number, params, lists, fixed) except NULL:
+    """The loop for these lists. fixed: a function that returns its fixed numbers, or None. Any exception, which the script's own lines
+    will raise, or TypeError if two lists are one, or one is `params`."""
+    cdef Loop *loop = loops[number]
+    if fixed is not None:
+        set_constants(&loop.formula, 0, fixed())
+    if lists and (not all([type(items) is list for items in lists]) or len({id(params), *map(id, lists)}) < 1 + len(lists)):
+        raise TypeError()
+    for i in range(loop.num_places):
+        loop.place[i].slot = loop.source[i]
+        loop.place[i].list = <PyObject *> lists[loop.source[i] - 2] if loop.source[i] >= 2 else NULL
+    return loop
+
+
+def script_update(Py_ssize_t number, params, lists, fixed):
     """Do iterations of `for i, p in enumerate(params)` that change numbers by a formula; yield those that are left to Python.
 
-    params: a list. places: what the formula's inputs and outputs are, see set_places. fixed: a function,
-    called once, that returns the numbers that the loop does not change. Python always does the last iteration, so that
-    the loop's variables end with the right values, and any that involves an unusual number, so that it raises the right
-    exception.
+    params: a list. Python always does the last iteration, so that the loop's variables end with the right values, and any that
+    involves an unusual number, so that it raises the right exception.
     """
-    cdef Formula program
-    cdef Spot place[96]
+    cdef Loop mine
     cdef Py_ssize_t i = 0, n = len(params)
     try:
-        set_formula(&program, formula, fixed())
-        set_places(place, places, lists, params)
-    except Exception:  # the loop's own lines will raise it
+        mine = prepared(number, params, lists, fixed)[0]
+    except Exception:
         yield from enumerate(params)
         return
     while i < n:
-        i = c_script_update(params, &program, place, i, n - 1)
+        i = c_script_update(params, &mine.formula, mine.place, i, n - 1)
         yield i, params[i]
         i += 1
 
 
-def script_each(params, lists, places, formula, fixed):
+def script_each(Py_ssize_t number, params, lists, fixed):
     """[a formula's outcome for p in params], or None."""
-    cdef Formula program
-    cdef Spot place[96]
+    cdef Loop *loop
     if type(params) is not list:
         return None
     try:
-        set_formula(&program, formula, fixed())
-        set_places(place, places, lists, params)
+        loop = prepared(number, params, lists, fixed)
     except Exception:
         return None
-    return c_script_each(params, &program, place)
+    return c_script_each(params, &loop.formula, loop.place)
