@@ -113,7 +113,7 @@ class Loader(importlib.machinery.SourceFileLoader):
         plain = compile(source, self.path, "exec", dont_inherit=True)  # with the errors and warnings of Python
         try:
             return self.finder.code(source, self.path)
-        except (SyntaxError, ValueError, RecursionError):
+        except Exception:  # whatever may be wrong with reading it, Python can run it
             return plain
 
 

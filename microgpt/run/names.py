@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 BUILTINS = frozenset(dir(builtins))
+CHANGES = {name for kind in (list, set) for name in dir(kind) if not name.startswith("_")} - set(dir(tuple)) - {"copy"}
 
 
 class Names:
@@ -22,7 +23,7 @@ class Names:
     reads: attributes that are read, and strings, which may be the name of one.
     import_statements: (level, module, names imported from it) of each.
     computed: attributes that run a function when they are read, as far as classes in the file define them.
-    deleted: names that are unbound somewhere.
+    deleted: names that are unbound somewhere. changed: attributes whose lists or sets are changed in place.
 
     exports: (level, module) -> the names that `from module import *` binds, or None if that is not known.
     """
@@ -30,7 +31,7 @@ class Names:
     def __init__(self, tree, exports=lambda level, module: None):
         self.bound, self.imported, self.attributes = defaultdict(list), {}, defaultdict(list)
         self.star_imports, self.modules, self.reads, self.exports = [], set(), set(), exports
-        self.import_statements, self.computed, self.deleted = [], set(), set()
+        self.import_statements, self.computed, self.deleted, self.changed = [], set(), set(), set()
         self._imports = defaultdict(list)
         self._visit(tree, in_class=False)
         for name, sources in self._imports.items():
@@ -64,6 +65,10 @@ class Names:
             self.attributes[node.value.id if isinstance(node.value, ast.Name) else None, node.attr].append(node.lineno)
         elif isinstance(node, ast.Attribute):
             self.reads.add(node.attr)
+            if isinstance(node.value, ast.Attribute) and node.attr in CHANGES:
+                self.changed.add(node.value.attr)
+        elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load) and isinstance(node.value, ast.Attribute):
+            self.changed.add(node.value.attr)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             self.reads.add(node.value)
         elif isinstance(node, ast.Call):

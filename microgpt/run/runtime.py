@@ -9,7 +9,7 @@ from types import FunctionType
 
 from microgpt.compiled import scalar
 from microgpt.run.arithmetic import eval_number, is_expression
-from microgpt.run.reading import Fixed, Group, Text
+from microgpt.run.symbols import Fixed, Group, Text
 from microgpt.run.value_class import BITS, PLACES
 
 NOT_CARRIED = {"__dict__", "__weakref__", "__module__", "__qualname__", "__doc__", "__slots__"}
@@ -147,7 +147,9 @@ def put_attributes(compiled, found, defined):
     """Gives the compiled class the script's names of attributes, and places for those it has not got."""
     roles = found.roles
     for place, name in zip(PLACES, (roles.data, roles.grad, roles.children, roles.locals)):
-        if place == "_children" and roles.kind != "tuple":
+        if place == "_children" and roles.pairs:
+            setattr(compiled, name, Pairs(vars(compiled)[place], vars(compiled)["_local_grads"], roles))
+        elif place == "_children" and roles.kind != "tuple":
             setattr(compiled, name, Children(vars(compiled)[place], roles.kind))
         elif name not in (None, place):
             setattr(compiled, name, vars(compiled)[place])
@@ -158,17 +160,44 @@ def put_attributes(compiled, found, defined):
         setattr(compiled, roles.closure, Contribution(roles.closure, defined["__init__"]))
 
 
+CONTAINERS = {"tuple": tuple, "list": list, "set": set}
+
+
 class Children:
     """The children of a node as the script's class keeps them: a set or a list."""
 
     def __init__(self, edges, kind):
-        self.edges, self.kind = edges, {"set": set, "list": list}[kind]
+        self.edges, self.kind = edges, CONTAINERS[kind]
 
     def __get__(self, node, owner=None):
         return self if node is None else self.kind(self.edges.__get__(node))
 
     def __set__(self, node, children):
         self.edges.__set__(node, tuple(children) if type(children) is self.kind else children)
+
+
+class Pairs:
+    """The children of a node with their local gradients, as the script's class keeps them: pairs in a tuple or list. Anything else
+    that is put there stays what it is, and leaves the backward pass to the script's own method."""
+
+    def __init__(self, edges, locals, roles):
+        self.edges, self.locals, self.kind, self.pair = edges, locals, CONTAINERS[roles.kind], CONTAINERS[roles.pairs]
+
+    def __get__(self, node, owner=None):
+        if node is None:
+            return self
+        own = scalar.script_own_attributes(node) or {}
+        if self in own:
+            return own[self]
+        return self.kind(self.pair(both) for both in zip(self.edges.__get__(node), self.locals.__get__(node)))
+
+    def __set__(self, node, pairs):
+        (scalar.script_own_attributes(node) or {}).pop(self, None)
+        plain = type(pairs) is self.kind and all(type(pair) is self.pair and len(pair) == 2 for pair in pairs)
+        if not plain:
+            scalar.script_own_attributes(node, True)[self] = pairs
+        self.edges.__set__(node, tuple(child for child, _ in pairs) if plain else None)
+        self.locals.__set__(node, tuple(local for _, local in pairs) if plain else None)
 
 
 class Attribute:
@@ -212,7 +241,7 @@ def constant(thing):
     if isinstance(thing, Fixed):
         return thing.value
     if isinstance(thing, Group):
-        return () if thing.kind == "tuple" else {"list": list, "set": set}[thing.kind]
+        return () if thing.kind == "tuple" else CONTAINERS[thing.kind]
     if is_expression(thing):
         return eval_number(thing)
     return thing if isinstance(thing, Text) else nothing

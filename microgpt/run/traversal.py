@@ -12,7 +12,7 @@ import copy
 import random
 import textwrap
 
-BUILTINS = {"set", "list", "dict", "tuple", "len", "range", "reversed", "enumerate", "zip", "iter", "next", "id", "sorted", "any", "all", "float", "isinstance"}
+BUILTINS = {"set", "list", "dict", "tuple", "len", "range", "reversed", "enumerate", "zip", "iter", "next", "id", "sorted", "any", "all", "float", "isinstance", "object", "TypeError"}
 METHODS = {"append", "add", "pop", "reverse", "extend", "insert", "appendleft", "popleft", "update", "get", "setdefault"}
 STATEMENTS = (
     ast.FunctionDef, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For, ast.While, ast.If, ast.Expr, ast.Return, ast.Pass, ast.Continue,
@@ -22,16 +22,16 @@ FORBIDDEN = (ast.Lambda, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr, ast
 MAX_GRAPH = 9
 
 
-def order_of(method, methods, roles, names):
+def order_of(method, methods, roles, names, equality):
     """(whether the last child is visited first, what the root's gradient is set to) for a backward method that the compiled
     one can stand for, else None.
 
-    methods: name -> those of the class; roles: what its attributes are called.
+    methods: name -> those of the class; roles: what its attributes are called; equality: lines that define when nodes are equal.
     """
     used = plain_methods(method, methods, roles, names)
     if used is None or len(method.args.args) != 1 or method.args.defaults or method.args.vararg or method.args.kwarg:
         return None
-    program = compiled_class(used)
+    program = compiled_class(used, equality)
     answers = [(last_first, root) for last_first in (False, True) for root in ("1", "1.0")]
     for seed in range(60):
         outcome = gradients(program, method.name, roles, seed)
@@ -82,9 +82,9 @@ def is_plain(part, bound, attributes, methods, names):
     return True
 
 
-def compiled_class(methods):
-    """A class with these methods alone."""
-    texts = list(map(ast.unparse, methods.values()))
+def compiled_class(methods, lines):
+    """A class with these methods and lines alone."""
+    texts = [*map(ast.unparse, methods.values()), *lines]
     source = "class Asked:\n" + textwrap.indent("\n".join(texts), "    ")
     space = {"__builtins__": {name: getattr(builtins, name) for name in (*BUILTINS, "__build_class__")}, "__name__": "asked"}
     exec(compile(source, "<backward>", "exec", dont_inherit=True), space)
@@ -140,7 +140,7 @@ def graph(roles, seed, make):
         children = tuple(rng.choice(nodes[-4:]) for _ in range(count))
         factors = tuple(Trace(f"L{i}.{k}") for k in range(count))
         setattr(node, roles.grad, Trace(f"G{i}"))
-        setattr(node, roles.children, children)
+        setattr(node, roles.children, tuple(zip(children, factors)) if roles.pairs else children)
         if roles.locals:
             setattr(node, roles.locals, factors)
         node.edges = (children, factors)

@@ -9,13 +9,14 @@ The class as a whole is left alone only where the compiled one could not stand i
 
 import ast
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import isfunction
 
 from microgpt import reference
 from microgpt.run.arithmetic import ONE, Unread, number, program, replaced
 from microgpt.run.names import Module
-from microgpt.run.reading import Delegation, Node, Operand, Reader, Text, is_flag
+from microgpt.run.reading import GRAD, Reader, is_flag
+from microgpt.run.symbols import Delegation, Node, Operand, Text
 from microgpt.run.traversal import order_of
 
 # The bits of src/scalar/overrides.h, where the first ones are also what a node was made by.
@@ -68,6 +69,10 @@ class ValueClass:
         return self.node.name
 
     @property
+    def names(self):
+        return self.module.names
+
+    @property
     def roles(self):
         return self.reader.roles
 
@@ -92,7 +97,7 @@ class ValueClass:
             arguments == ["data", "children", "local_grads"] and not others and len(lines) == 4
             and [ast.unparse(default) for default in init.args.defaults] == ["()", "()"]
             and all(isinstance(line, (ast.Assign, ast.AnnAssign)) and isinstance(line.value, (ast.Name, ast.Constant)) for line in lines)
-            and not self.roles.extras and self.roles.closure is None
+            and not self.roles.extras and self.roles.locals is not None
         )
 
 
@@ -151,6 +156,8 @@ def check_surroundings(found, survey):
         raise NotReadable("the script imports microgpt itself")
     if survey.imports("weakref"):
         raise NotReadable("the script may refer to nodes weakly")
+    if roles.closure and (survey.imports("copy") or survey.imports("pickle")):
+        raise NotReadable("copies of its nodes would have the closures of the nodes they were copied from")
     for module, line in names.star_imports:
         raise NotReadable(f"line {line} imports everything from {module}, which may rebind any name")
     again = [line for line in names.bound[name] if line > found.node.lineno or line not in class_lines(found)]
@@ -161,6 +168,8 @@ def check_surroundings(found, survey):
     if found.slots and (not set(slots) >= set(roles.names()) or set(slots) & {"__dict__", "__weakref__"}):
         raise NotReadable("__slots__ has other attributes than __init__ sets")
     check_attributes(found, survey)
+    if roles.kind != "tuple" and any(roles.children in module.names.changed for module in survey.modules):
+        raise NotReadable(f"the script changes a node's {roles.children} in place")
     if not found.slots and survey.reads & {"__dict__", "vars"}:
         raise NotReadable("the script looks at a __dict__")
     for theirs, ours in zip(PLACES, (roles.data, roles.grad, roles.children, roles.locals)):
@@ -177,7 +186,7 @@ def check_attributes(found, survey):
     """Which attributes nodes need a place for: those that are set on anything that may be a node."""
     name, roles = found.name, found.roles
     methods = {*BITS, *NAMED, *(name for name, method in found.reader.methods.items() if not method.decorator_list)}
-    compiled = {roles.data, roles.grad, roles.children, roles.locals, roles.closure}
+    compiled = set(roles.compiled())
     wanted, of_class = dict.fromkeys(roles.extras), set()
     for base, attribute, line, imported in survey.stores:
         if attribute == name or imported in ("math", "builtins"):
@@ -249,13 +258,19 @@ def decide(found, name, survey):
         nodes = [form for form in forms if isinstance(form, Node) and len(form.children) <= 2]
         if nodes:
             check_extras(found, FIRST_FORMULA + len(found.formulas), nodes, False)
-            sources = [(form.children, program([0, 1], [], [form.data, *form.locals])) if form in nodes else None for form in forms]
+            sources = [formula_of(form) if form in nodes else None for form in forms]
             found.formulas[name] = (arity == 2, sources[0], sources[1] if arity == 2 else None)
         elif name in BITS:
             raise Unread(why_unread(reader, name, forms))
     except Unread as reason:
         if name in BITS:
             found.own[name] = str(reason)
+
+
+def formula_of(node):
+    """(children, formula of data and local gradients, formula of what is added to the children's gradients or None)"""
+    flows = program([0, 1, GRAD[1]], [], list(node.flows)) if node.flows else None
+    return node.children, program([0, 1], [], [node.data, *node.locals]), flows
 
 
 def why_unread(reader, name, forms):
@@ -285,7 +300,7 @@ def is_standard(found, name, survey):
         forms = [plain(found, form) for form in forms]
         ones = (number(1.0), number(1.0))
         if name == "__add__" and all(form.locals == ones for form in forms):
-            forms = [Node(form.data, form.children, (ONE, ONE), form.extras) for form in forms]
+            forms = [replace(form, locals=(ONE, ONE)) for form in forms]
             if forms == theirs:
                 found.floats |= FLOAT_ONES
         operator = REFLECTED.get(name)
@@ -303,7 +318,7 @@ def plain(found, node):
     if not found.roles.converts:
         return node
     leaf = ("float", ("input", 1)), ("input", 1)
-    return Node(replaced(node.data, *leaf), node.children, tuple(replaced(x, *leaf) for x in node.locals), node.extras)
+    return replace(node, data=replaced(node.data, *leaf), locals=tuple(replaced(x, *leaf) for x in node.locals))
 
 
 def canonical(form):
@@ -335,12 +350,23 @@ def check_extras(found, made_by, nodes, survey):
     found.made_by[made_by] = extras
 
 
+def equality(found):
+    """Lines of a class whose nodes are as equal as those of the script's: found in a set or dict by their identity, if at all."""
+    methods = found.reader.methods
+    if not {"__eq__", "__hash__"} & methods.keys():
+        return []
+    returned = [line.value for line in methods["__hash__"].body if isinstance(line, ast.Return)] if "__hash__" in methods else []
+    by_identity = found.names.is_builtin("id") and [ast.unparse(value) for value in returned] in (["id(self)"], ["hash(id(self))"])
+    by_identity |= any(ast.unparse(line) == "__hash__ = object.__hash__" for line in found.node.body)
+    return ["def __eq__(self, other): raise TypeError", f"__hash__ = {'object.__hash__' if by_identity else 'None'}"]
+
+
 def finish(found):
     """What depends on all methods: the backward pass, and what a class must have for the others to run."""
     reader, roles = found.reader, found.roles
     if len(reader.guards) > 1:
         raise NotReadable(f"its nodes depend on several flags: {', '.join(sorted(name for _, name, _ in reader.guards))}")
-    answer = None if {"__eq__", "__hash__"} & set(reader.methods) else order_of(reader.methods["backward"], reader.methods, roles, reader.names)
+    answer = order_of(reader.methods["backward"], reader.methods, roles, reader.names, equality(found))
     if answer is None:
         found.own["backward"] = f"line {reader.methods['backward'].lineno}: it does not go through the graph as the compiled one can"
     else:

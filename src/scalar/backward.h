@@ -13,6 +13,7 @@
 #define MICROGPT_BACKWARD_H
 
 #include "dot.h"
+#include "methods.h"
 
 typedef struct {
     Node *node;
@@ -301,6 +302,8 @@ static inline int propagate(Pass *pass, const int backwards) {
             status = propagate_dot(node, entry.first, entry.end, backwards);
         else if (node->f.flags & MANY_CHILDREN)
             status = accumulate_many(node);
+        else if (node->f.flags & FLOWS)
+            status = node_flow(node);
         else {
             status = accumulate(node->f.child[0], node, LOCAL0);
             if (node->f.flags & TWO_CHILDREN && status == 0) /* mutant: second-child */

@@ -2,7 +2,8 @@
  *
  * A method has one formula for Values (and for no operand at all), and one for a number as the operand. Inputs are the data of
  * self and the operand; outputs are the node's data and its local gradients. Where a formula has no result, the script's own
- * method runs.
+ * method runs. A method whose closure adds something else to a child's gradient than a number times the node's, such as
+ * `out.grad / self.data`, has a formula for that as well, with the gradient as a third input.
  */
 #ifndef MICROGPT_METHODS_H
 #define MICROGPT_METHODS_H
@@ -12,9 +13,9 @@
 #define MAX_METHODS 48
 
 typedef struct {
-    int exists, num_children;
+    int exists, num_children, has_flows;
     uint8_t child[2]; /* 0: self, 1: the operand, a new leaf if it is a number */
-    Formula formula;
+    Formula formula, flows;
 } Case;
 
 typedef struct {
@@ -65,6 +66,11 @@ static PyObject *node_of_case(int method, const Case *of, PyObject *self, PyObje
         node->f.child[i] = child[i];
         node->f.slot[LOCAL0 + i].number = local[i];
     }
+    if (of->has_flows) {
+        node->f.flags |= FLOWS;
+        node->f.slot[LOCAL0].number = of == &formula_methods[method].of_number;
+        kinds = 0;
+    }
     node->f.flags |= kinds | (of->num_children == 2 ? TWO_CHILDREN : of->num_children ? ONE_CHILD : 0);
     return (PyObject *)node;
 }
@@ -78,6 +84,41 @@ static PyObject *call_method(int i, PyObject *self, PyObject *other) {
             return node_of_case(i, of, self, other);
     }
     return by_python(method->name, self, other);
+}
+
+/* What a node's closure adds to the gradients of its children. The numbers are those of this moment, as in the closure. */
+static int node_flow(Node *node) {
+    const Method *method = &formula_methods[node->f.operation - FORMULAS];
+    const Case *of = node->f.slot[LOCAL0].number != 0.0 ? &method->of_number : &method->of_values;
+    double flow[2] = {0.0, 0.0};
+    int is_int[2] = {0, 0}, loaded = !(node->f.flags & IS_OBJECT(GRAD));
+    registers.number[0][0] = registers.number[1][0] = 0.0;
+    registers.is_int[0] = registers.is_int[1] = 0;
+    for (int i = 0; i < of->num_children; i++)
+        loaded = loaded && load(of->child[i], (PyObject *)node->f.child[i]);
+    registers.number[2][0] = node->f.slot[GRAD].number;
+    registers.is_int[2] = (node->f.flags & IS_INT(GRAD)) != 0;
+    formula_prepare(&of->flows, &registers, 1);
+    if (!loaded || formula_run(&of->flows, &registers, 1) != 1) {
+        PyErr_SetString(PyExc_ArithmeticError, "a gradient is out of range");
+        return -1;
+    }
+    for (int i = 0; i < of->num_children; i++) {
+        flow[i] = registers.number[of->flows.output[i]][0];
+        is_int[i] = registers.is_int[of->flows.output[i]];
+    }
+    for (int i = 0; i < of->num_children; i++) {
+        PyObject *sum = NULL, *old = slot_get(node->f.child[i], GRAD);
+        PyObject *added = is_int[i] ? PyLong_FromLongLong((long long)flow[i]) : PyFloat_FromDouble(flow[i]);
+        if (old && added && (sum = PyNumber_Add(old, added)))
+            slot_set(node->f.child[i], GRAD, sum);
+        Py_XDECREF(old);
+        Py_XDECREF(added);
+        if (!sum)
+            return -1;
+        Py_DECREF(sum);
+    }
+    return 0;
 }
 
 /* A C function for each, because Python gives a method nothing but its operands. */

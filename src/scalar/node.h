@@ -78,6 +78,7 @@ struct Node {
 #define EXTRAS 0x10000u      /* it has attributes in the dict `extras` (extras.h) */
 #define START_FIRST 0x20000u /* a DOT whose sum is start + product[0] + ..., not product[0] + start + ... */
 #define START_NODE 0x40000u  /* a DOT whose sum starts with the node in slot LOCAL1, a counted reference, not with a new 0 */
+#define FLOWS 0x80000u       /* what its children's gradients get is a formula (methods.h), not local gradients */
 
 #define LARGEST_INT 9007199254740992.0 /* 2**53: a smaller sum or product of ints is exact; beyond, a double may be rounded */
 

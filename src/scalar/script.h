@@ -51,6 +51,8 @@ static int script_propagate(Node *node) {
     unsigned edges;
     if (node->f.flags & DOT && dot_expand(node) < 0)
         return -1;
+    if (node->f.flags & FLOWS)
+        return node_flow(node);
     if ((edges = node->f.flags & (ONE_CHILD | TWO_CHILDREN)))
         for (int i = 0; i < (edges & TWO_CHILDREN ? 2 : 1); i++)
             if (accumulate_objects(node->f.child[i], slot_get(node, LOCAL0 + i), slot_get(node, GRAD)) < 0)

@@ -17,9 +17,9 @@ cdef extern from "scalar/methods.h":
         Instruction code[96]
         unsigned char output[96]
     ctypedef struct Case:
-        int exists, num_children
+        int exists, num_children, has_flows
         unsigned char child[2]
-        Formula formula
+        Formula formula, flows
     ctypedef struct Method:
         char name[64]
         Case of_values, of_number
@@ -95,7 +95,8 @@ def script_guard(globals, name, value):
 def script_formula(name, with_operand, of_values, of_number):
     """A new method of Value made of formulas; None if there is no place for another one.
 
-    of_values, of_number: (children, formula) or None; children: for each, 0 if it is self and 1 if it is the operand.
+    of_values, of_number: (children, formula, formula of what is added to the children's gradients or None) or None; children: for each,
+    0 if it is self and 1 if it is the operand.
     """
     cdef Method *method
     if num_formula_methods >= MAX_METHODS or len(name) > 60:
@@ -113,11 +114,14 @@ def script_formula(name, with_operand, of_values, of_number):
 cdef int set_case(Case *case, source) except -1:
     case.exists = source is not None
     if source is not None:
-        children, formula = source
+        children, formula, flows = source
         case.num_children = len(children)
         for i, child in enumerate(children):
             case.child[i] = child
         set_formula(&case.formula, formula)
+        case.has_flows = flows is not None
+        if flows is not None:
+            set_formula(&case.flows, flows)
 
 
 cdef int set_constants(Formula *formula, Py_ssize_t first, constants) except -1:
