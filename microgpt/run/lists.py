@@ -11,8 +11,9 @@ import ast
 from dataclasses import dataclass, field
 
 from microgpt.compiled import scalar
-from microgpt.run.arithmetic import Unread
+from microgpt.run.arithmetic import BINARY, Unread
 from microgpt.run.names import at
+from microgpt.run.symbols import CALLS, DOT, METHOD, STEPS, SUM
 from microgpt.run.value_class import BITS
 
 PURE = (
@@ -21,16 +22,7 @@ PURE = (
 )  # fmt: skip
 FIXED, ITEM, INDEX = range(3)  # loads, vectors and steps are as in lists.h
 WHOLE, ROW, COLUMN, COLUMNS = range(4)
-OPERATORS = {ast.Add: 0, ast.Sub: 1, ast.Mult: 2, ast.Div: 3, ast.Pow: 4}
-NEGATIVE, METHOD, DOT = 5, 6, 7
 NOTHING = 255
-
-# The methods that an operator may call: where one of them stays in Python, it could notice what is tried and given up.
-SUM, PRODUCT = {"__add__", "__radd__"}, {"__mul__", "__rmul__"}
-CALLS = {
-    ast.Add: SUM, ast.Mult: PRODUCT, ast.Pow: {"__pow__"}, ast.USub: {"__neg__"} | PRODUCT,
-    ast.Sub: {"__sub__", "__rsub__", "__neg__"} | SUM | PRODUCT, ast.Div: {"__truediv__", "__rtruediv__", "__pow__"} | PRODUCT,
-}  # fmt: skip
 
 
 @dataclass
@@ -225,6 +217,7 @@ class Program:
         return self.inputs.index(source)
 
     def check(self, methods):
+        """Unread if one of them stays in Python, where it could notice what is tried and given up."""
         if methods & self.lists.found.own.keys():
             raise Unread("an operator in Python")
 
@@ -245,13 +238,11 @@ class Program:
 
     def value(self, node):
         """The register of an expression."""
-        if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
-            self.check(CALLS[type(node.op)])
-            return self._step(OPERATORS[type(node.op)], self.value(node.left), self.value(node.right))
+        if isinstance(node, ast.BinOp) and type(node.op) in BINARY:
+            return self._operator(BINARY[type(node.op)], self.value(node.left), self.value(node.right))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not isinstance(node.operand, ast.Constant):
-            self.check(CALLS[ast.USub])
             operand = self.value(node.operand)
-            return self._step(NEGATIVE, operand, operand)
+            return self._operator("negative", operand, operand)
         if isinstance(node, ast.Name) and node.id in self.temporaries:
             return self.temporaries[node.id]
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args and not node.keywords:
@@ -275,6 +266,10 @@ class Program:
             else:
                 self.temporaries[name] = self.value(lines[i].value)
             i += 1
+
+    def _operator(self, operator, a, b):
+        self.check(CALLS[operator])
+        return self._step(STEPS.index(operator), a, b)
 
     def _step(self, kind, a, b, size=NOTHING, start=NOTHING, wraps=0):
         invariant = kind < METHOD and all(self.loads[r][0] == FIXED if r >= 0 else self.steps[~r][6] for r in (a, b))

@@ -7,13 +7,12 @@ operand and once with a number. The reference's methods are read in the same way
 import ast
 import copy
 
-from microgpt.run.arithmetic import ONE, ZERO, Unread, is_expression, is_none_test, is_truth, number, parts
+from microgpt.run.arithmetic import BINARY, ONE, ZERO, Unread, is_expression, is_none_test, is_truth, number, parts
 from microgpt.run.execution import Execution
-from microgpt.run.symbols import Closure, Delegation, Fixed, Group, Made, Node, Operand, Roles, Text, extra, is_nothing, is_pair, merged
+from microgpt.run.symbols import Closure, Delegation, Fixed, Group, Made, Node, Operand, Roles, Text, Wrapped, extra, is_nothing, is_pair, merged
 
 GRAD = ("input", "grad")  # of the node that a closure belongs to
 MAX_DEPTH = 6  # of calls
-OPERATORS = {ast.Add: ("+", "__add__"), ast.Sub: ("-", "__sub__"), ast.Mult: ("*", "__mul__"), ast.Div: ("/", "__truediv__"), ast.Pow: ("**", "__pow__")}
 
 
 class Reader(Execution):
@@ -138,11 +137,14 @@ class Reader(Execution):
         """0 or 1 for an operand, or for a leaf that the constructor makes of the number that is the operand."""
         if isinstance(child, Operand):
             return child.index
-        if isinstance(child, Made):
-            leaf = self._construct(self.methods["__init__"], [("input", 1)], {})
-            if {**leaf.attributes, **self._plain(child)} == {**leaf.attributes, **self._plain(leaf)}:
-                return 1
+        if isinstance(child, Made) and self._is_leaf(child):
+            return 1
         raise Unread(place + "a child that is neither operand")
+
+    def _is_leaf(self, made):
+        """Whether it is what the constructor makes of the number that is the operand."""
+        leaf = self._construct(self.methods["__init__"], [("input", 1)], {})
+        return {**leaf.attributes, **self._plain(made)} == {**leaf.attributes, **self._plain(leaf)}
 
     def _plain(self, made):
         return {name: value for name, value in made.attributes.items() if not isinstance(value, Closure)}
@@ -311,17 +313,17 @@ class Reader(Execution):
     def binary(self, node, left, right):
         if is_expression(left) and is_expression(right):
             return super().binary(node, left, right)
-        operator, method = OPERATORS[type(node.op)]
-        if isinstance(left, Made) or isinstance(right, Made):  # a number that has been wrapped: what its method makes of it
-            if method in self.methods and not is_expression(left):
-                return self._call(self.methods[method], [left, right], {})
-        elif all(is_expression(x) or isinstance(x, (Operand, Delegation)) for x in (left, right)):
-            return Delegation(operator, (left, right))
+        operands = self._operand(left), self._operand(right)
+        if all(is_expression(x) or isinstance(x, (Operand, Wrapped, Delegation)) for x in operands):
+            return Delegation(BINARY[type(node.op)], operands)
         raise self.unread(node)
 
+    def _operand(self, thing):
+        return Wrapped() if isinstance(thing, Made) and self._is_leaf(thing) else thing
+
     def unary(self, node, operand):
-        if isinstance(operand, (Operand, Delegation)) and isinstance(node.op, ast.USub):
-            return Delegation("negative", (operand,))
+        if isinstance(self._operand(operand), (Operand, Wrapped, Delegation)) and isinstance(node.op, ast.USub):
+            return Delegation("negative", (self._operand(operand),))
         return super().unary(node, operand)
 
     def condition(self, node):
@@ -386,10 +388,16 @@ class Reader(Execution):
         if isinstance(function, ast.Name) and function.id in ("isinstance", "hasattr"):
             return self.condition(node)
         helper = self._helper(function)
+        owner = None
+        if isinstance(function, ast.Attribute) and function.attr in self.methods and not node.args and not keywords and not self.names.math(function):
+            owner = self._operand(self.value(function.value))
+        result = None
         if helper is not None and not keywords:
             definition, first = helper
-            return self._call(definition, [*first, *map(self.value, node.args)], {})
-        return super().call(node)
+            result = self._call(definition, [*first, *map(self.value, node.args)], {})
+        if isinstance(owner, (Wrapped, Delegation)) or owner == Operand(0) and (isinstance(result, Delegation) or isinstance(result, Made) and not self._is_leaf(result)):
+            return Delegation(function.attr, (owner,))
+        return super().call(node) if result is None else result
 
     def _helper(self, function):
         """(definition, first arguments) of a function of the module or of the class that is called by its name."""

@@ -9,6 +9,16 @@ from dataclasses import dataclass, field
 
 from microgpt.run.arithmetic import Unread, is_expression, select
 
+STEPS = ["+", "-", "*", "/", "**", "negative"]  # as in src/scalar/steps.h
+METHOD, DOT = 6, 7
+
+# The methods that an operator may call
+SUM, PRODUCT = {"__add__", "__radd__"}, {"__mul__", "__rmul__"}
+CALLS = {
+    "+": SUM, "*": PRODUCT, "**": {"__pow__"}, "negative": {"__neg__"} | PRODUCT,
+    "-": {"__sub__", "__rsub__", "__neg__"} | SUM | PRODUCT, "/": {"__truediv__", "__rtruediv__", "__pow__"} | PRODUCT,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Operand:
@@ -18,7 +28,14 @@ class Operand:
 
 
 @dataclass(frozen=True)
+class Wrapped:
+    """The number that is the other operand, as a new leaf."""
+
+
+@dataclass(frozen=True)
 class Delegation:
+    """operator: one of STEPS, or a method's name. operands: Operand, Wrapped, Delegation or a number."""
+
     operator: str
     operands: tuple
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from inspect import isfunction
 
 from microgpt import reference
-from microgpt.run.arithmetic import ONE, Unread, number, program, replaced
+from microgpt.run.arithmetic import ONE, Unread, eval_number, number, program, replaced
 from microgpt.run.names import Module
 from microgpt.run.reading import GRAD, Reader, is_flag
-from microgpt.run.symbols import Delegation, Node, Operand, Text
+from microgpt.run.symbols import CALLS, METHOD, STEPS, Delegation, Node, Operand, Text, Wrapped
 from microgpt.run.traversal import order_of
 
 # The bits of src/scalar/overrides.h, where the first ones are also what a node was made by.
@@ -258,7 +258,8 @@ def decide(found, name, survey):
         nodes = [form for form in forms if isinstance(form, Node) and len(form.children) <= 2]
         if nodes:
             check_extras(found, FIRST_FORMULA + len(found.formulas), nodes, False)
-            sources = [formula_of(form) if form in nodes else None for form in forms]
+        sources = [formula_of(form) if form in nodes else steps_of(form, found) if isinstance(form, Delegation) else None for form in forms]
+        if any(sources):
             found.formulas[name] = (arity == 2, sources[0], sources[1] if arity == 2 else None)
         elif name in BITS:
             raise Unread(why_unread(reader, name, forms))
@@ -271,6 +272,37 @@ def formula_of(node):
     """(children, formula of data and local gradients, formula of what is added to the children's gradients or None)"""
     flows = program([0, 1, GRAD[1]], [], list(node.flows)) if node.flows else None
     return node.children, program([0, 1], [], [node.data, *node.locals]), flows
+
+
+def steps_of(form, found):
+    """(constants, steps, names of methods) of a Delegation, as set_case takes them; None if it calls what stays in Python."""
+    constants, steps, names, known = [], [], [], {Operand(0): 0, Operand(1): 1, ("input", 1): 1, Wrapped(): 2}
+
+    def register(thing):  # of a step ~ its number
+        if thing in known:
+            return known[thing]
+        if not isinstance(thing, Delegation):
+            if thing[0] != "number":
+                raise Unread("a number that is computed")
+            constants.append(eval_number(thing))
+            return 2 + len(constants)
+        operands = list(map(register, thing.operands))
+        is_method = thing.operator not in STEPS
+        if is_method and thing.operator not in (*found.standard, *found.formulas) or CALLS.get(thing.operator, set()) & found.own.keys():
+            raise Unread("a method in Python")
+        names.extend([thing.operator] if is_method and thing.operator not in names else [])
+        steps.append((METHOD, *operands, names.index(thing.operator)) if is_method else (STEPS.index(thing.operator), operands[0], operands[-1]))
+        return ~(len(steps) - 1)  # not kept in `known`: written twice, it is computed twice
+
+    try:
+        register(form)
+    except Unread:
+        return None
+    if len(constants) > 8 or len(steps) > 60:
+        return None
+    first = 3 + len(constants)
+    place = lambda r: r if r >= 0 else first + ~r  # noqa: E731
+    return constants, [(kind, place(a), b if kind == METHOD else place(b)) for kind, a, b in steps], tuple(names)
 
 
 def why_unread(reader, name, forms):

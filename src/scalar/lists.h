@@ -13,9 +13,7 @@
 
 #define MAX_LOADS 32
 #define MAX_VECTORS 16
-#define MAX_STEPS 64
 #define MAX_RESULTS (MAX_LOADS + MAX_STEPS)
-#define NO_INPUT 255
 
 /* In the order of lists.py. FIXED: an input, a Value or a number; ITEM: element offset + i of an input, a list; INDEX: offset + i itself */
 enum { FIXED, ITEM, INDEX };
@@ -24,8 +22,6 @@ enum { FIXED, ITEM, INDEX };
  * all, `size` elements from the offset on. */
 enum { WHOLE, ROW, COLUMN, COLUMNS };
 
-enum { STEP_ADD, STEP_SUB, STEP_MUL, STEP_DIV, STEP_POW, STEP_NEG, STEP_METHOD, STEP_DOT };
-
 typedef struct {
     uint8_t kind, input, offset;
 } Load;
@@ -33,13 +29,6 @@ typedef struct {
 typedef struct {
     uint8_t kind, input, offset, column;
 } Vector;
-
-/* a, b: registers, which are the loads and then the results of the steps. METHOD: of a, with name b. DOT: of vectors a and b; size: an
- * input, or NO_INPUT for all, where both have as many; start: the register that the sum starts with, or NO_INPUT; wraps: as a Value. */
-typedef struct {
-    uint8_t kind, a, b, size, start, wraps;
-    uint8_t invariant; /* it depends on nothing that changes from element to element */
-} Step;
 
 /* count: the input that says how many elements there are, by its value or (counts_items) by its size; NO_INPUT for one. first: the
  * input a sum starts with; NO_INPUT for a list. result: the register of an element. */
@@ -184,65 +173,6 @@ static PyObject *load_register(const Run *run, const Load *of, Py_ssize_t i) {
     if (of->kind == ITEM)
         found = is_vector(input) && offset + i < PySequence_Fast_GET_SIZE(input) ? PySequence_Fast_ITEMS(input)[offset + i] : Py_None;
     return is_operand(found) ? Py_NewRef(found) : NULL;
-}
-
-/* number ** -1 as Python computes it; NULL with or without an exception where it is no float. */
-static Node *inverse_of(double number) {
-    static double last = 1.0, inverse = 1.0;
-    if (number != last) {
-        last = 1.0;
-        if (!float_pow(number, -1.0, &inverse)) {
-            inverse = 1.0;
-            return NULL;
-        }
-        last = number;
-    }
-    return node_new(inverse);
-}
-
-/* The reference's operator on a node and a node or float; NULL where that is left to `operate`. */
-static inline Node *operate_plain(int kind, Node *a, PyObject *b) {
-    int is_float = PyFloat_CheckExact(b);
-    double number = is_float ? PyFloat_AS_DOUBLE(b) : 0.0;
-    Node *node = (Node *)b;
-    switch (kind) {
-    case STEP_ADD:
-        return is_float ? then_apply(node_add, node_incref(a), node_new(number)) : node_add(a, node);
-    case STEP_SUB:
-        return is_float ? then_apply(node_add, node_incref(a), node_new(-number)) : then_apply(node_add, node_incref(a), then_mul_int(node_incref(node), -1));
-    case STEP_MUL:
-        return is_float ? then_apply(node_mul, node_incref(a), node_new(number)) : node_mul(a, node);
-    case STEP_DIV:
-        return then_apply(node_mul, node_incref(a), is_float ? inverse_of(number) : node_pow(node, minus_one));
-    default:
-        return NULL;
-    }
-}
-
-/* Python's operators, which errors are to come from as well. */
-static PyObject *operate(int kind, PyObject *a, PyObject *b) {
-    switch (kind) {
-    case STEP_ADD:
-        return PyNumber_Add(a, b);
-    case STEP_SUB:
-        return PyNumber_Subtract(a, b);
-    case STEP_MUL:
-        return PyNumber_Multiply(a, b);
-    case STEP_DIV:
-        return PyNumber_TrueDivide(a, b);
-    case STEP_POW:
-        return PyNumber_Power(a, b, Py_None);
-    default:
-        return PyNumber_Negative(a);
-    }
-}
-
-static inline PyObject *operate_on(int kind, PyObject *a, PyObject *b) {
-    static const unsigned methods[] = {BIT(ADD), BIT(SUB) | BIT(NEG) | BIT(ADD) | BIT(MUL), BIT(MUL), DIV_METHODS};
-    PyObject *made = NULL;
-    if (kind <= STEP_DIV && are_standard(methods[kind]) && is_exact(a) && (is_exact(b) || PyFloat_CheckExact(b)))
-        made = (PyObject *)operate_plain(kind, (Node *)a, b);
-    return made || PyErr_Occurred() ? made : operate(kind, a, b);
 }
 
 /* The registers for element i. -1 to give up. */

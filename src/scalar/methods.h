@@ -4,16 +4,27 @@
  * self and the operand; outputs are the node's data and its local gradients. Where a formula has no result, the script's own
  * method runs. A method whose closure adds something else to a child's gradient than a number times the node's, such as
  * `out.grad / self.data`, has a formula for that as well, with the gradient as a third input.
+ *
+ * A method made of the class's other operators, such as `self * (1 + (-self).exp()) ** -1`, is composed of steps.
  */
 #ifndef MICROGPT_METHODS_H
 #define MICROGPT_METHODS_H
 
 #include "formula.h"
+#include "steps.h"
 
 #define MAX_METHODS 48
 
+#define MAX_CONSTANTS 8
+
+/* Registers of COMPOSED: self, the operand, the operand as a new leaf, the constants, and the results of the steps. */
+enum { NOT_READ, FORMULA, COMPOSED };
+
 typedef struct {
-    int exists, num_children, has_flows;
+    int kind, num_steps, num_constants;
+    Step step[MAX_STEPS];
+    PyObject *constant[MAX_CONSTANTS], *names; /* names: a tuple, of methods */
+    int num_children, has_flows;
     uint8_t child[2]; /* 0: self, 1: the operand, a new leaf if it is a number */
     Formula formula, flows;
 } Case;
@@ -75,10 +86,37 @@ static PyObject *node_of_case(int method, const Case *of, PyObject *self, PyObje
     return (PyObject *)node;
 }
 
+/* The result of the steps; NULL with or without an exception. */
+static PyObject *run_composed(const Case *of, PyObject *self, PyObject *other) {
+    PyObject *registers[3 + MAX_CONSTANTS + MAX_STEPS] = {self, other, other ? (PyObject *)as_node(other) : NULL};
+    int first = 3 + of->num_constants, k = 0;
+    for (int i = 0; i < of->num_constants; i++)
+        registers[3 + i] = of->constant[i];
+    for (; k < of->num_steps; k++) {
+        const Step *step = &of->step[k];
+        PyObject *made = step->kind == STEP_METHOD
+                             ? PyObject_CallMethodNoArgs(registers[step->a], PyTuple_GET_ITEM(of->names, step->b))
+                             : operate_on(step->kind, registers[step->a], registers[step->b]);
+        if (!(registers[first + k] = made))
+            break;
+    }
+    PyObject *result = k == of->num_steps && k > 0 ? Py_NewRef(registers[first + k - 1]) : NULL;
+    while (k-- > 0)
+        Py_DECREF(registers[first + k]);
+    Py_XDECREF(registers[2]);
+    return result;
+}
+
 static PyObject *call_method(int i, PyObject *self, PyObject *other) {
     const Method *method = &formula_methods[i];
     const Case *of = !other || is_value(other) ? &method->of_values : &method->of_number;
-    if (of->exists && guard_holds() && load(0, self) && (!other || load(1, other))) {
+    if (of->kind == COMPOSED && is_exact(self) && (!other || is_exact(other) || number_kind(other, &(double){0.0}) >= 0) && is_unmodified()) {
+        PyObject *result = run_composed(of, self, other);
+        if (result || (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)))
+            return result;
+        PyErr_Clear();
+    }
+    if (of->kind == FORMULA && guard_holds() && load(0, self) && (!other || load(1, other))) {
         formula_prepare(&of->formula, &registers, 1);
         if (formula_run(&of->formula, &registers, 1) == 1)
             return node_of_case(i, of, self, other);

@@ -6,7 +6,10 @@ from cpython.mem cimport PyMem_Realloc
 
 cdef extern from "scalar/methods.h":
     enum:
-        MAX_REGISTERS, MAX_ARITY, FUNCTIONS, NUM_FUNCTIONS, MAX_METHODS
+        MAX_REGISTERS, MAX_ARITY, FUNCTIONS, NUM_FUNCTIONS, MAX_METHODS, MAX_STEPS, MAX_CONSTANTS, NO_INPUT
+        NOT_READ, FORMULA, COMPOSED
+    ctypedef struct Step:
+        unsigned char kind, a, b, size, start, wraps, invariant
     ctypedef struct Instruction:
         unsigned char operation
         unsigned char operand[3]
@@ -17,7 +20,11 @@ cdef extern from "scalar/methods.h":
         Instruction code[96]
         unsigned char output[96]
     ctypedef struct Case:
-        int exists, num_children, has_flows
+        int kind, num_steps, num_constants
+        Step step[64]
+        PyObject *constant[8]
+        PyObject *names
+        int num_children, has_flows
         unsigned char child[2]
         Formula formula, flows
     ctypedef struct Method:
@@ -30,13 +37,11 @@ cdef extern from "scalar/methods.h":
 
 cdef extern from "scalar/lists.h":
     enum:
-        NO_INPUT, MAX_LOADS, MAX_VECTORS, MAX_STEPS
+        MAX_LOADS, MAX_VECTORS
     ctypedef struct Load:
         unsigned char kind, input, offset
     ctypedef struct Vector:
         unsigned char kind, input, offset, column
-    ctypedef struct Step:
-        unsigned char kind, a, b, size, start, wraps, invariant
     ctypedef struct Program:
         unsigned char count, counts_items, first, result, num_zipped, num_loads, num_vectors, num_steps
         unsigned char zipped[32]
@@ -95,8 +100,8 @@ def script_guard(globals, name, value):
 def script_formula(name, with_operand, of_values, of_number):
     """A new method of Value made of formulas; None if there is no place for another one.
 
-    of_values, of_number: (children, formula, formula of what is added to the children's gradients or None) or None; children: for each,
-    0 if it is self and 1 if it is the operand.
+    of_values, of_number: None; or (children, formula, formula of what is added to the children's gradients or None), children being
+    0 for self and 1 for the operand; or (constants, steps, names of methods).
     """
     cdef Method *method
     if num_formula_methods >= MAX_METHODS or len(name) > 60:
@@ -111,9 +116,24 @@ def script_formula(name, with_operand, of_values, of_number):
     return formula_descriptor(with_operand)
 
 
+cdef list kept = []  # what cases refer to
+
+
 cdef int set_case(Case *case, source) except -1:
-    case.exists = source is not None
-    if source is not None:
+    case.kind = NOT_READ
+    if source is None:
+        return 0
+    if type(source[0]) is list:
+        constants, steps, names = source
+        case.kind, case.num_constants, case.num_steps = COMPOSED, len(constants), len(steps)
+        case.names = <PyObject *> names
+        for i, constant in enumerate(constants):
+            case.constant[<Py_ssize_t> i] = <PyObject *> constant
+        for i, (kind, a, b) in enumerate(steps):
+            case.step[<Py_ssize_t> i] = Step(kind, a, b, NO_INPUT, NO_INPUT, 0, 0)
+        kept.append(source)
+    else:
+        case.kind = FORMULA
         children, formula, flows = source
         case.num_children = len(children)
         for i, child in enumerate(children):
