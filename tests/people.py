@@ -707,7 +707,51 @@ for _ in range(2):
     print(out)
 '''
 
+FUSED_PROGRAM = '''
+random.seed(4)
+layers = [[[V(random.gauss(0, 0.5)) for _ in range(4)] for _ in range(4)] for _ in range(3)]
+x = [V(1.0), V(-0.5), V(0.25), V(2.0)]
+
+def net(x):
+    for w in layers:
+        x = [V.dot(row, x).tanh() for row in w]
+    return x
+
+for _ in range(3):
+    loss = sum((y - 0.5) ** 2 for y in net(x)) + V.dot(x, x) * 0.01
+    loss.backward()
+    for w in layers:
+        for row in w:
+            for p in row:
+                p.data -= 0.3 * p.grad
+                p.grad = 0
+    print(repr(loss.data), [repr(v.grad) for v in x], len(loss._children[0]._children))
+'''
+
 PROGRAMS = {
     "moons": MOONS, "bigram": BIGRAM, "xor": XOR, "rnn": RNN, "mixture": MIXTURE, "attention": ATTENTION, "regression": REGRESSION,
     "calculus": CALCULUS, "sampler": SAMPLER,
+}  # fmt: skip
+
+
+def split(engine, program):
+    """The engine in a file of its own, the program in another one."""
+    return {"engine.py": engine, "main.py": MATH + "from engine import V\n" + program}
+
+
+def package(engine, program):
+    """The same as a package that is run by `python -m net`."""
+    imports = "import math\nimport random\n\nfrom .engine import V\n"
+    return {"net/__init__.py": "", "net/engine.py": engine, "net/__main__.py": "from . import training\n", "net/training.py": imports + program}
+
+
+SCRIPTS = {
+    **{f"{program} on {engine}": {"main.py": ENGINES[engine] + PROGRAMS[program]} for engine, programs in {
+        "karpathy": PROGRAMS, "micrograd": PROGRAMS, "typed": PROGRAMS, "pairs": PROGRAMS, "equal": ("calculus", "rnn"),
+        "kahn": ("calculus", "attention", "moons"), "chatty": ("calculus", "mixture", "bigram"),
+    }.items() for program in programs},
+    "fused": {"main.py": FUSED + FUSED_PROGRAM},
+    "moons in two files": split(MICROGRAD, MOONS),
+    "attention in two files": split(TYPED, ATTENTION),
+    "a package": package(PAIRS, RNN),
 }  # fmt: skip

@@ -32,6 +32,8 @@ def is_expression(thing):
 
 def operation(name, left, right):
     """left name right; factors and terms in one order, because these commute to the last bit."""
+    if name == "/":  # of two floats, whatever the kinds of the operands
+        left, right = (number(float(eval_number(x))) if x[0] == "number" and abs(eval_number(x)) < 2**53 else x for x in (left, right))
     if name in ("+", "*"):
         left, right = sorted((left, right), key=repr)
     return (name, left, right)

@@ -23,10 +23,7 @@ class Reader(Execution):
         super().__init__(names)
         self.module_flags = dict(module_flags)
         self.name = node.name
-        self.methods = {line.name: line for line in node.body if isinstance(line, ast.FunctionDef)}
-        for line in node.body:
-            if isinstance(line, ast.Assign) and isinstance(line.value, ast.Name) and line.value.id in self.methods:
-                self.methods.update({t.id: self.methods[line.value.id] for t in line.targets if isinstance(t, ast.Name)})
+        self.methods = methods_of(node)
         self.functions, self.environment, self.depth, self.constructed = functions, {}, 0, None
         self.flags = {target.id: line.value.value for line in node.body if is_flag(line) for target in line.targets if isinstance(target, ast.Name)}
         self.guards = set()  # (whether it is the class's, name, value) of flags that a result depends on
@@ -414,6 +411,25 @@ class Reader(Execution):
             if decorators == [] and owner == Operand(0):
                 return definition, [owner]
         return None
+
+
+def methods_of(node):
+    """name -> definition, also of those that are another name for one, as in `__radd__, __rmul__ = __add__, __mul__`, or a lambda."""
+    methods = {}
+    for line in node.body:
+        if isinstance(line, ast.FunctionDef):
+            methods[line.name] = line
+        elif isinstance(line, ast.Assign):
+            both = isinstance(line.targets[0], ast.Tuple) and isinstance(line.value, ast.Tuple)
+            pairs = zip(line.targets[0].elts, line.value.elts) if both else [(target, line.value) for target in line.targets]
+            for target, value in pairs:
+                if isinstance(value, ast.Lambda):
+                    returned = ast.copy_location(ast.Return(value.body), value)
+                    made = ast.FunctionDef(ast.unparse(target), value.args, [returned], [])
+                    methods[made.name] = ast.copy_location(made, value)
+                elif isinstance(value, ast.Name) and value.id in methods:
+                    methods[ast.unparse(target)] = methods[value.id]
+    return methods
 
 
 def is_flag(line):
