@@ -62,8 +62,10 @@ static Node *dot_new(Operands *w, Operands *x, Node *start, unsigned order) {
     double sum = start ? start->f.slot[DATA].number : 0.0; /* the reference's int 0: 0 + -0.0 is 0.0 */
     for (uint32_t k = 0; w && x && k < w->size; k++)
         sum += w->data[k] * x->data[k];
-    Node *node = w && x ? node_new(sum) : NULL;
+    Operands *first = start && w && x ? operands_new((PyObject *const *)&start, 1, FLOATS_AND_INTS) : NULL;
+    Node *node = w && x && (first || !start) ? node_new(sum) : NULL;
     if (!node) {
+        operands_xdecref(first);
         operands_xdecref(w);
         operands_xdecref(x);
         return NULL;
@@ -74,7 +76,7 @@ static Node *dot_new(Operands *w, Operands *x, Node *start, unsigned order) {
     node->f.operation = ADD;
     if (start) {
         node->f.flags |= START_NODE;
-        node->f.slot[LOCAL1].object = (PyObject *)node_incref(start);
+        node->f.slot[LOCAL1].start = first;
     }
     return node;
 }
@@ -102,17 +104,19 @@ static Node *expanded_term(const Node *dot, uint32_t k, Node *partial, Node **pr
     (*product)->f.flags |=
         (x->has_ints && x->is_int[k] ? IS_INT(LOCAL0) : 0) | (w->has_ints && w->is_int[k] ? IS_INT(LOCAL1) : 0);
     (*product)->f.operation = MUL;
-    double sum = partial->f.slot[DATA].number + (*product)->f.slot[DATA].number;
+    const Operands *start = k == 0 && dot->f.flags & START_NODE ? dot->f.slot[LOCAL1].start : NULL;
+    double sum = (start ? start->data[0] : partial->f.slot[DATA].number) + (*product)->f.slot[DATA].number;
     int reflected = k == 0 && !(dot->f.flags & START_FIRST);
     return reflected ? node_sum(sum, *product, partial) : node_sum(sum, partial, *product);
 }
 
 static inline Node *dot_start(const Node *dot) {
-    return dot->f.flags & START_NODE ? (Node *)dot->f.slot[LOCAL1].object : NULL;
+    return dot->f.flags & START_NODE ? dot->f.slot[LOCAL1].start->nodes[0] : NULL;
 }
 
 /* Turns a DOT node into the node that the reference has, with all the nodes below it. -1 with an exception. */
 static int dot_expand(Node *dot) {
+    Operands *first = dot->f.flags & START_NODE ? dot->f.slot[LOCAL1].start : NULL;
     Node *start = dot_start(dot), *partial = start ? node_incref(start) : node_new_int(0);
     for (uint32_t k = 0, n = dot->f.operands[0]->size; partial && k < n; k++) {
         Node *product = NULL, *next = NULL;
@@ -133,8 +137,8 @@ static int dot_expand(Node *dot) {
     dot->f.flags &= ~(EDGES | PROPAGATED | KIND(LOCAL0) | KIND(LOCAL1) | START_FIRST | START_NODE);
     dot->f.flags |= TWO_CHILDREN | sum_locals;
     Py_XDECREF(passed);
-    node_xdecref(start);
     node_xdecref(partial);
+    operands_xdecref(first);
     free_dead(operands_release(x, operands_release(w, NULL)));
     return 0;
 }

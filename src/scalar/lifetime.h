@@ -113,7 +113,7 @@ static inline Node *node_clear(Node *node, Node *dead) {
         dead = operands_release(node->f.operands[1], dead);
         dead = operands_release(node->f.operands[0], dead);
         if (flags & START_NODE)
-            dead = release(node->f.slot[LOCAL1].object, dead);
+            dead = operands_release(node->f.slot[LOCAL1].start, dead);
     } else if (flags & (PYTHON_EDGES | MANY_CHILDREN)) {
         Py_DECREF(node->f.python_edges[0]);
         Py_DECREF(node->f.python_edges[1]);
