@@ -6,7 +6,7 @@ Where a condition is not known, both branches are executed to the end, and what 
 import ast
 import copy
 
-from microgpt.run.arithmetic import Arithmetic
+from microgpt.run.arithmetic import Arithmetic, Unread
 
 
 class Execution(Arithmetic):
@@ -41,7 +41,10 @@ class Execution(Arithmetic):
             target = copy.copy(line.target)
             target.ctx = ast.Load()
             targets, value = [line.target], ast.copy_location(ast.BinOp(target, line.op, line.value), line)
-            self.number(value)  # of anything else, += is another operation
+            try:
+                self.number(value)
+            except Unread:  # of anything but a number, += is another operation
+                raise self.unread(line) from None
         else:
             raise self.unread(line)
         if value is None:  # a declaration

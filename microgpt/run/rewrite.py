@@ -27,12 +27,12 @@ def find_value(survey, report, within=None):
         try:
             found.append(value_class.recognise(node, module, survey))
         except NotReadable as reason:
-            report.left_alone(module.path, node.lineno, f"class {node.name}", str(reason), "everything")
+            report.left_alone(module.path, node.lineno, f"class {node.name}", str(reason), "class")
     mine = [value for value in found if value.module is found[0].module]
     for other in [*mine[:-1], *found[len(mine) :]]:
-        report.left_alone(other.module.path, other.node.lineno, f"class {other.name}", "another class is the compiled one", "all it does")
+        report.left_alone(other.module.path, other.node.lineno, f"class {other.name}", "another class is the compiled one", "class")
     if not classes:
-        report.left_alone(survey.modules[0].path, 1, "the script", "it has no class with operators and a backward pass", "everything")
+        report.left_alone(survey.modules[0].path, 1, "the script", "it has no class with operators and a backward pass", "class")
     return mine[-1] if found else None
 
 
@@ -65,8 +65,8 @@ class Rewriter(ast.NodeTransformer):
     def compiled(self, node, what):
         self.report.compiled(self.module.path, node.lineno, what)
 
-    def left_alone(self, node, what, reason, cost):
-        self.report.left_alone(self.module.path, node.lineno, what, reason, cost)
+    def left_alone(self, node, what, reason, kind):
+        self.report.left_alone(self.module.path, node.lineno, what, reason, kind)
 
     # ---- scopes --------------------------------------------------------------------------------------------------------------
 
@@ -82,8 +82,7 @@ class Rewriter(ast.NodeTransformer):
         own = self.found.own_names()
         self.compiled(node, node.name + (f" with its own {', '.join(own)}" if own else ""))
         for name, reason in self.found.own.items():
-            cost = "most of the gain" if name in value_class.HOT else "what it takes in Python"
-            self.left_alone(self.found.reader.methods[name], f"{node.name}.{name}", reason, cost)
+            self.left_alone(self.found.reader.methods[name], f"{node.name}.{name}", reason, name)
         node.decorator_list = [at(node, ast.parse("__microgpt_value__", mode="eval").body)]
         return node
 
@@ -222,7 +221,7 @@ class Rewriter(ast.NodeTransformer):
                 return loop
             except Unread as reason:
                 if loops.looks_like_update(node, self.found.roles):
-                    self.left_alone(node, "parameter update", str(reason), "about 0.5 us for each parameter and step")
+                    self.left_alone(node, "parameter update", str(reason), "parameter update")
         return self.generic_visit(node)
 
 

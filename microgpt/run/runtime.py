@@ -4,6 +4,7 @@ globals hold nothing it has not put there.
 
 import builtins
 import time
+from collections import Counter
 from functools import partial, wraps
 from types import FunctionType
 
@@ -28,19 +29,21 @@ def install(found):
 
 
 class Clock:
-    """How long compiled functions have run, for --explain. Operators that the script calls one at a time count as its own Python."""
+    """How long compiled functions have run, for --explain. Operators that the script calls one at a time count as its own Python.
+
+    seconds: of each name; None: of all compiled functions."""
 
     def __init__(self):
-        self.started, self.seconds = None, 0.0
+        self.started, self.seconds = None, Counter()
 
-    def timed(self, function):
+    def timed(self, function, name=None):
         @wraps(function)
         def call(*arguments):
             before = time.perf_counter()
             try:
                 return function(*arguments)
             finally:
-                self.seconds += time.perf_counter() - before
+                self.seconds[name] += time.perf_counter() - before
 
         return call
 
@@ -55,10 +58,12 @@ class Clock:
             yield item
 
     def summary(self):
-        share = self.seconds / max(time.perf_counter() - self.started, 1e-9)
+        whole = max(time.perf_counter() - self.started, 1e-9)
+        share = self.seconds[None] / whole
+        own = ", ".join(f"{seconds / whole:.0%} in {name}" for name, seconds in self.seconds.most_common() if name is not None)
         return (
             f"microgpt run: {share:.0%} of the time was spent in compiled functions, {1 - share:.0%} in the script's own Python "
-            "and the operators it calls one at a time"
+            "and the operators it calls one at a time" + (f"; of that, {own}" if own else "")
         )
 
 
@@ -110,6 +115,8 @@ def value(found, made):
             delattr(compiled, name)
     put_attributes(compiled, found, defined)
     for name, thing in defined.items():
+        if CLOCK.started is not None and name in found.own and isinstance(thing, FunctionType):
+            thing = CLOCK.timed(thing, f"{made.__name__}.{name}")
         if name in found.formulas:
             with_operand, values, numbers = found.formulas[name]
             setattr(compiled, name, scalar.script_formula(name, with_operand, values, numbers) or thing)

@@ -28,7 +28,6 @@ FIRST_FORMULA = 7
 REFLECTED = {"__radd__": "__add__", "__rmul__": "__mul__", "__rsub__": "__sub__", "__rtruediv__": "__truediv__"}
 ONLY_NUMBERS = ("__pow__", *REFLECTED)  # what the operand is where the compiled operator is called
 UNARY = ("log", "exp", "relu", "__neg__")
-HOT = ("__add__", "__mul__", "backward")  # a step calls these more often than all others together
 FLOAT_GRAD, FLOAT_ROOT, FLOAT_ONES, FLOAT_DATA, KEEP_EXPONENT = 1, 2, 4, 8, 16  # of script_class in src/scalar/script.h
 PLACES = ("data", "grad", "_children", "_local_grads")
 
