@@ -1,6 +1,7 @@
 """Whole scripts as different people might write them, small enough to run in a moment: engines of many styles, and programs on these.
 
-SCRIPTS: name -> {file: source}; the one to start is main.py, or for a package `python -m` its name. Each prints numbers to their last digit.
+SCRIPTS: name -> {file: source}; the one to start is main.py, or for a package `python -m` its name. Each prints numbers to their last digit. STEPS: of
+training, which benchmarks/bench_run.py changes.
 """
 
 # ---- engines: each defines a class V -----------------------------------------------------------------------------------------
@@ -324,6 +325,8 @@ KAHN = KARPATHY[: KARPATHY.index("    def backward")] + '''    def backward(self
                     ready.append(child)
 '''
 
+QUEUE = KAHN.replace("import random\n", "import random\nfrom collections import deque\n").replace("ready = [self]", "ready = deque([self])").replace("ready.pop()", "ready.popleft()")
+
 FUSED = KARPATHY + '''
     @staticmethod
     def dot(ws, xs):
@@ -339,11 +342,12 @@ CHATTY = KARPATHY.replace("    def __truediv__(self, other): return self * other
             print("division", V.divisions)
         return self * other**-1''')
 
-ENGINES = {"karpathy": KARPATHY, "micrograd": MICROGRAD, "typed": TYPED, "pairs": PAIRS, "equal": EQUAL, "kahn": KAHN, "chatty": CHATTY}
+ENGINES = {"karpathy": KARPATHY, "micrograd": MICROGRAD, "typed": TYPED, "pairs": PAIRS, "equal": EQUAL, "kahn": KAHN, "queue": QUEUE, "chatty": CHATTY}
 
 # ---- programs: what is done with a V -------------------------------------------------------------------------------------------
 
 MOONS = '''
+STEPS = 4
 random.seed(1337)
 
 class Module:
@@ -400,7 +404,7 @@ def loss_of(batch):
     accuracy = [(y > 0) == (score.data > 0) for (_, y), score in zip(batch, scores)]
     return data_loss + reg_loss, sum(accuracy) / len(accuracy)
 
-for k in range(4):
+for k in range(STEPS):
     total_loss, acc = loss_of(data)
     model.zero_grad()
     total_loss.backward()
@@ -411,6 +415,7 @@ for k in range(4):
 '''
 
 BIGRAM = '''
+STEPS = 4
 random.seed(0)
 words = "emma olivia ava isabella sophia charlotte mia".split()
 chars = sorted(set("".join(words)))
@@ -419,7 +424,7 @@ itos = {i: c for c, i in stoi.items()}
 n = len(stoi)
 pairs = [(stoi[a], stoi[b]) for w in words for a, b in zip("." + w, w + ".")]
 W = [[V(random.gauss(0, 1) * 0.1) for _ in range(n)] for _ in range(n)]
-for step in range(4):
+for step in range(STEPS):
     nll = V(0.0)
     for a, b in pairs:
         logits = W[a]
@@ -445,6 +450,7 @@ print(word)
 '''
 
 XOR = '''
+STEPS = 25
 random.seed(5)
 w1 = [[V(random.uniform(-1, 1)) for _ in range(2)] for _ in range(3)]
 b1 = [V(0.0) for _ in range(3)]
@@ -460,7 +466,7 @@ def net(x):
         out = out + w * h
     return 1 / (1 + (-out).exp())
 
-for epoch in range(25):
+for epoch in range(STEPS):
     loss = sum((net(x) - y) ** 2 for x, y in cases)
     for p in parameters:
         p.grad = 0
@@ -474,6 +480,7 @@ for x, y in cases:
 '''
 
 RNN = '''
+STEPS = 3
 random.seed(11)
 H, text = 6, "hello world"
 vocab = sorted(set(text))
@@ -496,7 +503,7 @@ def step(c, h):
     h = [(Wxh[i][ix[c]] + r + b).tanh() for i, (r, b) in enumerate(zip(matvec(Whh, h), bh))]
     return h, [y + b for y, b in zip(matvec(Why, h), by)]
 
-for epoch in range(3):
+for epoch in range(STEPS):
     h, loss = [V(0.0)] * H, V(0.0)
     for a, b in zip(text, text[1:]):
         h, logits = step(a, h)
@@ -513,6 +520,7 @@ for epoch in range(3):
 '''
 
 MIXTURE = '''
+STEPS = 5
 random.seed(21)
 points = [random.gauss(-2, 0.5) for _ in range(10)] + [random.gauss(1.5, 1.0) for _ in range(10)]
 means, log_sigmas, weights = [V(-1.0), V(1.0)], [V(0.0), V(0.0)], [V(0.0), V(0.0)]
@@ -528,7 +536,7 @@ def log_likelihood(x):
     return total.log()
 
 velocity = [0.0] * len(params)
-for it in range(5):
+for it in range(STEPS):
     loss = -sum(log_likelihood(x) for x in points) / len(points)
     loss.backward()
     for i, p in enumerate(params):
@@ -539,6 +547,7 @@ for it in range(5):
 '''
 
 ATTENTION = '''
+STEPS = 2
 random.seed(3)
 D, HEADS, T = 8, 2, 5
 HD = D // HEADS
@@ -594,7 +603,7 @@ def cross_entropy(logits, target):
     return -(softmax(logits)[target]).log()
 
 sequences = [[0, 1, 2, 3], [4, 3, 2, 1], [0, 2, 4, 1]]
-for step in range(2):
+for step in range(STEPS):
     batch_loss = V(0.0)
     for seq in sequences:
         cache, losses = [], []
@@ -619,11 +628,12 @@ for step in range(2):
 '''
 
 REGRESSION = '''
+STEPS = 3
 random.seed(8)
 xs = [[random.uniform(-1, 1) for _ in range(3)] for _ in range(12)]
 ys = [2 * x[0] - 0.5 * x[1] + x[2] ** 2 for x in xs]
 w, b = [V(0.1 * i) for i in range(3)], V(0.0)
-for epoch in range(3):
+for epoch in range(STEPS):
     for start in range(0, len(xs), 4):
         batch = list(zip(xs, ys))[start:start + 4]
         predictions = [sum((wi * xi for wi, xi in zip(w, x)), b) for x, _ in batch]
@@ -661,6 +671,7 @@ print(V(float("nan")).relu().data, V(float("inf")).tanh().data, (V(2) * 3).data,
 '''
 
 SAMPLER = '''
+STEPS = 2
 random.seed(2)
 names = ["anna", "bob", "cleo", "dan"]
 letters = "." + "".join(sorted(set("".join(names))))
@@ -683,7 +694,7 @@ def softmax(logits):
     s = sum(exps)
     return [e / s for e in exps]
 
-for step in range(2):
+for step in range(STEPS):
     losses = []
     for name in names:
         context = [0] * CTX
@@ -708,6 +719,7 @@ for _ in range(2):
 '''
 
 FUSED_PROGRAM = '''
+STEPS = 3
 random.seed(4)
 layers = [[[V(random.gauss(0, 0.5)) for _ in range(4)] for _ in range(4)] for _ in range(3)]
 x = [V(1.0), V(-0.5), V(0.25), V(2.0)]
@@ -717,7 +729,7 @@ def net(x):
         x = [V.dot(row, x).tanh() for row in w]
     return x
 
-for _ in range(3):
+for _ in range(STEPS):
     loss = sum((y - 0.5) ** 2 for y in net(x)) + V.dot(x, x) * 0.01
     loss.backward()
     for w in layers:
@@ -748,7 +760,7 @@ def package(engine, program):
 SCRIPTS = {
     **{f"{program} on {engine}": {"main.py": ENGINES[engine] + PROGRAMS[program]} for engine, programs in {
         "karpathy": PROGRAMS, "micrograd": PROGRAMS, "typed": PROGRAMS, "pairs": PROGRAMS, "equal": ("calculus", "rnn"),
-        "kahn": ("calculus", "attention", "moons"), "chatty": ("calculus", "mixture", "bigram"),
+        "kahn": ("calculus", "attention", "moons"), "queue": ("calculus", "rnn"), "chatty": ("calculus", "mixture", "bigram"),
     }.items() for program in programs},
     "fused": {"main.py": FUSED + FUSED_PROGRAM},
     "moons in two files": split(MICROGRAD, MOONS),

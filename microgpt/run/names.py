@@ -55,9 +55,7 @@ class Names:
             self._bind(node.arg, node, False)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             self._import(node, in_class)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            self._bind(node.name, node, in_class)
-        elif isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name:
+        elif isinstance(node, ast.ExceptHandler) and node.name or isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name:
             self._bind(node.name, node, in_class)
         elif isinstance(node, ast.MatchMapping) and node.rest:
             self._bind(node.rest, node, in_class)

@@ -9,7 +9,22 @@ import copy
 
 from microgpt.run.arithmetic import BINARY, ONE, ZERO, Unread, is_expression, is_none_test, is_truth, number, parts
 from microgpt.run.execution import Execution
-from microgpt.run.symbols import Closure, Delegation, Fixed, Group, Made, Node, Operand, Roles, Text, Wrapped, extra, is_nothing, is_pair, merged
+from microgpt.run.symbols import (
+    Closure,
+    Delegation,
+    Fixed,
+    Group,
+    Made,
+    Node,
+    Operand,
+    Roles,
+    Text,
+    Wrapped,
+    extra,
+    is_nothing,
+    is_pair,
+    merged,
+)
 
 GRAD = ("input", "grad")  # of the node that a closure belongs to
 MAX_DEPTH = 6  # of calls

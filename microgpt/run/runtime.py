@@ -133,7 +133,7 @@ def value(found, made):
     standard = sum(1 << BITS[name] for name in found.standard)
     missing = sum(1 << bit for name, bit in BITS.items() if not found.has(name))
     own = {name: thing for name, thing in defined.items() if isinstance(thing, FunctionType)}
-    scalar.script_class(standard, missing, found.floats, found.last_first, own)
+    scalar.script_class(standard, missing, found.floats, found.order, own)
     scalar.script_places(found.places)
     for of_class, name, first in found.reader.guards:
         scalar.script_guard(None if of_class else made.__init__.__globals__, name, first)

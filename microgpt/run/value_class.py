@@ -17,7 +17,7 @@ from microgpt.run.arithmetic import ONE, Unread, eval_number, number, program, r
 from microgpt.run.names import Module
 from microgpt.run.reading import GRAD, Reader, is_flag
 from microgpt.run.symbols import CALLS, METHOD, STEPS, Delegation, Node, Operand, Text, Wrapped
-from microgpt.run.traversal import order_of
+from microgpt.run.traversal import ORDERS, order_of
 
 # The bits of src/scalar/overrides.h, where the first ones are also what a node was made by.
 BITS = {
@@ -57,7 +57,7 @@ class ValueClass:
     formulas: dict = field(default_factory=dict)  # name -> (with an operand, case of Values, case of numbers), see script_formula
     own: dict = field(default_factory=dict)  # operators and backward in Python: name -> why
     floats: int = 0
-    last_first: bool = False
+    order: int = 0  # of the backward pass, see backward.h
     made_by: dict = field(default_factory=dict)  # place in overrides.h -> the extra attributes of a node
     slots: bool = False
     used: bool = False  # the class statement has been executed
@@ -300,7 +300,7 @@ def steps_of(form, found):
     if len(constants) > 8 or len(steps) > 60:
         return None
     first = 3 + len(constants)
-    place = lambda r: r if r >= 0 else first + ~r  # noqa: E731
+    place = lambda r: r if r >= 0 else first + ~r
     return constants, [(kind, place(a), b if kind == METHOD else place(b)) for kind, a, b in steps], tuple(names)
 
 
@@ -401,7 +401,7 @@ def finish(found):
     if answer is None:
         found.own["backward"] = f"line {reader.methods['backward'].lineno}: it does not go through the graph as the compiled one can"
     else:
-        found.last_first = answer[0]
+        found.order = ORDERS.index(answer[0])
         found.floats |= FLOAT_ROOT if "." in answer[1] else 0
     found.made_by[0] = roles.extras
     found.floats |= (FLOAT_GRAD if "." in roles.zero else 0) | (FLOAT_DATA if roles.converts else 0)

@@ -29,8 +29,10 @@ typedef struct {
 
 static Stack spare_tape, spare_stack;
 
-/* Whether a script's class visits the last child of a node first. */
-static int last_first;
+/* In which order a script's class goes through the graph: depth-first, the first or the last child of a node first; or a node when all
+ * that have it as a child are done, of those ready the last one or the first one. */
+enum { FIRST_CHILD, LAST_CHILD, READY_LAST, READY_FIRST };
+static int order_of_pass;
 
 static inline int push(Stack *stack, Node *node, uint32_t first, uint32_t end) {
     if (stack->size == stack->capacity) {
@@ -314,10 +316,116 @@ static inline int propagate(Pass *pass, const int backwards) {
     return status;
 }
 
+/* ---- By in-degrees ------------------------------------------------------------------------------------------------ */
+
+/* Node -> how many edges to it have not been followed yet. */
+typedef struct {
+    Node **nodes;
+    uint32_t *counts;
+    size_t mask;
+} Degrees;
+
+static uint32_t *degree_of(const Degrees *of, Node *node) {
+    size_t at = ((uintptr_t)node >> 4) * 0x9E3779B1u & of->mask;
+    while (of->nodes[at] && of->nodes[at] != node)
+        at = (at + 1) & of->mask;
+    of->nodes[at] = node;
+    return &of->counts[at];
+}
+
+static uint32_t number_of_children(const Node *node) {
+    if (node->f.flags & MANY_CHILDREN)
+        return (uint32_t)PyTuple_GET_SIZE(node->f.python_edges[0]);
+    return node->f.flags & TWO_CHILDREN ? 2 : node->f.flags & ONE_CHILD ? 1 : 0;
+}
+
+static Node *child_at(const Node *node, uint32_t i) {
+    return node->f.flags & MANY_CHILDREN ? (Node *)PyTuple_GET_ITEM(node->f.python_edges[0], i) : node->f.child[i];
+}
+
+/* Puts every node with children on the tape, in any order, with the nodes that DOT nodes stand for. */
+static int collect(Pass *pass, Node *root) {
+    if (root->f.flags & UNSUPPORTED_FLAGS)
+        return UNSUPPORTED;
+    if (is_unvisited(root) && push(&pass->tape, root, 0, 0) < 0)
+        return FAILED;
+    root->f.flags |= VISITED;
+    for (size_t i = 0; i < pass->tape.size; i++) {
+        Node *node = pass->tape.entries[i].node;
+        if (node->f.flags & DOT && dot_expand(node) < 0)
+            return FAILED;
+        for (uint32_t k = 0; k < number_of_children(node); k++) {
+            Node *child = child_at(node, k);
+            if (child->f.flags & UNSUPPORTED_FLAGS)
+                return UNSUPPORTED;
+            if (is_unvisited(child)) {
+                if (push(&pass->tape, child, 0, 0) < 0)
+                    return FAILED;
+                child->f.flags |= VISITED;
+            }
+        }
+    }
+    return DONE;
+}
+
+/* The chain rule at each node, once all that have it as a child are done. */
+static int propagate_ready(Pass *pass, Node *root, const Degrees *degrees) {
+    int first = order_of_pass == READY_FIRST, status = push(&pass->stack, root, 0, 0);
+    for (size_t i = 0; i < pass->tape.size && status == 0; i++)
+        for (uint32_t k = 0; k < number_of_children(pass->tape.entries[i].node); k++)
+            ++*degree_of(degrees, child_at(pass->tape.entries[i].node, k));
+    for (size_t next = 0; next < pass->stack.size && status == 0;) {
+        Node *node = pass->stack.entries[first ? next++ : --pass->stack.size].node;
+        if (node->f.flags & FLOWS)
+            status = node_flow(node);
+        else if (node->f.flags & MANY_CHILDREN)
+            status = accumulate_many(node);
+        else
+            for (uint32_t k = 0; k < number_of_children(node) && status == 0; k++)
+                status = accumulate(node->f.child[k], node, LOCAL0 + (int)k);
+        for (uint32_t k = 0; k < number_of_children(node) && status == 0; k++)
+            if (--*degree_of(degrees, child_at(node, k)) == 0)
+                status = push(&pass->stack, child_at(node, k), 0, 0);
+    }
+    return status;
+}
+
+static int scheduled_backward(Pass *pass, Node *root) {
+    Degrees degrees = {NULL, NULL, 1};
+    int status = collect(pass, root);
+    if (status == DONE) {
+        size_t edges = 1;
+        for (size_t i = 0; i < pass->tape.size; i++)
+            edges += number_of_children(pass->tape.entries[i].node);
+        while (degrees.mask < 2 * edges)
+            degrees.mask *= 2;
+        degrees.nodes = PyMem_RawCalloc(degrees.mask, sizeof *degrees.nodes);
+        degrees.counts = PyMem_RawCalloc(degrees.mask, sizeof *degrees.counts);
+        degrees.mask--;
+        if (degrees.nodes && degrees.counts) {
+            slot_set(root, GRAD, root_grad);
+            status = propagate_ready(pass, root, &degrees) < 0 ? FAILED : DONE;
+        } else {
+            PyErr_NoMemory();
+            status = FAILED;
+        }
+    }
+    root->f.flags &= ~VISITED;
+    clear_visited(&pass->tape);
+    PyMem_RawFree(degrees.nodes);
+    PyMem_RawFree(degrees.counts);
+    recycle(&spare_tape, (Stack){pass->tape.entries, 0, pass->tape.capacity});
+    recycle(&spare_stack, (Stack){pass->stack.entries, 0, pass->stack.capacity});
+    return status;
+}
+
 /* root.backward() on a graph of floats and ints. DONE, FAILED with an exception, or UNSUPPORTED with nothing changed. */
 static int node_backward(Node *root) {
     Pass pass = {spare_tape, spare_stack, ++num_passes};
     spare_tape = spare_stack = (Stack){0};
+    int last_first = order_of_pass == LAST_CHILD;
+    if (order_of_pass >= READY_LAST)
+        return scheduled_backward(&pass, root);
     int status = last_first ? build_tape(&pass, root, 1) : build_tape(&pass, root, 0);
     if (status == DONE) {
         slot_set(root, GRAD, root_grad);

@@ -60,7 +60,7 @@ cdef extern from "scalar/script.h":
         int slot
         PyObject *list
     int c_script_accept_attributes "script_accept_attributes" () except -1
-    void c_script_class "script_class" (unsigned standard, unsigned missing, unsigned floats, int visits_last_first, object own)
+    void c_script_class "script_class" (unsigned standard, unsigned missing, unsigned floats, int order, object own)
     void c_script_guard "script_guard" (object globals, object name, object value)
     int c_script_propagate "script_propagate" (Node *node) except -1
     PyObject *node_extras(Node *node, int make) except? NULL
@@ -77,12 +77,13 @@ def script_accept_attributes():
     c_script_accept_attributes()
 
 
-def script_class(standard, missing, floats, last_first, own):
-    """What the script's class does otherwise than the reference's; see script.h and overrides.h for the bits.
+def script_class(standard, missing, floats, order, own):
+    """What the script's class does otherwise than the reference's; see script.h and overrides.h for the bits, backward.h for the
+    order.
 
     own: name -> the script's own methods, which run where there is no fast path.
     """
-    c_script_class(standard, missing, floats, last_first, own)
+    c_script_class(standard, missing, floats, order, own)
 
 
 def script_places(names):
