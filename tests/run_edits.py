@@ -167,7 +167,7 @@ EDITS = {
     "data as a property": ("current", [
         ('"data", ', '"_data", '), ("        self.data = data", "        self._data = data"),
         (LOG, "    @property\n    def data(self): return self._data\n\n    @data.setter\n    def data(self, x): self._data = x\n\n" + LOG)],
-        {"Value"}, ["Value.__add__", "softmax"]),
+        {"Value"}, ["Value.__add__", "times as long"]),
     "swapped attributes": ("current", [("_children", "_tmp"), ("_local_grads", "_children"), ("_tmp", "_local_grads")], set(), ["class Value"]),
     "patched operator": ("current", [("n_layer, n_embd", "Value.__neg__ = lambda self: Value(-self.data, (self,), (-1,))\nn_layer, n_embd")],
                          ALL, []),
