@@ -1,5 +1,5 @@
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from microgpt.config import GPTConfig, TrainConfig
@@ -30,5 +30,6 @@ class Decoder:
     def __call__(self, token: int) -> list[float]: ...
     def loss(self, tokens: Iterable[int]) -> float: ...
     def generate(
-        self, rng: Random, bos: int, prompt: Sequence[int], temperature: float, top_k: int | None
+        self, rng: Random, bos: int, opening: int, prompt: Sequence[int], temperature: float, top_k: int | None, length: int,
+        config: GPTConfig, tell: Callable[[int], object] | None = None,
     ) -> list[int]: ...

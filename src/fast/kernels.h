@@ -1,8 +1,8 @@
 /* All kernels for the instruction set that the including file has switched on, as one table. Included once for each. */
 #include "gradients.h"
 #include "pass.h"
+#include "slide.h"
 #include "update.h"
-#include "write.h"
 
 #define KERNELS(name)                                                                                                          \
     const Kernels fast_kernels_##name = {                                                                                      \
@@ -16,4 +16,5 @@
         .lanes = LANES,                                                                                                        \
         .prepare = prepare_beginnings,                                                                                         \
         .write = write_documents,                                                                                              \
+        .write_long = write_long,                                                                                              \
     }
