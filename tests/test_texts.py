@@ -58,7 +58,7 @@ def by_the_reference(text, config, training, seed, val_fraction=0.0):
     return list(reference.train_with(windows, params, config, training)), params, tokenizer, rng
 
 
-@examples(max_examples=15)
+@examples(max_examples=10)
 @given(
     text=TEXTS, block_size=st.integers(1, 9), batch_size=st.integers(1, 4), bos_first=st.booleans(),
     val_fraction=st.sampled_from([0.0, 0.2]), length=st.integers(0, 25), documents=st.sampled_from(["text", "lines"]),
@@ -227,6 +227,7 @@ def test_train_and_sample_a_text(poem):
     assert len(succeed("sample", "m", "--seed", 1)) == 501
     two = succeed("sample", "m", "--seed", 1, "-n", 2, "--length", 9, "--prompt", "In the forests of the night")
     assert re.fullmatch(r"(In the forests of the night[^$]{9})\n\n(?!\1)In the forests of the night[^$]{9}\n", two)
+    assert microgpt_command("sample", "m", "--novel", "poem.txt").stderr.endswith("'m' writes one long text; omit --novel\n")
     assert "documents text, not paragraphs; omit --documents" in fail("train", "poem.txt", "--documents", "paragraphs", "--resume", "m")
     more = succeed("train", "poem.txt", "--resume", "m", "--steps", 5, "--samples", 0)
     assert more.count("\nstep") == 2
@@ -255,7 +256,7 @@ output.Documents.echo = lambda *arguments, **options: (write(*arguments, **optio
 """
     arguments = ["sample", "m", "--seed", 1, "--prompt", "ab", "--length", 300, "--temperature", 1]
     code, shown, _ = on_terminal(driver(slowly, *arguments), when="^ab[^$]{3}")
-    assert code == 130 and len(shown) < 200
+    assert code == 130 and len(shown) < 200 and shown.endswith("\n")
     text = model.generate(1, 1, seed=1, prompt="ab", length=300)[0]
     assert on_terminal(driver("", *arguments))[1] == text.replace("\x1b", "\\x1b") + "\n"
     assert succeed(*arguments) == text + "\n"
