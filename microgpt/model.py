@@ -218,11 +218,8 @@ class GPT:
 
     def token_loss(self, tokens):
         """As `loss`, of a document's token ids [BOS, ..., BOS]."""
-        try:
-            with self.engine.access.reading():
-                return self.engine.loss(tokens)
-        except (ValueError, ArithmeticError):  # log(0), or weights that overflow
-            return math.inf
+        with self.engine.access.reading():
+            return self.engine.loss_or_infinity(tokens)
 
     def scores(self, text):
         """The probability the model gives each character of `text` and then its end: a list of floats.

@@ -230,6 +230,14 @@ ACTIVATIONS = {  # of the MLP: GPTConfig.activation -> the function of a Value
     "silu": lambda x: x * x.sigmoid(),  # also called swish (Hendrycks and Gimpel, 2016)
 }
 
+def initial_std(name, config):
+    """Standard deviation of the initial weights of a matrix. With scale_init, init_std is for the published width: a wider vector
+    has more terms in each sum, and needs smaller ones for the same results."""
+    if config.zero_init_out and name.endswith((".attn_wo", ".mlp_fc2")):
+        return 0.0
+    return config.init_std * (Config.n_embd / config.n_embd) ** 0.5 if config.scale_init else config.init_std
+
+
 SCHEDULES = {  # TrainConfig.schedule -> the share of the learning rate that a step (from 0) takes
     "linear": lambda step, num_steps: 1 - step / num_steps,
     "cosine": lambda step, num_steps: 0.5 * (1 + math.cos(math.pi * step / num_steps)),
@@ -264,7 +272,8 @@ def batch_loss(documents, params, config):
 
 def learning_rate(step, training):
     """The learning rate of a step (from 0): what the schedule says, and during the warm-up a growing share of that."""
-    lr = training.learning_rate * SCHEDULES[training.schedule](step, training.num_steps)
+    lowest = training.min_learning_rate
+    lr = lowest + (training.learning_rate - lowest) * SCHEDULES[training.schedule](step, training.num_steps)
     return lr * ((step + 1) / training.warmup_steps) if step < training.warmup_steps else lr
 
 

@@ -8,7 +8,7 @@ import math
 import sys
 from array import array
 from collections import Counter
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from microgpt import reference
 
@@ -46,6 +46,17 @@ class Corpus:
         """How many tokens of a document are predicted, where none is cut: the mean."""
         return (len(self.tokens) - 1) / len(self)
 
+    def predictions(self, i, block_size):
+        """How many tokens of document i are predicted, as it is cut at block_size."""
+        return min(self.starts[i + 1] - self.starts[i], block_size)
+
+    def count_in(self, other):
+        """How many of these documents another Corpus has too."""
+        own = [self.tokens[start : end + 1].tobytes() for start, end in pairwise(self.starts)]
+        known, tokens = set(own), other.tokens
+        there = {doc for start, end in pairwise(other.starts) if (doc := tokens[start : end + 1].tobytes()) in known}
+        return sum(doc in there for doc in own)
+
     def entropy(self):
         """What a model that knew only how frequent each token is would have as its loss, in nats a token."""
         ids = range(max(self.tokens) + 1)
@@ -81,6 +92,9 @@ class Windows(Corpus):
 
     def mean_length(self):
         return self.length
+
+    def predictions(self, i, block_size):
+        return min(self.length, block_size)
 
 
 def _ids(docs, tokenizer):

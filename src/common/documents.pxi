@@ -15,20 +15,15 @@ cdef extern from "common/documents.h" nogil:
         DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW
 
 
-cdef class Steps:
-    """Some steps of a run: the documents, what is done with them, and room for what comes out."""
+cdef class Reading:
+    """A corpus as the C code reads it, in place."""
 
     cdef const uint32_t[::1] tokens
     cdef const uint64_t[::1] starts
     cdef Documents docs
-    cdef Options options
-    cdef size_t first_step, n_steps, n_losses
-    cdef double[::1] lr, losses
 
-    def __cinit__(self, corpus, steps, training, size_t n_threads=1):
-        """steps: a range of step numbers, one after the other. ZeroDivisionError, as in the reference, for a corpus without documents."""
-        if steps.step != 1 or steps.start < 0:
-            raise ValueError(f"steps come one after the other, from 0 on; not {steps!r}")
+    def __cinit__(self, corpus, *_):
+        """ZeroDivisionError, as in the reference, for a corpus without documents."""
         self.tokens, self.starts = corpus.tokens, corpus.starts
         self.docs.n_tokens = self.tokens.shape[0]
         self.docs.n_docs = len(corpus) if self.starts is None else max(self.starts.shape[0] - 1, 0)
@@ -39,6 +34,19 @@ cdef class Steps:
             self.docs.first, self.docs.length = corpus.first, corpus.length
         else:
             self.docs.starts = &self.starts[0]
+
+
+cdef class Steps(Reading):
+    """Some steps of a run: the documents, what is done with them, and room for what comes out."""
+
+    cdef Options options
+    cdef size_t first_step, n_steps, n_losses
+    cdef double[::1] lr, losses
+
+    def __cinit__(self, corpus, steps, training, size_t n_threads=1):
+        """steps: a range of step numbers, one after the other."""
+        if steps.step != 1 or steps.start < 0:
+            raise ValueError(f"steps come one after the other, from 0 on; not {steps!r}")
         self.options.batch_size, self.options.n_threads = training.batch_size, n_threads
         self.fill_numbers(training)
         self.first_step, self.n_steps = steps.start, len(steps)

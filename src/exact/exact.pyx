@@ -62,6 +62,7 @@ cdef extern from "exact/engine.h" nogil:
 
     void exact_trainer_free(Trainer *t)
     outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss)
+    outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses)
     outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
     outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
                         double *losses, size_t *n_losses, double *overflowing)
@@ -327,6 +328,22 @@ cdef class Decoder(OneCaller):
         finally:
             self.release()
         return loss
+
+    def losses(self, corpus, which):
+        """The mean cross-entropy of each document of the range `which`, as `loss` has it: an array of doubles."""
+        cdef Reading read = Reading(corpus)
+        cdef double[::1] found = array("d", bytes(8 * len(which)))
+        cdef size_t first = which.start, n = len(which)
+        cdef outcome result = DONE
+        self.acquire()
+        try:
+            if n:
+                with nogil:
+                    result = exact_losses(&self.reader, &read.docs, first, n, &found[0])
+            self.network.check(result, 0)
+        finally:
+            self.release()
+        return found.base
 
     def generate(self, rng, size_t bos, opening, prompt, temperature, top_k, length, config, tell=None):
         """Token ids of one document, from the beginning; as microgpt.engines.sampling.generate. config: the model's GPTConfig."""

@@ -1,5 +1,6 @@
 """microgpt train: train a new model, or go on with one, and print what it makes up."""
 
+import math
 import os
 import shlex
 import signal
@@ -19,6 +20,7 @@ from microgpt.cli.options import (
     TRAINING,
     add,
     add_preset,
+    complete,
     in_options,
     preset_of,
     settings,
@@ -26,7 +28,7 @@ from microgpt.cli.options import (
 )
 from microgpt.cli.output import Documents, Screen, say
 from microgpt.common import interrupts
-from microgpt.common.words import quoted, quoted_path
+from microgpt.common.words import quoted, quoted_path, sized
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
 from microgpt.corpus.loading import file_of
@@ -46,6 +48,7 @@ NOT_SAVED = "the model was not saved, for which there is --out FILE"
 
 
 def run(arguments):
+    complete(arguments)
     out = arguments.out or arguments.resume
     _check_files(arguments, out)
     origin = arguments.resume or arguments.init
@@ -74,7 +77,9 @@ def run(arguments):
         print(f"num docs: {len(run.corpus)}", file=screen)
     print(f"vocab size: {run.model.tokenizer.vocab_size}", file=screen)
     print(f"num params: {run.model.num_params}", file=screen, flush=True)
-    _train(run, arguments, screen, keeping)
+    if progress.is_terminal(screen):
+        print(f"memory: about {sized(run.memory.total())}", file=screen, flush=True)
+    _train(run, arguments, screen, keeping, temperature)
     for line in history.summary(run):
         if progress.is_terminal(screen):
             print(line, file=screen)
@@ -106,8 +111,10 @@ def _check_files(arguments, out):
             raise Usage(f"--checkpoint-every must be at least 1, not {quoted(arguments.checkpoint_every)}")
         if not out:
             raise Usage("--checkpoint-every needs --out FILE, the file to write")
+    if arguments.sample_every is not None and arguments.sample_every < 1:
+        raise Usage(f"--sample-every must be at least 1, not {quoted(arguments.sample_every)}")
     for option in ("temperature", "length"):
-        if arguments.samples == 0 and getattr(arguments, option) is not None:
+        if arguments.samples == 0 and arguments.sample_every is None and getattr(arguments, option) is not None:
             raise Usage(f"--{option} has no effect with --samples 0; omit one of them")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         raise Usage(
@@ -154,7 +161,7 @@ def _warn_if_not_learned(run, arguments):
             say(f"{complaint}; train for more --steps, or with another --learning-rate")
 
 
-def _train(run, arguments, screen, keeping):
+def _train(run, arguments, screen, keeping, temperature):
     """All the steps, with what shows and keeps them. Stopped where a signal ended it, after the step it came in."""
     with interrupts.Noted(interrupts.STOPPING, interrupts.received) as stopped:
         try:
@@ -163,8 +170,11 @@ def _train(run, arguments, screen, keeping):
                 def update():
                     shown.update()
                     keeping.update()
+                    if arguments.sample_every and len(run.losses) % arguments.sample_every == 0:
+                        shown.note(_sample_on_the_way(run, temperature))
 
-                run.train(progress=update, pause_every=keeping.every, stopped=stopped)
+                periods = [every for every in (keeping.every, arguments.sample_every) if every]
+                run.train(progress=update, pause_every=math.gcd(*periods) or None, stopped=stopped)
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
             left = f"; {keeping.state()}, which --init starts from" if keeping.newest else ""
             raise Failure(f"{in_options(error)}{left}") from error
@@ -179,6 +189,15 @@ def _train(run, arguments, screen, keeping):
             keeping.finish()  # before the samples: from here on there is nothing that could be lost
     if stopped:
         raise _stopped(stopped[-1], arguments, keeping)
+
+
+def _sample_on_the_way(run, temperature):
+    """A line with a document by the weights as they are; its random numbers are its own, so that the run's stay as they were."""
+    try:
+        [text] = run.model.generate(1, temperature, seed=len(run.losses))
+    except (ArithmeticError, ValueError) as error:
+        return f"sample at step {len(run.losses)}: none ({error})"
+    return f"sample at step {len(run.losses)}: {for_output(text)}"
 
 
 def _stopped(number, arguments, keeping):
@@ -248,8 +267,8 @@ def configure(parser):
         "data",
         metavar="DATA",
         nargs="?",
-        help="a text file (UTF-8), '-' for standard input, or 'names' for the reference's list of names "
-        "(default: input.txt in the current folder where there is one, else names)",
+        help="a text file (UTF-8), '-' for standard input, 'names' for the reference's list of names or 'shakespeare' for 40,000 "
+        "lines of Shakespeare (default: input.txt in the current folder where there is one, else names)",
     )
     group = parser.add_argument_group("the run")
     add_preset(group)
@@ -280,4 +299,7 @@ def configure(parser):
         "--samples", type=count, metavar="N", help="how many to print (default: 20, or 1 text)"
     )
     samples.add_argument("--length", type=count, metavar="N", help=length_help())
+    samples.add_argument(
+        "--sample-every", type=whole, metavar="N", help="print one on the way too, after every N steps (default: none)"
+    )
     add(samples, [CHOICE["temperature"]])
