@@ -23,6 +23,10 @@ class GPTConfig(Settings):
     activation: str = option("relu", "activation function of the MLP; relu2 is relu squared", choices=reference.ACTIVATIONS)
     init_std: float = option(0.08, "standard deviation of the initial weights", least=0.0)
     zero_init_out: bool = option(False, "start attn_wo and mlp_fc2 at zero")
+    documents: str = option(
+        "lines", "what a document is: a line, a paragraph (between blank lines), or a window of the whole text, without BOS",
+        choices=("lines", "paragraphs", "text"), since="0.2",
+    )  # fmt: skip
     bos_first: bool = option(False, "make BOS, which begins and ends a document, token 0; otherwise it is the last token")
     scale_init: bool = option(
         False, "make the initial weights suit the width: init_std, which suits an n_embd of 16, times the root of 16 / n_embd", since="0.2"
@@ -135,7 +139,7 @@ class EvalConfig(Settings):
     """
 
     val_fraction: float = option(
-        0.0, "share of the different documents that is held out; if not 0, at least one document", least=0.0, below=1.0
+        0.0, "share of the different documents that is held out, at least one if not 0; of a text, its end", least=0.0, below=1.0
     )
     eval_every: int | None = option(
         None, "steps between two measurements, beside that after the last step; none: as few as take a small part of the run's time",
@@ -243,11 +247,11 @@ class Recipe(NamedTuple):
 RECIPES = {
     # The model, the data and the steps of nanoGPT's recipe for a CPU, which has a loss of 1.88; the rest was tried out.
     "shakespeare": Recipe(
-        GPTConfig(n_layer=4, n_embd=128, n_head=4, block_size=64, scale_init=True),
+        GPTConfig(n_layer=4, n_embd=128, n_head=4, block_size=64, documents="text", scale_init=True),
         TrainConfig(
             num_steps=2000, batch_size=12, learning_rate=0.003, min_learning_rate=0.0003, schedule="cosine", warmup_steps=100,
             beta1=0.9, beta2=0.99, clip_norm=1.0, weight_decay=0.1,
         ),
-        0.8, EvalConfig(val_fraction=0.1), "shakespeare", "fast",
+        0.8, EvalConfig(val_fraction=0.1, eval_every=500), "shakespeare", "fast",
     ),
 }  # fmt: skip

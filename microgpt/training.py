@@ -18,7 +18,7 @@ from microgpt.common.words import counted, quoted_path, shortened
 from microgpt.config import EvalConfig, GPTConfig, SampleConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
-from microgpt.corpus.tokens import Corpus, fingerprint
+from microgpt.corpus.tokens import fingerprint
 from microgpt.model import GPT
 from microgpt.storage import checkpoint
 from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, Source
@@ -181,15 +181,17 @@ class Run:
         return self.evaluation.every(self.training, self.measured) if self.held_out else None
 
     def generate(
-        self, n=1, temperature=SampleConfig.temperature, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
-    ):
+        self, n=1, temperature=SampleConfig.temperature, *,
+        prompt="", length=None, top_k=None, top_p=None, unique=False, exclude=(), echo=None,
+    ):  # fmt: skip
         """n new documents, drawn from the run's own random generator: after training, those the reference prints.
 
-        Arguments as for GPT.generate.
+        Arguments as for GPT.generate_from.
         """
         return self.model.generate_from(
-            self.rng, n, temperature, prompt=prompt, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude
-        )
+            self.rng, n, temperature,
+            prompt=prompt, length=length, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude, echo=echo,
+        )  # fmt: skip
 
     def save(self, path):
         """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
@@ -339,7 +341,6 @@ def start(
     docs = documents.checked("docs", docs)
     if val_docs is not None:
         val_docs = documents.checked("val_docs", val_docs)
-        documents.note_repetitions(docs, val_docs)
     _check_types(config=(config, GPTConfig), training=(training, TrainConfig), evaluation=(evaluation, EvalConfig))
     if seed is not None:
         seed = SEED.check(seed)
@@ -361,14 +362,17 @@ def start(
         saved = init if isinstance(init, GPT) else GPT.load(init)
         _refuse_differences("the model to start from has", config=(config, saved.config))
         config, tokenizer = saved.config, saved.tokenizer
-    docs, held_out = documents.arrange(docs, rng, config.block_size, evaluation, long, val_docs or ())
-    corpus = Corpus(docs, tokenizer)
+    _note_oddities(docs, val_docs, config)
+    _refuse_idle(config, evaluation, long)
+    trained, held_out = documents.parts(docs, rng, config, evaluation, long, val_docs or ())
+    corpus = trained(tokenizer)
     try:
-        held_out = Corpus(held_out, tokenizer) if held_out else None
+        held_out = held_out and held_out(tokenizer)
     except ValueError as error:
         if val_docs is None:
             raise
-        advice = "leave the documents out that have it" + ("" if saved else ", or train on some that do")
+        where = "leave it out there" if config.documents == "text" else "leave the documents out that have it"
+        advice = where + ("" if saved else ", or train on some that do")
         raise ValueError(f"val_docs cannot be measured: {error}; {advice}") from None
     if saved is None:
         model = GPT.init(config, tokenizer, rng, engine, threads)
@@ -431,19 +435,16 @@ def _resume(docs, val_docs, path, engine, threads, **given):
         raise CheckpointError(f"{what} was started with val_docs; give the same documents again")
     if val_docs is not None and expected is None:
         raise CheckpointError(f"{what} was started without val_docs; omit val_docs, or begin a new run")
+    _note_oddities(docs, val_docs, saved.config)
     rng = random.Random(saved.source.seed)
-    fresh, held_out = documents.arrange(
-        docs, rng, saved.config.block_size, saved.evaluation, saved.source.long, val_docs or ()
-    )
-    if len(fresh) != saved.source.num_docs:
-        raise CheckpointError(
-            f"the data are not those that {what} was trained on: {counted(len(fresh), 'document')} to train on, "
-            f"not {saved.source.num_docs}"
-        )
+    trained, held_out = documents.parts(docs, rng, saved.config, saved.evaluation, saved.source.long, val_docs or ())
     data = f"the data are not those that {what} was trained on"
     val = f"the documents of val_docs are not those that {what} was measured on"
-    corpus = _read_again(fresh, saved.tokenizer, data)
-    held_out = _read_again(held_out, saved.tokenizer, data if val_docs is None else val) if held_out else None
+    corpus = _read_again(trained, saved.tokenizer, data)
+    if len(corpus) != saved.source.num_docs:
+        noun = "window" if saved.config.documents == "text" else "document"
+        raise CheckpointError(f"{data}: {counted(len(corpus), noun)} to train on, not {saved.source.num_docs}")
+    held_out = held_out and _read_again(held_out, saved.tokenizer, data if val_docs is None else val)
     if val_docs is not None and fingerprint(held_out) != expected:
         raise CheckpointError(f"{val}: another text or another order")
     model = GPT(saved.config, saved.tokenizer, saved.params, engine or saved.source.engine, threads)
@@ -466,13 +467,30 @@ def _as_old(given, saved):
     that version had another default, the saved run has that."""
     if given is None:
         return None
-    values = {name: getattr(saved, name) for name in vars(saved)}
     old = {
         name: option.before
         for name, option in options_of(EvalConfig).items()
         if option.before is not ... and getattr(saved, name) == option.before and getattr(given, name) == option.default
     }
     return EvalConfig.saved(vars(given) | old)
+
+
+def _note_oddities(docs, val_docs, config):
+    """A DataWarning for each thing about documents that the user should know; in a text it is nothing."""
+    if config.documents != "text":
+        documents.note_newlines("docs", docs)
+        if val_docs is not None:
+            documents.note_newlines("val_docs", val_docs)
+            documents.note_repetitions(docs, val_docs)
+
+
+def _refuse_idle(config, evaluation, long):
+    """ValueError for options that say what becomes of documents, where there is a text."""
+    if config.documents == "text":
+        if long != LONG.default:
+            raise ValueError("omit long: it has no effect on a text, whose windows leave nothing out")
+        if evaluation.split_seed not in (EvalConfig.split_seed, None):
+            raise ValueError("omit split_seed: it has no effect on a text, of which the end is held out")
 
 
 def _extend(run, num_steps, what):
@@ -496,9 +514,9 @@ def _with_steps(training, num_steps):
     return TrainConfig.saved({**vars(training), "num_steps": num_steps})
 
 
-def _read_again(docs, tokenizer, others):
+def _read_again(part, tokenizer, others):
     try:
-        return Corpus(docs, tokenizer)
+        return part(tokenizer)
     except ValueError as error:
         raise CheckpointError(f"{others}: {error}") from None
 

@@ -1,9 +1,12 @@
 """load_docs: what becomes a document, and every way a file can be wrong."""
 
+import bz2
 import errno
+import gzip
 import hashlib
 import http.server
 import io
+import lzma
 import os
 import sys
 import threading
@@ -124,6 +127,9 @@ def test_without_a_source_input_txt_comes_before_names(write, monkeypatch, tmp_p
         ("emma\nava".encode("utf-32"), "is not UTF-8 but UTF-32; .*iconv -f utf-32 "),
         ("emma\nava".encode("utf-16-le"), "looks like UTF-16LE; .*iconv -f utf-16le "),
         ("emma\nava".encode("utf-16-be"), "looks like UTF-16BE; .*iconv -f utf-16be "),
+        (gzip.compress(b"emma"), "is not a text file but compressed by gzip; unpack it with: gunzip -k "),
+        (bz2.compress(b"emma"), "is not a text file but compressed by bzip2; unpack it with: bunzip2 -k "),
+        (lzma.compress(b"emma"), "is not a text file but compressed by xz; unpack it with: unxz -k "),
         (b"emma\nav\x00a", "is not a text file: it has a NUL byte at offset 7, line 2"),
         (b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\xff\xfe", "is not a text file"),
         ("emma\na\ud800".encode("utf-8", "surrogatepass"), "byte 0xed at offset 6, line 2 begins a surrogate, .*; write the text again"),

@@ -15,7 +15,7 @@ from microgpt.engines import THREADS
 MODEL, TRAINING, EVALUATION = (list(options_of(kind).values()) for kind in (GPTConfig, TrainConfig, EvalConfig))
 CHOICE = options_of(SampleConfig)
 OPTIONS = {option.name: option.flags() for option in (*MODEL, *TRAINING, *EVALUATION, *CHOICE.values())}
-FLAGS = OPTIONS | {"val_docs": "--val"}
+FLAGS = OPTIONS | {"val_docs": "--val", "documents": "documents"}  # the latter is nearly always the word
 KINDS = {int: dict(type=whole, metavar="N"), float: dict(type=number, metavar="X")}
 
 
@@ -155,7 +155,7 @@ def preset_of(arguments, saved=None):
 
 def in_options(error):
     """An error's text with the user's options in place of the fields; what it quotes of the user's stays as it is."""
-    text = re.sub(r"\bomit (seed|long)\b", r"omit --\1", str(error)).replace("with init", "with --init")
+    text = re.sub(r"\bomit (seed|long|documents)\b", r"omit --\1", str(error)).replace("with init", "with --init")
     text = re.sub(r"^threads=(\S+) needs engine='(\w+)'", r"--threads \1 needs --engine \2", text)
     text = re.sub(r"\bengine='(\w+)'", r"--engine \1", text)
     text = re.sub(r"^threads\b", "--threads", text)

@@ -11,7 +11,9 @@ import re
 import sys
 import warnings
 
+from microgpt.common.options import options_of
 from microgpt.common.words import LONGEST_PATH, quoted, quoted_path, shortened
+from microgpt.config import GPTConfig
 from microgpt.corpus import datasets
 
 MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -22,6 +24,14 @@ MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
 )
 
 
+PACKED = {  # pattern at the beginning of a file -> what compressed it, and how it is unpacked
+    rb"\x1f\x8b": ("gzip", "gunzip -k"),
+    rb"BZh[1-9]1AY&SY": ("bzip2", "bunzip2 -k"),
+    rb"\xfd7zXZ\x00": ("xz", "unxz -k"),
+    rb"PK\x03\x04": ("zip", "unzip"),
+}
+
+
 class DataError(ValueError):
     """The data cannot be trained on; the message says why and what to do."""
 
@@ -30,8 +40,11 @@ class DataWarning(UserWarning):
     """Something about the data that the user should know; the run goes on."""
 
 
-def load_docs(source=None):
+def load_docs(source=None, documents=GPTConfig.documents):
     """The documents of a text file (UTF-8), a list of strings in file order: its lines, stripped, without empty ones.
+
+    documents: "lines"; "paragraphs", which are separated by blank lines and keep their line breaks; or "text", all of the file as
+    one. Train on either with a GPTConfig that has the same `documents`.
 
     source: a path; "-" for standard input; "names" for the reference's list of names, "shakespeare" for tiny Shakespeare; None for
     input.txt in the current folder where there is one, else "names". (A file called "names" is "./names".) DataError or OSError
@@ -42,16 +55,17 @@ def load_docs(source=None):
     the package, and a DataWarning says so; "shakespeare" is a DataError.
     """
     notes = []
+    documents = options_of(GPTConfig)["documents"].check(documents)
     try:
         if source is None:
             source = "input.txt" if os.path.exists("input.txt") else "names"
         if source in datasets.KNOWN:
-            return _parse(*_data_set(datasets.KNOWN[source], notes), notes)
+            return _parse(*_data_set(datasets.KNOWN[source], notes), documents, notes)
         if source == "-":
-            return _parse(_read_stdin(), None, notes)
+            return _parse(_read_stdin(), None, documents, notes)
         if not isinstance(source, (str, bytes, os.PathLike)):
             raise TypeError(f"load_docs reads a path, such as 'docs.txt', and not {quoted(source)}")
-        return _parse(_read_file(source), source, notes)
+        return _parse(_read_file(source), source, documents, notes)
     finally:
         for note in notes:
             warnings.warn(note, DataWarning, stacklevel=2)
@@ -69,9 +83,10 @@ def file_of(source):
 # ---- From bytes to documents ------------------------------------------------------------------------------------
 
 
-def _parse(data, path, notes):
+def _parse(data, path, documents, notes):
     """The documents in `data`, the bytes of the file `path`; None is standard input."""
     what = _called(path)
+    _refuse_packed(data, path)
     _refuse_nul(data, path)
     try:
         text = data.decode("utf-8")
@@ -87,11 +102,24 @@ def _parse(data, path, notes):
             f"{what} has a byte order mark (U+FEFF) inside, in line {line:,}, which is invisible and is learned as a character; "
             "remove it if it comes from joining files"
         )
-    docs = [doc for line in text.split("\n") if (doc := line.strip())]
-    if not docs:
-        problem = "holds only blank lines" if data else "is empty"
-        raise DataError(f"{what} {problem}; give a text file, one document a line")
-    return docs
+    if not text or text.isspace():
+        raise DataError(f"{what} {'holds only blank lines' if data else 'is empty'}; give a text file")
+    return DOCUMENTS[documents](text)
+
+
+DOCUMENTS = {  # GPTConfig.documents -> those of a text, whose lines end in "\n" and are not all blank
+    "lines": lambda text: [doc for line in text.split("\n") if (doc := line.strip())],
+    "paragraphs": lambda text: [doc for part in re.split(r"\n\s*\n", f"\n{text}\n") if (doc := part.strip("\n"))],
+    "text": lambda text: [text],
+}
+
+
+def _refuse_packed(data, path):
+    """DataError for a compressed file."""
+    for pattern, (kind, command) in PACKED.items():
+        if re.match(pattern, data):
+            how = "give what it holds" if path is None else f"unpack it with: {command} {_in_shell(path)}"
+            raise DataError(f"{_called(path)} is not a text file but compressed by {kind}; {how}")
 
 
 def _refuse_nul(data, path):
@@ -107,9 +135,7 @@ def _refuse_nul(data, path):
     for encoding, zeros, others in (("utf-16le", head[1::2], head[::2]), ("utf-16be", head[::2], head[1::2])):
         if zeros.count(0) > len(zeros) / 2 and others.count(0) == 0:  # ASCII letters have a zero byte beside them
             raise DataError(f"{what} is not UTF-8 but looks like {encoding.upper()}; {_convert(encoding, path)}")
-    raise DataError(
-        f"{what} is not a text file: it has a NUL byte at {_place(data, at)}; give a UTF-8 text, one document a line"
-    )
+    raise DataError(f"{what} is not a text file: it has a NUL byte at {_place(data, at)}; give a UTF-8 text")
 
 
 def _not_utf8(data, path, error):
@@ -151,12 +177,15 @@ def _place(data, at):
 
 def _convert(encoding, path):
     command = f"convert it with: iconv -f {encoding} -t utf-8"
-    if path is None:
-        return command
+    return command if path is None else f"{command} {_in_shell(path)} > utf8.txt"
+
+
+def _in_shell(path):
+    """A file's name as a shell takes it; FILE for one that nobody would copy."""
     import shlex
 
     name = shlex.quote(os.fsdecode(path))
-    return f"{command} {name if shortened(name, LONGEST_PATH) == name else 'FILE'} > utf8.txt"
+    return name if shortened(name, LONGEST_PATH) == name else "FILE"
 
 
 def _called(path):
@@ -170,7 +199,7 @@ def _read_file(path, remedy="check the path", said=""):
     """The bytes of a file. Each OSError becomes one sentence: `said` tells who named the path, `remedy` what to do."""
     what = _called(path) + said
     if os.path.isdir(path):  # Windows would report a permission
-        raise IsADirectoryError(f"{what} is a folder; give a text file, one document a line")
+        raise IsADirectoryError(f"{what} is a folder; give a text file")
     try:
         with open(path, "rb") as file:
             return _whole(file)

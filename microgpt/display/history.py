@@ -164,6 +164,17 @@ def _parse_json(line):
     return operator.index(row["step"]), float(row["loss"]), None if val_loss is None else float(val_loss)
 
 
+def _held_out(run):
+    """What of a Run is measured on, in words."""
+    part = f"{run.measured:,} of " if run.measured < len(run.held_out) else ""
+    if run.model.config.documents == "text":
+        part += "the windows of " if part else ""
+        return f"{part}a text of {counted(len(run.held_out.tokens), 'character')} that is not trained on"
+    repeated = run.held_out.count_in(run.corpus)
+    also = f"of which {repeated:,} are trained on as well" if repeated else "not trained on"
+    return f"{part}{counted(len(run.held_out), 'document')} {also}"
+
+
 def summary(run):
     """A few sentences about the losses of a Run: a list of lines."""
     if not run.losses:
@@ -178,11 +189,9 @@ def summary(run):
     ]
     if run.val_losses:
         step, loss = run.val_losses[-1]
-        repeated = run.held_out.count_in(run.corpus)
         lines.append(
             f"held-out loss {loss:.4f} {'a token' if run.evaluation.val_mean == 'tokens' else 'on average of documents'} after step "
-            f"{step}, on {f'{run.measured:,} of ' if run.measured < len(run.held_out) else ''}{counted(len(run.held_out), 'document')} "
-            f"{f'of which {repeated:,} are trained on as well' if repeated else 'not trained on'}; "
+            f"{step}, on {_held_out(run)}; "
             f"the best was {run.best[1]:.4f} after step {run.best[0]}"
             + (", and its weights are kept" if run.finished and run.evaluation.patience is not None else "")
         )

@@ -37,7 +37,7 @@ THREADS = Option(
 # Fields of GPTConfig and TrainConfig. AROUND: what is done before or around any engine, which gets its weights drawn and a learning
 # rate for each step. COMMON: that, and what all engines here compute.
 AROUND = {
-    "init_std", "zero_init_out", "scale_init", "bos_first",
+    "documents", "init_std", "zero_init_out", "scale_init", "bos_first",
     "num_steps", "learning_rate", "min_learning_rate", "schedule", "warmup_steps",
 }  # fmt: skip
 COMMON = AROUND | {
@@ -206,16 +206,23 @@ class Engine(ABC):
         """
         return [self.loss_or_infinity(corpus[i]) for i in which]
 
-    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
-        """Token ids of one document that starts with `prompt`; see microgpt.engines.sampling.generate."""
-        return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k, top_p)
+    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None, *, opening=None, length=None, tell=None):
+        """Token ids of one document that starts with `prompt`; see microgpt.engines.sampling.generate.
 
-    def writer(self, tokenizer, seed, prompt, choice, expected):
+        opening: what the model reads before it, bos where it is None; length: None for sampling.room.
+        """
+        opening = bos if opening is None else opening
+        length = sampling.room(len(prompt), self.config.block_size) if length is None else length
+        reader = sampling.Reader(self.decoder, self.config, bos)
+        return sampling.generate(reader, rng, opening, prompt, temperature, top_k, top_p, length, tell)
+
+    def writer(self, tokenizer, seed, prompt, choice, expected, length=None, tell=None):
         """A source of new documents, see microgpt.engines.writing: for a seed always the same.
 
-        prompt: token ids that every document begins with; choice: SampleConfig; expected: about how many are wanted.
+        prompt: token ids that every document begins with; choice: SampleConfig; expected: about how many are wanted; length, tell:
+        see sampling.generate. An engine that writes many at once tells nothing.
         """
-        return OneByOne(self, tokenizer, random.Random(seed), prompt, choice)
+        return OneByOne(self, tokenizer, random.Random(seed), prompt, choice, length, tell)
 
 
 def engine_class(name):

@@ -76,12 +76,14 @@ class ExactEngine(Engine):
             self._idle.append(decoder)
         return [loss if math.isfinite(loss) else self.loss_or_infinity(corpus[i]) for i, loss in zip(which, found)]
 
-    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
+    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None, *, opening=None, length=None, tell=None):
         if top_p is not None:  # not compiled
-            return super().generate(rng, bos, prompt, temperature, top_k, top_p)
+            return super().generate(rng, bos, prompt, temperature, top_k, top_p, opening=opening, length=length, tell=tell)
+        opening = bos if opening is None else opening
+        length = sampling.room(len(prompt), self.config.block_size) if length is None else length
         decoder = self._take()
         try:
-            return decoder.generate(rng, bos, prompt, temperature, top_k)
+            return decoder.generate(rng, bos, opening, prompt, temperature, top_k, length, self.config, tell)
         finally:
             self._idle.append(decoder)
 

@@ -77,10 +77,13 @@ class FastEngine(Engine):
             self._idle.append(measuring)
         return [loss if math.isfinite(loss) else math.inf for loss in found]
 
-    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
-        return self.reader.generate(rng, bos, prompt, temperature, top_k, top_p)
+    def generate(self, *arguments, **options):
+        return self.reader.generate(*arguments, **options)
 
-    def writer(self, tokenizer, seed, prompt, choice, expected):
+    def writer(self, tokenizer, seed, prompt, choice, expected, length=None, tell=None):
+        room = self.config.block_size - len(prompt)
+        if self.config.documents == "text" or room < 1 or length not in (None, room):
+            return super().writer(tokenizer, seed, prompt, choice, expected, length, tell)
         return Numbered(self, tokenizer, seed, prompt, choice, expected)
 
 

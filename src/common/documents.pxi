@@ -4,7 +4,7 @@ cdef extern from "common/documents.h" nogil:
     ctypedef struct Documents:
         const uint32_t *tokens
         const uint64_t *starts
-        size_t n_tokens, n_docs
+        size_t n_tokens, n_docs, first, length
 
     ctypedef struct Options:
         size_t batch_size, n_threads
@@ -25,10 +25,15 @@ cdef class Reading:
     def __cinit__(self, corpus, *_):
         """ZeroDivisionError, as in the reference, for a corpus without documents."""
         self.tokens, self.starts = corpus.tokens, corpus.starts
-        self.docs.n_tokens, self.docs.n_docs = self.tokens.shape[0], max(self.starts.shape[0] - 1, 0)
+        self.docs.n_tokens = self.tokens.shape[0]
+        self.docs.n_docs = len(corpus) if self.starts is None else max(self.starts.shape[0] - 1, 0)
         if self.docs.n_docs == 0 or self.docs.n_tokens == 0:
             raise ZeroDivisionError("there are no documents to train on")
-        self.docs.tokens, self.docs.starts = &self.tokens[0], &self.starts[0]
+        self.docs.tokens = &self.tokens[0]
+        if self.starts is None:
+            self.docs.first, self.docs.length = corpus.first, corpus.length
+        else:
+            self.docs.starts = &self.starts[0]
 
 
 cdef class Steps(Reading):

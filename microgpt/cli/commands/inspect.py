@@ -34,7 +34,7 @@ def run(arguments):
     complete(arguments)
     arguments.engine = arguments.engine or engines.DEFAULT
     config, training, _, _ = settings(arguments)
-    docs = load(arguments.data)
+    docs = load(arguments.data, config.documents)
     facts = {"encoding": "UTF-8", **describe(docs, config.block_size)}
     try:
         run = start(docs, config, training, engine=arguments.engine)
