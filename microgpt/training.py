@@ -462,19 +462,6 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     return run
 
 
-def _as_old(given, saved):
-    """The EvalConfig `given`, or None, read as the version that saved the other one did: where it says nothing of an option, and
-    that version had another default, the saved run has that."""
-    if given is None:
-        return None
-    old = {
-        name: option.before
-        for name, option in options_of(EvalConfig).items()
-        if option.before is not ... and getattr(saved, name) == option.before and getattr(given, name) == option.default
-    }
-    return EvalConfig.saved(vars(given) | old)
-
-
 def _note_oddities(docs, val_docs, config):
     """A DataWarning for each thing about documents that the user should know; in a text it is nothing."""
     if config.documents != "text":
@@ -491,6 +478,19 @@ def _refuse_idle(config, evaluation, long):
             raise ValueError("omit long: it has no effect on a text, whose windows leave nothing out")
         if evaluation.split_seed not in (EvalConfig.split_seed, None):
             raise ValueError("omit split_seed: it has no effect on a text, of which the end is held out")
+
+
+def _as_old(given, saved):
+    """The EvalConfig `given`, or None, read as the version that saved the other one did: where it says nothing of an option, and
+    that version had another default, the saved run has that."""
+    if given is None:
+        return None
+    old = {
+        name: option.before
+        for name, option in options_of(EvalConfig).items()
+        if option.before is not ... and getattr(saved, name) == option.before and getattr(given, name) == option.default
+    }
+    return EvalConfig.saved(vars(given) | old)
 
 
 def _extend(run, num_steps, what):

@@ -127,7 +127,7 @@ def test_without_a_source_input_txt_comes_before_names(write, monkeypatch, tmp_p
         ("emma\nava".encode("utf-32"), "is not UTF-8 but UTF-32; .*iconv -f utf-32 "),
         ("emma\nava".encode("utf-16-le"), "looks like UTF-16LE; .*iconv -f utf-16le "),
         ("emma\nava".encode("utf-16-be"), "looks like UTF-16BE; .*iconv -f utf-16be "),
-        (gzip.compress(b"emma"), "is not a text file but compressed by gzip; unpack it with: gunzip -k "),
+        (gzip.compress(b"emma", mtime=0), "is not a text file but compressed by gzip; unpack it with: gunzip -k "),
         (bz2.compress(b"emma"), "is not a text file but compressed by bzip2; unpack it with: bunzip2 -k "),
         (lzma.compress(b"emma"), "is not a text file but compressed by xz; unpack it with: unxz -k "),
         (b"emma\nav\x00a", "is not a text file: it has a NUL byte at offset 7, line 2"),

@@ -282,7 +282,7 @@ def test_the_reference_in_a_bare_checkout(tmp_path):
     page = shutil.copy(reference.__file__, tmp_path)
     (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
     options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}
-    shorter = f"import reference; reference.main('docs.txt', num_steps=3)"
+    shorter = "import reference; reference.main('docs.txt', num_steps=3)"
     done = subprocess.run([sys.executable, "-S", "-c", shorter], **options)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == printed(TEN_NAMES, steps=3, samples=20, n_layer=1, n_embd=16, n_head=4, block_size=16)

@@ -31,14 +31,6 @@ class Decoder:
     def loss(self, tokens: Iterable[int]) -> float: ...
     def losses(self, corpus: Corpus, which: range) -> array[float]: ...
     def generate(
-        self,
-        rng: Random,
-        bos: int,
-        opening: int,
-        prompt: Sequence[int],
-        temperature: float,
-        top_k: int | None,
-        length: int,
-        config: GPTConfig,
-        tell: Callable[[int], object] | None = None,
+        self, rng: Random, bos: int, opening: int, prompt: Sequence[int], temperature: float, top_k: int | None, length: int,
+        config: GPTConfig, tell: Callable[[int], object] | None = None,
     ) -> list[int]: ...

@@ -104,7 +104,7 @@ class Windows(Corpus):
         return self.length
 
     def predictions(self, i, block_size):
-        return self.length
+        return min(self.length, block_size)
 
 
 def _ids(docs, tokenizer):

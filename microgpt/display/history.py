@@ -166,13 +166,13 @@ def _parse_json(line):
 
 def _held_out(run):
     """What of a Run is measured on, in words."""
-    part = f"{run.measured:,} of " if run.measured < len(run.held_out) else ""
+    first = f"the first {run.measured:,} of " if run.measured < len(run.held_out) else ""
     if run.model.config.documents == "text":
-        part += "the windows of " if part else ""
-        return f"{part}a text of {counted(len(run.held_out.tokens), 'character')} that is not trained on"
+        of = f"{run.measured * run.model.config.block_size:,} characters of " if first else ""
+        return f"{of}a text of {counted(len(run.held_out.tokens), 'character')} that is not trained on"
     repeated = run.held_out.count_in(run.corpus)
     also = f"of which {repeated:,} are trained on as well" if repeated else "not trained on"
-    return f"{part}{counted(len(run.held_out), 'document')} {also}"
+    return f"{first}{counted(len(run.held_out), 'document')} {also}"
 
 
 def summary(run):
@@ -189,9 +189,9 @@ def summary(run):
     ]
     if run.val_losses:
         step, loss = run.val_losses[-1]
+        mean = "a token" if run.evaluation.val_mean == "tokens" else "on average of documents"
         lines.append(
-            f"held-out loss {loss:.4f} {'a token' if run.evaluation.val_mean == 'tokens' else 'on average of documents'} after step "
-            f"{step}, on {_held_out(run)}; "
+            f"held-out loss {loss:.4f} {mean} after step {step}, on {_held_out(run)}; "
             f"the best was {run.best[1]:.4f} after step {run.best[0]}"
             + (", and its weights are kept" if run.finished and run.evaluation.patience is not None else "")
         )

@@ -295,8 +295,8 @@ def configure(parser):
     samples.add_argument(
         "--samples", type=count, metavar="N", help="how many to print (default: 20, or 1 text)"
     )
+    samples.add_argument("--length", type=count, metavar="N", help=length_help())
     samples.add_argument(
         "--sample-every", type=whole, metavar="N", help="print one on the way too, after every N steps (default: none)"
     )
-    samples.add_argument("--length", type=count, metavar="N", help=length_help())
     add(samples, [CHOICE["temperature"]])
