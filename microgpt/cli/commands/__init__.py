@@ -53,6 +53,19 @@ def load(source, *documents):
         return load_docs(source, *documents)
 
 
+def load_lines(source):
+    """As load(source, "lines"), without an object for each line: a microgpt.corpus.lines.Lines."""
+    from microgpt.corpus.lines import Lines
+    from microgpt.corpus.loading import read
+
+    notes = []
+    try:
+        return Lines(read(source, notes))
+    finally:
+        for note in notes:
+            say(note)
+
+
 @contextmanager
 def data_notes():
     """Within it, a DataWarning is a line on standard error."""
