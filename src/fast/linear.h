@@ -9,15 +9,12 @@
 #ifndef MICROGPT_FAST_LINEAR_H
 #define MICROGPT_FAST_LINEAR_H
 
+#include "blocks.h"
 #include "model.h"
 #include "simd/floats.h"
 
-#if REGISTERS == 32
-#define ROWS 8 /* 24 sums */
-#else
-#define ROWS 4 /* 12 */
-#endif
 #define VECS 3
+#define TILE (VECS * W) /* columns of a tile: of ROWS by VECS sums, 24 or 12 */
 
 /* What is stored for a vector of sums; `other` is the same place of another activation. */
 typedef vf Epilogue(vf sum, const float *other);
@@ -62,9 +59,35 @@ INLINE void linear_columns(float *y, const float *w, size_t across, size_t along
     }
 }
 
+/* A large product, without an epilogue. */
+static void linear_in_blocks(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n,
+                             Columns to) {
+    float *panels = to.packed, *packed = panels + DEPTH * BREADTH;
+    size_t n_columns = to.end - to.first;
+    for (size_t i = 0; i < n; i += DEPTH) {
+        size_t depth = smaller(DEPTH, n - i);
+        pack_columns(panels, x + i * to.stride + to.first, to.stride, n_columns, depth);
+        for (size_t r = 0; r < n_rows; r += HEIGHT) {
+            size_t height = smaller(HEIGHT, n_rows - r);
+            Rows rows = {w + r * across + i, ROWS * across, across, 1};
+            if (along != 1)
+                rows = pack_rows(packed, w + r + i * along, along, height, depth);
+            add_block(y + r * to.stride + to.first, to.stride, height, n_columns, rows, panels, depth, depth, i > 0);
+        }
+    }
+}
+
 INLINE void linear(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n, Columns to,
                    Epilogue *epilogue, const float *other) {
     size_t c = to.first;
+    if (to.packed) {
+        linear_in_blocks(y, w, across, along, x, n_rows, n, to);
+        if (epilogue != keep)
+            for (size_t r = 0; r < n_rows; r++)
+                for (c = r * to.stride + to.first; c < r * to.stride + to.end; c += W)
+                    vstore(y + c, epilogue(vload(y + c), other + c));
+        return;
+    }
     for (; c + VECS * W <= to.end; c += VECS * W)
         linear_columns(y + c, w, across, along, x + c, n_rows, n, to.stride, epilogue, other + c, VECS);
     if (c + 2 * W <= to.end) {

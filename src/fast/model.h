@@ -16,6 +16,14 @@
 
 #include <stdint.h>
 
+/* Blocks of large products, see blocks.h: terms of a sum and columns, which stay in the second cache; rows that are copied at a
+ * time; floats for the copies of both. */
+#define DEPTH 256
+#define BREADTH 384
+#define HEIGHT 64
+#define PACKED (DEPTH * (BREADTH + HEIGHT))
+#define PAST 8 /* rows past a matrix's last that may be read */
+
 #define WIDEST 16 /* floats in the widest vector: layouts are the same for every instruction set */
 
 typedef struct {
@@ -67,6 +75,7 @@ typedef struct {
 /* Some of a group's tokens: whole vectors of them. */
 typedef struct {
     size_t first, end, stride;
+    float *packed; /* room for linear.h */
 } Columns;
 
 typedef struct {
@@ -94,7 +103,7 @@ typedef struct {
     const char *isa;
     /* A group forward and backward, in stages, see pass.h: all but the gradients of the matrices. A stage is for some of the
      * group's columns or for some of the heads, first to end. */
-    void (*columns)(const Shape *, const float *params, Group *, size_t stage, size_t first, size_t end);
+    void (*columns)(const Shape *, const float *params, Group *, size_t stage, size_t first, size_t end, float *packed);
     void (*heads)(const Shape *, Group *, size_t stage, size_t first, size_t end);
     /* dw: (n_rows, n_in), the gradient of the task's rows over all groups */
     void (*gradients)(const Shape *, const Group *, size_t n_groups, const Task *, float *dw);
