@@ -3,7 +3,7 @@
  * A batch is dealt into groups of a few documents. A group's documents are sorted by length, and its tokens lie position by
  * position: first that of every document at position 0, then those at position 1, ... So the documents that reach a position
  * are the first of them, nothing is padded, and in attention a vector's lanes are different documents at one position. In a
- * group of very few documents the tokens lie document by document, and the lanes are the positions of one.
+ * group of very few documents, or of long ones, the tokens lie document by document, and the lanes are the positions of one.
  *
  * Activations are [feature][token], `stride` floats a row, and a comment gives the number of features in parentheses. Tokens
  * from n_tokens on fill up the last vector: their activations are finite and count for nothing. What ends in _t is transposed:

@@ -18,6 +18,7 @@ typedef struct {
     const double *lr; /* NULL: gradients only */
     double *losses;
     size_t n_losses;
+    double seconds; /* from when all threads were there */
     enum outcome outcome;
 } Job;
 
@@ -145,10 +146,11 @@ static void work(void *context, Team *team, size_t thread) {
     Job *job = context;
     Trainer *t = job->trainer;
     uint64_t denormals = flush_denormals(), done = t->num_steps;
-    double c1 = 0, c2 = 0;
+    double c1 = 0, c2 = 0, started;
     size_t i = 0;
     enum outcome outcome = DONE;
-    fast_team_barrier(team); /* all have read num_steps */
+    fast_team_barrier(team); /* all are there, and have read num_steps */
+    started = fast_team_clock();
     for (; i < job->n_steps && outcome == DONE; i++) {
         double loss;
         if (enough_groups(job->n_groups, fast_team_size(team)))
@@ -176,6 +178,7 @@ static void work(void *context, Team *team, size_t thread) {
     if (thread == 0) {
         job->outcome = outcome;
         job->n_losses = i;
+        job->seconds = fast_team_clock() - started;
         t->num_steps = done + (job->lr ? i : 0); /* mutant: steps-done */
     }
 }
@@ -205,9 +208,8 @@ static enum outcome run(Job *job, size_t n_steps) {
     while (done < n_steps) {
         int with_team = 0;
         job->n_steps = o->n_threads > 1 ? pace_next(&t->pace, o->batch_size, n_steps - done, &with_team) : n_steps;
-        double started = fast_team_clock();
         run_team(job, with_team ? o->n_threads : 1);
-        pace_done(&t->pace, with_team, job->n_steps, fast_team_clock() - started);
+        pace_done(&t->pace, with_team, job->n_steps, job->seconds);
         done += job->n_losses;
         if (job->outcome != DONE)
             break;
