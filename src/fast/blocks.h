@@ -27,16 +27,16 @@ typedef struct {
     size_t next, across, along;
 } Rows;
 
-/* y[r] = (y[r] if `more`, else 0) + the sum over n terms, for n_rows rows, at most ROWS, and `vecs` vectors of columns, of which
- * n_columns exist. */
+/* y[r] = (y[r] if `more`, else 0) + the sum over n terms, for `rows` rows, of which n_rows exist, and `vecs` vectors of columns,
+ * of which n_columns exist. */
 INLINE void tile(float *y, size_t stride, size_t n_rows, size_t n_columns, Rows a, const float *x, size_t n, int more,
-                 const int vecs) {
-    vf sum[ROWS][2];
-    UNROLL_FOR (int r = 0; r < ROWS; r++)
+                 const int rows, const int vecs) {
+    vf sum[2 * ROWS][2];
+    UNROLL_FOR (int r = 0; r < rows; r++)
         UNROLL_FOR (int c = 0; c < vecs; c++)
             sum[r][c] = vset1(0.0f);
     if (more)
-        UNROLL_FOR (int r = 0; r < ROWS; r++)
+        UNROLL_FOR (int r = 0; r < rows; r++)
             if ((size_t)r < n_rows)
                 UNROLL_FOR (int c = 0; c < vecs; c++)
                     sum[r][c] = vload_some(y + r * stride + c * W, n_columns - c * W);
@@ -46,11 +46,11 @@ INLINE void tile(float *y, size_t stride, size_t n_rows, size_t n_columns, Rows 
             xi[c] = vload(x + c * W);
             prefetch(x + AHEAD * PANEL + c * W);
         }
-        UNROLL_FOR (int r = 0; r < ROWS; r++)
+        UNROLL_FOR (int r = 0; r < rows; r++)
             UNROLL_FOR (int c = 0; c < vecs; c++)
-                sum[r][c] = vfma(vset1(a.at[r * a.across]), xi[c], sum[r][c]);
+                sum[r][c] = vfma(vset1(a.at[r / ROWS * a.next + r % ROWS * a.across]), xi[c], sum[r][c]);
     }
-    UNROLL_FOR (int r = 0; r < ROWS; r++)
+    UNROLL_FOR (int r = 0; r < rows; r++)
         if ((size_t)r < n_rows)
             UNROLL_FOR (int c = 0; c < vecs; c++)
                 vstore_some(y + r * stride + c * W, sum[r][c], n_columns - c * W);
@@ -59,12 +59,12 @@ INLINE void tile(float *y, size_t stride, size_t n_rows, size_t n_columns, Rows 
 /* Not inlined: with few numbers around it, the loop keeps its own in registers. */
 static NOINLINE void wide_tile(float *y, size_t stride, size_t n_rows, size_t n_columns, Rows a, const float *x, size_t n,
                                int more) {
-    tile(y, stride, n_rows, n_columns, a, x, n, more, 2);
+    tile(y, stride, n_rows, n_columns, a, x, n, more, ROWS, 2);
 }
 
 static NOINLINE void narrow_tile(float *y, size_t stride, size_t n_rows, size_t n_columns, Rows a, const float *x, size_t n,
                                  int more) {
-    tile(y, stride, n_rows, n_columns, a, x, n, more, 1);
+    tile(y, stride, n_rows, n_columns, a, x, n, more, 2 * ROWS, 1);
 }
 
 /* The same for all rows and columns of a block; x: its first panel, n_x terms a panel. */
@@ -74,7 +74,7 @@ static void add_block(float *y, size_t stride, size_t n_rows, size_t n_columns, 
         for (size_t c = 0; c < n_columns; c += PANEL)
             if (n_columns - c > W)
                 wide_tile(y + r * stride + c, stride, n_rows - r, n_columns - c, a, x + c * n_x, n, more);
-            else
+            else if (r / ROWS % 2 == 0)
                 narrow_tile(y + r * stride + c, stride, n_rows - r, n_columns - c, a, x + c * n_x, n, more);
 }
 

@@ -29,7 +29,7 @@ INLINE vf plus(vf sum, const float *other) { return sum + vload(other); }
 /* y[r] = epilogue(sum over i < n of w[r * across + i * along] * x[i]), for `rows` rows and `vecs` vectors of tokens */
 INLINE void linear_tile(float *y, const float *w, size_t across, size_t along, const float *x, size_t n, size_t stride,
                         Epilogue *epilogue, const float *other, const int rows, const int vecs) {
-    vf sum[ROWS][VECS];
+    vf sum[2 * ROWS][VECS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         UNROLL_FOR (int c = 0; c < vecs; c++)
             sum[r][c] = vset1(0.0f);
@@ -48,14 +48,15 @@ INLINE void linear_tile(float *y, const float *w, size_t across, size_t along, c
 
 INLINE void linear_columns(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n,
                            size_t stride, Epilogue *epilogue, const float *other, const int vecs) {
-    if (n_rows < ROWS) {
+    const int rows = vecs == 1 ? 2 * ROWS : ROWS; /* enough sums */
+    if (n_rows < (size_t)rows) {
         for (size_t r = 0; r < n_rows; r++)
             linear_tile(y + r * stride, w + r * across, across, along, x, n, stride, epilogue, other + r * stride, 1, vecs);
         return;
     }
-    for (size_t next = 0; next < n_rows; next += ROWS) {
-        size_t r = smaller(next, n_rows - ROWS); /* the last tile may compute rows again: it stores the same */
-        linear_tile(y + r * stride, w + r * across, across, along, x, n, stride, epilogue, other + r * stride, ROWS, vecs);
+    for (size_t next = 0; next < n_rows; next += rows) {
+        size_t r = smaller(next, n_rows - rows); /* the last tile may compute rows again: it stores the same */
+        linear_tile(y + r * stride, w + r * across, across, along, x, n, stride, epilogue, other + r * stride, rows, vecs);
     }
 }
 

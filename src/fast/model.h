@@ -22,7 +22,7 @@
 #define BREADTH 384
 #define HEIGHT 64
 #define PACKED (DEPTH * (BREADTH + HEIGHT))
-#define PAST 8 /* rows past a matrix's last that may be read */
+#define PAST 16 /* rows past a matrix's last that may be read */
 
 #define WIDEST 16 /* floats in the widest vector: layouts are the same for every instruction set */
 
