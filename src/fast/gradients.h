@@ -43,10 +43,12 @@ static void linear_gradients(float *dw, const Group *groups, size_t n_groups, co
     for (size_t c = 0; c < n_in; c += SPAN)
         for (const Group *g = groups; g < groups + n_groups; g++) {
             Sources from = sources_of(g, task);
-            for (size_t t = 0; t < g->n_tokens; t += TOKENS) { /* mutant: tokens-of-group */
-                Rows dy = {from.dy + task->first_row * g->stride + t, ROWS * g->stride, g->stride, 1};
-                add_block(dw + c, n_in, task->n_rows, smaller(SPAN, n_in - c), dy, from.x_t + c * g->columns + t * PANEL,
-                          g->columns, smaller(TOKENS, g->n_tokens - t), g > groups || t > 0);
+            size_t n_tokens = g->n_tokens, stride = g->stride; /* mutant: tokens-of-group */
+            for (size_t t = 0; t < n_tokens; t += TOKENS) {
+                Rows dy = {from.dy + task->first_row * stride + t, ROWS * stride, stride, 1};
+                const float *x_t = from.x_t + c * g->columns + t * PANEL;
+                add_block(dw + c, n_in, task->n_rows, smaller(SPAN, n_in - c), dy, x_t, g->columns,
+                          smaller(TOKENS, n_tokens - t), g > groups || t > 0);
             }
         }
 }

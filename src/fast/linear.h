@@ -4,7 +4,7 @@
  *     backward    dx[j][t] = sum over i of w[i][j] * dy[i][t]
  *
  * Each computes a tile of rows x vectors of results in registers: enough sums that do not wait for each other, and few loads
- * for each multiplication. An epilogue may change a sum before it is stored.
+ * for each multiplication. An epilogue may change a sum before it is stored. Large products go through copies, see blocks.h.
  */
 #ifndef MICROGPT_FAST_LINEAR_H
 #define MICROGPT_FAST_LINEAR_H
@@ -46,21 +46,25 @@ INLINE void linear_tile(float *y, const float *w, size_t across, size_t along, c
             vstore(y + r * stride + c * W, epilogue(sum[r][c], other + r * stride + c * W));
 }
 
-INLINE void linear_columns(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n,
-                           size_t stride, Epilogue *epilogue, const float *other, const int vecs) {
-    const int rows = vecs == 1 ? 2 * ROWS : ROWS; /* enough sums */
-    if (n_rows < (size_t)rows) {
-        for (size_t r = 0; r < n_rows; r++)
-            linear_tile(y + r * stride, w + r * across, across, along, x, n, stride, epilogue, other + r * stride, 1, vecs);
-        return;
-    }
+INLINE void linear_rows(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n,
+                        size_t stride, Epilogue *epilogue, const float *other, const int rows, const int vecs) {
     for (size_t next = 0; next < n_rows; next += rows) {
         size_t r = smaller(next, n_rows - rows); /* the last tile may compute rows again: it stores the same */
         linear_tile(y + r * stride, w + r * across, across, along, x, n, stride, epilogue, other + r * stride, rows, vecs);
     }
 }
 
-/* A large product, without an epilogue. */
+INLINE void linear_columns(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n,
+                           size_t stride, Epilogue *epilogue, const float *other, const int vecs) {
+    if (vecs == 1 && n_rows >= 2 * ROWS)
+        linear_rows(y, w, across, along, x, n_rows, n, stride, epilogue, other, 2 * ROWS, vecs);
+    else if (n_rows >= ROWS)
+        linear_rows(y, w, across, along, x, n_rows, n, stride, epilogue, other, ROWS, vecs);
+    else
+        linear_rows(y, w, across, along, x, n_rows, n, stride, epilogue, other, 1, vecs);
+}
+
+/* A large product, in blocks; the epilogue comes after it. */
 static void linear_in_blocks(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n,
                              Columns to) {
     float *panels = to.packed, *packed = panels + DEPTH * BREADTH;
