@@ -107,6 +107,7 @@ setup(
             # heap types, so that Value has a __module__ of its own and users can give it more methods
             extension("scalar", define_macros=[("CYTHON_USE_TYPE_SPECS", "1")]),
             extension("access"),
+            extension("lines"),
             engine("exact"),
             engine("fast"),
         ],

@@ -32,8 +32,9 @@ except ImportError as error:
 
 
 def held_out_loss(model, corpus):
-    """The mean loss of the documents held out, by microgpt in float64; what `microgpt train` prints as such."""
-    return math.fsum(model.token_loss(tokens) for tokens in corpus) / len(corpus)
+    """The mean loss of all tokens held out, by microgpt in float64; what `microgpt train` prints with --eval-docs for all of them."""
+    predicted = [corpus.predictions(i, model.config.block_size) for i in range(len(corpus))]
+    return math.fsum(n * model.token_loss(tokens) for n, tokens in zip(predicted, corpus)) / sum(predicted)
 
 
 def train(module, corpus, training, rank, num_processes, report):

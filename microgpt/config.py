@@ -23,7 +23,14 @@ class GPTConfig(Settings):
     activation: str = option("relu", "activation function of the MLP; relu2 is relu squared", choices=reference.ACTIVATIONS)
     init_std: float = option(0.08, "standard deviation of the initial weights", least=0.0)
     zero_init_out: bool = option(False, "start attn_wo and mlp_fc2 at zero")
+    documents: str = option(
+        "lines", "what a document is: a line, a paragraph (between blank lines), or a window of the whole text, without BOS",
+        choices=("lines", "paragraphs", "text"), since="0.2",
+    )  # fmt: skip
     bos_first: bool = option(False, "make BOS, which begins and ends a document, token 0; otherwise it is the last token")
+    scale_init: bool = option(
+        False, "make the initial weights suit the width: init_std, which suits an n_embd of 16, times the root of 16 / n_embd", since="0.2"
+    )
 
     def check_together(self):
         if self.n_embd % self.n_head:
@@ -65,7 +72,7 @@ class GPTConfig(Settings):
 
     def std(self, name: str) -> float:
         """Standard deviation of the initial entries of the matrix `name`."""
-        return 0.0 if self.zero_init_out and name.endswith((".attn_wo", ".mlp_fc2")) else self.init_std
+        return reference.initial_std(name, self)
 
 
 @documented
@@ -80,7 +87,7 @@ class TrainConfig(Settings):
     eps: float = option(1e-8, "added to Adam's denominator, to keep the quotient finite", above=0.0)
     batch_size: int = option(1, "documents that a step takes; its loss is the mean of theirs", unit="documents", least=1)
     schedule: str = option(
-        "linear", "how the learning rate changes: linear and cosine fall to 0", choices=reference.SCHEDULES
+        "linear", "how the learning rate changes: linear and cosine fall, to 0 or min_learning_rate", choices=reference.SCHEDULES
     )
     warmup_steps: int = option(0, "first steps, in which the learning rate rises to the schedule's", unit="steps", least=0)
     clip_norm: float | None = option(
@@ -89,6 +96,16 @@ class TrainConfig(Settings):
     weight_decay: float = option(
         0.0, "share of each parameter, times the learning rate, that a step subtracts (AdamW)", least=0.0
     )
+    min_learning_rate: float = option(
+        0.0, "learning rate to which the schedule falls, in place of 0; at most learning_rate", least=0.0, since="0.2"
+    )
+
+    def check_together(self):
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"min_learning_rate {self.min_learning_rate!r} is more than learning_rate {self.learning_rate!r}, from which the "
+                "schedule falls to it; choose a smaller one"
+            )
 
     def idle(self):
         if 0 < self.num_steps <= self.warmup_steps:
@@ -96,6 +113,8 @@ class TrainConfig(Settings):
                 f"warmup_steps {quoted(self.warmup_steps)} leaves nothing of the num_steps {quoted(self.num_steps)} after the warm-up; "
                 "choose fewer warmup_steps or more num_steps"
             )
+        if self.min_learning_rate and self.schedule == "constant":
+            return "min_learning_rate has no effect on a constant schedule, which does not fall; omit it, or choose another schedule"
 
     def lr(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -104,6 +123,11 @@ class TrainConfig(Settings):
     def batch(self, step: int, n_docs: int) -> list[int]:
         """Which of n_docs documents a step takes, in order; after the last comes the first again."""
         return reference.batch(step, self.batch_size, n_docs)
+
+
+# Where nobody says how often to measure: documents measured for each one trained on, which costs less than half of that; and what
+# that is spent on, first of all: so many documents, then so many times, then all documents, then at most so many times.
+MEASURED, FEW_DOCS, FEW_TIMES, MANY_TIMES = 0.4, 500, 10, 100
 
 
 @documented
@@ -115,19 +139,50 @@ class EvalConfig(Settings):
     """
 
     val_fraction: float = option(
-        0.0, "share of the different documents that is held out; if not 0, at least one document", least=0.0, below=1.0
+        0.0, "share of the different documents that is held out, at least one if not 0; of a text, its end", least=0.0, below=1.0
     )
-    eval_every: int = option(100, "steps between two measurements; there is one after the last step too", unit="steps", least=1)
+    eval_every: int | None = option(
+        None, "steps between two measurements, beside that after the last step; none: as few as take a small part of the run's time",
+        kind=int, unit="steps", least=1, before=100,
+    )
     patience: int | None = option(
         None, "measurements in a row without a new best after which training ends, with the best weights", kind=int, least=1
     )
     split_seed: int | None = option(
         42, "seed of the choice of documents held out, which has nothing to do with the run's own", kind=int, since="0.2", before=None
     )
+    eval_docs: int | None = option(
+        None, "documents held out that a measurement takes, the first ones; none: all, or without an eval_every as many as suit the run",
+        kind=int, unit="documents", least=1, since="0.2",
+    )
+    val_mean: str = option(
+        "tokens", "what the held-out loss is the mean of: all tokens' losses, or the documents' own means",
+        choices=("tokens", "documents"), since="0.2", before="documents",
+    )
 
     def idle(self):
         if not self.val_fraction and self.split_seed not in (EvalConfig.split_seed, None):
             return "split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction, such as 0.1"
+
+    def documents(self, training, n_docs):
+        """How many of n_docs documents held out a measurement takes, in a run by this TrainConfig: the first ones."""
+        wanted = n_docs
+        if self.eval_docs is not None:
+            wanted = self.eval_docs
+        elif self.eval_every is None:
+            budget = self._budget(training)
+            wanted = max(min(budget, FEW_DOCS), budget // FEW_TIMES)
+        return min(wanted, n_docs)
+
+    def every(self, training, documents):
+        """Steps from one measurement to the next, each of so many documents, in a run by this TrainConfig."""
+        if self.eval_every is not None:
+            return self.eval_every
+        times = min(max(1, self._budget(training) // documents), MANY_TIMES)
+        return max(1, -(-training.num_steps // times))
+
+    def _budget(self, training):
+        return max(1, int(MEASURED * training.num_steps * training.batch_size))
 
     def check_documents(self, val_docs, given=None):
         """ValueError where documents to measure on are given twice, or not at all although an option needs some.
@@ -136,7 +191,7 @@ class EvalConfig(Settings):
         """
         if val_docs and self.val_fraction:
             raise ValueError("val_fraction holds documents out of the data, and val_docs gives others; omit one of them")
-        for name in ("eval_every", "patience"):
+        for name in ("eval_every", "patience", "eval_docs", "val_mean"):
             asked = getattr(self, name) != getattr(EvalConfig, name) if given is None else name in given
             if asked and not val_docs and not self.val_fraction:
                 raise ValueError(f"{name} needs documents to measure on; give a val_fraction too, such as 0.1, or val_docs")
@@ -176,3 +231,27 @@ PRESETS = {
         0.6,
     ),
 }
+
+
+class Recipe(NamedTuple):
+    """Settings for a data set: the first three are a Preset's. data: what load_docs calls it; engine: what computes."""
+
+    config: GPTConfig
+    training: TrainConfig
+    temperature: float
+    evaluation: EvalConfig
+    data: str
+    engine: str
+
+
+RECIPES = {
+    # The model, the data and the steps of nanoGPT's recipe for a CPU, which has a loss of 1.88; the rest was tried out.
+    "shakespeare": Recipe(
+        GPTConfig(n_layer=4, n_embd=128, n_head=4, block_size=64, scale_init=True),
+        TrainConfig(
+            num_steps=2000, batch_size=12, learning_rate=0.003, min_learning_rate=0.0003, schedule="cosine", warmup_steps=100,
+            beta1=0.9, beta2=0.99, clip_norm=1.0, weight_decay=0.1,
+        ),
+        0.8, EvalConfig(val_fraction=0.1), "shakespeare", "fast",
+    ),
+}  # fmt: skip

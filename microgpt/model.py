@@ -16,6 +16,11 @@ from microgpt.engines.writing import OneByOne, select
 from microgpt.storage import checkpoint
 
 NUMBER = Option("the number of documents", int, 1, "how many are written", least=0)
+TEXT_LENGTH = 500
+LENGTH = Option(
+    "length", int, None, "how many characters are written after the prompt, at most; without it documents have up to block_size "
+    f"characters in all, and a text goes on for {TEXT_LENGTH}", least=0, since="0.2",
+)  # fmt: skip
 
 
 class GPT:
@@ -187,51 +192,63 @@ class GPT:
         return views
 
     def logits(self, text):
-        """The logits after BOS and after each character of `text`: len(text) + 1 lists of vocab_size floats."""
-        tokens = self._context(text, self.config.block_size - 1)
+        """The logits after BOS and after each character of `text`: len(text) + 1 lists of vocab_size floats.
+
+        Where `text` is longer than the block, the model sees of it what microgpt.reference.context() says. A model of text
+        (GPTConfig.documents) reads a line break in place of BOS, see Tokenizer.opening.
+        """
+        tokens = self.tokenizer.encode(text)
         with self.engine.access.reading():
-            decode = self.engine.decoder()
-            return [decode(token) for token in (self.tokenizer.bos, *tokens)]
+            return list(map(self._reader().after, (self._opening(), *tokens)))
 
     def loss(self, text):
         """Mean cross-entropy, in nats a token, of the document `text` with its end; cut at block_size as in training.
 
-        Infinite where the model gives a character a probability too small for a float.
+        Infinite where the model gives a character a probability too small for a float. A text (GPTConfig.documents) has no end, and
+        an empty one no loss: ValueError.
         """
-        return self.token_loss(self.tokenizer.document(text))
+        return self.token_loss(self.document(text))
+
+    def document(self, text):
+        """The token ids of a document, as `loss` takes it and training did."""
+        tokens = self.tokenizer.document(text, self.config.documents)
+        if len(tokens) < 2:
+            raise ValueError("an empty text has nothing to predict; give at least one character")
+        return tokens
 
     def token_loss(self, tokens):
         """As `loss`, of a document's token ids [BOS, ..., BOS]."""
-        try:
-            with self.engine.access.reading():
-                return self.engine.loss(tokens)
-        except (ValueError, ArithmeticError):  # log(0), or weights that overflow
-            return math.inf
+        with self.engine.access.reading():
+            return self.engine.loss_or_infinity(tokens)
 
     def scores(self, text):
         """The probability the model gives each character of `text` and then its end: a list of floats.
 
-        They are the model's own, without temperature or top_k. A text of block_size characters has no end.
+        They are the model's own, without temperature or top_k. A text of block_size characters or more has no end, nor has any where
+        the model is one of text (GPTConfig.documents). What it sees of a longer one: see `logits`.
         """
-        tokens = self._context(text, self.config.block_size)
-        scores, last = [], self.tokenizer.bos
+        tokens = self.tokenizer.encode(text)
+        has_end = self.config.documents != "text" and len(tokens) < self.config.block_size
+        scores, last = [], self._opening()
         with self.engine.access.reading():
-            decode = self.engine.decoder()
-            for token in [*tokens, self.tokenizer.bos][: self.config.block_size]:
-                scores.append(sampling.softmax(decode(last))[token])
+            reader = self._reader()
+            for token in [*tokens, self.tokenizer.bos] if has_end else tokens:
+                scores.append(sampling.softmax(reader.after(last))[token])
                 last = token
         return scores
 
     def generate(
         self, n=1, temperature=SampleConfig.temperature, *, seed=None, engine=None, threads=None,
-        prompt="", top_k=None, top_p=None, unique=False, exclude=(),
+        prompt="", length=None, top_k=None, top_p=None, unique=False, exclude=(),
     ):  # fmt: skip
         """n new documents, a list of strings.
 
         temperature: below 1 the likely characters become likelier, above 1 less so; 0 always takes the likeliest. top_k:
         choose among the k likeliest characters; top_p: among the fewest whose probabilities reach the sum p. prompt: what
-        every document begins with. unique: no document twice; exclude: documents not to be written, such as those of the
-        training. ValueError where no document that is allowed was found in writing.MOST_TRIES tries.
+        every document begins with, of any length. length: how many characters are written after it, at most; None: documents have up
+        to block_size in all (after a prompt that leaves no room, block_size more), and a text goes on for TEXT_LENGTH. What the model
+        sees of more than block_size characters, microgpt.reference.context() says. unique: no document twice; exclude: documents
+        not to be written, such as those of the training. ValueError where no document that is allowed was found in writing.MOST_TRIES tries.
 
         seed: the same seed gives the same documents; None gives others each time. engine, threads: what computes and on how
         many threads; None: the model's own. The engine "fast" writes many documents at a time, in float32 and with random
@@ -239,17 +256,20 @@ class GPT:
         """
         found = self.portions(
             n, temperature, seed=seed, engine=engine, threads=threads,
-            prompt=prompt, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude,
+            prompt=prompt, length=length, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude,
         )  # fmt: skip
         return list(chain.from_iterable(found))
 
     def portions(
         self, n=1, temperature=SampleConfig.temperature, *, seed=None, engine=None, threads=None,
-        prompt="", top_k=None, top_p=None, unique=False, exclude=(),
+        prompt="", length=None, top_k=None, top_p=None, unique=False, exclude=(), echo=None,
     ):  # fmt: skip
-        """As `generate`, yielding lists of documents as they are written. A list takes some hundredths of a second."""
+        """As `generate`, yielding lists of documents as they are written. A list takes some hundredths of a second, or one document.
+
+        echo: called with each character as it is written, those of the prompt not; but not where many documents are written at once.
+        """
         choice = SampleConfig(temperature, top_k, top_p)
-        n, tokens = self._checked(n, prompt, exclude)
+        n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
         seed = operator.index(seed) if hasattr(seed, "__index__") else seed  # an int where it is NumPy's
         access = self.engine.access
         with access.reading():
@@ -259,30 +279,34 @@ class GPT:
                 writing.access = access  # the weights are the same
             else:
                 writing = self.engine
-            source = writing.writer(self.tokenizer, seed, tokens, choice, n)
+            source = writing.writer(self.tokenizer, seed, tokens, choice, n, length, tell)
         return select(source, n, unique, exclude)
 
     def generate_from(
-        self, rng, n=1, temperature=SampleConfig.temperature, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
-    ):
-        """As `generate`, drawing each token from the given random.Random."""
-        n, tokens = self._checked(n, prompt, exclude)
-        source = OneByOne(self.engine, self.tokenizer, rng, tokens, SampleConfig(temperature, top_k, top_p))
+        self, rng, n=1, temperature=SampleConfig.temperature, *,
+        prompt="", length=None, top_k=None, top_p=None, unique=False, exclude=(), echo=None,
+    ):  # fmt: skip
+        """As `generate`, drawing each token from the given random.Random. echo: see `portions`."""
+        n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
+        source = OneByOne(self.engine, self.tokenizer, rng, tokens, SampleConfig(temperature, top_k, top_p), length, tell)
         return list(chain.from_iterable(select(source, n, unique, exclude)))
 
-    def _checked(self, n, prompt, exclude):
-        """(n as an int, the prompt's token ids); ValueError or TypeError unless documents can be written so."""
+    def _checked(self, n, length, prompt, exclude, echo):
+        """n and length as ints, the prompt's token ids, and what is called with each token; ValueError or TypeError unless
+        documents can be written so."""
         if isinstance(exclude, str):
             raise TypeError(f"exclude must be a list of documents, not {quoted(exclude)}")
-        return NUMBER.check(n), self._context(prompt, self.config.block_size - 1)
+        n, length, tokens = NUMBER.check(n), LENGTH.check(length), self.tokenizer.encode(prompt)
+        if length is None:
+            is_text = self.config.documents == "text"
+            length = TEXT_LENGTH if is_text else sampling.room(len(tokens), self.config.block_size)
+        return n, length, tokens, echo and (lambda token: echo(self.tokenizer.decode([token])))
 
-    def _context(self, text, longest):
-        if len(text) > longest:
-            raise ValueError(
-                f"{quoted(text)} has {counted(len(text), 'character')}, but a block_size of {self.config.block_size} "
-                f"has room for {longest} after BOS; shorten it"
-            )
-        return self.tokenizer.encode(text)
+    def _opening(self):
+        return self.tokenizer.opening(self.config.documents)
+
+    def _reader(self):
+        return sampling.Reader(self.engine.decoder, self.config, self.tokenizer.bos)
 
     def __repr__(self):
         return f"<GPT with {counted(self.num_params, 'parameter')}, {self.config}>"

@@ -230,11 +230,33 @@ ACTIVATIONS = {  # of the MLP: GPTConfig.activation -> the function of a Value
     "silu": lambda x: x * x.sigmoid(),  # also called swish (Hendrycks and Gimpel, 2016)
 }
 
+def initial_std(name, config):
+    """Standard deviation of the initial weights of a matrix. With scale_init, init_std is for the published width: a wider vector
+    has more terms in each sum, and needs smaller ones for the same results."""
+    if config.zero_init_out and name.endswith((".attn_wo", ".mlp_fc2")):
+        return 0.0
+    return config.init_std * (Config.n_embd / config.n_embd) ** 0.5 if config.scale_init else config.init_std
+
+
 SCHEDULES = {  # TrainConfig.schedule -> the share of the learning rate that a step (from 0) takes
     "linear": lambda step, num_steps: 1 - step / num_steps,
     "cosine": lambda step, num_steps: 0.5 * (1 + math.cos(math.pi * step / num_steps)),
     "constant": lambda step, num_steps: 1,
 }
+
+
+# A text is one stream of tokens, without BOS (GPTConfig.documents "text"). Its documents are windows of block_size + 1 tokens.
+GOLDEN = 0x9E3779B97F4A7C15  # 2**64 times the golden section, 0.618...
+
+
+def window(i, num_tokens, block_size, first):
+    """Where document i of a text starts. first: where document 0 does, drawn where other documents would be shuffled.
+
+    Each starts 0.618 of the text after the one before, round and round: so at any time those that came lie evenly over the text.
+    """
+    num_windows = max(1, num_tokens - block_size)
+    share = i * GOLDEN % 2**64 >> 32  # of 2**32
+    return (first + (share * num_windows >> 32)) % num_windows
 
 
 def batch(step, batch_size, num_docs):
@@ -250,7 +272,8 @@ def batch_loss(documents, params, config):
 
 def learning_rate(step, training):
     """The learning rate of a step (from 0): what the schedule says, and during the warm-up a growing share of that."""
-    lr = training.learning_rate * SCHEDULES[training.schedule](step, training.num_steps)
+    lowest = training.min_learning_rate
+    lr = lowest + (training.learning_rate - lowest) * SCHEDULES[training.schedule](step, training.num_steps)
     return lr * ((step + 1) / training.warmup_steps) if step < training.warmup_steps else lr
 
 
@@ -292,6 +315,34 @@ def train_with(documents, params, config, training):
         loss.backward()
         update(values, optimizer, training, step)
         yield loss.data
+
+
+def context(tokens, bos, config):
+    """What the model sees of the tokens so far: all, up to block_size of them; then the later half, until the block is full again.
+
+    In front of that half of a document stands BOS, as in training; the half of a text begins with any of its tokens, as there.
+    """
+    half = config.block_size - config.block_size // 2
+    start = half * max(0, -(-(len(tokens) - config.block_size) // half))
+    seen = tokens[start:]
+    return [bos, *seen[1:]] if start and config.documents != "text" else seen
+
+
+def write(params, config, tokens, length, bos, vocab_size, rng, temperature=0.5):
+    """Write on after `tokens`, which begin with BOS: up to `length` further ones, or until BOS. In a text, BOS is no token at all."""
+    tokens, end = list(tokens), len(tokens) + length
+    while len(tokens) < end:
+        keys, values = [[] for _ in range(config.n_layer)], [[] for _ in range(config.n_layer)]
+        for pos_id, token_id in enumerate(context(tokens, bos, config)):
+            logits = gpt(token_id, pos_id, keys, values, params, config, ACTIVATIONS[config.activation])
+        if config.documents == "text":
+            logits[bos] = Value(-math.inf)
+        probs = softmax([logit / temperature for logit in logits])
+        token_id = rng.choices(range(vocab_size), weights=[p.data for p in probs])[0]
+        if token_id == bos:
+            break
+        tokens.append(token_id)
+    return tokens[end - length :]
 
 
 if __name__ == "__main__":

@@ -41,9 +41,19 @@ class Tokenizer:
                 text.append(self.chars[token - offset])
         return "".join(text)
 
-    def document(self, text):
-        """Token ids of a whole document: [BOS] + ids + [BOS]."""
-        return [self.bos, *self.encode(text), self.bos]
+    def document(self, text, documents="lines"):
+        """Token ids of a whole document: [BOS] + ids + [BOS]; of a text (documents: GPTConfig's) what it is read as, without an end."""
+        ends = [] if documents == "text" else [self.bos]
+        return [self.opening(documents), *self.encode(text), *ends]
+
+    def opening(self, documents):
+        """The id of the token that a model reads before what it is given: BOS.
+
+        Before a text it is a line break, as if a line began there; where the alphabet has none a space, or else its first character.
+        """
+        if documents != "text":
+            return self.bos
+        return next(self.ids[char] for char in ("\n", " ", *self.chars) if char in self.ids)
 
     def unknown(self, char):
         """What to say of a character that is not in the vocabulary."""

@@ -1,6 +1,7 @@
 """Training: one random generator shuffles the documents, draws the weights and later samples; an engine does the steps."""
 
 import math
+import operator
 import random
 import time
 import warnings
@@ -12,12 +13,12 @@ from typing import NamedTuple
 
 from microgpt import engines, verdict
 from microgpt.common import files, interrupts
-from microgpt.common.options import Option
+from microgpt.common.options import Option, options_of
 from microgpt.common.words import counted, quoted_path, shortened
 from microgpt.config import EvalConfig, GPTConfig, SampleConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
-from microgpt.corpus.tokens import Corpus, fingerprint
+from microgpt.corpus.tokens import fingerprint
 from microgpt.model import GPT
 from microgpt.storage import checkpoint
 from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, Source
@@ -112,6 +113,17 @@ class Run:
         return next((before.lr(step) for done, before in self.extended if step < done), self.training.lr(step))
 
     @property
+    def memory(self):
+        """What the training takes, about: a microgpt.engines.Memory."""
+        return self.model.engine.memory(self.corpus, self.training)
+
+    def tokens_per_step(self):
+        """How many tokens a step predicts, about: as many as the first thousand documents have, which are in random order."""
+        n = min(1000, len(self.corpus))
+        mean = sum(self.corpus.predictions(i, self.model.config.block_size) for i in range(n)) / n
+        return mean * self.training.batch_size
+
+    @property
     def diverged(self):
         """Whether the last steps' losses are far worse than those of a model that has not begun to learn, see verdict."""
         return verdict.diverged(self.losses, self.model.tokenizer.vocab_size)
@@ -135,27 +147,51 @@ class Run:
         return min(self.val_losses, key=lambda pair: pair[1])
 
     def evaluate(self):
-        """The mean loss of the documents held out, each as GPT.loss has it; changes nothing."""
+        """The held-out loss, in nats a token; changes nothing.
+
+        It is the mean over the tokens of the first `measured` documents held out; or, with evaluation.val_mean "documents", the
+        mean of these documents' losses, each as GPT.loss has it. The engine "fast" computes it in float32.
+        """
         return self._evaluate(lambda: False)
 
     def _evaluate(self, ended):
-        losses = []
-        for document in self.held_out:
+        engine, losses, portion = self.model.engine, [], self.model.engine.batch_size
+        while len(losses) < self.measured:
             if ended():
                 return None
-            losses.append(self.model.token_loss(document))
-        return math.fsum(losses) / len(losses)
+            which, started = range(len(losses), min(len(losses) + portion, self.measured)), time.perf_counter()
+            with engine.access.reading():
+                losses += engine.losses(self.held_out, which)
+            if time.perf_counter() - started < PORTION_SECONDS:
+                portion *= 2
+        weights = [1] * len(losses)
+        if self.evaluation.val_mean == "tokens":
+            weights = [self.held_out.predictions(i, self.model.config.block_size) for i in range(len(losses))]
+        return math.fsum(map(operator.mul, losses, weights)) / sum(weights)
+
+    @property
+    def measured(self):
+        """How many of the documents held out a measurement takes, which are the first ones; the same as long as the run lasts."""
+        training = self.extended[0][1] if self.extended else self.training
+        return self.evaluation.documents(training, len(self.held_out))
+
+    @property
+    def eval_every(self):
+        """The steps from one measurement to the next; None where nothing is held out."""
+        return self.evaluation.every(self.training, self.measured) if self.held_out else None
 
     def generate(
-        self, n=1, temperature=SampleConfig.temperature, *, prompt="", top_k=None, top_p=None, unique=False, exclude=()
-    ):
+        self, n=1, temperature=SampleConfig.temperature, *,
+        prompt="", length=None, top_k=None, top_p=None, unique=False, exclude=(), echo=None,
+    ):  # fmt: skip
         """n new documents, drawn from the run's own random generator: after training, those the reference prints.
 
-        Arguments as for GPT.generate.
+        Arguments as for GPT.generate_from.
         """
         return self.model.generate_from(
-            self.rng, n, temperature, prompt=prompt, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude
-        )
+            self.rng, n, temperature,
+            prompt=prompt, length=length, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude, echo=echo,
+        )  # fmt: skip
 
     def save(self, path):
         """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
@@ -204,7 +240,7 @@ class Run:
     def _portion_end(self, first, portion, pause_every):
         """The step before which to pause: at most `portion` steps on, but not beyond one that something follows."""
         end = min(first + portion, self.training.num_steps)
-        for every in (pause_every, self.evaluation.eval_every if self.held_out else None):
+        for every in (pause_every, self.eval_every):
             if every:
                 end = min(end, first + every - first % every)
         return end
@@ -232,7 +268,7 @@ class Run:
         """The held-out loss, None where it is not due. What is ended in the middle of this is done by the next call."""
         done, val_loss = len(self.losses), None
         measured = done in (0, *[step for step, _ in self.val_losses[-1:]])
-        if self.held_out and not measured and (done % self.evaluation.eval_every == 0 or done >= self.training.num_steps):
+        if self.held_out and not measured and (done % self.eval_every == 0 or done >= self.training.num_steps):
             val_loss = self._evaluate(ended)
             if val_loss is None:
                 return None
@@ -305,7 +341,6 @@ def start(
     docs = documents.checked("docs", docs)
     if val_docs is not None:
         val_docs = documents.checked("val_docs", val_docs)
-        documents.note_repetitions(docs, val_docs)
     _check_types(config=(config, GPTConfig), training=(training, TrainConfig), evaluation=(evaluation, EvalConfig))
     if seed is not None:
         seed = SEED.check(seed)
@@ -327,14 +362,17 @@ def start(
         saved = init if isinstance(init, GPT) else GPT.load(init)
         _refuse_differences("the model to start from has", config=(config, saved.config))
         config, tokenizer = saved.config, saved.tokenizer
-    docs, held_out = documents.arrange(docs, rng, config.block_size, evaluation, long, val_docs or ())
-    corpus = Corpus(docs, tokenizer)
+    _note_oddities(docs, val_docs, config)
+    _refuse_idle(config, evaluation, long)
+    trained, held_out = documents.parts(docs, rng, config, evaluation, long, val_docs or ())
+    corpus = trained(tokenizer)
     try:
-        held_out = Corpus(held_out, tokenizer) if held_out else None
+        held_out = held_out and held_out(tokenizer)
     except ValueError as error:
         if val_docs is None:
             raise
-        advice = "leave the documents out that have it" + ("" if saved else ", or train on some that do")
+        where = "leave it out there" if config.documents == "text" else "leave the documents out that have it"
+        advice = where + ("" if saved else ", or train on some that do")
         raise ValueError(f"val_docs cannot be measured: {error}; {advice}") from None
     if saved is None:
         model = GPT.init(config, tokenizer, rng, engine, threads)
@@ -385,8 +423,7 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     what = quoted_path(path)
     if saved.progress is None:
         raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
-    if saved.evaluation.split_seed is None and given["evaluation"] == replace(saved.evaluation, split_seed=EvalConfig.split_seed):
-        given["evaluation"] = None  # a script that is as old as the file says nothing of a split_seed
+    given["evaluation"] = _as_old(given["evaluation"], saved.evaluation)
     _refuse_differences(
         f"{what} was started with",
         **{name: (given[name], getattr(saved, name)) for name in ("config", "training", "evaluation")},
@@ -398,19 +435,16 @@ def _resume(docs, val_docs, path, engine, threads, **given):
         raise CheckpointError(f"{what} was started with val_docs; give the same documents again")
     if val_docs is not None and expected is None:
         raise CheckpointError(f"{what} was started without val_docs; omit val_docs, or begin a new run")
+    _note_oddities(docs, val_docs, saved.config)
     rng = random.Random(saved.source.seed)
-    fresh, held_out = documents.arrange(
-        docs, rng, saved.config.block_size, saved.evaluation, saved.source.long, val_docs or ()
-    )
-    if len(fresh) != saved.source.num_docs:
-        raise CheckpointError(
-            f"the data are not those that {what} was trained on: {counted(len(fresh), 'document')} to train on, "
-            f"not {saved.source.num_docs}"
-        )
+    trained, held_out = documents.parts(docs, rng, saved.config, saved.evaluation, saved.source.long, val_docs or ())
     data = f"the data are not those that {what} was trained on"
     val = f"the documents of val_docs are not those that {what} was measured on"
-    corpus = _read_again(fresh, saved.tokenizer, data)
-    held_out = _read_again(held_out, saved.tokenizer, data if val_docs is None else val) if held_out else None
+    corpus = _read_again(trained, saved.tokenizer, data)
+    if len(corpus) != saved.source.num_docs:
+        noun = "window" if saved.config.documents == "text" else "document"
+        raise CheckpointError(f"{data}: {counted(len(corpus), noun)} to train on, not {saved.source.num_docs}")
+    held_out = held_out and _read_again(held_out, saved.tokenizer, data if val_docs is None else val)
     if val_docs is not None and fingerprint(held_out) != expected:
         raise CheckpointError(f"{val}: another text or another order")
     model = GPT(saved.config, saved.tokenizer, saved.params, engine or saved.source.engine, threads)
@@ -426,6 +460,38 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     if given["training"] is not None:
         _extend(run, given["training"].num_steps, what)
     return run
+
+
+def _note_oddities(docs, val_docs, config):
+    """A DataWarning for each thing about documents that the user should know; in a text it is nothing."""
+    if config.documents != "text":
+        documents.note_newlines("docs", docs)
+        if val_docs is not None:
+            documents.note_newlines("val_docs", val_docs)
+            documents.note_repetitions(docs, val_docs)
+
+
+def _refuse_idle(config, evaluation, long):
+    """ValueError for options that say what becomes of documents, where there is a text."""
+    if config.documents == "text":
+        if long != LONG.default:
+            raise ValueError("omit long: it has no effect on a text, whose windows leave nothing out")
+        if evaluation.split_seed not in (EvalConfig.split_seed, None):
+            raise ValueError("omit split_seed: it has no effect on a text, of which the end is held out")
+
+
+def _as_old(given, saved):
+    """The EvalConfig `given`, or None, read as the version that saved the other one did: where it says nothing of an option, and
+    that version had another default, the saved run has that."""
+    if given is None:
+        return None
+    values = {name: getattr(saved, name) for name in vars(saved)}
+    old = {
+        name: option.before
+        for name, option in options_of(EvalConfig).items()
+        if option.before is not ... and getattr(saved, name) == option.before and getattr(given, name) == option.default
+    }
+    return EvalConfig.saved(vars(given) | old)
 
 
 def _extend(run, num_steps, what):
@@ -449,9 +515,9 @@ def _with_steps(training, num_steps):
     return TrainConfig.saved({**vars(training), "num_steps": num_steps})
 
 
-def _read_again(docs, tokenizer, others):
+def _read_again(part, tokenizer, others):
     try:
-        return Corpus(docs, tokenizer)
+        return part(tokenizer)
     except ValueError as error:
         raise CheckpointError(f"{others}: {error}") from None
 

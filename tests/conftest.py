@@ -1,9 +1,5 @@
-import functools
 import os
-import pickle
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import browser
@@ -44,46 +40,6 @@ def names():
         pytest.skip("set MICROGPT_NAMES to a copy of names.txt to compare with the published runs")
     assert Path(path).is_file(), f"MICROGPT_NAMES names {path}, which is not there"
     return load_docs(path)
-
-
-# ---- The published runs by the pure version take minutes: they begin first, in a process beside the other tests -------
-
-REFERENCE_RUNS = pytest.StashKey()
-COMPUTE = """if True:
-    import pickle, sys
-    from microgpt import PRESETS, load_docs
-    from microgpt.proof import verify
-    docs = load_docs(sys.argv[1])
-    pickle.dump({preset: verify.compute("python", docs, preset).result for preset in PRESETS}, sys.stdout.buffer)
-"""
-
-
-def pytest_collection_finish(session):
-    wanted = any("reference_runs" in getattr(item, "fixturenames", ()) for item in session.items)
-    path = os.environ.get("MICROGPT_NAMES")
-    if wanted and path and not session.config.option.collectonly:
-        command = [sys.executable, "-c", COMPUTE, path]
-        session.config.stash[REFERENCE_RUNS] = subprocess.Popen(command, stdout=subprocess.PIPE)
-
-
-def pytest_unconfigure(config):
-    process = config.stash.get(REFERENCE_RUNS, None)
-    if process:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def reference_runs(names, pytestconfig):
-    """A function that waits for the published runs by the pure version and returns their results by preset."""
-
-    @functools.cache
-    def wait():
-        output, _ = pytestconfig.stash[REFERENCE_RUNS].communicate()
-        return pickle.loads(output)
-
-    return wait
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ PACKAGE = {
     # ---- the documents of a step ----
     "batches-overlap": (ENGINES, {"first-document": replace("* (batch_size % n) % n", "")}),
     "batches-in-reverse": (ENGINES, {"next-document": replace("j % n", "(batch_size - 1 - j) % n")}),
+    "windows-one-after-the-other": ("test_texts.py", {"next-window": replace("(i * GOLDEN >> 32)", "(i << 12)")}),
     "documents-cut-one-early": (ENGINES, {"truncation": replace(": block_size", ": block_size - 1")}),
     "documents-run-into-the-next": (ENGINES, {"truncation": replace("length - 1 <", "length <")}),
     # ---- the layout of the parameters ----

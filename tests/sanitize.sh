@@ -26,4 +26,4 @@ import ctypes, microgpt.compiled.scalar
 assert '/venv/' in microgpt.compiled.scalar.__file__, microgpt.compiled.scalar.__file__
 ctypes.CDLL(None).__asan_init  # the sanitizer is there
 print('under sanitizers:', microgpt.compiled.scalar.__file__)"
-"$folder/venv/bin/python" -m pytest -p no:cacheprovider -q "$@"
+"$folder/venv/bin/python" -m pytest -m '' -p no:cacheprovider -q "$@"

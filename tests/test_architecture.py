@@ -110,7 +110,7 @@ def another_value(option):
         return not option.default
     if option.choices:
         return [*option.choices][-1]
-    return 8 if option.kind is int else option.default / 2 if option.default else 0.25
+    return 8 if option.kind is int else option.default / 2 if option.default else 2**-8
 
 
 def test_an_option_that_nobody_computes_yet():

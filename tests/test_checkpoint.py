@@ -201,7 +201,9 @@ def test_a_device_or_a_pipe_is_not_replaced(tmp_path):
 # ---- Going on --------------------------------------------------------------------------------------------------------
 
 
-EVERY_OPTION = dict(batch_size=3, schedule="cosine", warmup_steps=2, clip_norm=0.5, weight_decay=0.1)
+EVERY_OPTION = dict(
+    batch_size=3, schedule="cosine", warmup_steps=2, clip_norm=0.5, weight_decay=0.1, min_learning_rate=1e-3
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("options", [{}, EVERY_OPTION], ids=["defaults", "options"])
@@ -439,7 +441,8 @@ def test_what_an_older_version_did_not_save_takes_its_default(tmp_path, entry, k
         header["__metadata__"]["microgpt"] = "0.0.9"
         for name in missing:
             remove(header, entry, name)
-        before = {"split_seed": None} if "split_seed" in missing else {}
+        before = {"split_seed": None, "eval_every": 100, "val_mean": "documents"}
+        before = {name: value for name, value in before.items() if name in missing}
         expected = whole._replace(evaluation=replace(whole.evaluation, **before))
         assert checkpoint.read(write(tmp_path, with_header(header, body))) == expected
 

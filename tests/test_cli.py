@@ -153,6 +153,8 @@ def test_the_defaults_are_the_preset_s(settings):
         (["--warmup-steps", "9"], {"warmup_steps": 9}),
         (["--clip-norm", "1"], {"clip_norm": 1.0}),
         (["--weight-decay", "0.1"], {"weight_decay": 0.1}),
+        (["--min-learning-rate", "0.001"], {"min_learning_rate": 0.001}),
+        (["--scale-init"], {"scale_init": True}),
     ],
 )
 def test_an_option_replaces_one_field_of_the_preset(settings, preset, options, fields):
@@ -180,7 +182,7 @@ def test_seed_engine_and_temperature(settings, data):
 def test_help_names_every_option_and_its_default(capsys):
     assert cli.main(["train", "--help"]) == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
-    others = ["--preset", "--seed", "--engine", "--threads", "--samples", "--long"]
+    others = ["--preset", "--seed", "--engine", "--threads", "--samples", "--length", "--sample-every", "--long"]
     others += ["--out", "--force", "--checkpoint-every", "--resume", "--init", "--log", "--val"]
     own = [flag for name, flag in options.OPTIONS.items() if name not in ("top_k", "top_p")]
     for option in [*own, *others]:

@@ -1,9 +1,12 @@
 """load_docs: what becomes a document, and every way a file can be wrong."""
 
+import bz2
 import errno
+import gzip
 import hashlib
 import http.server
 import io
+import lzma
 import os
 import sys
 import threading
@@ -15,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from microgpt.corpus import datasets
 from microgpt.corpus import loading as data
 from microgpt.corpus.loading import DataError, DataWarning, load_docs
 from microgpt.common.files import write_atomically
@@ -123,6 +127,9 @@ def test_without_a_source_input_txt_comes_before_names(write, monkeypatch, tmp_p
         ("emma\nava".encode("utf-32"), "is not UTF-8 but UTF-32; .*iconv -f utf-32 "),
         ("emma\nava".encode("utf-16-le"), "looks like UTF-16LE; .*iconv -f utf-16le "),
         ("emma\nava".encode("utf-16-be"), "looks like UTF-16BE; .*iconv -f utf-16be "),
+        (gzip.compress(b"emma", mtime=0), "is not a text file but compressed by gzip; unpack it with: gunzip -k "),
+        (bz2.compress(b"emma"), "is not a text file but compressed by bzip2; unpack it with: bunzip2 -k "),
+        (lzma.compress(b"emma"), "is not a text file but compressed by xz; unpack it with: unxz -k "),
         (b"emma\nav\x00a", "is not a text file: it has a NUL byte at offset 7, line 2"),
         (b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\xff\xfe", "is not a text file"),
         ("emma\na\ud800".encode("utf-8", "surrogatepass"), "byte 0xed at offset 6, line 2 begins a surrogate, .*; write the text again"),
@@ -173,7 +180,7 @@ def test_files_that_cannot_be_read(write, monkeypatch, number, kind, message):
     assert caught.value.errno is None  # the message is the whole sentence
 
 
-# ---- The list of names ------------------------------------------------------------------------------------------
+# ---- Data sets that are downloaded ------------------------------------------------------------------------------------------
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -207,9 +214,9 @@ def server(monkeypatch):
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        monkeypatch.setattr(data, "NAMES_URL", f"http://127.0.0.1:{server.server_port}/names.txt")
-        monkeypatch.setattr(data, "NAMES_SIZE", len(NAMES))
-        monkeypatch.setattr(data, "NAMES_SHA256", hashlib.sha256(NAMES).hexdigest())
+        here = dict(url=f"http://127.0.0.1:{server.server_port}/", size=len(NAMES), sha256=hashlib.sha256(NAMES).hexdigest())
+        for name, known in datasets.KNOWN.items():
+            monkeypatch.setitem(datasets.KNOWN, name, known._replace(**here))
         monkeypatch.setenv("no_proxy", "*")
         yield server
         server.shutdown()
@@ -218,12 +225,13 @@ def server(monkeypatch):
 
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
-    """The path of the cached copy, in a fresh cache folder; and no MICROGPT_NAMES."""
+    """The path of the cached copy, in a fresh cache folder; and no MICROGPT_NAMES or MICROGPT_SHAKESPEARE."""
     import platformdirs
 
     folder = tmp_path / "cache"
     monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_: str(folder))
-    monkeypatch.delenv("MICROGPT_NAMES", raising=False)
+    for known in datasets.KNOWN.values():
+        monkeypatch.delenv(known.variable, raising=False)
     return folder / "names.txt"
 
 
@@ -306,7 +314,7 @@ def test_offline(cache, builtin, monkeypatch):
 def test_a_server_that_does_not_answer_is_not_waited_for(server, cache, builtin, monkeypatch):
     done = threading.Event()
     server.delay = lambda: done.wait(20)
-    monkeypatch.setattr(data, "DOWNLOAD_SECONDS", 0.2)
+    monkeypatch.setattr(datasets, "DOWNLOAD_SECONDS", 0.2)
     started = time.perf_counter()
     with pytest.warns(DataWarning, match="could not be downloaded"):
         assert load_docs("names") == ["built", "in"]
@@ -317,22 +325,39 @@ def test_a_server_that_does_not_answer_is_not_waited_for(server, cache, builtin,
 def test_a_name_server_that_does_not_answer_is_not_waited_for(cache, builtin, monkeypatch):
     done = threading.Event()
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: done.wait(20))  # which obeys no timeout
-    monkeypatch.setattr(data, "DOWNLOAD_SECONDS", 0.1)
+    monkeypatch.setattr(datasets, "DOWNLOAD_SECONDS", 0.1)
     with pytest.warns(DataWarning, match=r"\(no answer within 0.1 seconds\)"):
         assert load_docs("names") == ["built", "in"]
     done.set()
 
 
-def test_the_checksum_is_that_of_the_real_list():
-    path = os.environ.get("MICROGPT_NAMES")
+def test_shakespeare_is_downloaded_once_or_not_there(server, cache, monkeypatch, tmp_path):
+    """As the names are; but the package has none of its own."""
+    for _ in range(2):
+        assert load_docs("shakespeare") == ["emma", "olivia", "ava"]
+    assert server.requests == 1 and os.listdir(cache.parent) == ["shakespeare.txt"]
+    (cache.parent / "shakespeare.txt").unlink()
+    server.status = 404
+    message = r"shakespeare.txt could not be downloaded \(Not Found\); get it from http.*, or name it by .* MICROGPT_SHAKESPEARE$"
+    with pytest.raises(DataError, match=message):
+        load_docs("shakespeare")
+    (tmp_path / "copy.txt").write_text("To be", encoding="utf-8")
+    monkeypatch.setenv("MICROGPT_SHAKESPEARE", str(tmp_path / "copy.txt"))
+    assert load_docs("shakespeare") == ["To be"] and data.file_of("shakespeare") == str(tmp_path / "copy.txt")
+
+
+@pytest.mark.parametrize("name, num_docs", [("names", 32033), ("shakespeare", 32777)])
+def test_the_checksum_is_that_of_the_real_data_set(name, num_docs):
+    known = datasets.KNOWN[name]
+    path = os.environ.get(known.variable)
     if not path:
-        pytest.skip("MICROGPT_NAMES does not name a copy of names.txt")
-    assert data._is_genuine(Path(path).read_bytes())
-    assert len(load_docs(path)) == 32033
+        pytest.skip(f"{known.variable} does not name a copy of {known.file}")
+    assert known.is_genuine(Path(path).read_bytes())
+    assert len(load_docs(name)) == num_docs
 
 
 def test_the_built_in_list_is_part_of_the_package(cache, monkeypatch):
-    monkeypatch.setattr(data, "_download", lambda: (None, "no network"))
+    monkeypatch.setattr(datasets, "_download", lambda known: (None, "no network"))
     with pytest.warns(DataWarning, match="built-in list"):
         docs = load_docs("names")
     assert len(docs) > 1000

@@ -60,8 +60,8 @@ def test_models(path, given, recorded, engine):
 def test_runs(path, given, recorded):
     saved = checkpoint.read(path)
     assert asdict(saved.training) == asdict(TrainConfig()) | given["training"]
-    split_as_in_0_1 = {"split_seed": None}
-    assert asdict(saved.evaluation) == asdict(EvalConfig()) | split_as_in_0_1 | given["evaluation"]
+    as_in_0_1 = {"split_seed": None, "val_mean": "documents"}
+    assert asdict(saved.evaluation) == asdict(EvalConfig()) | as_in_0_1 | given["evaluation"]
     run = start(recorded["documents"], resume=path)
     assert run.model.engine.name == given["engine"]
     assert hexes(run.losses) == given["losses"] and pairs(run.val_losses) == given["val_losses"]

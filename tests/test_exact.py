@@ -102,7 +102,7 @@ def models(draw, widest=8):
 
 
 documents = st.lists(st.text(ALPHABET[:12], min_size=1, max_size=11), min_size=1, max_size=4)
-few = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @few

@@ -139,12 +139,12 @@ def test_one_caller_at_a_time():
 
         def ask(self):
             with pytest.raises(RuntimeError, match="one caller at a time"):
-                decoder.generate(random.Random(1), 8, (), 1.0, None)
+                decoder.generate(random.Random(1), 8, 8, (), 1.0, None, 5, CONFIGS[0])
             seen.append(True)
 
-    decoder.generate(Nosy(1), 8, (), 1.0, None)
+    decoder.generate(Nosy(1), 8, 8, (), 1.0, None, 5, CONFIGS[0])
     assert seen
-    decoder.generate(random.Random(1), 8, (), 1.0, None)  # free again
+    decoder.generate(random.Random(1), 8, 8, (), 1.0, None, 5, CONFIGS[0])  # free again
 
 
 def test_a_second_training_is_refused():

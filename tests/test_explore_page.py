@@ -485,6 +485,7 @@ def test_light_and_dark(show, trained):
     assert brightness(driver) > 240
 
 
+@pytest.mark.slow
 def test_a_million_parameters(show):
     config = GPTConfig(n_layer=5, n_embd=128, n_head=8, block_size=256)
     model = GPT.init(config, Tokenizer("abcdefghijklmnopqrstuvwxyz"), random.Random(0))

@@ -24,7 +24,7 @@ __all__ = ["docs"]  # a fixture
 ISAS = _exact.info()["isas"]
 ALPHABET = "".join(map(chr, range(0x4E00, 0x4E00 + 400)))
 some = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=set(Phase) - {Phase.shrink, Phase.explain},  # would take minutes
 )  # fmt: skip
 

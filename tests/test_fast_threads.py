@@ -50,7 +50,7 @@ def outcome(docs, config, training, threads=1, portions=(1000,), network=None, s
         (GPTConfig(n_embd=13, n_head=1, block_size=40), 70, OPTIONS),
         *((GPTConfig(n_embd=20, n_head=5, n_layer=2, activation=activation), 33, {}) for activation in ACTIVATIONS),
         (LARGE, 6, OPTIONS),
-        (LARGE, 100, {}),
+        pytest.param(LARGE, 100, {}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -156,7 +156,7 @@ def busy(docs):
     tokenizer = Tokenizer.from_docs(docs)
     corpus = Corpus(docs, tokenizer)
     network = _fast.Network(LARGE, tokenizer.vocab_size, fresh(LARGE, tokenizer.vocab_size, 1))
-    stop, working, step = threading.Event(), threading.Event(), 0
+    stop, working = threading.Event(), threading.Event()
 
     def work():
         step = 0

@@ -6,20 +6,12 @@ from microgpt import PRESETS, engines
 from microgpt.proof import published, verify
 
 
-def check(result, preset):
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("engine", [pytest.param("python", marks=pytest.mark.slow), *verify.exact_engines()])
+def test_published_run(names, engine, preset):
+    result = verify.compute(engine, names, preset).result
     assert verify.difference(result, published.RUNS[preset]) is None
     assert result == published.RUNS[preset]
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("engine", verify.exact_engines())
-def test_published_run(names, engine, preset):
-    check(verify.compute(engine, names, preset).result, preset)
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_published_run_of_the_reference(reference_runs, preset):
-    check(reference_runs()[preset], preset)
 
 
 def test_names_are_the_published_ones(names):

@@ -1,8 +1,11 @@
 """What is held out of the data, or given by itself, to be measured on: which documents, and what training makes of the others."""
 
+import math
+import operator
 import random
 import re
 import warnings
+from array import array
 
 import pytest
 from command_line import SMALL, TEN_NAMES, fail, microgpt_command, succeed
@@ -10,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import microgpt
-from microgpt import CheckpointError, DataWarning, EvalConfig, GPTConfig, TrainConfig
+from microgpt import GPT, CheckpointError, DataWarning, EvalConfig, GPTConfig, Tokenizer, TrainConfig, reference
 from microgpt.corpus.documents import arrange
+from microgpt.corpus.tokens import Corpus
 from microgpt.display import history
 from microgpt.training import start
 
@@ -103,7 +107,7 @@ def test_documents_given_to_measure_on_change_no_bit_of_the_training(engine, lon
 
 
 def test_options_that_need_documents_to_measure_on():
-    for options in (dict(eval_every=5), dict(patience=5)):
+    for options in (dict(eval_every=5), dict(patience=5), dict(eval_docs=5), dict(val_mean="documents")):
         start(DOCS, evaluation=EvalConfig(**options), val_docs=VAL)
         with pytest.raises(ValueError, match="needs documents to measure on; give a val_fraction too, such as 0.1, or val_docs"):
             start(DOCS, evaluation=EvalConfig(**options))
@@ -158,6 +162,97 @@ def test_a_run_measured_on_documents_of_its_own_goes_on_with_them(tmp_path):
         start(DOCS, resume=path, val_docs=VAL)
 
 
+# ---- How it is measured ------------------------------------------------------------------------------------------------
+
+
+@given(
+    lengths=st.lists(st.integers(0, 12), min_size=1, max_size=70), block_size=st.integers(1, 9), first=st.integers(0, 69),
+    threads=st.integers(1, 3), activation=st.sampled_from(sorted(reference.ACTIVATIONS)), seed=st.integers(0, 9),
+)  # fmt: skip
+def test_the_losses_of_documents(lengths, block_size, first, threads, activation, seed):
+    """Of any of them, on any number of threads: those of the exact engine, in float32 where the engine is fast."""
+    rng = random.Random(seed)
+    docs = ["".join(rng.choices("abc", k=n)) for n in lengths]
+    config, tokenizer = GPTConfig(n_layer=2, n_embd=4, n_head=2, block_size=block_size, activation=activation), Tokenizer("abc")
+    corpus, model = Corpus(docs, tokenizer), GPT.init(config, tokenizer, rng)
+    which = range(min(first, len(docs) - 1), len(docs))
+    expected = list(map(model.token_loss, corpus))
+    assert model.engine.losses(corpus, which) == expected[which.start :]
+    fast = GPT(config, tokenizer, model.params, "fast", threads).engine
+    measured = fast.losses(corpus, range(len(docs)))
+    assert measured == pytest.approx(expected, rel=1e-5) and fast.losses(corpus, which) == measured[which.start :]
+
+
+def test_losses_that_are_infinite(engine):
+    """The others are measured all the same, and nothing is left in what is measured next."""
+    model = GPT.init(CONFIG, Tokenizer.from_docs(DOCS), random.Random(1), engine)
+    corpus, before = Corpus(DOCS, model.tokenizer), array("d", model.params)
+    for i in range(CONFIG.n_embd):
+        model.state_dict()["lm_head"][model.tokenizer.encode("m")[0], i] *= 1e5  # others' probabilities underflow
+    losses = model.engine.losses(corpus, range(len(DOCS)))
+    assert losses == list(map(model.token_loss, corpus)) and math.inf in losses
+    model.params[:] = before
+    fast = GPT(CONFIG, model.tokenizer, model.params, "fast").engine
+    good = fast.losses(corpus, range(len(DOCS)))
+    model.state_dict()["wpe"][4, 0] = 1e300  # infinite in float32
+    assert [math.isinf(loss) for loss in fast.losses(corpus, range(len(DOCS)))] == [len(doc) > 3 for doc in DOCS]
+    model.params[:] = before
+    assert fast.losses(corpus, range(len(DOCS))) == good
+
+
+@pytest.mark.parametrize("name", ["exact", "fast"])
+def test_the_mean_over_tokens_and_over_documents(name):
+    means = {}
+    for mean in ("tokens", "documents"):
+        evaluation = EvalConfig(0.5, 5, val_mean=mean, eval_docs=4)
+        run = microgpt.train(DOCS, CONFIG, TRAINING, engine=name, evaluation=evaluation)
+        losses = run.model.engine.losses(run.held_out, range(4))
+        means[mean] = run.val_losses[-1][1]
+        assert run.measured == 4 < len(run.held_out) and run.evaluate() == means[mean]
+    n = [len(tokens) - 1 for tokens in run.held_out][:4]
+    assert means["documents"] == math.fsum(losses) / 4
+    assert means["tokens"] == math.fsum(map(operator.mul, losses, n)) / sum(n) != means["documents"]
+    assert "on the first 4 of 5 documents not trained on" in history.summary(run)[1]
+
+
+@given(
+    num_steps=st.integers(0, 10**7), batch_size=st.integers(1, 100), n_docs=st.integers(1, 10**5),
+    docs=st.none() | st.integers(1, 10**4), every=st.none() | st.integers(1, 10**4),
+)  # fmt: skip
+def test_how_often_and_on_how_many_documents(num_steps, batch_size, n_docs, docs, every):
+    training = TrainConfig(num_steps=num_steps, batch_size=batch_size)
+    evaluation = EvalConfig(0.1, every, eval_docs=docs)
+    measured = evaluation.documents(training, n_docs)
+    found, trained = evaluation.every(training, measured), num_steps * batch_size
+    assert 1 <= measured <= n_docs and found >= 1
+    if every is not None:
+        assert found == every and measured == min(docs or n_docs, n_docs)
+        return
+    times = -(-num_steps // found)  # the one after the last step among them
+    assert times <= 100 and (times <= 1 or times * measured <= 0.4 * trained)
+    if docs is None:
+        assert measured <= max(1, 0.4 * trained) and (measured >= min(500, n_docs) or trained <= 1250)
+
+
+def test_more_steps_are_measured_on_the_same_documents(tmp_path):
+    docs = [f"{a}{b}" for a in "abcdefghij" for b in "abcdefghij"]
+    run = microgpt.train(docs, CONFIG, TrainConfig(num_steps=50), evaluation=EvalConfig(0.5))
+    assert (run.measured, run.eval_every, [step for step, _ in run.val_losses]) == (20, 50, [50])
+    run.save(tmp_path / "run")
+    more = microgpt.train(docs, training=TrainConfig(num_steps=200), resume=tmp_path / "run")
+    assert (more.measured, more.eval_every, [step for step, _ in more.val_losses]) == (20, 50, [50, 100, 150, 200])
+
+
+def test_a_script_as_old_as_the_file_goes_on(tmp_path):
+    """It says nothing of eval_every, which was 100 then, nor of what is new since; the run goes on as it began."""
+    old = EvalConfig.saved({"val_fraction": 0.3, "patience": None})
+    assert (old.eval_every, old.split_seed, old.val_mean) == (100, None, "documents")
+    microgpt.train(DOCS, CONFIG, TRAINING, evaluation=old, callback=lambda step: step.step == 4).save(tmp_path / "run")
+    assert start(DOCS, resume=tmp_path / "run", evaluation=EvalConfig(0.3)).evaluation == old
+    with pytest.raises(CheckpointError, match="was started with val_fraction 0.3, not 0.2; omit val_fraction"):
+        start(DOCS, resume=tmp_path / "run", evaluation=EvalConfig(0.2))
+
+
 # ---- On the command line -----------------------------------------------------------------------------------------------
 
 
@@ -169,7 +264,7 @@ def test_a_file_to_measure_on(folder):
     assert done.stdout.splitlines()[:15] == plain.splitlines()[:15]  # to the last step
     note, loss, held_out = done.stderr.splitlines()
     assert note == "microgpt: the data to train on have 1 of the 2 documents to measure on as well"
-    assert re.match(r"microgpt: held-out loss \d\.\d{4} after step 12, on 2 documents of which 1 are trained on as well; ", held_out)
+    assert re.match(r"microgpt: held-out loss \d\.\d{4} a token after step 12, on 2 documents of which 1 are trained on as well; ", held_out)
     resume = ["train", "docs.txt", "--resume", "run"]
     assert microgpt_command(*resume, "--val", "val.txt").stdout.endswith(done.stdout[-200:])
     assert "'run' was started with --val; give the same documents again" in fail(*resume)

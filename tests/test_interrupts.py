@@ -103,7 +103,7 @@ def test_an_interrupted_run_goes_on(engine, ctrl_c, monkeypatch, folder, at):
     if at == "a step":
         once_in(run.model.engine, "train", 3)
     elif at == "an evaluation":
-        once_in(run.model, "token_loss", 4)
+        once_in(run.model.engine, "losses", 2)
     else:
         callback = lambda step: ctrl_c() if step.step == 9 else None  # noqa: E731
     with pytest.raises(microgpt.Interrupted, match=r"interrupted after step \d+ of 40; get the run back") as caught:
@@ -130,17 +130,17 @@ def test_a_second_ctrl_c_between_two_steps_leaves_the_run_whole(engine, ctrl_c, 
     evaluation = EvalConfig(0.3, 7, patience)
     whole = microgpt.train(DOCS, CONFIG, TRAINING, engine=engine, evaluation=evaluation)
     run = start(DOCS, CONFIG, TRAINING, engine=engine, evaluation=evaluation)
-    real = run.model.token_loss
+    real = run.model.engine.losses
 
-    def twice(tokens):
+    def twice(corpus, which):
         if len(run.losses) == 14:
             monkeypatch.undo()
             ctrl_c()
             time.sleep(interrupts.IMPATIENT)
             ctrl_c()
-        return real(tokens)
+        return real(corpus, which)
 
-    monkeypatch.setattr(run.model, "token_loss", twice)
+    monkeypatch.setattr(run.model.engine, "losses", twice)
     with pytest.raises(microgpt.Interrupted, match="after step 14 of 40"):
         run.train()
     run.save("run")
@@ -258,13 +258,13 @@ def test_a_run_torn_in_the_middle_of_a_step_is_not_saved(ctrl_c, folder, engine,
 def test_a_signal_does_not_wait_for_a_measurement(folder):
     """It is put off: the file has the step, and the run that goes on measures first, so that log and file are as if nothing was."""
     code = (
-        "import os, signal, time; from microgpt.model import GPT; real, calls = GPT.token_loss, []\n"
-        "def slow(self, tokens):\n"
-        "    calls.append(1)\n"
-        "    if len(calls) == 6: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    assert len(calls) < 7, 'measured on'\n"
-        "    return real(self, tokens)\n"
-        "GPT.token_loss = slow"
+        "import os, signal, time; from microgpt.engines.exact import ExactEngine; real, calls = ExactEngine.losses, []\n"
+        "def slow(self, corpus, which):\n"
+        "    assert len(calls) < 2, 'measured on'\n"
+        "    calls.extend([1] * (which.start == 0))\n"
+        "    if len(calls) == 2: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return real(self, corpus, which)\n"
+        "ExactEngine.losses = slow"
     )
     options = ["--steps", 40, *SMALL, "--val-fraction", 0.4, "--eval-every", 10, "--samples", 1]
     succeed("train", "docs.txt", *options, "--out", "whole", "--log", "whole.csv")

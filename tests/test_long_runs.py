@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import operator
 import os
 import random
 import re
@@ -295,8 +296,9 @@ def test_holding_out_changes_no_step(engine):
     assert len({run.rng.getstate() for run in runs}) == 1
     assert [step for step, _ in runs[1].val_losses] == [6, 12, 18, 20]
     assert runs[0].val_losses[5::6] == runs[1].val_losses[:-1] and runs[2].val_losses == runs[1].val_losses[-1:]
-    losses = list(map(runs[0].model.token_loss, runs[0].held_out))
-    assert len(losses) == 3 and runs[0].evaluate() == math.fsum(losses) / 3 == runs[0].val_losses[-1][1]
+    losses, n = list(map(runs[0].model.token_loss, runs[0].held_out)), [len(tokens) - 1 for tokens in runs[0].held_out]
+    mean = math.fsum(map(operator.mul, losses, n)) / sum(n)
+    assert len(losses) == 3 and runs[0].evaluate() == mean == runs[0].val_losses[-1][1]
 
 
 def test_nothing_held_out_is_the_reference_s_run():
@@ -361,7 +363,7 @@ def test_the_log_and_the_summary(folder):
     vocab_size = run.model.tokenizer.vocab_size
     assert first.startswith(f"microgpt: loss {smoothed:.4f}, the mean of the last 100 steps (the last step's own, ")
     assert first.endswith(f"guessing at random has ln({vocab_size}) = {math.log(vocab_size):.4f}")
-    assert f"held-out loss {run.val_losses[-1][1]:.4f} after step 150, on 2 documents not trained on; " in second
+    assert f"held-out loss {run.val_losses[-1][1]:.4f} a token after step 150, on 2 documents not trained on; " in second
     assert f"the best was {run.best[1]:.4f} after step {run.best[0]}" in second
 
 
@@ -396,6 +398,10 @@ def test_inspect(folder):
     assert facts["suggestion"].startswith("--block-size 9, which cuts 8.3%")
     run = microgpt.training.start([*DOCS, "emma", "a" * 20], GPTConfig(n_embd=8, n_head=2))
     assert facts["parameters"] == f"{run.model.num_params:,}"
+    assert re.fullmatch(r"2\.7\d*, where guessing has 2.773", facts["first loss"])
+    wide = ["inspect", "docs.txt", "--n-embd", 128, "--n-layer", 4, "--steps", 1]
+    assert re.search(r"first loss .*; --scale-init begins there\n", succeed(*wide))
+    assert re.search(r"first loss +2\.\d*, where guessing has 2.773\n", succeed(*wide, "--scale-init"))
     assert re.match(r"about [\d.e-]+ (s|min|h) for 1,000 steps on the engine exact; each document is seen 83 times", facts["time"])
     (folder / "one.txt").write_text("a", encoding="utf-8")
     one = succeed("inspect", "one.txt", *SMALL, "--steps", 1)

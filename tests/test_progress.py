@@ -6,9 +6,10 @@ import signal
 import subprocess
 
 import pytest
-from command_line import NAMES, TINY, driver, environment, posix, printed, without_comment
+from command_line import NAMES, TINY, driver, environment, microgpt_command, posix, printed, without_comment
 
-from microgpt import TrainConfig
+import microgpt
+from microgpt import GPTConfig, TrainConfig
 from microgpt.cli import progress
 
 
@@ -104,7 +105,7 @@ def test_a_live_line(data):
     *live, last = frames(shown)
     assert len(live) > 3
     for frame in live:
-        assert re.fullmatch(r"step +\d+/40 \| loss .* \| smoothed .* \| .* steps/s \| .* left", frame)
+        assert re.fullmatch(r"step +\d+/40 \| loss .* \| smoothed .* \| .* steps/s \| [\d.,]+k? tokens/s \| .* left", frame)
     assert re.fullmatch(FINAL.format(40), last)
     assert "\x1b[1A\x1b[2K" in shown[shown.rindex(" left") :]  # the live line is wiped before the last one
     after = shown[shown.rindex("step 40/40") :].split("\n")
@@ -112,6 +113,27 @@ def test_a_live_line(data):
     assert after[2:4] == ["", "--- inference (new, hallucinated names) ---"]
     assert after[4].startswith("sample  1: ") and after[5].startswith("sample  2: ")
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
+
+
+def test_samples_on_the_way(data):
+    """They change nothing of what comes after them, and each is one by the weights of its step."""
+    options = ["train", data, "--steps", 40, "--samples", 3, *TINY]
+    lines = microgpt_command(*options, "--sample-every", 15).stdout.splitlines()
+    samples = [line for line in lines if line.startswith("sample at step ")]
+    assert "\n".join(line for line in lines if line not in samples) + "\n" == microgpt_command(*options).stdout
+    assert [line.split(":")[0] for line in samples] == ["sample at step 15", "sample at step 30"]
+    assert lines[lines.index(samples[1]) - 1].startswith("step   30 /")
+    config = GPTConfig(n_embd=4, n_head=2, block_size=8)
+    run = microgpt.train(NAMES, config, TrainConfig(num_steps=40), callback=lambda step: step.step == 15)
+    assert samples[0] == f"sample at step 15: {run.model.generate(1, seed=15)[0]}"
+
+
+@posix
+def test_samples_on_a_terminal(data):
+    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 40, "--samples", 0, "--sample-every", 20, *TINY))
+    assert (code, without_comment(err)) == (0, "")
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
+    assert [re.search(rf"[\r\n]sample at step {step}: \w", text) is not None for step in (20, 40)] == [True, True]
 
 
 @posix
@@ -124,7 +146,7 @@ def test_the_held_out_loss_on_a_terminal(data):
         step = int(re.match(r"step +(\d+)/40 ", frame)[1])
         assert (" | held-out " in frame) == (step >= 15), frame
     held_out = re.fullmatch(r"step 40/40 \| .* \| held-out (\d\.\d{4}) \| .* steps/s \| .* s", last)[1]
-    assert f"\nheld-out loss {held_out} after step 40, on 1 document not trained on" in shown
+    assert f"\nheld-out loss {held_out} a token after step 40, on 1 document not trained on" in shown
 
 
 @posix

@@ -28,7 +28,6 @@ def test_files_that_cannot_be_used(folder):
         "train", "docs.txt", "--resume", "m"
     )
     assert "the character 'X' (U+0058) is not in" in fail("sample", "m", "--prompt", "X")
-    assert "has room for 15 after BOS" in fail("sample", "m", "--prompt", "a" * 16)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +154,7 @@ def test_a_wrong_configuration_ends_the_process_with_2(data):
     "content, message",
     [
         (None, r"there is no file '.*docs\.txt'; check the path"),
-        (b"", r"'.*docs\.txt' is empty; give a text file, one document a line"),
+        (b"", r"'.*docs\.txt' is empty; give a text file"),
         (b"\n \n", r"'.*docs\.txt' holds only blank lines; .*"),
         ("zoé\nnoël".encode("latin-1"), r"'.*docs\.txt' is not UTF-8: byte 0xe9 .* likely latin-1: .*iconv .*"),
         ("emma".encode("utf-16"), r"'.*docs\.txt' is not UTF-8 but UTF-16; .*"),
@@ -283,7 +282,7 @@ def test_the_reference_in_a_bare_checkout(tmp_path):
     page = shutil.copy(reference.__file__, tmp_path)
     (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
     options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}
-    shorter = f"import reference; reference.main('docs.txt', num_steps=3)"
+    shorter = "import reference; reference.main('docs.txt', num_steps=3)"
     done = subprocess.run([sys.executable, "-S", "-c", shorter], **options)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == printed(TEN_NAMES, steps=3, samples=20, n_layer=1, n_embd=16, n_head=4, block_size=16)

@@ -11,7 +11,7 @@ from microgpt.compiled import access, exact as _exact, fast as _fast, scalar
 
 FOLDER = Path(compiled.__file__).parent
 MODULES = {module.__name__.rpartition(".")[2]: module for module in (access, scalar, _exact, _fast)}
-INSIDE = {"Steps", "Buffer", "OneCaller"}  # which the modules make for themselves; and script_..., which are for `microgpt run`
+INSIDE = {"Reading", "Steps", "Buffer", "OneCaller"}  # which the modules make for themselves; and script_..., which are for `microgpt run`
 
 
 def stub(name):

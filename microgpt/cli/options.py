@@ -9,13 +9,13 @@ from microgpt import engines
 from microgpt.cli.commands import Failure, Usage, number, whole
 from microgpt.common.options import options_of, shown
 from microgpt.common.words import quoted_path, shortened
-from microgpt.config import PRESETS, EvalConfig, GPTConfig, SampleConfig, TrainConfig
+from microgpt.config import PRESETS, RECIPES, EvalConfig, GPTConfig, SampleConfig, TrainConfig
 from microgpt.engines import THREADS
 
 MODEL, TRAINING, EVALUATION = (list(options_of(kind).values()) for kind in (GPTConfig, TrainConfig, EvalConfig))
 CHOICE = options_of(SampleConfig)
 OPTIONS = {option.name: option.flags() for option in (*MODEL, *TRAINING, *EVALUATION, *CHOICE.values())}
-FLAGS = OPTIONS | {"val_docs": "--val"}
+FLAGS = OPTIONS | {"val_docs": "--val", "documents": "documents"}  # the latter is nearly always the word
 KINDS = {int: dict(type=whole, metavar="N"), float: dict(type=number, metavar="X")}
 
 
@@ -66,8 +66,24 @@ def engine_notes(option):
 
 def add_preset(group):
     group.add_argument(
-        "--preset", choices=PRESETS, help="the reference's revision that sets the defaults below (default: current)"
-    )
+        "--preset", choices=[*PRESETS, *RECIPES],
+        help="what sets the defaults: a revision of the reference, as below; or shakespeare, a recipe for the data set of that name, "
+        "with --engine fast and --val-fraction 0.1 (default: current)",
+    )  # fmt: skip
+
+
+def recipe_of(arguments):
+    """The Recipe that is given as the preset, or None."""
+    return RECIPES.get(arguments.preset)
+
+
+def complete(arguments):
+    """What the preset says of the data and the engine, where nobody else does. A run that is resumed has its own engine."""
+    recipe = recipe_of(arguments)
+    if recipe is not None:
+        arguments.data = arguments.data or recipe.data
+        if not getattr(arguments, "resume", None):
+            arguments.engine = arguments.engine or recipe.engine
 
 
 def settings(arguments, saved=None):
@@ -76,10 +92,15 @@ def settings(arguments, saved=None):
     saved: the Checkpoint that the run starts from. Where no preset is given, its model's settings stand in for the
     preset's, and all its settings where that run is resumed.
     """
-    preset = preset_of(arguments, saved)
-    config, training, temperature = PRESETS[preset]
-    training = replace(training, batch_size=engines.engine_class(arguments.engine or engines.DEFAULT).batch_size)
-    evaluation = EvalConfig()
+    recipe = recipe_of(arguments)
+    if recipe is None:
+        config, training, temperature = PRESETS[preset_of(arguments, saved)]
+        training = replace(training, batch_size=engines.engine_class(arguments.engine or engines.DEFAULT).batch_size)
+        evaluation = EvalConfig()
+    else:
+        config, training, temperature, evaluation, *_ = recipe
+        if getattr(arguments, "val", None) is not None:
+            evaluation = EvalConfig()
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     resumed = saved is not None and arguments.resume and saved.progress
     if resumed:  # neither is a preset's
@@ -124,15 +145,17 @@ def _refuse_differences(arguments, given, pairs):
 
 
 def preset_of(arguments, saved=None):
-    """The preset that is given, else the one which a Checkpoint is most like, else the current revision."""
-    if arguments.preset is not None or saved is None:
-        return arguments.preset or "current"
+    """The revision that is given as the preset, else the one which a Checkpoint is most like, else the current revision."""
+    if arguments.preset in PRESETS:
+        return arguments.preset
+    if saved is None or recipe_of(arguments):
+        return "current"
     return max(PRESETS, key=lambda name: len(vars(PRESETS[name].config).items() & vars(saved.config).items()))
 
 
 def in_options(error):
     """An error's text with the user's options in place of the fields; what it quotes of the user's stays as it is."""
-    text = re.sub(r"\bomit (seed|long)\b", r"omit --\1", str(error)).replace("with init", "with --init")
+    text = re.sub(r"\bomit (seed|long|documents)\b", r"omit --\1", str(error)).replace("with init", "with --init")
     text = re.sub(r"^threads=(\S+) needs engine='(\w+)'", r"--threads \1 needs --engine \2", text)
     text = re.sub(r"\bengine='(\w+)'", r"--engine \1", text)
     text = re.sub(r"^threads\b", "--threads", text)

@@ -1,6 +1,7 @@
 """What a command says: on standard output, which may be closed or full, and on standard error."""
 
 import os
+import re
 import sys
 
 from microgpt.common.words import printable
@@ -24,6 +25,41 @@ def settle(stream):
         stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class Documents:
+    """Prints documents: on a terminal each character as it is written, otherwise whole documents.
+
+    stream: standard output, or a Screen; kind: GPTConfig.documents. Where that is not "lines" they have line breaks, and blank lines
+    between them. prompt: what each begins with.
+    """
+
+    def __init__(self, stream, kind, prompt=""):
+        self.stream, self.kind, self.prompt = stream, kind, prompt
+        self.begun = False  # whether a part of a document is there
+        self.between = ""
+
+    def echo(self, character, label=""):
+        """Print a character that has just been written; label: what stands in front of its document."""
+        if not self.begun:
+            self.begun = True
+            self.stream.write(self.between + label + self._shown(self.prompt))
+        self.stream.write(self._shown(character))
+        self.stream.flush()
+
+    def print(self, texts, label="", after=lambda text: ""):
+        """Print documents, of one that was echoed what is left to print; after: what follows one in its line."""
+        end = "\n" if self.kind == "lines" else "\n\n"
+        if self.begun:
+            self.stream.write(after(texts[0]) + "\n")
+        elif texts:
+            self.stream.write(self.between + end[1:].join(f"{label}{self._shown(text)}{after(text)}\n" for text in texts))
+        self.begun, self.between = False, end[1:]
+
+    def _shown(self, text):
+        if not self.stream.isatty():
+            return text
+        return printable(text) if self.kind == "lines" else re.sub("[^\n\t]+", lambda part: printable(part[0]), text)
 
 
 class Screen:

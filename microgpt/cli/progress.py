@@ -40,6 +40,11 @@ class Lines:
         self.out.write("".join(map(line, zip(range(first + 1, self.shown + 1), losses[first:]))))
         self.out.flush()
 
+    def note(self, text):
+        """A line between those of the steps."""
+        self.out.write(f"{text}\n")
+        self.out.flush()
+
     def __exit__(self, kind, error, trace):
         if not isinstance(error, OSError):  # nothing can be written where writing failed
             self.update()
@@ -52,6 +57,7 @@ class LiveLine:
         self.run, self.out, self.live, self.before = run, out, None, len(run.losses)
 
     def __enter__(self):
+        self.tokens = self.run.tokens_per_step()
         self.started = time.perf_counter()
         self.next_refresh = self.started + BEGIN_SECONDS
         return self
@@ -67,9 +73,20 @@ class LiveLine:
         if self.live is not None:
             from rich.text import Text
 
-            text = f"{self._figures(seconds)} | {_clock(left)} left"
+            tokens = f"{_rounded(self.tokens * (done - self.before) / seconds)} tokens/s"
+            text = f"{self._figures(seconds)} | {tokens} | {_clock(left)} left"
+            if len(text) > self.live.console.width:
+                text = text.replace(f" | {tokens}", "")
             self.live.update(Text(text, no_wrap=True, overflow="crop"), refresh=True)
         self.next_refresh = time.perf_counter() + REFRESH_SECONDS
+
+    def note(self, text):
+        """A line above the live one."""
+        if self.live is None:
+            self.out.write(f"{text}\n")
+            self.out.flush()
+        else:
+            self.live.console.print(text, markup=False, highlight=False, emoji=False)
 
     def __exit__(self, kind, error, trace):
         seconds = time.perf_counter() - self.started
@@ -80,8 +97,7 @@ class LiveLine:
 
     def _figures(self, seconds):
         losses, num_steps = self.run.losses, self.run.training.num_steps
-        rate = (len(losses) - self.before) / seconds
-        rate = f"{rate / 1000:,.0f}k" if rate >= 10_000 else f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+        rate = _rounded((len(losses) - self.before) / seconds)
         held_out = f" | held-out {self.run.val_losses[-1][1]:.4f}" if self.run.val_losses else ""
         return (
             f"step {len(losses):{len(str(num_steps))}d}/{num_steps} | loss {losses[-1]:.4f} | "
@@ -99,6 +115,10 @@ def _live(out):
     )
     live.start()
     return live
+
+
+def _rounded(rate):
+    return f"{rate / 1000:,.0f}k" if rate >= 10_000 else f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def _clock(seconds):

@@ -26,6 +26,10 @@ class Network:
         self, training: TrainConfig, m: array[float] | memoryview, v: array[float] | memoryview, num_steps: int
     ) -> None: ...
 
+class Measure:
+    def __init__(self, network: Network) -> None: ...
+    def losses(self, corpus: Corpus, which: range, n_threads: int) -> array[float]: ...
+
 class Writer:
     portion: int
     def __init__(

@@ -3,16 +3,52 @@
 import random
 import sys
 import warnings
+from functools import partial
 
 from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted
 from microgpt.config import EvalConfig
 from microgpt.corpus.loading import DataWarning
+from microgpt.corpus.tokens import Corpus, Windows
 
 LONG = Option(
     "long", str, "truncate", "documents longer than the block: train on their beginning, on all pieces, or stop",
     choices=("truncate", "split", "error"),
 )  # fmt: skip
+
+
+def parts(docs, rng, config, evaluation=EvalConfig(), long=LONG.default, val_docs=()):
+    """(what a run trains on, what is held out): functions that make a Corpus with a Tokenizer; None where nothing is held out.
+
+    config: GPTConfig, whose `documents` says whether these are documents, see `arrange`, or a text, see `arrange_text`.
+    """
+    if config.documents == "text":
+        text, first, held_out = arrange_text(docs, rng, config.block_size, evaluation, val_docs)
+        trained = partial(Windows, text, block_size=config.block_size, first=first)
+        return trained, partial(Corpus.of_text, held_out, block_size=config.block_size) if held_out else None
+    docs, held_out = arrange(docs, rng, config.block_size, evaluation, long, val_docs)
+    return partial(Corpus, docs), partial(Corpus, held_out) if held_out else None
+
+
+def arrange_text(docs, rng, block_size, evaluation=EvalConfig(), val_docs=()):
+    """(the text to train on, where its first window starts, as drawn from rng, the text held out): strings, and a number.
+
+    A text is given as a list of one; of several, each begins a line. With evaluation.val_fraction that share of its characters is
+    held out, the last ones, and at least two. Without, val_docs are. ValueError for a text in which nothing is predicted.
+    """
+    text, held_out = "\n".join(docs), "\n".join(val_docs)
+    if evaluation.val_fraction:
+        count = max(2, round(evaluation.val_fraction * len(text)))
+        text, held_out = text[:-count], text[-count:]
+        if len(text) < 2:
+            raise ValueError(
+                f"of a text of {counted(len(text) + len(held_out), 'character')} a val_fraction of {evaluation.val_fraction:g} leaves "
+                "none to predict; give more, or val_docs"
+            )
+    for part, use in ((text, "train on"), (held_out, "measure on")):
+        if len(part) == 1:
+            raise ValueError(f"a text of one character has none to predict after it; give a longer one to {use}")
+    return text, rng.randrange(max(1, len(text) - block_size)), held_out
 
 
 def arrange(docs, rng, block_size, evaluation=EvalConfig(), long=LONG.default, val_docs=()):
@@ -98,7 +134,7 @@ def share_cut(docs, block_size):
 
 
 def checked(name, docs):
-    """The documents as a list. TypeError and ValueError for what is none; DataWarning where they are a file's lines as they stand."""
+    """The documents as a list. TypeError and ValueError for what is none."""
     if isinstance(docs, (str, bytes)) or hasattr(docs, "read") or not hasattr(docs, "__iter__"):
         raise TypeError(f"{name} must be a list of documents, not {quoted(docs)}; load_docs reads one from a file")
     if isinstance(docs, (set, frozenset)):  # another order in each process, so other results
@@ -110,6 +146,11 @@ def checked(name, docs):
     if not any(docs):
         use = "measure on" if name == "val_docs" else "train on"
         raise ValueError(f"there is nothing to {use}: give at least one document that is not empty")
+    return docs
+
+
+def note_newlines(name, docs):
+    """A DataWarning where documents are a file's lines as they stand."""
     text = "".join(docs)  # which is searched faster than each document
     ends = sum(doc.endswith(("\n", "\r")) for doc in docs) if "\n" in text or "\r" in text else 0
     if ends:
@@ -117,7 +158,6 @@ def checked(name, docs):
             f"in {name}, {ends:,} of {counted(len(docs), 'document')} end with a newline, which the model learns as a character; "
             "load_docs reads the lines of a file without it, str.strip takes it off"
         )
-    return docs
 
 
 def note_repetitions(docs, val_docs):

@@ -1,4 +1,4 @@
-"""Reading documents: from a file, from standard input, or the reference's list of names.
+"""Reading documents: from a file, from standard input, or a data set that is downloaded.
 
 Documents are never repaired in silence: a file that is not what it should be is an error that names the remedy, and
 what was done without asking (a byte order mark dropped, a list of names replaced) or is not to be seen (one inside) is a
@@ -11,14 +11,10 @@ import re
 import sys
 import warnings
 
-from microgpt.common.files import write_atomically
+from microgpt.common.options import options_of
 from microgpt.common.words import LONGEST_PATH, quoted, quoted_path, shortened
-
-NAMES_URL = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"
-NAMES_SIZE = 228145
-NAMES_SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
-DOWNLOAD_SECONDS = 5  # for the whole download: a machine without a network must not wait long for its training
-
+from microgpt.config import GPTConfig
+from microgpt.corpus import datasets
 
 MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     ("utf-32", codecs.BOM_UTF32_LE),
@@ -26,6 +22,14 @@ MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     ("utf-16", codecs.BOM_UTF16_LE),
     ("utf-16", codecs.BOM_UTF16_BE),
 )
+
+
+PACKED = {  # pattern at the beginning of a file -> what compressed it, and how it is unpacked
+    rb"\x1f\x8b": ("gzip", "gunzip -k"),
+    rb"BZh[1-9]1AY&SY": ("bzip2", "bunzip2 -k"),
+    rb"\xfd7zXZ\x00": ("xz", "unxz -k"),
+    rb"PK\x03\x04": ("zip", "unzip"),
+}
 
 
 class DataError(ValueError):
@@ -36,46 +40,53 @@ class DataWarning(UserWarning):
     """Something about the data that the user should know; the run goes on."""
 
 
-def load_docs(source=None):
+def load_docs(source=None, documents=GPTConfig.documents):
     """The documents of a text file (UTF-8), a list of strings in file order: its lines, stripped, without empty ones.
 
-    source: a path; "-" for standard input; "names" for the reference's list of names; None for input.txt in the current
-    folder where there is one, else "names". (A file called "names" is "./names".) DataError or OSError says what to do.
+    documents: "lines"; "paragraphs", which are separated by blank lines and keep their line breaks; or "text", all of the file as
+    one. Train on either with a GPTConfig that has the same `documents`.
 
-    "names" is the file that the environment variable MICROGPT_NAMES names, else names.txt as downloaded once into the
-    user's cache folder. Without a network it is a shorter list that comes with the package, and a DataWarning says so.
+    source: a path; "-" for standard input; "names" for the reference's list of names, "shakespeare" for tiny Shakespeare; None for
+    input.txt in the current folder where there is one, else "names". (A file called "names" is "./names".) DataError or OSError
+    says what to do.
+
+    "names" is the file that the environment variable MICROGPT_NAMES names, else names.txt as downloaded once into the user's
+    cache folder; "shakespeare" likewise, with MICROGPT_SHAKESPEARE. Without a network, "names" is a shorter list that comes with
+    the package, and a DataWarning says so; "shakespeare" is a DataError.
     """
     notes = []
+    documents = options_of(GPTConfig)["documents"].check(documents)
     try:
         if source is None:
             source = "input.txt" if os.path.exists("input.txt") else "names"
-        if source == "names":
-            return _parse(*_names(notes), notes)
+        if source in datasets.KNOWN:
+            return _parse(*_data_set(datasets.KNOWN[source], notes), documents, notes)
         if source == "-":
-            return _parse(_read_stdin(), None, notes)
+            return _parse(_read_stdin(), None, documents, notes)
         if not isinstance(source, (str, bytes, os.PathLike)):
             raise TypeError(f"load_docs reads a path, such as 'docs.txt', and not {quoted(source)}")
-        return _parse(_read_file(source), source, notes)
+        return _parse(_read_file(source), source, documents, notes)
     finally:
         for note in notes:
             warnings.warn(note, DataWarning, stacklevel=2)
 
 
 def file_of(source):
-    """The path of the file that load_docs(source) reads, or would read if it is there; None for the cached list of names."""
+    """The path of the file that load_docs(source) reads, or would read if it is there; None for what is downloaded."""
     if source is None:
         source = "input.txt" if os.path.exists("input.txt") else "names"
-    if source == "names":
-        return os.environ.get("MICROGPT_NAMES")
+    if source in datasets.KNOWN:
+        return os.environ.get(datasets.KNOWN[source].variable)
     return "/dev/stdin" if source == "-" else source  # a link to the file, where a file is what is redirected
 
 
 # ---- From bytes to documents ------------------------------------------------------------------------------------
 
 
-def _parse(data, path, notes):
+def _parse(data, path, documents, notes):
     """The documents in `data`, the bytes of the file `path`; None is standard input."""
     what = _called(path)
+    _refuse_packed(data, path)
     _refuse_nul(data, path)
     try:
         text = data.decode("utf-8")
@@ -91,11 +102,24 @@ def _parse(data, path, notes):
             f"{what} has a byte order mark (U+FEFF) inside, in line {line:,}, which is invisible and is learned as a character; "
             "remove it if it comes from joining files"
         )
-    docs = [doc for line in text.split("\n") if (doc := line.strip())]
-    if not docs:
-        problem = "holds only blank lines" if data else "is empty"
-        raise DataError(f"{what} {problem}; give a text file, one document a line")
-    return docs
+    if not text or text.isspace():
+        raise DataError(f"{what} {'holds only blank lines' if data else 'is empty'}; give a text file")
+    return DOCUMENTS[documents](text)
+
+
+DOCUMENTS = {  # GPTConfig.documents -> those of a text, whose lines end in "\n" and are not all blank
+    "lines": lambda text: [doc for line in text.split("\n") if (doc := line.strip())],
+    "paragraphs": lambda text: [doc for part in re.split(r"\n\s*\n", f"\n{text}\n") if (doc := part.strip("\n"))],
+    "text": lambda text: [text],
+}
+
+
+def _refuse_packed(data, path):
+    """DataError for a compressed file."""
+    for pattern, (kind, command) in PACKED.items():
+        if re.match(pattern, data):
+            how = "give what it holds" if path is None else f"unpack it with: {command} {_in_shell(path)}"
+            raise DataError(f"{_called(path)} is not a text file but compressed by {kind}; {how}")
 
 
 def _refuse_nul(data, path):
@@ -111,9 +135,7 @@ def _refuse_nul(data, path):
     for encoding, zeros, others in (("utf-16le", head[1::2], head[::2]), ("utf-16be", head[::2], head[1::2])):
         if zeros.count(0) > len(zeros) / 2 and others.count(0) == 0:  # ASCII letters have a zero byte beside them
             raise DataError(f"{what} is not UTF-8 but looks like {encoding.upper()}; {_convert(encoding, path)}")
-    raise DataError(
-        f"{what} is not a text file: it has a NUL byte at {_place(data, at)}; give a UTF-8 text, one document a line"
-    )
+    raise DataError(f"{what} is not a text file: it has a NUL byte at {_place(data, at)}; give a UTF-8 text")
 
 
 def _not_utf8(data, path, error):
@@ -155,12 +177,15 @@ def _place(data, at):
 
 def _convert(encoding, path):
     command = f"convert it with: iconv -f {encoding} -t utf-8"
-    if path is None:
-        return command
+    return command if path is None else f"{command} {_in_shell(path)} > utf8.txt"
+
+
+def _in_shell(path):
+    """A file's name as a shell takes it; FILE for one that nobody would copy."""
     import shlex
 
     name = shlex.quote(os.fsdecode(path))
-    return f"{command} {name if shortened(name, LONGEST_PATH) == name else 'FILE'} > utf8.txt"
+    return name if shortened(name, LONGEST_PATH) == name else "FILE"
 
 
 def _called(path):
@@ -174,7 +199,7 @@ def _read_file(path, remedy="check the path", said=""):
     """The bytes of a file. Each OSError becomes one sentence: `said` tells who named the path, `remedy` what to do."""
     what = _called(path) + said
     if os.path.isdir(path):  # Windows would report a permission
-        raise IsADirectoryError(f"{what} is a folder; give a text file, one document a line")
+        raise IsADirectoryError(f"{what} is a folder; give a text file")
     try:
         with open(path, "rb") as file:
             return _whole(file)
@@ -203,72 +228,25 @@ def _read_stdin():
         raise OSError(f"standard input cannot be read: {error.strerror or error}; give a file") from error
 
 
-# ---- The reference's list of names ------------------------------------------------------------------------------
+# ---- Data sets that are downloaded ------------------------------------------------------------------------------
 
 
-def _names(notes):
-    """Bytes and path of the list of names; the first that is there of: MICROGPT_NAMES, cached, downloaded, built in."""
-    given = os.environ.get("MICROGPT_NAMES")
+def _data_set(known, notes):
+    """Bytes and path of a data set; the first that is there of: the file that its variable names, cached, downloaded, built in."""
+    given = os.environ.get(known.variable)
     if given:
-        said = " (named by the environment variable MICROGPT_NAMES)"
-        return _read_file(given, "correct the variable or unset it", said), given
+        return _read_file(given, "correct the variable or unset it", f" (named by the environment variable {known.variable})"), given
+    data, path, failure = datasets.fetch(known, notes)
+    if failure is None:
+        return data, path
+    failed = f"{known.file} could not be downloaded ({failure})"
+    if not known.builtin:
+        raise DataError(f"{failed}; get it from {known.url} and give its path, or name it by the environment variable {known.variable}")
+    import importlib.resources
 
-    import platformdirs
-
-    cached = os.path.join(platformdirs.user_cache_dir("microgpt", False), "names.txt")
-    try:
-        with open(cached, "rb") as file:
-            data = file.read()
-        if _is_genuine(data):
-            return data, cached
-        notes.append(f"the cached copy {quoted_path(cached)} is not the names.txt it should be (wrong checksum); it is not used")
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        notes.append(f"the cached copy {quoted_path(cached)} cannot be read ({error.strerror}); it is not used")
-
-    data, failure = _download()
-    if failure:
-        import importlib.resources
-
-        notes.append(
-            f"names.txt could not be downloaded ({failure}): the package's built-in list of names is used instead, so "
-            "the numbers differ from the reference's; MICROGPT_NAMES can name a copy of the file"
-        )
-        builtin = importlib.resources.files("microgpt.corpus").joinpath("names.txt")
-        return builtin.read_bytes(), str(builtin)
-    try:
-        os.makedirs(os.path.dirname(cached), exist_ok=True)
-        write_atomically(cached, data)
-    except OSError as error:
-        notes.append(f"names.txt could not be kept in {quoted_path(cached)} ({error.strerror}) and will be downloaded again")
-    return data, cached
-
-
-def _is_genuine(data):
-    import hashlib
-
-    return len(data) == NAMES_SIZE and hashlib.sha256(data).hexdigest() == NAMES_SHA256
-
-
-def _download():
-    """(bytes, None), or (None, why not). In a thread: neither a name server nor a trickle of bytes obeys a timeout."""
-    import threading
-    import urllib.request
-
-    outcome = [(None, f"no answer within {DOWNLOAD_SECONDS} seconds")]
-
-    def fetch():
-        try:
-            with urllib.request.urlopen(NAMES_URL, timeout=DOWNLOAD_SECONDS) as response:
-                data = response.read(NAMES_SIZE + 1)
-            outcome[0] = (data, None) if _is_genuine(data) else (None, "what came has a wrong checksum")
-        except Exception as error:  # a broken proxy or server can raise nearly anything; all mean: no download
-            reason = getattr(error, "reason", error)  # what urllib's own errors wrap
-            reason = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
-            outcome[0] = None, shortened(" ".join(reason.split()), 100)
-
-    thread = threading.Thread(target=fetch, daemon=True)
-    thread.start()
-    thread.join(DOWNLOAD_SECONDS)
-    return outcome[0]
+    notes.append(
+        f"{failed}: the package's built-in list of names is used instead, so the numbers differ from the reference's; "
+        f"{known.variable} can name a copy of the file"
+    )
+    builtin = importlib.resources.files("microgpt.corpus").joinpath(known.file)
+    return builtin.read_bytes(), str(builtin)

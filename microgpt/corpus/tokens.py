@@ -1,10 +1,16 @@
-"""Documents as token ids, as the engines read them."""
+"""Documents as token ids, as the engines read them. To train on or to measure on, what has documents is a sequence of them:
+
+    Corpus    documents that stand one after the other
+    Windows   those of a text: its windows, which overlap
+"""
 
 import math
 import sys
 from array import array
 from collections import Counter
-from itertools import accumulate
+from itertools import accumulate, pairwise
+
+from microgpt import reference
 
 
 class Corpus:
@@ -15,18 +21,41 @@ class Corpus:
     """
 
     def __init__(self, docs, tokenizer):
-        separator = next(char for char in map(chr, range(0x110000)) if char not in tokenizer.ids)
-        # str.translate maps every character at C speed, so the ids travel as code points; those of surrogates must "pass"
-        table = {ord(char): i for char, i in tokenizer.ids.items()} | {ord(separator): tokenizer.bos}
-        text = separator.join(["", *docs, ""])
-        unknown = set(text) - tokenizer.ids.keys() - {separator}
-        if unknown:
-            raise ValueError(tokenizer.unknown(min(unknown)))
-        self.tokens = array("I", text.translate(table).encode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass"))
+        self.tokens = _ids(["", *docs, ""], tokenizer)
         self.starts = array("Q", accumulate((len(doc) + 1 for doc in docs), initial=0))
+
+    @classmethod
+    def of_text(cls, text, tokenizer, block_size):
+        """The windows of a text of two or more characters, to measure on: after its first, each character is predicted once.
+
+        Document i is tokens[starts[i] : starts[i + 1] + 1] here too, where no token is BOS.
+        """
+        made = cls.__new__(cls)
+        made.tokens = _ids([text], tokenizer)
+        last = len(text) - 1
+        made.starts = array("Q", [*range(0, last, block_size), last])
+        return made
 
     def __len__(self):
         return len(self.starts) - 1
+
+    def __getitem__(self, i):
+        return self.tokens[self.starts[i] : self.starts[i + 1] + 1].tolist()
+
+    def mean_length(self):
+        """How many tokens of a document are predicted, where none is cut: the mean."""
+        return (len(self.tokens) - 1) / len(self)
+
+    def predictions(self, i, block_size):
+        """How many tokens of document i are predicted, as it is cut at block_size."""
+        return min(self.starts[i + 1] - self.starts[i], block_size)
+
+    def count_in(self, other):
+        """How many of these documents another Corpus has too."""
+        own = [self.tokens[start : end + 1].tobytes() for start, end in pairwise(self.starts)]
+        known, tokens = set(own), other.tokens
+        there = {doc for start, end in pairwise(other.starts) if (doc := tokens[start : end + 1].tobytes()) in known}
+        return sum(doc in there for doc in own)
 
     def entropy(self):
         """What a model that knew only how frequent each token is would have as its loss, in nats a token."""
@@ -39,8 +68,45 @@ class Corpus:
         total = len(self.tokens)
         return -math.fsum(count / total * math.log(count / total) for count in counts if count)
 
+
+class Windows(Corpus):
+    """The windows of a text of two or more characters, in the order that microgpt.reference.window() gives them.
+
+    tokens: array of unsigned 32-bit ids, without BOS; each document is length + 1 of them. first: where document 0 starts.
+    """
+
+    starts = None
+
+    def __init__(self, text, tokenizer, block_size, first):
+        self.tokens = _ids([text], tokenizer)
+        self.length, self.first = min(block_size, len(text) - 1), first
+
+    def __len__(self):
+        return len(self.tokens) - self.length
+
     def __getitem__(self, i):
-        return self.tokens[self.starts[i] : self.starts[i + 1] + 1].tolist()
+        if not 0 <= i < len(self):
+            raise IndexError(f"there is no window {i} of {len(self)}")
+        start = reference.window(i, len(self.tokens), self.length, self.first)
+        return self.tokens[start : start + self.length + 1].tolist()
+
+    def mean_length(self):
+        return self.length
+
+    def predictions(self, i, block_size):
+        return min(self.length, block_size)
+
+
+def _ids(docs, tokenizer):
+    """An array of the token ids of documents, with BOS between them. ValueError for characters that are not in the vocabulary."""
+    separator = next(char for char in map(chr, range(0x110000)) if char not in tokenizer.ids)
+    # str.translate maps every character at C speed, so the ids travel as code points; those of surrogates must "pass"
+    table = {ord(char): i for char, i in tokenizer.ids.items()} | {ord(separator): tokenizer.bos}
+    text = separator.join(docs)
+    unknown = set(text) - tokenizer.ids.keys() - {separator}
+    if unknown:
+        raise ValueError(tokenizer.unknown(min(unknown)))
+    return array("I", text.translate(table).encode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass"))
 
 
 def fingerprint(*corpora):

@@ -164,6 +164,17 @@ def _parse_json(line):
     return operator.index(row["step"]), float(row["loss"]), None if val_loss is None else float(val_loss)
 
 
+def _held_out(run):
+    """What of a Run is measured on, in words."""
+    first = f"the first {run.measured:,} of " if run.measured < len(run.held_out) else ""
+    if run.model.config.documents == "text":
+        of = f"{run.measured * run.model.config.block_size:,} characters of " if first else ""
+        return f"{of}a text of {counted(len(run.held_out.tokens), 'character')} that is not trained on"
+    repeated = run.held_out.count_in(run.corpus)
+    also = f"of which {repeated:,} are trained on as well" if repeated else "not trained on"
+    return f"{first}{counted(len(run.held_out), 'document')} {also}"
+
+
 def summary(run):
     """A few sentences about the losses of a Run: a list of lines."""
     if not run.losses:
@@ -178,11 +189,9 @@ def summary(run):
     ]
     if run.val_losses:
         step, loss = run.val_losses[-1]
-        known = {tuple(document) for document in run.corpus}
-        repeated = sum(tuple(document) in known for document in run.held_out)
+        mean = "a token" if run.evaluation.val_mean == "tokens" else "on average of documents"
         lines.append(
-            f"held-out loss {loss:.4f} after step {step}, on {counted(len(run.held_out), 'document')} "
-            f"{f'of which {repeated:,} are trained on as well' if repeated else 'not trained on'}; "
+            f"held-out loss {loss:.4f} {mean} after step {step}, on {_held_out(run)}; "
             f"the best was {run.best[1]:.4f} after step {run.best[0]}"
             + (", and its weights are kept" if run.finished and run.evaluation.patience is not None else "")
         )

@@ -13,9 +13,10 @@ import random
 from abc import ABC, abstractmethod
 from array import array
 from dataclasses import fields, replace
+from typing import NamedTuple
 
 from microgpt.common.options import Option
-from microgpt.common.words import quoted
+from microgpt.common.words import quoted, sized
 from microgpt.compiled.access import Access
 from microgpt.engines import sampling
 from microgpt.engines.writing import OneByOne
@@ -35,7 +36,10 @@ THREADS = Option(
 
 # Fields of GPTConfig and TrainConfig. AROUND: what is done before or around any engine, which gets its weights drawn and a learning
 # rate for each step. COMMON: that, and what all engines here compute.
-AROUND = {"init_std", "zero_init_out", "bos_first", "num_steps", "learning_rate", "schedule", "warmup_steps"}
+AROUND = {
+    "documents", "init_std", "zero_init_out", "scale_init", "bos_first",
+    "num_steps", "learning_rate", "min_learning_rate", "schedule", "warmup_steps",
+}  # fmt: skip
 COMMON = AROUND | {
     "n_layer", "n_embd", "n_head", "block_size", "activation",
     "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",
@@ -44,6 +48,23 @@ COMMON = AROUND | {
 
 class EngineError(ValueError):
     """An engine does not do what it is asked for; the message says which one does."""
+
+
+class Memory(NamedTuple):
+    """Bytes of weights, with their gradients and Adam's moments; of a step's activations; and of the documents."""
+
+    weights: int
+    activations: int
+    documents: int
+
+    def total(self):
+        return sum(self)
+
+    def __str__(self):
+        return (
+            f"{sized(self.weights)} for weights, gradients and Adam's moments, {sized(self.activations)} for a step's activations, "
+            f"{sized(self.documents)} for the documents"
+        )
 
 
 class Engine(ABC):
@@ -60,6 +81,7 @@ class Engine(ABC):
     batch_size = 1  # documents a step where nobody says how many
     options: set  # the fields of GPTConfig and TrainConfig that it computes; others must have their defaults
     activations: tuple  # the values of GPTConfig.activation that it computes
+    bytes_per_param = 32  # doubles: the weight, its gradient, and Adam's two moments
     limits = {}  # name of an option -> bounds that are narrower here, as fields of Option
 
     def __init__(self, config, vocab_size, params, threads=1):
@@ -105,6 +127,22 @@ class Engine(ABC):
     def check(self, corpus, training):
         """EngineError or MemoryError, before the first step, for what `train` could not do with these."""
         self.refuse(training)
+        needed, there_is = self.memory(corpus, training), machine_memory()
+        if needed.total() > there_is:
+            raise MemoryError(
+                f"this training takes {sized(needed.total())} ({needed}), and this machine has {sized(there_is)}; choose a smaller "
+                + ("batch_size or block_size" if needed.activations > needed.weights else "n_embd or n_layer")
+            )
+
+    def memory(self, corpus, training):
+        """What training takes here, about: a Memory."""
+        tokens = training.batch_size * min(self.config.block_size, corpus.mean_length())
+        weights = self.bytes_per_param * len(self.params)
+        return Memory(weights, round(self.activation_bytes(tokens)), corpus.tokens.itemsize * len(corpus.tokens))
+
+    @abstractmethod
+    def activation_bytes(self, tokens):
+        """About how much memory the activations of a batch of so many tokens take."""
 
     # ---- Training ----------------------------------------------------------------------------------------------------
 
@@ -154,16 +192,37 @@ class Engine(ABC):
             total += sampling.cross_entropy(decode(token), target)
         return total * (1 / len(predicted))
 
-    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
-        """Token ids of one document that starts with `prompt`; see microgpt.engines.sampling.generate."""
-        return sampling.generate(self.decoder(), rng, bos, self.config.block_size, prompt, temperature, top_k, top_p)
+    def loss_or_infinity(self, tokens):
+        """As `loss`; infinite where that raises an error."""
+        try:
+            return self.loss(tokens)
+        except (ValueError, ArithmeticError):  # log(0), or weights that overflow
+            return math.inf
 
-    def writer(self, tokenizer, seed, prompt, choice, expected):
+    def losses(self, corpus, which):
+        """The loss of each document whose number is in the range `which`: a list of floats, see `loss_or_infinity`.
+
+        The engine "fast" rounds them to float32.
+        """
+        return [self.loss_or_infinity(corpus[i]) for i in which]
+
+    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None, *, opening=None, length=None, tell=None):
+        """Token ids of one document that starts with `prompt`; see microgpt.engines.sampling.generate.
+
+        opening: what the model reads before it, bos where it is None; length: None for sampling.room.
+        """
+        opening = bos if opening is None else opening
+        length = sampling.room(len(prompt), self.config.block_size) if length is None else length
+        reader = sampling.Reader(self.decoder, self.config, bos)
+        return sampling.generate(reader, rng, opening, prompt, temperature, top_k, top_p, length, tell)
+
+    def writer(self, tokenizer, seed, prompt, choice, expected, length=None, tell=None):
         """A source of new documents, see microgpt.engines.writing: for a seed always the same.
 
-        prompt: token ids that every document begins with; choice: SampleConfig; expected: about how many are wanted.
+        prompt: token ids that every document begins with; choice: SampleConfig; expected: about how many are wanted; length, tell:
+        see sampling.generate. An engine that writes many at once tells nothing.
         """
-        return OneByOne(self, tokenizer, random.Random(seed), prompt, choice)
+        return OneByOne(self, tokenizer, random.Random(seed), prompt, choice, length, tell)
 
 
 def engine_class(name):

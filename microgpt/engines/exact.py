@@ -18,6 +18,11 @@ class ExactEngine(Engine):
         self.network = Network(config, vocab_size, params)
         self._idle = []  # decoders that nobody uses: there is one for each of the callers that there were at a time
 
+    def activation_bytes(self, tokens):
+        c, positions = self.config, min(self.config.block_size, tokens)  # one document's at a time
+        doubles = (16 * c.n_layer + 17) * c.n_embd + 3 * self.vocab_size + (c.n_layer * c.n_head / 2 + 2) * positions
+        return 8 * positions * doubles
+
     def train(self, corpus, steps, training, losses):
         stopped = self.network.train(corpus, steps, training, losses)
         if stopped is not None:
@@ -63,12 +68,22 @@ class ExactEngine(Engine):
             self._idle.append(decoder)
         return loss if math.isfinite(loss) else super().loss(tokens)
 
-    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
-        if top_p is not None:  # not compiled
-            return super().generate(rng, bos, prompt, temperature, top_k, top_p)
+    def losses(self, corpus, which):
         decoder = self._take()
         try:
-            return decoder.generate(rng, bos, prompt, temperature, top_k)
+            found = decoder.losses(corpus, which)
+        finally:
+            self._idle.append(decoder)
+        return [loss if math.isfinite(loss) else self.loss_or_infinity(corpus[i]) for i, loss in zip(which, found)]
+
+    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None, *, opening=None, length=None, tell=None):
+        if top_p is not None:  # not compiled
+            return super().generate(rng, bos, prompt, temperature, top_k, top_p, opening=opening, length=length, tell=tell)
+        opening = bos if opening is None else opening
+        length = sampling.room(len(prompt), self.config.block_size) if length is None else length
+        decoder = self._take()
+        try:
+            return decoder.generate(rng, bos, opening, prompt, temperature, top_k, length, self.config, tell)
         finally:
             self._idle.append(decoder)
 

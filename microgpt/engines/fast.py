@@ -4,12 +4,12 @@ The same model, documents and gradients as the exact engine's with the same batc
 many documents at a time. Logits and losses that a model is asked for, an exact engine computes from the same weights.
 """
 
+import math
 import random
 from array import array
 
-from microgpt.common.words import counted
-from microgpt.compiled.fast import ACTIVATIONS, Network, Writer, isas, philox
-from microgpt.engines import COMMON, Engine, machine_memory
+from microgpt.compiled.fast import ACTIVATIONS, Measure, Network, Writer, isas, philox
+from microgpt.engines import COMMON, Engine
 from microgpt.engines.exact import ExactEngine
 
 FEW = 64  # documents: at least so many are tried at once where some may not be taken
@@ -22,6 +22,7 @@ class FastEngine(Engine):
     exact = False
     threaded = True
     batch_size = 16
+    bytes_per_param = 24  # the weight as a double, and with its gradient and Adam's moments as floats
     options = COMMON
     activations = ACTIVATIONS
     isas = staticmethod(isas)
@@ -36,17 +37,15 @@ class FastEngine(Engine):
         super().__init__(config, vocab_size, params, threads)
         self.network = Network(config, vocab_size, params)
         self.reader = ExactEngine(config, vocab_size, params)
+        self._idle = []  # those that measure, as the exact engine keeps its decoders
 
     def check(self, corpus, training):
         super().check(corpus, training)
         self.network.check_params()
-        mean_tokens = min(self.config.block_size, (len(corpus.tokens) - 1) / len(corpus))
-        needed, there_is = training.batch_size * mean_tokens * self.network.bytes_per_token, machine_memory()
-        if needed > there_is:
-            raise MemoryError(
-                f"a batch of {counted(training.batch_size, 'document')} takes {needed / 2**30:.3g} GB, and this machine has "
-                f"{there_is / 2**30:.3g} GB; choose a smaller batch_size"
-            )
+
+    def activation_bytes(self, tokens):
+        pairs = 4 * self.config.n_head * (self.config.n_layer + 1) * self.config.block_size / 2  # of a query and its keys
+        return tokens * (self.network.bytes_per_token + pairs)
 
     def train(self, corpus, steps, training, losses):
         self.network.train(corpus, steps, training, losses, self.threads)
@@ -67,10 +66,24 @@ class FastEngine(Engine):
     def loss(self, tokens):
         return self.reader.loss(tokens)
 
-    def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None):
-        return self.reader.generate(rng, bos, prompt, temperature, top_k, top_p)
+    def losses(self, corpus, which):
+        try:
+            measuring = self._idle.pop()
+        except IndexError:
+            measuring = Measure(self.network)
+        try:
+            found = measuring.losses(corpus, which, self.threads)
+        finally:
+            self._idle.append(measuring)
+        return [loss if math.isfinite(loss) else math.inf for loss in found]
 
-    def writer(self, tokenizer, seed, prompt, choice, expected):
+    def generate(self, *arguments, **options):
+        return self.reader.generate(*arguments, **options)
+
+    def writer(self, tokenizer, seed, prompt, choice, expected, length=None, tell=None):
+        room = self.config.block_size - len(prompt)
+        if self.config.documents == "text" or room < 1 or length not in (None, room):
+            return super().writer(tokenizer, seed, prompt, choice, expected, length, tell)
         return Numbered(self, tokenizer, seed, prompt, choice, expected)
 
 

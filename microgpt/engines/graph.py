@@ -17,6 +17,7 @@ def reference_with(names):
 
 class GraphEngine(ScalarEngine):
     name = "graph"
+    node_bytes = 60
     ops = reference_with({name: getattr(scalar, name) for name in scalar.__all__})
     activations = ops.ACTIVATIONS
 

@@ -15,6 +15,7 @@ RECURSION_LIMIT = 1_000_000 if sys.version_info >= (3, 11) else 12_000
 
 class PythonEngine(ScalarEngine):
     name = "python"
+    node_bytes = 1100
     ops = reference
     activations = reference.ACTIVATIONS
 

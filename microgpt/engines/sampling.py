@@ -2,6 +2,8 @@
 
 import math
 
+from microgpt import reference
+
 
 def softmax(logits):
     """Probabilities of logits, both lists of floats; the reference's `e / total` is `e * total**-1`."""
@@ -19,13 +21,15 @@ def cross_entropy(logits, target):
     return math.log(softmax(logits)[target]) * -1
 
 
-def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
+def probabilities(logits, temperature=1.0, top_k=None, top_p=None, never=None):
     """Probabilities of the next token: logits divided by `temperature`, then only the `top_k` likeliest where given.
 
     top_p: of these, only as many of the likeliest as it takes for their probabilities to reach the sum top_p (nucleus
     sampling: Holtzman et al., 2019). Equally likely tokens at an edge are taken in order of their ids. Temperature 0 is
-    greedy: all of the probability goes to the likeliest token.
+    greedy: all of the probability goes to the likeliest token. never: the id of a token that is not chosen, or None.
     """
+    if never is not None:
+        logits = [-math.inf if i == never else logit for i, logit in enumerate(logits)]
     if temperature == 0:
         logits, top_k, temperature = list(logits), 1, 1.0
     scale = temperature**-1
@@ -45,21 +49,49 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     return softmax([logit if i in kept else -math.inf for i, logit in enumerate(logits)])
 
 
-def generate(decode, rng, bos, block_size, prompt=(), temperature=1.0, top_k=None, top_p=None):
-    """Token ids of one document: the `prompt` and what the model writes after it, until BOS or `block_size` tokens.
+class Reader:
+    """The logits after tokens, however many there are: of a decoder that begins again where reference.context() does.
 
-    decode: see Engine.decoder; rng: random.Random, from which one number is drawn for each token, by rng.choices.
+    decoder: a function that makes one, see Engine.decoder; config: GPTConfig.
     """
-    tokens = list(prompt)
-    logits = decode(bos)
-    for token in tokens:
-        logits = decode(token)
-    while True:
-        weights = probabilities(logits, temperature, top_k, top_p)
+
+    def __init__(self, decoder, config, bos):
+        self.decoder, self.config, self.bos = decoder, config, bos
+        self.tokens, self.room = [], 0  # room: how many tokens the decoder still takes
+
+    def after(self, *tokens):
+        """The logits after further tokens, at least one."""
+        self.tokens += tokens
+        self.room -= len(tokens)
+        if self.room < 0:
+            tokens = reference.context(self.tokens, self.bos, self.config)
+            self.decode, self.room = self.decoder(), self.config.block_size - len(tokens)
+        for token in tokens:
+            logits = self.decode(token)
+        return logits
+
+
+def room(n_prompt, block_size):
+    """How many tokens a document may have after a prompt of so many: up to block_size in all; after a longer one block_size more."""
+    return block_size - n_prompt if n_prompt < block_size else block_size
+
+
+def generate(reader, rng, opening, prompt, temperature, top_k, top_p, length, tell=None):
+    """Token ids: the `prompt` and what the model writes after it, up to `length` tokens, or until BOS, which a text never has.
+
+    reader: Reader; rng: random.Random, from which one number is drawn for each token, by rng.choices; opening: the token that the
+    model reads before the prompt; tell: called with each token as it is written.
+    """
+    tokens, new, bos = list(prompt), (opening, *prompt), reader.bos
+    never = bos if reader.config.documents == "text" else None
+    end = len(tokens) + length
+    while len(tokens) < end:
+        weights = probabilities(reader.after(*new), temperature, top_k, top_p, never)
         token = rng.choices(range(len(weights)), weights=weights)[0]
         if token == bos:
-            return tokens
+            break
         tokens.append(token)
-        if len(tokens) == block_size:
-            return tokens
-        logits = decode(token)
+        new = (token,)
+        if tell is not None:
+            tell(token)
+    return tokens

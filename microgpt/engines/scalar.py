@@ -10,6 +10,8 @@ class ScalarEngine(Engine):
 
     ops = None
     options = COMMON
+    node_bytes: int  # about what a token's graph takes for each parameter
+    bytes_per_param = 150
 
     def __init__(self, config, vocab_size, params, threads=1, ops=None):
         super().__init__(config, vocab_size, params)
@@ -22,6 +24,9 @@ class ScalarEngine(Engine):
         }
         self.optimizer = None
         self._loaded = bytes(params)
+
+    def activation_bytes(self, tokens):
+        return self.node_bytes * tokens * len(self.params)
 
     def train(self, corpus, steps, training, losses):
         self._load()
@@ -66,6 +71,10 @@ class ScalarEngine(Engine):
             self.optimizer = self.ops.Adam(
                 self.values, training.learning_rate, training.beta1, training.beta2, training.eps
             )
+
+    def loss(self, tokens):
+        self._load()
+        return self.ops.document_loss(tokens, self.matrices, self.config, self.ops.ACTIVATIONS[self.config.activation]).data
 
     def decoder(self):
         self._load()

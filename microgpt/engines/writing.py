@@ -10,15 +10,17 @@ MOST_TRIES = 1000  # for one document that is unlike those before
 class OneByOne:
     """A source of one document at a time. Each token is drawn from rng (random.Random), as the reference draws it."""
 
-    def __init__(self, engine, tokenizer, rng, prompt, choice):
+    def __init__(self, engine, tokenizer, rng, prompt, choice, length=None, tell=None):
         self.engine, self.tokenizer, self.rng, self.prompt, self.choice = engine, tokenizer, rng, prompt, choice
+        self.length, self.tell = length, tell
 
     def write(self, wanted, filtered):
-        choice = self.choice
+        choice, opening = self.choice, self.tokenizer.opening(self.engine.config.documents)
         with self.engine.access.reading():
             tokens = self.engine.generate(
-                self.rng, self.tokenizer.bos, self.prompt, choice.temperature, choice.top_k, choice.top_p
-            )
+                self.rng, self.tokenizer.bos, self.prompt, choice.temperature, choice.top_k, choice.top_p,
+                opening=opening, length=self.length, tell=self.tell,
+            )  # fmt: skip
         return [self.tokenizer.decode(tokens)]
 
 

@@ -25,7 +25,7 @@ def loss_graph(model, text):
     from microgpt.compiled.scalar import Value
     from microgpt.engines.graph import GraphEngine
 
-    tokens = model.tokenizer.document(text)
+    tokens = model.document(text)
     weights = to_values(model, Value)
     try:
         return GraphEngine.ops.batch_loss([tokens], weights, model.config), weights

@@ -6,9 +6,10 @@
 #include <stdint.h>
 
 typedef struct {
-    const uint32_t *tokens; /* n_tokens: BOS d0 BOS d1 BOS ... */
-    const uint64_t *starts; /* n_docs + 1: each document's first BOS */
+    const uint32_t *tokens; /* n_tokens: BOS d0 BOS d1 BOS ..., or those of a text */
+    const uint64_t *starts; /* n_docs + 1: each document's first BOS; NULL: the documents are the windows of a text */
     size_t n_tokens, n_docs;
+    size_t first, length; /* where window 0 starts, and how many tokens further on each window ends */
 } Documents;
 
 /* The numbers of a TrainConfig that the kernels use beside Adam's own, by their names there; None is 0. */
@@ -40,6 +41,13 @@ static inline size_t predictions(size_t length, size_t block_size) {
     return length - 1 < block_size ? length - 1 : block_size; /* mutant: truncation */
 }
 
+#define GOLDEN UINT64_C(0x9e3779b97f4a7c15) /* microgpt.reference.GOLDEN */
+
+/* Where document i of a text starts, as microgpt.reference.window() says. There are fewer than 2**32. */
+static inline uint64_t window(const Documents *docs, uint64_t i) {
+    return (docs->first + ((i * GOLDEN >> 32) * docs->n_docs >> 32)) % docs->n_docs; /* mutant: next-window */
+}
+
 /* Document j of a step (both from 0), as microgpt.reference.batch() says: its tokens, and how many are predicted. 0 where the
  * corpus is not as Documents says. */
 static inline size_t batch_document(const Documents *docs, size_t step, size_t j, size_t batch_size, size_t block_size,
@@ -48,7 +56,8 @@ static inline size_t batch_document(const Documents *docs, size_t step, size_t j
     /* mutant: first-document */
     size_t first = (size_t)((uint64_t)(step % n) * (batch_size % n) % n); /* corpora have fewer than 2**32 documents */
     size_t doc = (first + j % n) % n;                                     /* mutant: next-document */
-    uint64_t start = docs->starts[doc], end = docs->starts[doc + 1];
+    uint64_t start = docs->starts ? docs->starts[doc] : window(docs, doc);
+    uint64_t end = docs->starts ? docs->starts[doc + 1] : start + docs->length;
     if (start >= end || end >= docs->n_tokens)
         return 0;
     *tokens = docs->tokens + start;

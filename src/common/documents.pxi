@@ -4,7 +4,7 @@ cdef extern from "common/documents.h" nogil:
     ctypedef struct Documents:
         const uint32_t *tokens
         const uint64_t *starts
-        size_t n_tokens, n_docs
+        size_t n_tokens, n_docs, first, length
 
     ctypedef struct Options:
         size_t batch_size, n_threads
@@ -15,25 +15,38 @@ cdef extern from "common/documents.h" nogil:
         DONE, NO_MEMORY, BAD_CORPUS, LOSS_NOT_FINITE, GRADIENT_OVERFLOW
 
 
-cdef class Steps:
-    """Some steps of a run: the documents, what is done with them, and room for what comes out."""
+cdef class Reading:
+    """A corpus as the C code reads it, in place."""
 
     cdef const uint32_t[::1] tokens
     cdef const uint64_t[::1] starts
     cdef Documents docs
+
+    def __cinit__(self, corpus, *_):
+        """ZeroDivisionError, as in the reference, for a corpus without documents."""
+        self.tokens, self.starts = corpus.tokens, corpus.starts
+        self.docs.n_tokens = self.tokens.shape[0]
+        self.docs.n_docs = len(corpus) if self.starts is None else max(self.starts.shape[0] - 1, 0)
+        if self.docs.n_docs == 0 or self.docs.n_tokens == 0:
+            raise ZeroDivisionError("there are no documents to train on")
+        self.docs.tokens = &self.tokens[0]
+        if self.starts is None:
+            self.docs.first, self.docs.length = corpus.first, corpus.length
+        else:
+            self.docs.starts = &self.starts[0]
+
+
+cdef class Steps(Reading):
+    """Some steps of a run: the documents, what is done with them, and room for what comes out."""
+
     cdef Options options
     cdef size_t first_step, n_steps, n_losses
     cdef double[::1] lr, losses
 
     def __cinit__(self, corpus, steps, training, size_t n_threads=1):
-        """steps: a range of step numbers, one after the other. ZeroDivisionError, as in the reference, for a corpus without documents."""
+        """steps: a range of step numbers, one after the other."""
         if steps.step != 1 or steps.start < 0:
             raise ValueError(f"steps come one after the other, from 0 on; not {steps!r}")
-        self.tokens, self.starts = corpus.tokens, corpus.starts
-        self.docs.n_tokens, self.docs.n_docs = self.tokens.shape[0], max(self.starts.shape[0] - 1, 0)
-        if self.docs.n_docs == 0 or self.docs.n_tokens == 0:
-            raise ZeroDivisionError("there are no documents to train on")
-        self.docs.tokens, self.docs.starts = &self.tokens[0], &self.starts[0]
         self.options.batch_size, self.options.n_threads = training.batch_size, n_threads
         self.fill_numbers(training)
         self.first_step, self.n_steps = steps.start, len(steps)

@@ -31,6 +31,9 @@ void exact_trainer_free(Trainer *t); /* all but params */
 /* The document's mean loss, forward only. tokens: length of them, both BOS included. */
 enum outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss);
 
+/* The mean loss of each of n_docs documents from number `first` on, forward only; some may be infinite or NaN. */
+enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses);
+
 /* The mean loss of a step's documents (from 0), and its gradients. When the loss is not finite, the gradients are of no use. */
 enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss);
 

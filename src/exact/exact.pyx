@@ -7,11 +7,13 @@ import os
 from array import array
 from random import Random
 
+from microgpt import reference
 from microgpt.common.words import counted
 from microgpt.engines import sampling
 from microgpt.engines import EngineError, chosen_isa
 
-from libc.math cimport isfinite
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport INFINITY, isfinite
 from libc.stddef cimport size_t
 from libc.stdint cimport SIZE_MAX, uint32_t, uint64_t
 
@@ -60,6 +62,7 @@ cdef extern from "exact/engine.h" nogil:
 
     void exact_trainer_free(Trainer *t)
     outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss)
+    outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses)
     outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
     outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
                         double *losses, size_t *n_losses, double *overflowing)
@@ -326,34 +329,55 @@ cdef class Decoder(OneCaller):
             self.release()
         return loss
 
-    def generate(self, rng, size_t bos, prompt, temperature, top_k):
-        """Token ids of one document, from the beginning; as microgpt.engines.sampling.generate."""
-        cdef size_t token
+    def losses(self, corpus, which):
+        """The mean cross-entropy of each document of the range `which`, as `loss` has it: an array of doubles."""
+        cdef Reading read = Reading(corpus)
+        cdef double[::1] found = array("d", bytes(8 * len(which)))
+        cdef size_t first = which.start, n = len(which)
+        cdef outcome result = DONE
+        self.acquire()
+        try:
+            if n:
+                with nogil:
+                    result = exact_losses(&self.reader, &read.docs, first, n, &found[0])
+            self.network.check(result, 0)
+        finally:
+            self.release()
+        return found.base
+
+    def generate(self, rng, size_t bos, opening, prompt, temperature, top_k, length, config, tell=None):
+        """Token ids of one document, from the beginning; as microgpt.engines.sampling.generate. config: the model's GPTConfig."""
+        cdef size_t token, never = bos if config.documents == "text" else self.shape.vocab
         random = rng.random
         # Somebody's own choices() has to be asked; random.Random's is computed here, from one random() a token
         choices = None if getattr(type(rng), "choices", None) is Random.choices else rng.choices
         self.acquire()
         try:
             self.cache.length = 0
-            tokens = list(prompt)
-            self.advance(bos)
-            for token in tokens:
-                self.advance(token)
+            tokens = [opening, *prompt]  # as the model reads them
+            end, new = len(tokens) + length, tokens
             scale = 1.0 if temperature == 0 else temperature**-1
             kept = 1 if temperature == 0 else top_k
-            while True:
-                token = self.choose(rng, random, choices, scale, kept, temperature, top_k)
+            while len(tokens) < end:
+                if self.cache.length + len(new) > self.shape.block_size:
+                    new = reference.context(tokens, bos, config)
+                    self.cache.length = 0
+                for token in new:
+                    self.advance(token)
+                token = self.choose(rng, random, choices, scale, kept, temperature, top_k, never)
                 if token == bos:
-                    return tokens
+                    break
                 tokens.append(token)
-                if <size_t>len(tokens) == self.shape.block_size:
-                    return tokens
-                self.advance(token)
+                new = (token,)
+                if tell is not None:
+                    tell(token)
+                PyErr_CheckSignals()
+            return tokens[1:]
         finally:
             self.release()
 
-    cdef size_t choose(self, rng, random, choices, double scale, kept, temperature, top_k) except? 0:
-        """rng.choices(range(vocab), weights=probabilities(logits, temperature, top_k))[0]"""
+    cdef size_t choose(self, rng, random, choices, double scale, kept, temperature, top_k, size_t never) except? 0:
+        """rng.choices(range(vocab), weights=probabilities(logits, temperature, top_k, never=never))[0]"""
         cdef size_t i, n = self.shape.vocab
         cdef double *probs = &self.probs[0]
         cdef double *work = &self.work[0]
@@ -364,11 +388,13 @@ cdef class Decoder(OneCaller):
                 probs[i] = self.logits[i] * scale
                 finite = finite and isfinite(probs[i])
             if finite:
+                if never < n:
+                    probs[never] = -INFINITY
                 if kept is not None and kept < n:
                     keep_top(probs, n, kept, work)
                 self.reader.kernels.softmax(&self.shape, probs, work, n)
                 total = accumulate(work, probs, n)
         if total > 0.0 and isfinite(total):
             return bisect(work, n, <double>random() * total)
-        weights = sampling.probabilities(self.read(&self.logits[0]), temperature, top_k)
+        weights = sampling.probabilities(self.read(&self.logits[0]), temperature, top_k, never=None if never == n else never)
         return rng.choices(range(n), weights=weights)[0]

@@ -23,6 +23,17 @@ enum outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t leng
     return length < 2 ? BAD_CORPUS : forward(t, tokens, predictions(length, t->shape.block_size), loss);
 }
 
+enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses) {
+    for (size_t i = 0; i < n_docs; i++) {
+        const uint32_t *tokens;
+        size_t n = batch_document(docs, first + i, 0, 1, t->shape.block_size, &tokens);
+        enum outcome outcome = n == 0 ? BAD_CORPUS : forward(t, tokens, n, &losses[i]);
+        if (outcome != DONE && outcome != LOSS_NOT_FINITE)
+            return outcome;
+    }
+    return DONE;
+}
+
 void exact_trainer_free(Trainer *t) {
     exact_document_free(&t->document);
     exact_adam_free(&t->adam);

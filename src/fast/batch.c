@@ -1,8 +1,6 @@
 /* From a batch's documents to groups whose tokens lie position by position. */
 #include "engine.h"
 
-#define MOST_DOCS WIDEST /* in a group: the lanes of a vector, so that attention wastes none */
-
 /* Up to so many documents, or from such a length on, the lanes are the positions of a document: they fill them better than so few
  * documents would; or the keys and values of one document stay in the cache, where those of sixteen do not. */
 #define FEW_DOCS 6
@@ -14,7 +12,7 @@ size_t fast_groups_of(size_t batch_size) {
 
 typedef struct {
     const uint32_t *tokens;
-    size_t n;
+    size_t n, number; /* number: in the batch */
 } Document;
 
 /* The group's documents, longest first, equally long ones in their order. Returns how many; 0 where the corpus is bad. */
@@ -28,7 +26,7 @@ static size_t collect(Document *sorted, const Shape *s, const Documents *docs, s
             return 0;
         for (; at > 0 && sorted[at - 1].n < n; at--)
             sorted[at] = sorted[at - 1];
-        sorted[at] = (Document){tokens, n};
+        sorted[at] = (Document){tokens, n, j};
     }
     return count;
 }
@@ -75,6 +73,7 @@ enum outcome fast_group_fill(Group *g, const Shape *s, const Documents *docs, si
     g->n_tokens = 0;
     for (size_t d = 0; d < n_docs; d++) {
         const uint32_t *tokens = sorted[d].tokens;
+        g->numbers[d] = sorted[d].number;
         float share = (float)(1.0 / ((double)sorted[d].n * (double)batch_size)); /* mutant: share-of-token */
         for (size_t p = 0; p < sorted[d].n; p++) {
             size_t t = by_document ? g->offsets[d] + p : g->offsets[p] + d;

@@ -42,6 +42,20 @@ int fast_trainer_reserve_batch(Trainer *t, size_t n_groups, size_t n_threads);
 void fast_trainer_free_batch(Trainer *t);
 void fast_trainer_free(Trainer *t);
 
+/* ---- measure.c: losses, forward only ---- */
+typedef struct {
+    Shape shape;
+    const Kernels *kernels;
+    float *params;
+    Group *groups; /* one for each thread */
+    size_t n_groups;
+} Measure;
+
+/* The mean loss of each of n_docs documents from number `first` on, which depends on neither first nor n_threads. */
+enum outcome fast_losses(Measure *m, const double *params, const Documents *docs, size_t first, size_t n_docs, double *losses,
+                         size_t n_threads);
+void fast_measure_free(Measure *m);
+
 /* ---- train.c ---- */
 
 /* The mean loss of a step's documents (from 0), and its gradients. */

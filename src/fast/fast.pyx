@@ -33,6 +33,13 @@ cdef extern from "fast/engine.h" nogil:
         uint64_t num_steps
 
     size_t fast_token_bytes(const Shape *s)
+    ctypedef struct CMeasure "Measure":
+        Shape shape
+        const Kernels *kernels
+
+    outcome fast_losses(CMeasure *m, const double *params, const Documents *docs, size_t first, size_t n_docs, double *losses,
+                        size_t n_threads)
+    void fast_measure_free(CMeasure *m)
     int fast_trainer_reserve(Trainer *t)
     void fast_trainer_free(Trainer *t)
     outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
@@ -169,6 +176,36 @@ cdef class Network(OneCaller):
             self.trainer.num_steps = num_steps
         finally:
             self.release()
+
+
+cdef class Measure(OneCaller):
+    """Computes losses, with the weights as they are and memory of its own."""
+
+    cdef CMeasure measure
+    cdef Network network
+
+    def __cinit__(self, Network network not None):
+        self.network = network
+        self.measure.shape, self.measure.kernels = network.trainer.shape, network.trainer.kernels
+
+    def __dealloc__(self):
+        fast_measure_free(&self.measure)
+
+    def losses(self, corpus, which, size_t n_threads):
+        """The mean cross-entropy of each document of the range `which`: an array of doubles. Not finite where a number overflowed."""
+        cdef Reading read = Reading(corpus)
+        cdef double[::1] found = array("d", bytes(8 * len(which)))
+        cdef size_t first = which.start, n = len(which)
+        cdef outcome result = DONE
+        self.acquire()
+        try:
+            if n:
+                with nogil:
+                    result = fast_losses(&self.measure, &self.network.params[0], &read.docs, first, n, &found[0], n_threads)
+            self.network.check(result)
+        finally:
+            self.release()
+        return found.base
 
 
 # ---- Writing ---------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /* All kernels for the instruction set that the including file has switched on, as one table. Included once for each. */
 #include "gradients.h"
+#include "measure.h"
 #include "pass.h"
 #include "update.h"
 #include "write.h"
@@ -9,6 +10,7 @@
         .isa = #name,                                                                                                          \
         .columns = columns,                                                                                                    \
         .heads = heads,                                                                                                        \
+        .measure = measure,                                                                                                    \
         .gradients = task_gradients,                                                                                           \
         .sum = sum,                                                                                                            \
         .sum_of_squares = sum_of_squares,                                                                                      \

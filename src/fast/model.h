@@ -24,7 +24,8 @@
 #define PACKED (DEPTH * (BREADTH + HEIGHT))
 #define PAST 16 /* rows past a matrix's last that may be read */
 
-#define WIDEST 16 /* floats in the widest vector: layouts are the same for every instruction set */
+#define WIDEST 16        /* floats in the widest vector: layouts are the same for every instruction set */
+#define MOST_DOCS WIDEST /* in a group: the lanes of a vector, so that attention wastes none */
 
 typedef struct {
     float *scale1, *norm1, *norm1_t;      /* (1), (n_embd) twice */
@@ -44,6 +45,7 @@ typedef struct {
 
 typedef struct {
     size_t n_docs, n_tokens, columns, stride; /* columns: n_tokens up to whole vectors */
+    size_t numbers[MOST_DOCS];                /* [document] which of the batch's it is */
     int by_document;                          /* how the tokens lie: document by document, or position by position */
 
     /* Runs of tokens: those of one position, or with by_document those of one document. */
@@ -105,6 +107,8 @@ typedef struct {
      * group's columns or for some of the heads, first to end. */
     void (*columns)(const Shape *, const float *params, Group *, size_t stage, size_t first, size_t end, float *packed);
     void (*heads)(const Shape *, Group *, size_t stage, size_t first, size_t end);
+    /* A group's losses, forward only, see measure.h. */
+    void (*measure)(const Shape *, const float *params, Group *);
     /* dw: (n_rows, n_in), the gradient of the task's rows over all groups */
     void (*gradients)(const Shape *, const Group *, size_t n_groups, const Task *, float *dw);
     double (*sum)(const float *x, size_t n);

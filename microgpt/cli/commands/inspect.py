@@ -1,12 +1,13 @@
 """microgpt inspect: what is in the data, how much of it a model would see, and what the training would take."""
 
+import math
 import time
 from collections import Counter
 
 from microgpt import engines, verdict
 from microgpt.cli.commands import Failure, load
-from microgpt.cli.options import MODEL, TRAINING, add, add_preset, in_options, settings
-from microgpt.common.words import counted, quoted, sized
+from microgpt.cli.options import MODEL, TRAINING, add, add_preset, complete, in_options, settings
+from microgpt.common.words import counted, quoted
 from microgpt.corpus import documents
 from microgpt.training import start
 
@@ -15,32 +16,33 @@ DESCRIPTION = (
     "memory and its time on this machine, which is measured in half a second. Its options are train's."
 )
 MEASURE_SECONDS = 0.5
+MEASURED, FAR = 16, 1.02  # documents for the first loss; how many times that of guessing is too much
 
 
 def configure(parser):
-    parser.add_argument("data", metavar="DATA", nargs="?", help="a text file, '-' or 'names', as for train")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="a text file, '-', 'names' or 'shakespeare', as for train")
     group = parser.add_argument_group("the run")
     add_preset(group)
     group.add_argument(
-        "--engine", choices=engines.ENGINES, default=engines.DEFAULT, help="what would compute, and is timed (default: %(default)s)"
+        "--engine", choices=engines.ENGINES, help=f"what would compute, and is timed (default: {engines.DEFAULT})"
     )
     add(parser.add_argument_group("the model"), MODEL)
     add(parser.add_argument_group("the training (Adam)"), TRAINING)
 
 
 def run(arguments):
+    complete(arguments)
+    arguments.engine = arguments.engine or engines.DEFAULT
     config, training, _, _ = settings(arguments)
-    docs = load(arguments.data)
+    docs = load(arguments.data, config.documents)
     facts = {"encoding": "UTF-8", **describe(docs, config.block_size)}
     try:
         run = start(docs, config, training, engine=arguments.engine)
     except ValueError as error:
         raise Failure(in_options(error)) from None
     facts["parameters"] = f"{run.model.num_params:,}"
-    facts["memory"] = (
-        f"{sized(32 * run.model.num_params)} for weights, gradients and Adam's moments, "
-        f"{sized(4 * len(run.corpus.tokens))} for the documents (activations not counted)"
-    )
+    facts["memory"] = f"about {run.memory}"
+    facts["first loss"] = first_loss(run)
     if training.num_steps:
         seconds = measure(run)
         facts["time"] = (
@@ -89,6 +91,17 @@ def describe(docs, block_size):
         if lost > 0.01:
             facts["suggestion"] += " (--long split learns the rest too)"
     return facts
+
+
+def first_loss(run):
+    """What the model has before its first step, and what to do where that is worse than guessing."""
+    losses = run.model.engine.losses(run.corpus, range(min(MEASURED, len(run.corpus))))
+    loss, guessing = sum(losses) / len(losses), math.log(run.model.tokenizer.vocab_size)
+    text = f"{loss:.4g}, where guessing has {guessing:.4g}"
+    if loss <= FAR * guessing:
+        return text
+    config = run.model.config
+    return f"{text}; " + ("try a smaller --init-std" if config.scale_init or config.n_embd <= 16 else "--scale-init begins there")
 
 
 def suggest(lengths, most=256):

@@ -1,21 +1,28 @@
-"""microgpt sample: new documents from a saved model, one a line."""
+"""microgpt sample: new documents from a saved model."""
+
+import sys
 
 from microgpt import engines, verdict
 from microgpt.cli.commands import Failure, Usage, characters, count, for_output, load, whole
 from microgpt.cli.options import CHOICE, add, in_options, threads_of
-from microgpt.cli.output import say
+from microgpt.cli.output import Documents, say
+from microgpt.common.words import printable
 from microgpt.config import SampleConfig
 from microgpt.engines import THREADS
-from microgpt.model import GPT
+from microgpt.model import GPT, LENGTH, TEXT_LENGTH
 from microgpt.storage import checkpoint
 
 MANY = 1000  # documents
-DESCRIPTION = "Print documents that a model makes up, one a line. MODEL is a file that microgpt train --out wrote."
+DESCRIPTION = (
+    "Print documents that a model makes up, one a line; paragraphs with a blank line between; of a model of text, a text that goes "
+    "on for --length characters. MODEL is a file that microgpt train --out wrote."
+)
 
 
 def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model")
-    parser.add_argument("-n", type=count, metavar="N", default=20, help="how many documents (default: %(default)s)")
+    parser.add_argument("-n", type=count, metavar="N", help="how many documents (default: 20, or 1 text)")
+    parser.add_argument("--length", type=count, metavar="N", help=length_help())
     parser.add_argument(
         "--prompt", type=characters, metavar="TEXT", default="", help="what every document begins with (default: nothing)"
     )
@@ -39,6 +46,10 @@ def configure(parser):
     )  # fmt: skip
 
 
+def length_help():
+    return f"{LENGTH.text.split(';')[0]} (default: up to block_size in all, or {TEXT_LENGTH} of a text)"
+
+
 def run(arguments):
     given = {name: getattr(arguments, name) for name in CHOICE if getattr(arguments, name) is not None}
     threads = threads_of(arguments)
@@ -46,23 +57,28 @@ def run(arguments):
         choice = SampleConfig(**given)
     except ValueError as error:
         raise Usage(in_options(error)) from None
+    saved = checkpoint.read(arguments.model)
+    kind = saved.config.documents
+    if arguments.n is None:
+        arguments.n = 1 if kind == "text" else 20
     if arguments.engine is None:
         many = arguments.seed is None and arguments.n >= MANY
         arguments.engine = engines.BULK if many else engines.DEFAULT
-    saved = checkpoint.read(arguments.model)
     try:
         model = GPT(saved.config, saved.tokenizer, saved.params, arguments.engine, threads)
     except engines.EngineError as error:
         raise Failure(in_options(error)) from None
-    exclude = load(arguments.novel) if arguments.novel is not None else ()
+    exclude = load(arguments.novel, kind) if arguments.novel is not None else ()
+    documents = Documents(sys.stdout, kind, arguments.prompt)
+    chosen = arguments.unique or arguments.novel is not None  # so that some are not printed
     try:
         found = model.portions(
-            arguments.n, **vars(choice), seed=arguments.seed, prompt=arguments.prompt, unique=arguments.unique, exclude=exclude
-        )
+            arguments.n, **vars(choice), seed=arguments.seed, prompt=arguments.prompt, length=arguments.length,
+            unique=arguments.unique, exclude=exclude, echo=documents.echo if sys.stdout.isatty() and not chosen else None,
+        )  # fmt: skip
         _warn_if_not_learned(saved)
         for texts in found:
-            lines = (for_output(text) + (f"\t{_scores(model, text)}" if arguments.scores else "") for text in texts)
-            print("".join(f"{line}\n" for line in lines), end="")
+            documents.print(texts, after=lambda text: f"\t{_scores(model, text)}" if arguments.scores else "")
     except (ValueError, ArithmeticError) as error:
         raise Failure(error) from None
 
@@ -75,5 +91,5 @@ def _warn_if_not_learned(saved):
 
 
 def _scores(model, text):
-    characters = [*text, "end"]
-    return " ".join(f"{for_output(char)} {score:.3f}" for char, score in zip(characters, model.scores(text)))
+    characters = [*(printable(char) if char in "\n\t" else for_output(char) for char in text), "end"]
+    return " ".join(f"{char} {score:.3f}" for char, score in zip(characters, model.scores(text)))

@@ -1,14 +1,17 @@
 """microgpt train: train a new model, or go on with one, and print what it makes up."""
 
+import math
 import os
 import shlex
 import signal
 import sys
 import time
+from functools import partial
 
 from microgpt import engines, verdict
 from microgpt.cli import places, progress
-from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, for_output, load, whole
+from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, load, whole
+from microgpt.cli.commands.sample import length_help
 from microgpt.cli.keeping import Keeping
 from microgpt.cli.options import (
     CHOICE,
@@ -17,14 +20,15 @@ from microgpt.cli.options import (
     TRAINING,
     add,
     add_preset,
+    complete,
     in_options,
     preset_of,
     settings,
     threads_of,
 )
-from microgpt.cli.output import Screen, say
+from microgpt.cli.output import Documents, Screen, say
 from microgpt.common import interrupts
-from microgpt.common.words import quoted, quoted_path
+from microgpt.common.words import quoted, quoted_path, sized
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
 from microgpt.corpus.loading import file_of
@@ -33,25 +37,26 @@ from microgpt.engines import ENGINE, THREADS
 from microgpt.storage import checkpoint
 from microgpt.training import SEED, DivergenceError, Interrupted, start
 
-DESCRIPTION = "Train a model on a text file, one document a line, and print documents that it makes up."
+DESCRIPTION = "Train a model on a text file, one document a line (see --documents), and print documents that it makes up."
 
 INFERENCE = {  # what a revision prints above and in front of its samples
-    "current": ("--- inference (new, hallucinated names) ---", "sample {:2d}: {}"),
-    "first": ("--- inference ---", "sample {}: {}"),
+    "current": ("--- inference (new, hallucinated names) ---", "sample {:2d}: "),
+    "first": ("--- inference ---", "sample {}: "),
 }
 LARGE_SHARE = 0.1  # of the text; where more is never learned, the command says so
 NOT_SAVED = "the model was not saved, for which there is --out FILE"
 
 
 def run(arguments):
+    complete(arguments)
     out = arguments.out or arguments.resume
     _check_files(arguments, out)
     origin = arguments.resume or arguments.init
     saved = checkpoint.read(origin) if origin else None
     config, training, evaluation, temperature = settings(arguments, saved)
     threads = threads_of(arguments)
-    docs = load(arguments.data)
-    val_docs = None if arguments.val is None else load(arguments.val)
+    docs = load(arguments.data, config.documents)
+    val_docs = None if arguments.val is None else load(arguments.val, config.documents)
     try:
         with data_notes():
             run = start(
@@ -66,19 +71,25 @@ def run(arguments):
         _warn_if_rounded_differently(saved.source.engine, run.model.engine)
     screen = Screen(quoted_path(out or arguments.log) if out or arguments.log else None)
     keeping = Keeping(run, out, arguments.log, arguments.checkpoint_every, arguments.resume)
-    print(f"num docs: {len(run.corpus)}", file=screen)
+    if config.documents == "text":
+        print(f"num characters: {len(run.corpus.tokens)}", file=screen)
+    else:
+        print(f"num docs: {len(run.corpus)}", file=screen)
     print(f"vocab size: {run.model.tokenizer.vocab_size}", file=screen)
     print(f"num params: {run.model.num_params}", file=screen, flush=True)
-    _train(run, arguments, screen, keeping)
+    if progress.is_terminal(screen):
+        print(f"memory: about {sized(run.memory.total())}", file=screen, flush=True)
+    _train(run, arguments, screen, keeping, temperature)
     for line in history.summary(run):
         if progress.is_terminal(screen):
             print(line, file=screen)
         elif run.held_out or sys.stderr.isatty():
             say(line)
     _warn_if_not_learned(run, arguments)
-    if arguments.samples:
+    n = arguments.samples if arguments.samples is not None else 1 if config.documents == "text" else 20
+    if n:
         try:
-            _print_samples(run, arguments.samples, temperature, screen, *INFERENCE[preset_of(arguments, saved)])
+            _print_samples(run, n, arguments.length, temperature, screen, *INFERENCE[preset_of(arguments, saved)])
         except KeyboardInterrupt:
             raise _stopped(signal.SIGINT, arguments, keeping) from None
     if not out:
@@ -100,8 +111,11 @@ def _check_files(arguments, out):
             raise Usage(f"--checkpoint-every must be at least 1, not {quoted(arguments.checkpoint_every)}")
         if not out:
             raise Usage("--checkpoint-every needs --out FILE, the file to write")
-    if arguments.samples == 0 and arguments.temperature is not None:
-        raise Usage("--temperature has no effect with --samples 0; omit one of them")
+    if arguments.sample_every is not None and arguments.sample_every < 1:
+        raise Usage(f"--sample-every must be at least 1, not {quoted(arguments.sample_every)}")
+    for option in ("temperature", "length"):
+        if arguments.samples == 0 and arguments.sample_every is None and getattr(arguments, option) is not None:
+            raise Usage(f"--{option} has no effect with --samples 0; omit one of them")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         raise Usage(
             f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {quoted_path(arguments.log)}"
@@ -117,14 +131,14 @@ def _check_files(arguments, out):
 
 
 def _warn_if_cut(run, docs):
-    if run.long != "truncate":
+    if run.long != "truncate" or run.model.config.documents == "text":
         return
     block_size = run.model.config.block_size
     of_docs, of_text = documents.share_cut(docs, block_size)
     if of_text > LARGE_SHARE:
         say(
             f"{of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of "
-            "the text is never learned; see microgpt inspect, and --long for what can be done"
+            "the text is never learned; see microgpt inspect, and --documents text or --long for what can be done"
         )
 
 
@@ -141,13 +155,13 @@ def _warn_if_not_learned(run, arguments):
         return  # its weights are not those that the last losses are of
     if run.diverged:
         say(in_options(verdict.divergence(run)))
-    elif arguments.samples:
+    elif arguments.samples != 0:
         complaint = verdict.complaint(run.losses, run.model.tokenizer.vocab_size, run.corpus.entropy())
         if complaint:
             say(f"{complaint}; train for more --steps, or with another --learning-rate")
 
 
-def _train(run, arguments, screen, keeping):
+def _train(run, arguments, screen, keeping, temperature):
     """All the steps, with what shows and keeps them. Stopped where a signal ended it, after the step it came in."""
     with interrupts.Noted(interrupts.STOPPING, interrupts.received) as stopped:
         try:
@@ -156,8 +170,11 @@ def _train(run, arguments, screen, keeping):
                 def update():
                     shown.update()
                     keeping.update()
+                    if arguments.sample_every and len(run.losses) % arguments.sample_every == 0:
+                        shown.note(_sample_on_the_way(run, temperature))
 
-                run.train(progress=update, pause_every=keeping.every, stopped=stopped)
+                periods = [every for every in (keeping.every, arguments.sample_every) if every]
+                run.train(progress=update, pause_every=math.gcd(*periods) or None, stopped=stopped)
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
             left = f"; {keeping.state()}, which --init starts from" if keeping.newest else ""
             raise Failure(f"{in_options(error)}{left}") from error
@@ -172,6 +189,15 @@ def _train(run, arguments, screen, keeping):
             keeping.finish()  # before the samples: from here on there is nothing that could be lost
     if stopped:
         raise _stopped(stopped[-1], arguments, keeping)
+
+
+def _sample_on_the_way(run, temperature):
+    """A line with a document by the weights as they are; its random numbers are its own, so that the run's stay as they were."""
+    try:
+        [text] = run.model.generate(1, temperature, seed=len(run.losses))
+    except (ArithmeticError, ValueError) as error:
+        return f"sample at step {len(run.losses)}: none ({error})"
+    return f"sample at step {len(run.losses)}: {for_output(text)}"
 
 
 def _stopped(number, arguments, keeping):
@@ -212,17 +238,22 @@ def _command_to_go_on(argv, out):
     return subprocess.list2cmdline(command)
 
 
-def _print_samples(run, n, temperature, screen, heading, line):
-    print(f"\n{heading}", file=screen)
+def _print_samples(run, n, length, temperature, screen, heading, label):
+    kind = run.model.config.documents
+    print(f"\n{heading if kind == 'lines' else INFERENCE['first'][0]}", file=screen)
+    documents = Documents(screen, kind)
     for i in range(1, n + 1):
         started = time.perf_counter()
+        begin = label.format(i) if kind == "lines" else f"{label.format(i).strip()}\n"
         try:
-            [text] = run.generate(1, temperature)
+            echo = partial(documents.echo, label=begin) if screen.isatty() else None
+            [text] = run.generate(1, temperature, length=length, echo=echo)
         except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
             advice = in_options(verdict.remedy(run, len(run.losses) + 1))
             raise Failure(f"no sample can be drawn: {error}; {advice}, or a higher --temperature") from None
-        slow = time.perf_counter() - started > 0.02
-        print(line.format(i, for_output(text)), file=screen, flush=slow)  # a slow one is seen when it is there
+        documents.print([text], begin)
+        if time.perf_counter() - started > 0.02:  # a slow one is seen when it is there
+            screen.flush()
 
 
 # ---- Options --------------------------------------------------------------------------------------------------------
@@ -233,8 +264,8 @@ def configure(parser):
         "data",
         metavar="DATA",
         nargs="?",
-        help="a text file (UTF-8), '-' for standard input, or 'names' for the reference's list of names "
-        "(default: input.txt in the current folder where there is one, else names)",
+        help="a text file (UTF-8), '-' for standard input, 'names' for the reference's list of names or 'shakespeare' for 40,000 "
+        "lines of Shakespeare (default: input.txt in the current folder where there is one, else names)",
     )
     group = parser.add_argument_group("the run")
     add_preset(group)
@@ -262,6 +293,10 @@ def configure(parser):
     )
     samples = parser.add_argument_group("the samples")
     samples.add_argument(
-        "--samples", type=count, metavar="N", default=20, help="how many to print (default: %(default)s)"
+        "--samples", type=count, metavar="N", help="how many to print (default: 20, or 1 text)"
+    )
+    samples.add_argument("--length", type=count, metavar="N", help=length_help())
+    samples.add_argument(
+        "--sample-every", type=whole, metavar="N", help="print one on the way too, after every N steps (default: none)"
     )
     add(samples, [CHOICE["temperature"]])

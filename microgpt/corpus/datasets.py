@@ -1,0 +1,90 @@
+"""Data sets that are known by name: downloaded once, checked, and kept in the user's cache folder."""
+
+import os
+from typing import NamedTuple
+
+from microgpt.common.files import write_atomically
+from microgpt.common.words import quoted_path, shortened
+
+DOWNLOAD_SECONDS = 5  # for the whole download: a machine without a network must not wait long for its training
+
+
+class DataSet(NamedTuple):
+    """variable: the environment variable that can name a copy; builtin: whether the package has something like it."""
+
+    file: str
+    url: str
+    size: int  # bytes
+    sha256: str
+    variable: str
+    builtin: bool = False
+
+    def is_genuine(self, data):
+        """Whether these bytes are the file."""
+        import hashlib
+
+        return len(data) == self.size and hashlib.sha256(data).hexdigest() == self.sha256
+
+
+KNOWN = {
+    "names": DataSet(  # the reference's list of names
+        "names.txt", "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt",
+        228145, "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d", "MICROGPT_NAMES", builtin=True,
+    ),
+    "shakespeare": DataSet(  # 40,000 lines of Shakespeare, on which char-rnn and nanoGPT are tried
+        "shakespeare.txt", "https://raw.githubusercontent.com/karpathy/char-rnn/d1d7aa3/data/tinyshakespeare/input.txt",
+        1115394, "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed", "MICROGPT_SHAKESPEARE",
+    ),
+}  # fmt: skip
+
+
+def fetch(known, notes):
+    """(bytes, path, None) of a DataSet, from the cache or downloaded into it; or (None, None, why not).
+
+    notes: a list, to which is added what the user should know.
+    """
+    import platformdirs
+
+    cached = os.path.join(platformdirs.user_cache_dir("microgpt", False), known.file)
+    try:
+        with open(cached, "rb") as file:
+            data = file.read()
+        if known.is_genuine(data):
+            return data, cached, None
+        notes.append(f"the cached copy {quoted_path(cached)} is not the {known.file} it should be (wrong checksum); it is not used")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        notes.append(f"the cached copy {quoted_path(cached)} cannot be read ({error.strerror}); it is not used")
+    data, failure = _download(known)
+    if failure is not None:
+        return None, None, failure
+    try:
+        os.makedirs(os.path.dirname(cached), exist_ok=True)
+        write_atomically(cached, data)
+    except OSError as error:
+        notes.append(f"{known.file} could not be kept in {quoted_path(cached)} ({error.strerror}) and will be downloaded again")
+    return data, cached, None
+
+
+def _download(known):
+    """(bytes, None), or (None, why not). In a thread: neither a name server nor a trickle of bytes obeys a timeout."""
+    import threading
+    import urllib.request
+
+    outcome = [(None, f"no answer within {DOWNLOAD_SECONDS} seconds")]
+
+    def download():
+        try:
+            with urllib.request.urlopen(known.url, timeout=DOWNLOAD_SECONDS) as response:
+                data = response.read(known.size + 1)
+            outcome[0] = (data, None) if known.is_genuine(data) else (None, "what came has a wrong checksum")
+        except Exception as error:  # a broken proxy or server can raise nearly anything; all mean: no download
+            reason = getattr(error, "reason", error)  # what urllib's own errors wrap
+            reason = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
+            outcome[0] = None, shortened(" ".join(reason.split()), 100)
+
+    thread = threading.Thread(target=download, daemon=True)
+    thread.start()
+    thread.join(DOWNLOAD_SECONDS)
+    return outcome[0]

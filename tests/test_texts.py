@@ -1,0 +1,261 @@
+"""Documents that are no lines: paragraphs, and texts of any length; and writing on where the block is full."""
+
+import copy
+import random
+import re
+
+import pytest
+from command_line import SMALL, TINY, driver, fail, microgpt_command, posix, succeed
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from test_exact import bits
+from test_progress import on_terminal
+
+import microgpt
+from microgpt import GPT, CheckpointError, EvalConfig, GPTConfig, Tokenizer, TrainConfig, engines, load_docs, reference
+from microgpt.corpus.documents import arrange_text
+from microgpt.corpus.tokens import Windows
+from microgpt.engines import sampling
+from microgpt.training import start
+
+POEM = "Tyger Tyger, burning bright,\n  In the forests of the night;\n\n\nWhat immortal hand or eye,\n\tCould frame\n \nthy symmetry?"
+CONFIG, TRAINING = GPTConfig(n_embd=8, n_head=2, block_size=6, documents="text"), TrainConfig(num_steps=7, batch_size=3)
+TEXTS = st.text(st.sampled_from("ab \n\u0915\U0001f600"), min_size=2, max_size=40)
+
+
+# ---- Windows: the second part of the reference, and every engine -----------------------------------------------------------
+
+
+@examples(max_examples=50)
+@given(n=st.integers(2, 400), block_size=st.integers(1, 40), data=st.data())
+def test_windows(n, block_size, data):
+    """The Corpus has them in the reference's order; however many have come, they lie evenly over the text."""
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + n)))
+    first = data.draw(st.integers(0, max(1, n - block_size) - 1))
+    corpus = Windows(text, Tokenizer.from_docs([text]), block_size, first)
+    starts = [reference.window(i, n, block_size, first) for i in range(len(corpus))]
+    assert starts[0] == first and list(corpus) == [list(range(n))[start : start + block_size + 1] for start in starts]
+    taken = sorted(starts[: data.draw(st.integers(1, len(corpus)))])
+    gaps = [b - a for a, b in zip(taken, taken[1:])] + [taken[0] + len(corpus) - taken[-1]]
+    assert max(gaps) <= 2 * len(corpus) / len(taken) + 1
+
+
+def by_the_reference(text, config, training, seed, val_fraction=0.0):
+    """(losses, parameters, tokenizer, random numbers) of a run on a text, made of the reference's own functions."""
+    rng, tokenizer = random.Random(seed), Tokenizer.from_docs([text], config.bos_first)
+    tokens = tokenizer.encode(text)
+    if val_fraction:
+        tokens = tokens[: -max(2, round(val_fraction * len(tokens)))]
+    num_windows = max(1, len(tokens) - config.block_size)
+    first = rng.randrange(num_windows)
+    starts = [reference.window(i, len(tokens), config.block_size, first) for i in range(num_windows)]
+    windows = [tokens[start : start + config.block_size + 1] for start in starts]
+    shapes = reference.shapes(config, tokenizer.vocab_size)
+    params = {name: reference.matrix(*shape, std=config.std(name), rng=rng) for name, shape in shapes.items()}
+    return list(reference.train_with(windows, params, config, training)), params, tokenizer, rng
+
+
+@examples(max_examples=15)
+@given(
+    text=TEXTS, block_size=st.integers(1, 9), batch_size=st.integers(1, 4), bos_first=st.booleans(),
+    val_fraction=st.sampled_from([0.0, 0.2]), length=st.integers(0, 25), documents=st.sampled_from(["text", "lines"]),
+)  # fmt: skip
+def test_engines_train_and_write_as_the_reference_does(text, block_size, batch_size, bos_first, val_fraction, length, documents):
+    config = GPTConfig(n_embd=4, n_head=2, block_size=block_size, bos_first=bos_first, documents="text")
+    training = TrainConfig(num_steps=3, batch_size=batch_size)
+    if val_fraction and len(text) < 4:
+        return
+    losses, params, tokenizer, rng = by_the_reference(text, config, training, 5, val_fraction)
+    weights = [p.data for matrix in params.values() for row in matrix for p in row]
+    prompt, written, seen = text[: length // 2], {}, GPTConfig(**{**vars(config), "documents": documents})
+    begun = [tokenizer.opening(documents), *tokenizer.encode(prompt)]
+    for name in engines.ENGINES:
+        run = microgpt.train([text], config, training, seed=5, engine=name, evaluation=EvalConfig(val_fraction))
+        if name == "fast":
+            assert run.losses == pytest.approx(losses, rel=1e-4)
+            continue
+        assert bits(run.losses) == bits(losses) and bits(run.model.params) == bits(weights) and run.rng.getstate() == rng.getstate()
+        model = GPT(seen, tokenizer, run.model.params, name)  # documents are written past the block, too
+        written[name] = model.generate_from(copy.deepcopy(rng), 1, 0.8, prompt=prompt, length=length)
+    expected = reference.write(params, seen, begun, length, tokenizer.bos, tokenizer.vocab_size, copy.deepcopy(rng), 0.8)
+    assert written == dict.fromkeys(engines.EXACT, [prompt + tokenizer.decode(expected)])
+    assert documents == "lines" or len(expected) == length
+
+
+def test_a_text_never_ends():
+    """However likely BOS is, and in whatever way the next character is chosen."""
+    for bos_first in (False, True):
+        config = GPTConfig(n_embd=4, n_head=2, block_size=4, bos_first=bos_first, documents="text")
+        model = GPT.init(config, Tokenizer("\nab", bos_first), random.Random(1))
+        for x in range(4):
+            model.state_dict()["lm_head"][model.tokenizer.bos, x] = 30.0 * (-1) ** x
+        for options in ({}, {"temperature": 0}, {"top_k": 2}, {"top_p": 0.9}):
+            for engine in engines.ENGINES:
+                assert len(model.generate(1, length=50, seed=1, engine=engine, **options)[0]) == 50
+
+
+# ---- What the model sees of a long text ------------------------------------------------------------------------------------
+
+
+@given(block_size=st.integers(1, 20), n=st.integers(1, 90), documents=st.sampled_from(["lines", "text"]))
+def test_the_context(block_size, n, documents):
+    """All of what fits; otherwise an end of it, more than half a block long; in documents behind BOS. A Reader reads the same."""
+    config, tokens = GPTConfig(block_size=block_size, documents=documents), list(range(n))
+    seen = reference.context(tokens, -1, config)
+    if n <= block_size:
+        assert seen == tokens
+    else:
+        assert block_size / 2 < len(seen) <= block_size
+        assert seen[1:] == tokens[len(tokens) - len(seen) + 1 :] and seen[0] == (-1 if documents == "lines" else n - len(seen))
+
+    def decoder():
+        read = []
+        return lambda token: read.append(token) or list(read)
+
+    reader = sampling.Reader(decoder, config, -1)
+    assert [reader.after(token) for token in tokens][-1] == seen == sampling.Reader(decoder, config, -1).after(*tokens)
+
+
+def test_readings_of_any_length():
+    """Scores are those of what `logits` gives; a text begins with a line break, and its loss is that of its first block."""
+    for documents in ("lines", "text"):
+        config = GPTConfig(n_embd=8, n_head=2, block_size=6, documents=documents)
+        model = GPT.init(config, Tokenizer.from_docs([POEM]), random.Random(1))
+        ids, logits = model.tokenizer.encode(POEM), model.logits(POEM)
+        assert model.scores(POEM) == [sampling.softmax(row)[i] for row, i in zip(logits, ids)]
+        opening = {"lines": model.tokenizer.bos, "text": model.tokenizer.ids["\n"]}[documents]
+        assert logits[0] == model.engine.decoder()(opening) and len(logits) == len(POEM) + 1
+        assert model.loss("Tyger") == model.token_loss([opening, *ids[:5], *[model.tokenizer.bos] * (documents == "lines")])
+        loss, weights = model.loss_graph("Tyger")
+        assert loss.data == model.loss("Tyger") and len(model.scores("Tyger")) == 5 + (documents == "lines")
+    with pytest.raises(ValueError, match="an empty text has nothing to predict; give at least one character"):
+        model.loss("")
+    assert [Tokenizer(chars).opening("text") for chars in ("\n a", " a", "ab")] == [0, 0, 0] and Tokenizer("\t\n").opening("text") == 1
+
+
+@pytest.mark.parametrize("engine", ["graph", "exact"])
+def test_lengths_and_an_echo(engine):
+    model = GPT.init(GPTConfig(n_embd=4, n_head=2, block_size=5), Tokenizer("ab"), random.Random(1), engine)
+    for prompt, room in (("", 5), ("abab", 1), ("ababa", 5), ("ab" * 20, 5)):
+        texts = model.generate(60, 1.0, seed=1, prompt=prompt)
+        assert {len(text) - len(prompt) for text in texts} >= {0, 1, room} and max(map(len, texts)) == len(prompt) + room
+        heard = []
+        assert list(model.portions(1, 1.0, seed=3, prompt=prompt, length=30, echo=heard.append)) == [[prompt + "".join(heard)]]
+
+
+# ---- Documents of a file ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_a_document(tmp_path):
+    path = tmp_path / "poem.txt"
+    for end in ("", "\n", "\n \n\n"):
+        path.write_bytes(("\n \n" + POEM + end).replace("\n", "\r\n").encode())
+        first, second, third = load_docs(path, "paragraphs")
+        assert first == "Tyger Tyger, burning bright,\n  In the forests of the night;"
+        assert (second, third) == ("What immortal hand or eye,\n\tCould frame", "thy symmetry?")
+        assert load_docs(path, "text") == ["\n \n" + POEM + end] and load_docs(path) == [line.strip() for line in POEM.split("\n") if line.strip()]
+    path.write_text("x")
+    assert all(load_docs(path, kind) == ["x"] for kind in ("lines", "paragraphs", "text"))
+    with pytest.raises(ValueError, match="documents must be one of lines, paragraphs, text, not 'words'"):
+        load_docs(path, "words")
+
+
+@given(n=st.integers(2, 60), fraction=st.floats(0.01, 0.99), block_size=st.integers(1, 9))
+def test_the_end_of_a_text_is_held_out(n, fraction, block_size):
+    """Every character of it is predicted once, but the first; and which they are does not depend on the seed."""
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + n)))
+    count = max(2, round(fraction * n))
+    if n - count < 2:
+        with pytest.raises(ValueError, match=f"of a text of {n} characters a val_fraction of .* leaves none to predict; give more, or val_docs"):
+            arrange_text([text], random.Random(1), block_size, EvalConfig(fraction))
+        return
+    config = GPTConfig(n_embd=4, n_head=1, block_size=block_size, documents="text")
+    run = start([text], config, TrainConfig(0), evaluation=EvalConfig(fraction), seed=n)
+    assert run.corpus.tokens.tolist() == list(range(n - count))
+    assert [token for window in run.held_out for token in window[1:]] == list(range(n - count + 1, n))
+    assert max(map(len, run.held_out)) <= block_size + 1
+    assert start([text[:-count]], config, TrainConfig(0), val_docs=["一丁"], seed=n).corpus[0] == run.corpus[0]
+
+
+def test_what_a_text_cannot_be():
+    for docs, options, message in (
+        (["x"], {}, "a text of one character has none to predict after it; give a longer one to train on"),
+        ([POEM], {"val_docs": ["T"]}, "a text of one character .*; give a longer one to measure on"),
+        (["Tygers"], {"val_docs": ["Tz"]}, "val_docs cannot be measured: the character 'z' .*; leave it out there, or train on some that do"),
+        ([POEM], {"long": "split"}, "omit long: it has no effect on a text, whose windows leave nothing out"),
+        ([POEM], {"evaluation": EvalConfig(0.1, split_seed=1)}, "omit split_seed: it has no effect on a text, of which the end is held out"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            start(docs, CONFIG, TRAINING, **options)
+    assert start(["ab", "\nc", "b"], CONFIG).fingerprint() == start(["ab\n\nc\nb"], CONFIG).fingerprint()  # each begins a line
+
+
+@pytest.mark.parametrize("engine", ["graph", "exact", "fast"])
+def test_a_run_on_a_text_goes_on(tmp_path, engine):
+    whole = microgpt.train([POEM], CONFIG, TrainConfig(9, batch_size=3), engine=engine, evaluation=EvalConfig(0.2, 4))
+    part = start([POEM], CONFIG, TrainConfig(9, batch_size=3), engine=engine, evaluation=EvalConfig(0.2, 4))
+    part.train(lambda step: step.step == 5)
+    part.save(tmp_path / "run")
+    again = microgpt.train([POEM], resume=tmp_path / "run")
+    assert (again.losses, again.val_losses) == (whole.losses, whole.val_losses) and again.generate(2, length=40) == whole.generate(2, length=40)
+    for other in (POEM + "!", POEM.replace("bright", "night!"), POEM[:-2]):
+        with pytest.raises(CheckpointError, match="the data are not those that .*run' was trained on"):
+            microgpt.train([other], resume=tmp_path / "run")
+    model = GPT.load(tmp_path / "run")
+    for other in (copy.copy(model), GPT.from_json(model.to_json())):
+        assert other.config == CONFIG and other.generate(1, seed=1, length=20) == model.generate(1, seed=1, length=20)
+
+
+# ---- On the command line ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def poem(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "poem.txt").write_text(POEM)
+    return tmp_path
+
+
+def test_train_and_sample_a_text(poem):
+    out = microgpt_command("train", "poem.txt", "--documents", "text", *SMALL, "--steps", 3, "--val-fraction", "0.2", "--length", 30, "--out", "m")
+    assert out.stdout.startswith(f"num characters: {len(POEM) - round(len(POEM) * 0.2)}\n")
+    assert re.search(r"\n\n--- inference ---\nsample  1:\n[^$]{30}\n$", out.stdout)
+    assert re.search(r"held-out loss \S+ a token after step 3, on 16 characters of a text of 23 characters that is not trained on;", out.stderr)
+    assert len(succeed("sample", "m", "--seed", 1)) == 501
+    two = succeed("sample", "m", "--seed", 1, "-n", 2, "--length", 9, "--prompt", "In the forests of the night")
+    assert re.fullmatch(r"(In the forests of the night[^$]{9})\n\n(?!\1)In the forests of the night[^$]{9}\n", two)
+    assert "documents text, not paragraphs; omit --documents" in fail("train", "poem.txt", "--documents", "paragraphs", "--resume", "m")
+    more = succeed("train", "poem.txt", "--resume", "m", "--steps", 5, "--samples", 0)
+    assert more.count("\nstep") == 2
+
+
+def test_train_and_sample_paragraphs(poem):
+    out = succeed("train", "poem.txt", "--documents", "paragraphs", *SMALL, "--steps", 3, "--samples", 2, "--out", "m")
+    assert out.startswith("num docs: 3\n") and re.search(r"\n--- inference ---\nsample  1:\n[^$]{1,16}\n\nsample  2:\n[^$]{1,16}\n$", out)
+    texts = microgpt.load("m").generate(3, seed=1)
+    assert succeed("sample", "m", "--seed", 1, "-n", 3) == "\n\n".join(texts) + "\n"
+    scores = succeed("sample", "m", "--seed", 1, "-n", 1, "--scores")
+    assert scores.startswith(f"{texts[0]}\t{texts[0][0]} 0.") and "\\n 0." in succeed("sample", "m", "--prompt", "\n", "-n", 1, "--scores")
+
+
+@posix
+def test_a_terminal_shows_a_text_as_it_is_written(poem):
+    """Character by character, with its line breaks, and with nothing in it that a terminal obeys."""
+    config = GPTConfig(n_embd=4, n_head=2, block_size=4, documents="text")
+    model = GPT.init(config, Tokenizer("\n\x1bab"), random.Random(1))
+    model.save("m")
+    slowly = """
+import time
+from microgpt.cli import output
+write = output.Documents.echo
+output.Documents.echo = lambda *arguments, **options: (write(*arguments, **options), time.sleep(0.1))
+"""
+    arguments = ["sample", "m", "--seed", 1, "--prompt", "ab", "--length", 300, "--temperature", 1]
+    code, shown, _ = on_terminal(driver(slowly, *arguments), when="^ab[^$]{3}")
+    assert code == 130 and len(shown) < 200
+    text = model.generate(1, 1, seed=1, prompt="ab", length=300)[0]
+    assert on_terminal(driver("", *arguments))[1] == text.replace("\x1b", "\\x1b") + "\n"
+    assert succeed(*arguments) == text + "\n"
+    _, shown, _ = on_terminal(driver("", "train", "poem.txt", "--documents", "text", *TINY, "--steps", 2, "--samples", 2, "--length", 20))
+    assert re.search(r"\n--- inference ---\nsample  1:\n[^$]{20,25}\n\nsample  2:\n[^$]{20,25}\n$", shown)
