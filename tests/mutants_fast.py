@@ -20,10 +20,7 @@ FAST = {
     "later-keys-weigh": (FAST_ENGINE, {"later-keys": replace("q - p", "q - p - 1")}),
     "queries-past-the-end-weigh": (
         FAST_ENGINE,
-        {
-            "lanes-of-queries": replace("smaller(W, n - p)", "W"),
-            "weights-of-queries": replace("vkeep(lanes_below(n - p), vset1(1.0f) / total)", "vset1(1.0f) / total"),
-        },
+        {"weights-of-queries": replace("vkeep(lanes_below(n - p), vset1(1.0f) / total)", "vset1(1.0f) / total")},
     ),
     # ---- activations and norm ----
     "relu2-derivative-halved": (FAST_ENGINE, {"relu2-slope": replace("r + r", "r")}),

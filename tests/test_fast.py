@@ -138,6 +138,25 @@ def relative_errors(config, vocab_size, corpus, params, training, steps):
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(
+    "config, names_in_one, batch_size",
+    [
+        (GPTConfig(n_embd=132, n_head=3, block_size=40, init_std=0.03), 5, 17),  # products in blocks, and in one small group
+        (GPTConfig(n_embd=20, n_head=2, block_size=130), 18, 9),  # long documents, whose lanes are their positions
+    ],
+    ids=["wide", "long"],
+)
+def test_wide_models_and_long_documents(monkeypatch, docs, isa, config, names_in_one, batch_size):
+    docs = [" ".join(docs[i : i + names_in_one]) for i in range(0, 20 * names_in_one, names_in_one)]
+    corpus, vocab_size = corpus_of(docs, config)
+    monkeypatch.setenv("MICROGPT_ISA", isa)
+    params, training = rounded(config, vocab_size, 1), TrainConfig(batch_size=batch_size)
+    worst = relative_errors(config, vocab_size, corpus, params, training, [1])
+    assert worst["loss"] <= 1e-6
+    assert max(worst.values()) <= 5e-6, worst
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("batch_size", [1, 5, 16, 64])
 def test_gradients_of_the_published_models(monkeypatch, docs, isa, preset, batch_size):
