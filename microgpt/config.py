@@ -23,10 +23,6 @@ class GPTConfig(Settings):
     activation: str = option("relu", "activation function of the MLP; relu2 is relu squared", choices=reference.ACTIVATIONS)
     init_std: float = option(0.08, "standard deviation of the initial weights", least=0.0)
     zero_init_out: bool = option(False, "start attn_wo and mlp_fc2 at zero")
-    documents: str = option(
-        "lines", "what a document is: a line, a paragraph (between blank lines), or a window of the whole text, without BOS",
-        choices=("lines", "paragraphs", "text"), since="0.2",
-    )  # fmt: skip
     bos_first: bool = option(False, "make BOS, which begins and ends a document, token 0; otherwise it is the last token")
 
     def check_together(self):
@@ -119,7 +115,7 @@ class EvalConfig(Settings):
     """
 
     val_fraction: float = option(
-        0.0, "share of the different documents that is held out, at least one if not 0; of a text, its end", least=0.0, below=1.0
+        0.0, "share of the different documents that is held out; if not 0, at least one document", least=0.0, below=1.0
     )
     eval_every: int = option(100, "steps between two measurements; there is one after the last step too", unit="steps", least=1)
     patience: int | None = option(

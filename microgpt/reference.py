@@ -237,27 +237,6 @@ SCHEDULES = {  # TrainConfig.schedule -> the share of the learning rate that a s
 }
 
 
-# A text is one stream of tokens, without BOS (GPTConfig.documents "text"). Its documents are all its windows of block_size + 1 tokens.
-
-
-def stride(num_windows):
-    """How far from the start of one window to that of the next: the golden section of the text, or a little more, such that
-    each window's turn comes. So those taken so far lie evenly over the text, at any time, and differ from round to round."""
-    length = int(0.6180339887498949 * num_windows)
-    while math.gcd(length, num_windows) > 1:
-        length += 1
-    return length
-
-
-def window(i, num_tokens, block_size, first):
-    """Where document i of a text starts. first: where document 0 does, drawn where other documents would be shuffled.
-
-    That document ends block_size tokens further on, or with a shorter text. After the last window comes the first again.
-    """
-    num_windows = max(1, num_tokens - block_size)
-    return (first + i * stride(num_windows)) % num_windows
-
-
 def batch(step, batch_size, num_docs):
     """Which documents a step takes, as indices: the next batch_size ones; after the last document comes the first again."""
     return [(step * batch_size + j) % num_docs for j in range(batch_size)]
@@ -313,34 +292,6 @@ def train_with(documents, params, config, training):
         loss.backward()
         update(values, optimizer, training, step)
         yield loss.data
-
-
-def context(tokens, bos, config):
-    """What the model sees of the tokens so far: all, up to block_size of them; then the later half, until the block is full again.
-
-    In front of that half of a document stands BOS, as in training; the half of a text begins with any of its tokens, as there.
-    """
-    half = config.block_size - config.block_size // 2
-    start = half * max(0, -(-(len(tokens) - config.block_size) // half))
-    seen = tokens[start:]
-    return [bos, *seen[1:]] if start and config.documents != "text" else seen
-
-
-def write(params, config, tokens, length, bos, vocab_size, rng, temperature=0.5):
-    """Write on after `tokens`, which begin with BOS: up to `length` further ones, or until BOS. In a text, BOS is no token at all."""
-    tokens, end = list(tokens), len(tokens) + length
-    while len(tokens) < end:
-        keys, values = [[] for _ in range(config.n_layer)], [[] for _ in range(config.n_layer)]
-        for pos_id, token_id in enumerate(context(tokens, bos, config)):
-            logits = gpt(token_id, pos_id, keys, values, params, config, ACTIVATIONS[config.activation])
-        if config.documents == "text":
-            logits[bos] = Value(-math.inf)
-        probs = softmax([logit / temperature for logit in logits])
-        token_id = rng.choices(range(vocab_size), weights=[p.data for p in probs])[0]
-        if token_id == bos:
-            break
-        tokens.append(token_id)
-    return tokens[end - length :]
 
 
 if __name__ == "__main__":

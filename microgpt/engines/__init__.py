@@ -35,7 +35,7 @@ THREADS = Option(
 
 # Fields of GPTConfig and TrainConfig. AROUND: what is done before or around any engine, which gets its weights drawn and a learning
 # rate for each step. COMMON: that, and what all engines here compute.
-AROUND = {"documents", "init_std", "zero_init_out", "bos_first", "num_steps", "learning_rate", "schedule", "warmup_steps"}
+AROUND = {"init_std", "zero_init_out", "bos_first", "num_steps", "learning_rate", "schedule", "warmup_steps"}
 COMMON = AROUND | {
     "n_layer", "n_embd", "n_head", "block_size", "activation",
     "beta1", "beta2", "eps", "batch_size", "clip_norm", "weight_decay",

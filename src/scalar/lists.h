@@ -96,7 +96,7 @@ static PyObject **column_of(PyObject *const *rows, Py_ssize_t size, Py_ssize_t a
 /* `size` elements of a vector in this list, in *result. Returns how many of them are numbers, or -1 to give up. */
 static Py_ssize_t vector_operands(Run *run, unsigned v, PyObject *list, Py_ssize_t i, Py_ssize_t size, Operands **result) {
     const Vector *of = &run->program->vector[v];
-    PyObject **column = NULL, *const *items;
+    PyObject **column = NULL, *const * items;
     Py_ssize_t offset = input_size(run, of->offset), at = input_size(run, of->column), numbers = 0;
     if ((*result = run->whole[v]) && (*result)->size == size) {
         operands_xincref(*result);
@@ -171,7 +171,8 @@ static PyObject *load_register(const Run *run, const Load *of, Py_ssize_t i) {
     if (of->kind == INDEX)
         return PyLong_FromSsize_t(offset + i);
     if (of->kind == ITEM)
-        found = is_vector(input) && offset + i < PySequence_Fast_GET_SIZE(input) ? PySequence_Fast_ITEMS(input)[offset + i] : Py_None;
+        found = is_vector(input) && offset + i < PySequence_Fast_GET_SIZE(input) ? PySequence_Fast_ITEMS(input)[offset + i]
+                                                                                 : Py_None;
     return is_operand(found) ? Py_NewRef(found) : NULL;
 }
 
@@ -237,8 +238,9 @@ static PyCFunction wrapped_method(const char *name) {
 static int find_methods(PyObject *names, PyCFunction *methods) {
     for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(names); k++) {
         PyObject *found = PyDict_GetItem(value_type->tp_dict, PyTuple_GET_ITEM(names, k));
-        const PyMethodDef *definition = found && Py_IS_TYPE(found, &PyMethodDescr_Type) ? ((PyMethodDescrObject *)found)->d_method : NULL;
-        methods[k] = !definition                            ? NULL
+        const PyMethodDef *definition =
+            found && Py_IS_TYPE(found, &PyMethodDescr_Type) ? ((PyMethodDescrObject *)found)->d_method : NULL;
+        methods[k] = !definition                           ? NULL
                      : definition->ml_flags == METH_NOARGS ? definition->ml_meth
                                                            : wrapped_method(definition->ml_name);
         if (!methods[k])
@@ -252,7 +254,8 @@ static PyObject *run_elements(Run *run) {
     const Program *program = run->program;
     Py_ssize_t count = number_of_elements(run);
     int sums = program->first != NO_INPUT;
-    PyObject *out = count > 0 ? PyList_New(sums ? 1 : count) : NULL, *total = sums ? Py_NewRef(run->inputs[program->first]) : NULL;
+    PyObject *out = count > 0 ? PyList_New(sums ? 1 : count) : NULL,
+             *total = sums ? Py_NewRef(run->inputs[program->first]) : NULL;
     int status = out && (!sums || is_operand(total)) ? 0 : -1;
     for (Py_ssize_t i = 0; i < count && status == 0; i++) {
         PyObject *element = run_element(run, i) == 0 ? run->registers[program->result] : NULL;
