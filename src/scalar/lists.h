@@ -13,6 +13,7 @@
 
 #define MAX_LOADS 32
 #define MAX_VECTORS 16
+#define MAX_INPUTS 64
 #define MAX_RESULTS (MAX_LOADS + MAX_STEPS)
 
 /* In the order of lists.py. FIXED: an input, a Value or a number; ITEM: element offset + i of an input, a list; INDEX: offset + i itself */
@@ -275,17 +276,25 @@ static PyObject *run_elements(Run *run) {
     return out;
 }
 
-/* What a program makes of its inputs, a tuple, or None. names: of its methods, a tuple. */
-static PyObject *run_program(const Program *program, PyObject *names, PyObject *inputs) {
+/* What a program makes of its inputs, a tuple, or None. names: of its methods, a tuple; globals: names, or None, of inputs that are
+ * looked up among the script's globals. */
+static PyObject *run_program(const Program *program, PyObject *names, PyObject *globals, PyObject *inputs) {
+    PyObject *looked_up[MAX_INPUTS], *scope = NULL;
     PyCFunction methods[MAX_STEPS];
     Run run;
     int num_registers = program->num_loads + program->num_steps;
     run.program = program;
-    run.inputs = &PyTuple_GET_ITEM(inputs, 0);
+    run.inputs = looked_up;
     run.methods = methods;
     memset(run.registers, 0, (size_t)num_registers * sizeof *run.registers);
     memset(run.whole, 0, program->num_vectors * sizeof *run.whole);
     last_sum = NULL;
+    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(inputs); k++) {
+        looked_up[k] = PyTuple_GET_ITEM(inputs, k);
+        PyObject *name = PyTuple_GET_ITEM(globals, k);
+        if (name != Py_None && (scope = scope ? scope : PyEval_GetGlobals()) && !(looked_up[k] = PyDict_GetItem(scope, name)))
+            return Py_NewRef(Py_None);
+    }
     if (!is_unmodified() || !are_standard(program->needs) || !find_methods(names, methods))
         return Py_NewRef(Py_None);
     PyObject *out = run_elements(&run);
