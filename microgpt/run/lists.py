@@ -143,8 +143,10 @@ class Lists:
             term = line.value.right if ast.unparse(line.value.left) == name else None
         else:
             term = None
-        if term is None or uses(ast.unparse(term), {name}) or self.found.has("__iadd__"):
+        if term is None or uses(ast.unparse(term), {name}) or uses(ast.unparse(first.value), {name}) or self.found.has("__iadd__"):
             raise Unread("no sum")
+        if not isinstance(first.value, (ast.Call, ast.Constant, ast.Name, ast.Attribute, ast.Subscript)):
+            raise Unread("a sum that starts with a new node")
         return name, term, self.over(loop.target, loop.iter), first.value
 
     def appended(self, first, loop):

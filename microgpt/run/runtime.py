@@ -22,9 +22,8 @@ def install(found):
     for name in ("list", "each"):
         function = getattr(scalar, f"script_{name}")
         setattr(builtins, f"__microgpt_{name}__", function if CLOCK.started is None else CLOCK.timed(function))
-    for function in (loop, extend):
+    for function in (loop, extend, is_sum):
         setattr(builtins, f"__microgpt_{function.__name__}__", function)
-    builtins.__microgpt_is_sum__ = scalar.script_is_sum
     builtins.__microgpt_value__ = partial(value, found)
 
 
@@ -95,6 +94,11 @@ def extend(items, more):
         items.extend(more)
         return True
     return False
+
+
+def is_sum(total, start=None):
+    """Whether a compiled call has made the sum, which otherwise is what it starts with: a number, a new leaf, or `start`."""
+    return type(total) is scalar.Value and total is not start and scalar.script_made_by(total) != 0
 
 
 # ---- The class ---------------------------------------------------------------------------------------------------------------

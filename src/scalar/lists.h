@@ -207,8 +207,6 @@ static int run_element(Run *run, Py_ssize_t i) {
 
 /* ---- Programs ----------------------------------------------------------------------------------------------------- */
 
-static PyObject *last_sum; /* borrowed, never followed: what the last program that made one sum returned; NULL if it gave up */
-
 /* How many elements there are; -1 to give up. */
 static Py_ssize_t number_of_elements(const Run *run) {
     const Program *program = run->program;
@@ -288,7 +286,6 @@ static PyObject *run_program(const Program *program, PyObject *names, PyObject *
     run.methods = methods;
     memset(run.registers, 0, (size_t)num_registers * sizeof *run.registers);
     memset(run.whole, 0, program->num_vectors * sizeof *run.whole);
-    last_sum = NULL;
     for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(inputs); k++) {
         looked_up[k] = PyTuple_GET_ITEM(inputs, k);
         PyObject *name = PyTuple_GET_ITEM(globals, k);
@@ -302,10 +299,8 @@ static PyObject *run_program(const Program *program, PyObject *names, PyObject *
         Py_XDECREF(run.registers[k]);
     for (int k = 0; k < program->num_vectors; k++)
         operands_xdecref(run.whole[k]);
-    if (out) {
-        last_sum = PyList_GET_ITEM(out, 0);
+    if (out)
         return out;
-    }
     if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
         return NULL;
     PyErr_Clear();

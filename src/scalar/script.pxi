@@ -50,7 +50,6 @@ cdef extern from "scalar/lists.h":
         Vector vector[16]
         Step step[64]
     object run_program(const Program *program, object names, object globals, object inputs)
-    PyObject *last_sum
 
 cdef extern from "scalar/extras.h":
     int more_attributes
@@ -234,11 +233,6 @@ def script_list(Py_ssize_t number, inputs):
             return None
     names, globals = method_names[number]
     return run_program(&programs[number], names, globals, inputs)
-
-
-def script_is_sum(total):
-    """Whether this is what the last program made, which was a sum; no object if that gave up."""
-    return <PyObject *> total is last_sum
 
 
 # ---- Loops over the parameters -----------------------------------------------------------------------------------------
