@@ -19,9 +19,8 @@ NOTHING = object()
 
 def install(found):
     """Give scripts their names. found: the ValueClass of the script that starts."""
-    for name in ("list", "each"):
-        function = getattr(scalar, f"script_{name}")
-        setattr(builtins, f"__microgpt_{name}__", function if CLOCK.started is None else CLOCK.timed(function))
+    builtins.__microgpt_list__ = scalar.script_list
+    builtins.__microgpt_each__ = scalar.script_each if CLOCK.started is None else CLOCK.timed(scalar.script_each)
     for function in (loop, extend, is_sum):
         setattr(builtins, f"__microgpt_{function.__name__}__", function)
     builtins.__microgpt_value__ = partial(value, found)
@@ -72,6 +71,7 @@ CLOCK = Clock()
 def measure():
     """Have the clock run from now on."""
     CLOCK.started = time.perf_counter()
+    scalar.script_measure(CLOCK.seconds)
 
 
 def loop(yields, number, params, lists, fixed):

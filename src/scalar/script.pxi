@@ -1,6 +1,8 @@
 # For `microgpt run` (microgpt/run/): lists and loops of a script, done in C on the script's own objects. Where script.h
 # has no fast path, each returns None, or leaves iterations to the script. Not part of the API; included by scalar.pyx.
 
+from time import perf_counter
+
 from cpython.mem cimport PyMem_Realloc
 
 
@@ -188,6 +190,7 @@ def script_propagate(Value node):
 # ---- Lists and sums ----------------------------------------------------------------------------------------------------
 
 cdef Program *programs = NULL
+cdef object spent = None
 cdef list method_names = []
 
 
@@ -232,7 +235,19 @@ def script_list(Py_ssize_t number, inputs):
         except Exception:  # the script's own line will raise it
             return None
     names, globals = method_names[number]
-    return run_program(&programs[number], names, globals, inputs)
+    if spent is None:
+        return run_program(&programs[number], names, globals, inputs)
+    before = perf_counter()
+    made = run_program(&programs[number], names, globals, inputs)
+    spent[None] += perf_counter() - before
+    return made
+
+
+def script_measure(seconds):
+    """From now on, add the seconds that script_list takes to seconds[None]. It looks at the globals of its caller, so nothing may call it
+    in the script's place."""
+    global spent
+    spent = seconds
 
 
 # ---- Loops over the parameters -----------------------------------------------------------------------------------------
