@@ -8,7 +8,16 @@ import sys
 
 import pytest
 from command_line import (
-    NAMES, SMALL, TEN_NAMES, TINY, assert_fails, environment, fail, microgpt_command, printed, succeed,
+    NAMES,
+    SMALL,
+    TEN_NAMES,
+    TINY,
+    assert_fails,
+    environment,
+    fail,
+    microgpt_command,
+    printed,
+    succeed,
 )  # fmt: skip
 
 import microgpt

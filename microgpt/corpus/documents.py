@@ -8,8 +8,8 @@ from functools import partial
 from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted
 from microgpt.config import EvalConfig
-from microgpt.corpus.loading import DataWarning
 from microgpt.corpus.lines import Lines
+from microgpt.corpus.loading import DataWarning
 from microgpt.corpus.tokens import Corpus, Windows
 
 LONG = Option(
