@@ -45,12 +45,12 @@ class Stopped(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
-def load(source, documents):
+def load(source, *documents):
     """load_docs for a command."""
     from microgpt.corpus.loading import load_docs
 
     with data_notes():
-        return load_docs(source, documents)
+        return load_docs(source, *documents)
 
 
 def load_lines(source):

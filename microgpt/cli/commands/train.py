@@ -251,6 +251,9 @@ def _print_samples(run, n, length, temperature, screen, heading, label):
         except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
             advice = in_options(verdict.remedy(run, len(run.losses) + 1))
             raise Failure(f"no sample can be drawn: {error}; {advice}, or a higher --temperature") from None
+        except KeyboardInterrupt:
+            documents.close()
+            raise
         documents.print([text], begin)
         if time.perf_counter() - started > 0.02:  # a slow one is seen when it is there
             screen.flush()
