@@ -104,6 +104,7 @@ def test_every_gradient_is_within_its_bound(monkeypatch, config, batch, seed, n_
             assert (abs(gradient - near.value) <= near.error).all(), (isa, name)
 
 
+@pytest.mark.slow
 @some
 @given(models(), batches(), st.integers(0, 2**32))
 def test_the_bound_is_about_what_the_exact_engine_computes(config, batch, seed):
@@ -340,6 +341,7 @@ def test_betas_are_those_of_float32(docs):
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_ten_thousand_steps_learn_the_same(names):
     """The held-out loss is within 0.01 of the float64 run's with the same batches. (Where there is nothing to learn but
     documents by heart, two runs that differ in one bit can end further apart.)"""

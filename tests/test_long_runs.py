@@ -321,7 +321,7 @@ def test_patience():
     assert stopped == "stopped early: no better held-out loss in 3 evaluations"
 
 
-@pytest.mark.parametrize("patience", [3, 1000], ids=["stopped early", "all steps"])
+@pytest.mark.parametrize("patience", [3, pytest.param(1000, marks=pytest.mark.slow)], ids=["stopped early", "all steps"])
 def test_patience_keeps_the_best_weights(engine, patience):
     config, training = GPTConfig(n_embd=8, n_head=2), TrainConfig(num_steps=150, schedule="constant")
     run = microgpt.train(DOCS, config, training, evaluation=EvalConfig(0.3, 10, patience), engine=engine)
@@ -409,11 +409,11 @@ def test_inspect(folder):
     assert " for 1 step on the engine exact; each document is seen 1.0 times\n" in one
     (folder / "line.txt").write_text("to be or not " * 999, encoding="utf-8")
     line = succeed("inspect", "line.txt", *SMALL, "--steps", 1)
-    assert "suggestion     all of the text is one document: train with --long split, or put line breaks in, one document a line\n" in line
+    assert "suggestion     --documents text: it is one long line\n" in line
     assert "12,986 to 12,986 characters" in line
     (folder / "lines.txt").write_text(("to be or not " * 99 + "\n") * 3, encoding="utf-8")
     lines = succeed("inspect", "lines.txt", *SMALL, "--steps", 1)
-    assert "suggestion     --block-size 256 with --long split; 100.0% of the documents are longer\n" in lines
+    assert "suggestion     --documents text: it has lines of 1,286 characters, longer than a block should be\n" in lines
     (folder / "latin.txt").write_bytes("zoé\nnoël".encode("latin-1"))
     assert "likely latin-1" in fail("inspect", "latin.txt")
 

@@ -113,7 +113,7 @@ static void attend_lanes(const Sampler *sampler, Lanes *l, size_t i) {
         for (size_t h = 0; h < s->n_head; h++) {
             size_t row = h * hd;
             Keys keys = {
-                .prefix = sampler->prefix_kv + i * sampler->n_prefix * 2 * e + row,
+                .prefix = sampler->prefix_kv + i * sampler->n_prefix_kv * 2 * e + row,
                 .slot = slot_at(l, s, 0) + (i * 2 * e + row) * LANES + c,
                 .n_prefix = sampler->n_prefix_kv,
                 .n_ring = (size_t)most + 1,

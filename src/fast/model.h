@@ -120,6 +120,7 @@ typedef struct {
     size_t lanes;
     int (*prepare)(Sampler *, Lanes *);
     int (*write)(const Sampler *, const Portion *, Lanes *, struct Team *);
+    int (*write_long)(const Sampler *, const Portion *, Lanes *); /* see slide.h */
 } Kernels;
 
 extern const Kernels fast_kernels_baseline, fast_kernels_avx2, fast_kernels_avx512;
