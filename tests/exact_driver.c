@@ -9,7 +9,7 @@ enum { TOKENS = 7 }; /* of a document that is written */
 
 /* The last loss; in `results` (malloc) what was trained, the gradients after it, and a document's logits. */
 static double run(Shape shape, const Kernels *kernels, size_t batch_size, double **results) {
-    Documents docs = {tokens, starts, starts[DOCS] + 1, DOCS};
+    Documents docs = {.tokens = tokens, .starts = starts, .n_tokens = starts[DOCS] + 1, .n_docs = DOCS};
     size_t n = shape.n_params, n_losses;
     double lr[STEPS], losses[STEPS], overflowing, loss;
     double *params = *results = calloc(2 * n + TOKENS * VOCAB, sizeof(double)), *logits = params + 2 * n;
