@@ -199,8 +199,8 @@ import sys
 from microgpt.compiled import scalar
 from microgpt.run import run_script
 made, script_list = [], scalar.script_list
-def spy(number, inputs):  # with the script's globals, where a program looks names up
-    made.append(eval("f(n, i)", sys.modules["__main__"].__dict__, {"f": script_list, "n": number, "i": inputs}))
+def spy(number, *inputs):  # with the script's globals, where a program looks names up
+    made.append(eval("f(n, *i)", sys.modules["__main__"].__dict__, {"f": script_list, "n": number, "i": inputs}))
     return made[-1]
 scalar.script_list = spy
 run_script("script.py", ["2", "0"], quiet=True)

@@ -20,7 +20,7 @@ PURE = (
     ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.Slice, ast.BinOp, ast.UnaryOp, ast.JoinedStr, ast.FormattedValue,
     ast.expr_context, ast.operator, ast.unaryop,
 )  # fmt: skip
-FIXED, ITEM, INDEX = range(3)  # loads, vectors and steps are as in lists.h
+FIXED, SIZE, ITEM, INDEX = range(4)  # loads, vectors and steps are as in lists.h
 WHOLE, ROW, COLUMN, COLUMNS = range(4)
 NOTHING = 255
 
@@ -282,7 +282,7 @@ class Program:
         return self._step(STEPS.index(operator), a, b)
 
     def _step(self, kind, a, b, size=NOTHING, start=NOTHING, wraps=0):
-        invariant = kind < METHOD and all(self.loads[r][0] == FIXED if r >= 0 else self.steps[~r][6] for r in (a, b))
+        invariant = kind < METHOD and all(self.loads[r][0] < ITEM if r >= 0 else self.steps[~r][6] for r in (a, b))
         self.steps.append((kind, a, b, size, start, wraps, int(invariant)))
         return ~(len(self.steps) - 1)
 
@@ -307,6 +307,8 @@ class Program:
             raise Unread("an expression that is no Value's")
         elif loop is not None and isinstance(node, ast.Subscript) and self._offset(node.slice, loop) is not None:
             load = (ITEM, self.input(ast.unparse(node.value)), self.input(self._offset(node.slice, loop)))
+        elif self.lists.is_len(node):
+            load = (SIZE, self.input(ast.unparse(node.args[0])), NOTHING)
         else:
             source = ast.unparse(node)
             load = (FIXED, self.input(source if source != "0" else "(0)"), NOTHING)
@@ -423,7 +425,8 @@ class Program:
         number = scalar.script_program(counts, needs, self.loads, self.vectors, steps, zipped, self.methods, globals)
         if number is None:
             raise Unread("a program that is too long")
-        inputs = f"({''.join(f'{None if source in self.lists.globals else source}, ' for source in self.inputs)})"
-        node = ast.parse(inputs, mode="eval").body
+        inputs = "".join(f"{None if source in self.lists.globals else source}, " for source in self.inputs)
+        node = ast.parse(f"({inputs})", mode="eval").body
         plain = all(isinstance(part, ast.Constant) or isinstance(part, ast.Name) and part.id in sure for part in node.elts)
-        return at(place, ast.parse(f"__microgpt_list__({number}, {inputs if plain else f'lambda: {inputs}'})", mode="eval").body)
+        call = f"__microgpt_list__({number}, {inputs})" if plain else f"__microgpt_list__({~number}, lambda: ({inputs}))"
+        return at(place, ast.parse(call, mode="eval").body)

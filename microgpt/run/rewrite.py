@@ -139,11 +139,20 @@ class Rewriter(ast.NodeTransformer):
             self.compiled(node, found[0])
             return self._first(found[1], node)
         whole = isinstance(node.func, ast.Name) and node.func.id in CONSUMERS and self.names.is_builtin(node.func.id) and node.args
-        each = self._each(node.args[0]) if whole and isinstance(node.args[0], ast.GeneratorExp) else None
+        each = self._largest(node) or self._each(node.args[0]) if whole and isinstance(node.args[0], ast.GeneratorExp) else None
         if each is not None:
             node.args[0] = either(each, node.args[0])
             return node
         return self.generic_visit(node)
+
+    def _largest(self, node):
+        """The call for what matters of `max(v.data for v in values)`, or None."""
+        numbers, data = node.args[0], self.found.roles.data
+        [generator, *others] = numbers.generators
+        plain = not others and not generator.ifs and len(node.args) == 1 and self.lists.built_in(node, "max") and self.lists.is_pure(generator.iter)
+        if not plain or self.in_class_body or ast.unparse(numbers.elt) != f"{ast.unparse(generator.target)}.{data}":
+            return None
+        return at(node, ast.parse(f"__microgpt_largest__({ast.unparse(generator.iter)})", mode="eval").body)
 
     def _first(self, call, own):
         """`(call or (own,))[0]`"""

@@ -19,8 +19,10 @@ NOTHING = object()
 
 def install(found):
     """Give scripts their names. found: the ValueClass of the script that starts."""
-    builtins.__microgpt_list__ = scalar.script_list
-    builtins.__microgpt_each__ = scalar.script_each if CLOCK.started is None else CLOCK.timed(scalar.script_each)
+    builtins.__microgpt_list__ = scalar.script_list if CLOCK.started is None else scalar.script_timed_list(CLOCK.seconds)
+    for name in ("each", "largest"):
+        function = getattr(scalar, f"script_{name}")
+        setattr(builtins, f"__microgpt_{name}__", function if CLOCK.started is None else CLOCK.timed(function))
     for function in (loop, extend, is_sum):
         setattr(builtins, f"__microgpt_{function.__name__}__", function)
     builtins.__microgpt_value__ = partial(value, found)
@@ -71,7 +73,6 @@ CLOCK = Clock()
 def measure():
     """Have the clock run from now on."""
     CLOCK.started = time.perf_counter()
-    scalar.script_measure(CLOCK.seconds)
 
 
 def loop(yields, number, params, lists, fixed):

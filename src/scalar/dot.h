@@ -32,25 +32,26 @@ static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allow
         PyErr_NoMemory();
         return NULL;
     }
-    *operands = (Operands){.references = 1, .size = (uint32_t)size, .all_leaves = 1, .change = num_changes};
-    operands->nodes = (Node **)(operands->data + size);
-    operands->is_int = (uint8_t *)(operands->nodes + size);
+    Node **nodes = (Node **)(operands->data + size);
+    *operands = (Operands){.references = 1, .size = (uint32_t)size, .change = num_changes, .nodes = nodes};
+    operands->is_int = (uint8_t *)(nodes + size);
+    unsigned refused = IS_OBJECT(DATA) | (allowed == FLOATS ? IS_INT(DATA) : 0), seen = 0;
     for (Py_ssize_t i = 0; i < size; i++) {
         Node *node = (Node *)items[i];
         unsigned flags = node->f.flags;
-        if (!is_exact(items[i]) || flags & IS_OBJECT(DATA) || (flags & IS_INT(DATA) && allowed == FLOATS)) {
+        if (!is_exact(items[i]) || flags & refused) {
             operands->size = (uint32_t)i;
             operands_xdecref(operands); /* mutant: release-operands */
             return NULL;
         }
-        operands->nodes[i] = node_incref(node);
+        nodes[i] = node_incref(node);
         operands->data[i] = node->f.slot[DATA].number;
-        operands->all_leaves &= !(flags & (EDGES | ANY_OBJECT));
-        if (allowed == FLOATS_AND_INTS) {
-            operands->is_int[i] = flags & IS_INT(DATA);
-            operands->has_ints |= operands->is_int[i];
-        }
+        seen |= flags;
     }
+    operands->all_leaves = !(seen & (EDGES | ANY_OBJECT));
+    operands->has_ints = seen & IS_INT(DATA);
+    for (Py_ssize_t i = 0; i < size && operands->has_ints; i++)
+        operands->is_int[i] = nodes[i]->f.flags & IS_INT(DATA);
     return operands;
 }
 

@@ -87,12 +87,18 @@ static PyObject *rmsnorm_nodes(PyObject *x) {
 
 /* ---- softmax: (n,) -> (n,) --------------------------------------------------------------------------------------- */
 
+/* What max() finds among their data, also with NaNs. */
+static double largest_of(Node *const *items, Py_ssize_t n) {
+    double largest = items[0]->f.slot[DATA].number;
+    for (Py_ssize_t i = 1; i < n; i++)
+        if (items[i]->f.slot[DATA].number > largest)
+            largest = items[i]->f.slot[DATA].number;
+    return largest;
+}
+
 /* exps[i] = exp(logits[i] - max). Returns their sum, or NULL with an exception; exps then holds no references. */
 static Node *exps_and_total(Node *const *logits, Py_ssize_t n, Node **exps) {
-    double largest = logits[0]->f.slot[DATA].number;
-    for (Py_ssize_t i = 1; i < n; i++)
-        if (logits[i]->f.slot[DATA].number > largest) /* like max(), also with NaNs */
-            largest = logits[i]->f.slot[DATA].number;
+    double largest = largest_of(logits, n);
     Node *total = node_new_int(0);
     Py_ssize_t i = 0;
     for (; total && i < n; i++) {

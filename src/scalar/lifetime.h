@@ -18,12 +18,23 @@ static inline Node *node_incref(Node *node) {
 
 static inline void node_xdecref(Node *node) { Py_XDECREF((PyObject *)node); }
 
+/* PyObject_Init for a Value, without a call where that only counts references. */
+static inline void node_init(Node *node) {
+#if defined(Py_REF_DEBUG) || defined(Py_GIL_DISABLED)
+    PyObject_Init((PyObject *)node, value_type);
+#else
+    Py_INCREF((PyObject *)value_type);
+    Py_SET_TYPE((PyObject *)node, value_type);
+    ((PyObject *)node)->ob_refcnt = 1;
+#endif
+}
+
 /* A leaf with float data and gradient 0; NULL with MemoryError. */
 static inline Node *node_new(double data) {
     Node *node = slab_alloc();
     if (!node)
         return (Node *)PyErr_NoMemory();
-    PyObject_Init((PyObject *)node, value_type);
+    node_init(node);
     node->f.slot[DATA].number = data;
     node->f.slot[GRAD].number = 0.0;
     node->f.flags = start_grad;

@@ -93,6 +93,21 @@ static inline int float_pow(double base, double exponent, double *result) {
     return isnormal(base) && isnormal(*result); /* mutant: power-domain */
 }
 
+/* base ** exponent and base ** (exponent - 1) by float_pow, or 0. A vector is often divided by one number, so the last are kept. */
+static inline int powers_of(double base, double exponent, double *result, double *power) {
+    static double last_base = NAN, last_exponent, last_result, last_power;
+    if (base != last_base || exponent != last_exponent) {
+        last_base = NAN; /* which equals nothing */
+        if (!float_pow(base, exponent, &last_result) || !float_pow(base, exponent - 1, &last_power))
+            return 0;
+        last_base = base;
+        last_exponent = exponent;
+    }
+    *result = last_result;
+    *power = last_power;
+    return 1;
+}
+
 /* int ** int; 0 unless both are small. */
 static int int_pow(double base, double exponent, double *result) {
     if (!(exponent >= 0 && exponent <= 64))
@@ -129,7 +144,7 @@ static Node *node_pow(Node *a, PyObject *exponent) {
             node->f.flags |= int_data | IS_INT(LOCAL0);
         return made_by_pow(node, exponent);
     }
-    if (!float_pow(base, k, &data) || !float_pow(base, k - 1, &power))
+    if (!powers_of(base, k, &data, &power))
         return slow_path("__pow__", a, exponent);
     return made_by_pow(node_unary(data, a, k * power), exponent);
 }

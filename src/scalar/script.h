@@ -157,6 +157,16 @@ static Py_ssize_t script_update(PyObject *params, const Formula *formula, const 
     return i;
 }
 
+/* The largest data of a list's Values, alone in a tuple; None where Python must find it. */
+static PyObject *script_largest(PyObject *values) {
+    Py_ssize_t n;
+    Node *const *items = plain_items(values, &n);
+    PyObject *largest = items ? PyFloat_FromDouble(largest_of(items, n)) : NULL,
+             *found = largest ? PyTuple_Pack(1, largest) : NULL;
+    Py_XDECREF(largest);
+    return or_none(found);
+}
+
 /* [number for p in params] for a formula of one output; None where Python must do it. */
 static PyObject *script_each(PyObject *params, const Formula *formula, const Spot *places) {
     Py_ssize_t size = PyList_GET_SIZE(params);

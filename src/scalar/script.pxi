@@ -51,7 +51,11 @@ cdef extern from "scalar/lists.h":
         Load load[32]
         Vector vector[16]
         Step step[64]
-    object run_program(const Program *program, object names, object globals, object inputs)
+        PyObject *methods
+        PyObject *globals
+    Program **programs
+    Py_ssize_t num_programs
+    object list_function()
 
 cdef extern from "scalar/extras.h":
     int more_attributes
@@ -68,6 +72,7 @@ cdef extern from "scalar/script.h":
     int operation_of "script_operation" (Node *node)
     Py_ssize_t c_script_update "script_update" (
         object params, const Formula *formula, const Spot *places, Py_ssize_t i, Py_ssize_t end) except -1
+    object c_script_largest "script_largest" (object values)
     object c_script_each "script_each" (object params, const Formula *formula, const Spot *places)
 
 
@@ -189,9 +194,8 @@ def script_propagate(Value node):
 
 # ---- Lists and sums ----------------------------------------------------------------------------------------------------
 
-cdef Program *programs = NULL
-cdef object spent = None
-cdef list method_names = []
+cdef list script_names = []  # what programs refer to
+script_list = list_function()
 
 
 def script_program(counts, flags, loads, vectors, steps, zipped, methods, globals):
@@ -200,15 +204,14 @@ def script_program(counts, flags, loads, vectors, steps, zipped, methods, global
     counts: (count, counts_items, first, result); flags: the methods that must be the reference's; loads, vectors, steps: tuples of bytes;
     globals: for each input a name that is looked up, or None.
     """
-    global programs
-    cdef Program *program
+    global programs, num_programs
     if len(loads) > MAX_LOADS or len(vectors) > MAX_VECTORS or len(steps) > MAX_STEPS or len(zipped) > MAX_LOADS or len(globals) > MAX_INPUTS:
         return None
-    grown = <Program *> PyMem_Realloc(programs, (len(method_names) + 1) * sizeof(Program))
-    if grown is NULL:
+    cdef Program *program = <Program *> PyMem_Calloc(1, sizeof(Program))
+    grown = <Program **> PyMem_Realloc(programs, (num_programs + 1) * sizeof(Program *))
+    if program is NULL or grown is NULL:
         raise MemoryError()
     programs = grown
-    program = &programs[<Py_ssize_t> len(method_names)]
     program.count, program.counts_items, program.first, program.result = counts
     program.needs = flags
     program.num_zipped, program.num_loads, program.num_vectors, program.num_steps = len(zipped), len(loads), len(vectors), len(steps)
@@ -220,34 +223,25 @@ def script_program(counts, flags, loads, vectors, steps, zipped, methods, global
         program.vector[<Py_ssize_t> i] = Vector(kind, index, offset, column)
     for i, (kind, a, b, size, start, wraps, invariant) in enumerate(steps):
         program.step[<Py_ssize_t> i] = Step(kind, a, b, size, start, wraps, invariant)
-    method_names.append((tuple(methods), tuple(globals)))
-    return len(method_names) - 1
+    methods, globals = tuple(methods), tuple(globals)
+    script_names.append((methods, globals))
+    program.methods, program.globals = <PyObject *> methods, <PyObject *> globals
+    programs[num_programs] = program
+    num_programs += 1
+    return num_programs - 1
 
 
-def script_list(Py_ssize_t number, inputs):
-    """The list that a program makes of its inputs, or the sum alone in a list; None where that is left to the script.
-
-    inputs: a tuple, or a function that returns it, where an input may not exist.
-    """
-    if type(inputs) is not tuple:
+def script_timed_list(seconds):
+    """script_list, which adds the seconds that it takes to seconds[None]. It looks at the globals of its caller, so no function in Python
+    may call it in the script's place."""
+    def timed_list(*arguments):
+        before = perf_counter()
         try:
-            inputs = inputs()
-        except Exception:  # the script's own line will raise it
-            return None
-    names, globals = method_names[number]
-    if spent is None:
-        return run_program(&programs[number], names, globals, inputs)
-    before = perf_counter()
-    made = run_program(&programs[number], names, globals, inputs)
-    spent[None] += perf_counter() - before
-    return made
+            return script_list(*arguments)
+        finally:
+            seconds[None] += perf_counter() - before
 
-
-def script_measure(seconds):
-    """From now on, add the seconds that script_list takes to seconds[None]. It looks at the globals of its caller, so nothing may call it
-    in the script's place."""
-    global spent
-    spent = seconds
+    return timed_list
 
 
 # ---- Loops over the parameters -----------------------------------------------------------------------------------------
@@ -314,6 +308,11 @@ def script_update(Py_ssize_t number, params, lists, fixed):
         i = c_script_update(params, &mine.formula, mine.place, i, n - 1)
         yield i, params[i]
         i += 1
+
+
+def script_largest(values):
+    """The largest data of these Values, alone in a tuple, for max(); or None."""
+    return c_script_largest(values)
 
 
 def script_each(Py_ssize_t number, params, lists, fixed):
