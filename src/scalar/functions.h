@@ -37,7 +37,8 @@ static Py_ssize_t small_int(PyObject *object) {
 static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size, int allowed) {
     if (!is_vector(vector) || start < 0 || size > PySequence_Fast_GET_SIZE(vector) - start)
         return NULL;
-    return operands_new(PySequence_Fast_ITEMS(vector) + start, size, allowed);
+    PyObject *const *items = PySequence_Fast_ITEMS(vector) + start;
+    return allowed == FLOATS ? operands_of_floats(items, size) : operands_new(items, size, allowed);
 }
 
 /* ---- linear: x (n_in,), w (n_out, n_in) -> (n_out,) -------------------------------------------------------------- */

@@ -104,6 +104,8 @@ static Node *operands_release(Operands *operands, Node *dead) {
     if (--operands->references == 0) {
         for (uint32_t i = operands->size; i-- > 0;)
             dead = release((PyObject *)operands->nodes[i], dead);
+        if (operands->place && *operands->place == operands)
+            *operands->place = NULL;
         PyMem_Free(operands);
     }
     return dead;

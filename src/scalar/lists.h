@@ -114,7 +114,8 @@ static Py_ssize_t new_operands(Run *run, unsigned v, PyObject *list, Py_ssize_t 
     items = PySequence_Fast_ITEMS(list) + offset;
     if (of->kind >= COLUMN && !(items = column = column_of(items, size, run->vector_column[v] + (of->kind == COLUMNS ? i : 0))))
         return -1;
-    if (!(*result = operands_new(items, size, FLOATS)) && !(*result = operands_new(items, size, FLOATS_AND_INTS)))
+    if (!(*result = column ? operands_new(items, size, FLOATS) : operands_of_floats(items, size)) &&
+        !(*result = operands_new(items, size, FLOATS_AND_INTS)))
         numbers = with_numbers(items, size, result);
     else if (of->kind == WHOLE && !run->whole[v])
         run->whole[v] = operands_xincref(*result);

@@ -38,11 +38,12 @@ typedef struct Operands {
     uint32_t size;
     uint8_t all_leaves; /* every node was an ordinary leaf at `change` */
     uint8_t has_ints;
-    uint64_t change; /* num_changes when the vector was made */
-    uint64_t pass;   /* number of the last backward pass that visited all of it */
-    Node **nodes;    /* counted references */
-    uint8_t *is_int; /* which data are ints; only if has_ints */
-    double data[];   /* of the nodes, when the vector was made; nodes and is_int follow in the same allocation */
+    uint64_t change;         /* num_changes when the vector was made */
+    uint64_t pass;           /* number of the last backward pass that visited all of it */
+    struct Operands **place; /* among the recent ones, see dot.h, if it has not been replaced there; or NULL */
+    Node **nodes;            /* counted references */
+    uint8_t *is_int;         /* which data are ints; only if has_ints */
+    double data[];           /* of the nodes, when the vector was made; nodes and is_int follow in the same allocation */
 } Operands;
 
 typedef struct {
