@@ -20,7 +20,6 @@ import sys
 import microgpt
 from microgpt import EvalConfig, TrainConfig
 from microgpt.corpus import documents
-from microgpt.corpus.tokens import Corpus
 
 try:
     import torch
@@ -65,10 +64,9 @@ def main():
             print(text, flush=True)
 
     model = microgpt.load(args.model)
-    docs, held_out = documents.arrange(
-        microgpt.load_docs(args.data), random.Random(args.seed), model.config.block_size, EvalConfig(args.val_fraction)
-    )
-    corpus, held_out = Corpus(docs, model.tokenizer), Corpus(held_out, model.tokenizer)
+    docs = microgpt.load_docs(args.data, model.config.documents)
+    parts = documents.parts(docs, random.Random(args.seed), model.config, EvalConfig(args.val_fraction))
+    corpus, held_out = [part(model.tokenizer) for part in parts]
     training = TrainConfig(args.steps, args.learning_rate, beta1=0.9, batch_size=args.batch_size, schedule="cosine")
     say(f"{model.num_params:,} parameters, {len(corpus):,} documents to train on, {len(held_out):,} held out")
     before = held_out_loss(model, held_out)
@@ -94,7 +92,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a model that microgpt saved")
-    parser.add_argument("data", help="what to train on: a text file with one document a line, or: names")
+    parser.add_argument("data", help="what to train on: a text file, or: names")
     parser.add_argument("--out", help="where the trained model is saved")
     parser.add_argument("--steps", type=int, default=2000, help="default: %(default)s")
     parser.add_argument(

@@ -89,7 +89,7 @@ def test_weights_are_in_the_page_bit_by_bit(run):
 def test_data(run):
     data = data_of(explore.page(run.model, name="names", **everything(run)))
     tokenizer = run.model.tokenizer
-    assert data["config"] == {**vars(run.model.config), "vocab_size": tokenizer.vocab_size, "bos": tokenizer.bos}
+    assert data["config"] == {**vars(run.model.config), "vocab_size": tokenizer.vocab_size, "bos": tokenizer.bos, "opening": tokenizer.bos}
     assert "".join(map(chr, data["characters"])) == tokenizer.chars
     assert data["num_params"] == run.model.num_params
     assert data["layout"] == [[name, *matrix.shape] for name, matrix in run.model.state_dict().items()]

@@ -127,6 +127,23 @@ def test_samples_and_their_scores(show, trained):
     assert trained.model.tokenizer.decode(greedy["ids"]) == trained.model.generate(1, temperature=0)[0]
 
 
+def test_a_model_of_one_text(show):
+    """It reads a line break where documents begin; what it writes never ends, and the bars have no end."""
+    config = GPTConfig(n_embd=4, n_head=2, block_size=6, documents="text")
+    model = GPT.init(config, Tokenizer("\nab"), random.Random(1))
+    for i in range(4):
+        model.state_dict()["lm_head"][model.tokenizer.bos, i] = 9.0 * (-1) ** i
+    driver = show(model)
+    assert driver.find_element("css selector", "#read .token").text.split() == ["↵", "before"]
+    assert len(driver.find_elements("css selector", "#bars li")) == 3
+    one_by_one = "const all = []; for (let i = 0; i < 20; i++) all.push(await page.samples.sample([0, 1], 1, () => true)); return all"
+    samples = browser.wait(driver, one_by_one)
+    assert {(len(sample["ids"]), sample["ended"], sample["ids"][0]) for sample in samples} == {(6, False, 1)}
+    driver.execute_script("page.set('ab')")
+    browser.wait(driver, "return page.update()")
+    assert driver.execute_script("return page.reading.scores") == pytest.approx(model.scores("ab"), abs=1e-9)
+
+
 def test_attention_sums_up_and_agrees_with_a_model_of_one_head(show):
     """With keys of zero all positions are looked at alike."""
     model = GPT.init(GPTConfig(n_layer=2, n_embd=8, n_head=2), Tokenizer("abc"), random.Random(0))

@@ -409,11 +409,11 @@ def test_inspect(folder):
     assert " for 1 step on the engine exact; each document is seen 1.0 times\n" in one
     (folder / "line.txt").write_text("to be or not " * 999, encoding="utf-8")
     line = succeed("inspect", "line.txt", *SMALL, "--steps", 1)
-    assert "suggestion     all of the text is one document: train with --long split, or put line breaks in, one document a line\n" in line
+    assert "suggestion     --documents text: it is one long line\n" in line
     assert "12,986 to 12,986 characters" in line
     (folder / "lines.txt").write_text(("to be or not " * 99 + "\n") * 3, encoding="utf-8")
     lines = succeed("inspect", "lines.txt", *SMALL, "--steps", 1)
-    assert "suggestion     --block-size 256 with --long split; 100.0% of the documents are longer\n" in lines
+    assert "suggestion     --documents text: it has lines of 1,286 characters, longer than a block should be\n" in lines
     (folder / "latin.txt").write_bytes("zoé\nnoël".encode("latin-1"))
     assert "likely latin-1" in fail("inspect", "latin.txt")
 

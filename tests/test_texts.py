@@ -3,6 +3,7 @@
 import copy
 import random
 import re
+import textwrap
 
 import pytest
 from command_line import SMALL, TINY, driver, fail, microgpt_command, posix, succeed
@@ -14,7 +15,7 @@ from test_progress import on_terminal
 
 import microgpt
 from microgpt import GPT, CheckpointError, EvalConfig, GPTConfig, Tokenizer, TrainConfig, engines, load_docs, reference
-from microgpt.corpus.documents import arrange_text
+from microgpt.corpus.documents import arrange_text, recommend
 from microgpt.corpus.tokens import Windows
 from microgpt.engines import sampling
 from microgpt.training import start
@@ -259,3 +260,35 @@ output.Documents.echo = lambda *arguments, **options: (write(*arguments, **optio
     assert succeed(*arguments) == text + "\n"
     _, shown, _ = on_terminal(driver("", "train", "poem.txt", "--documents", "text", *TINY, "--steps", 2, "--samples", 2, "--length", 20))
     assert re.search(r"\n--- inference ---\nsample  1:\n[^$]{20,25}\n\nsample  2:\n[^$]{20,25}\n$", shown)
+
+
+PROSE = "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, it was the epoch of belief. "
+
+
+@pytest.mark.parametrize(
+    "text, recommended",
+    [
+        ("\n".join(["emma", "olivia", "ava"] * 30), "lines"),
+        ("\n".join(f"{i},{i * 7919 % 997},some words of a row {i}" for i in range(1000, 1100)), "lines"),
+        ("\n\n".join(["emma", "olivia", "ava"] * 30), "lines"),
+        ("\n\n".join(["a rose is a rose\nis a rose is a rose"] * 30), "paragraphs"),
+        ("\n\n".join([textwrap.fill(PROSE * 4, 70)] * 9), "text"),
+        (textwrap.fill(PROSE * 40, 70), "text"),
+        (PROSE * 40, "text"),
+        ("\n".join([PROSE * 4] * 9), "text"),
+        ("x", "lines"),
+    ],
+)  # fmt: skip
+def test_the_kind_of_documents_that_is_recommended(text, recommended):
+    assert recommend(text)[0] == recommended
+
+
+def test_inspect(poem):
+    (poem / "prose.txt").write_text(textwrap.fill(PROSE * 40, 70))
+    lines = succeed("inspect", "prose.txt", *SMALL)
+    assert re.search(r"\nsuggestion     --documents text: its lines are broken at about (69|70) characters, as in prose\n", lines)
+    text = succeed("inspect", "prose.txt", *SMALL, "--documents", "text", "--block-size", 64)
+    assert "\ndocuments      the windows of one text\n" in text and "\nblock_size 64  the model sees up to 64 characters before the next; nothing" in text
+    assert "\nsuggestion     as it is: its lines are broken" in text and "; the text is seen 12 times\n" in text
+    assert "% of the text is seen\n" in succeed("inspect", "prose.txt", *SMALL, "--documents", "text", "--steps", 9)
+    assert "\nsuggestion     --documents paragraphs: blank lines separate its paragraphs, of which 99% have at most" in succeed("inspect", "poem.txt", "--documents", "text")

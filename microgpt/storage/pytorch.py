@@ -97,7 +97,7 @@ class GPT(nn.Module):
 
 
 def pad(documents, block_size):
-    """Lists of token ids [BOS, ..., BOS], cut at block_size -> inputs and targets, each (documents, longest).
+    """Lists of token ids [BOS, ..., BOS], or windows of a text without BOS, cut at block_size -> inputs and targets, each (documents, longest).
 
     Behind the end of a document the inputs are 0 and the targets NO_TARGET.
     """

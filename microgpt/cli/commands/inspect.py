@@ -9,6 +9,7 @@ from microgpt.cli.commands import Failure, load
 from microgpt.cli.options import MODEL, TRAINING, add, add_preset, complete, in_options, settings
 from microgpt.common.words import counted, quoted
 from microgpt.corpus import documents
+from microgpt.corpus.loading import DOCUMENTS
 from microgpt.training import start
 
 DESCRIPTION = (
@@ -34,8 +35,9 @@ def run(arguments):
     complete(arguments)
     arguments.engine = arguments.engine or engines.DEFAULT
     config, training, _, _ = settings(arguments)
-    docs = load(arguments.data, config.documents)
-    facts = {"encoding": "UTF-8", **describe(docs, config.block_size)}
+    [text] = load(arguments.data, "text")
+    docs = DOCUMENTS[config.documents](text)
+    facts = {"encoding": "UTF-8", **describe(docs, config, *documents.recommend(text))}
     try:
         run = start(docs, config, training, engine=arguments.engine)
     except ValueError as error:
@@ -47,15 +49,22 @@ def run(arguments):
         seconds = measure(run)
         facts["time"] = (
             f"{_duration(seconds * training.num_steps)} for {counted(training.num_steps, 'step')} on the engine "
-            f"{arguments.engine}; {_passes(training.num_steps * training.batch_size / len(docs))}"
+            f"{arguments.engine}; {_passes(training.num_steps * training.batch_size * _share(run), config.documents)}"
         )
     width = max(map(len, facts))
     for name, fact in facts.items():
         print(f"{name:{width}}  {fact}")
 
 
-def describe(docs, block_size):
-    """Name -> text, of what can be said without a model."""
+def _share(run):
+    """How much of the data one document is."""
+    corpus = run.corpus
+    return corpus.mean_length() / (len(corpus.tokens) - 1)
+
+
+def describe(docs, config, recommended, why):
+    """Name -> text, of what can be said without a model. recommended, why: what documents.recommend() says."""
+    block_size = config.block_size
     lengths = sorted(map(len, docs))
     characters = Counter()
     for doc in docs:
@@ -65,10 +74,18 @@ def describe(docs, block_size):
     of_docs, of_text = documents.share_cut(docs, block_size)
     repetitions = len(docs) - len(set(docs))
     suggested = suggest(lengths)
+    known = f"{characters.total():,}, {len(characters):,} different: {quoted(shown)}" + (f"; {rare:,} of them only once" if rare else "")
+    other = f"--documents {recommended}: {why}"
+    if config.documents == "text":
+        return {
+            "documents": "the windows of one text",
+            "characters": known,
+            f"block_size {block_size}": f"the model sees up to {counted(block_size, 'character')} before the next; nothing is cut",
+            "suggestion": other if recommended != "text" else "--block-size 64 or more" if block_size < 64 else f"as it is: {why}",
+        }
     facts = {
         "documents": f"{len(docs):,}, " + (f"with {counted(repetitions, 'repetition')}" if repetitions else "all different"),
-        "characters": f"{characters.total():,}, {len(characters):,} different: {quoted(shown)}"
-        + (f"; {rare:,} of them only once" if rare else ""),
+        "characters": known,
         "lengths": f"{lengths[0]:,} to {counted(lengths[-1], 'character')}, median {lengths[len(lengths) // 2]:,}, "
         f"99% have at most {lengths[-(-99 * len(lengths) // 100) - 1]:,}",
         f"block_size {block_size}": f"cuts {of_docs:.1%} of the documents; {of_text:.1%} of the text is never learned"
@@ -76,8 +93,8 @@ def describe(docs, block_size):
         else "cuts nothing",
     }
     cut, lost = documents.share_cut(docs, suggested)
-    if len(docs) == 1 and cut:
-        facts["suggestion"] = "all of the text is one document: train with --long split, or put line breaks in, one document a line"
+    if recommended != config.documents:
+        facts["suggestion"] = other
     elif cut > 0.5:
         facts["suggestion"] = f"--block-size {suggested} with --long split; {cut:.1%} of the documents are longer"
     elif suggested <= block_size and not of_docs:
@@ -134,7 +151,8 @@ def _duration(seconds):
     return f"about {minutes} min" if minutes < 100 else f"about {minutes / 60:.1f} h"
 
 
-def _passes(times):
+def _passes(times, kind):
+    seen = "the text is" if kind == "text" else "the documents are" if times < 1 else "each document is"
     if times < 1:
-        return f"{100 * times:.2g}% of the documents are seen"
-    return f"each document is seen {times:,.{int(times < 10)}f} times"
+        return f"{100 * times:.2g}% of {seen} seen"
+    return f"{seen} seen {times:,.{int(times < 10)}f} times"

@@ -99,13 +99,14 @@ def curve(losses, val_losses=(), steps=None):
 
 
 def _data(model, name, losses, training):
-    vocab_size = model.tokenizer.vocab_size
+    tokenizer, vocab_size = model.tokenizer, model.tokenizer.vocab_size
+    tokens = {"vocab_size": vocab_size, "bos": tokenizer.bos, "opening": tokenizer.opening(model.config.documents)}
     return {
         "name": name,
-        "config": {**asdict(model.config), "vocab_size": vocab_size, "bos": model.tokenizer.bos},
+        "config": {**asdict(model.config), **tokens},
         "layout": [[name, *shape] for name, shape in model.config.shapes(vocab_size).items()],
         "num_params": model.num_params,
-        "characters": [ord(char) for char in model.tokenizer.chars],  # not a string: surrogates would pair up
+        "characters": [ord(char) for char in tokenizer.chars],  # not a string: surrogates would pair up
         "configuration": _configuration(model, training, losses["steps"][-1] if losses else 0),
         "losses": losses,
     }

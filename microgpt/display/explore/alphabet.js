@@ -14,9 +14,13 @@ const ACCENT = /[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 class Alphabet {
-  /** points: the characters' code points, in the order of their ids; bos: the id of the token that delimits texts. */
-  constructor(points, bos) {
+  /**
+   * points: the characters' code points, in the order of their ids; bos: the id of the token that delimits texts; opening: of
+   * the one that is read before a text, which is bos but for a model of one long text.
+   */
+  constructor(points, bos, opening) {
     this.bos = bos;
+    this.opening = opening;
     this.points = [...points];
     this.points.splice(bos, 0, null);
     this.ids = new Map(this.points.map((point, id) => [point, id]));
@@ -50,13 +54,13 @@ class Alphabet {
   /**
    * What the model reads of a text, which is the text without the characters it does not know: {points, unknown, ids,
    * tokens, direction}. points: all code points; unknown: the unknown ones, each once; ids: those of the known ones;
-   * tokens: BOS and the ids, at most block_size tokens in all; direction: of the text, "ltr" or "rtl".
+   * tokens: the opening and the ids, at most block_size tokens in all; direction: of the text, "ltr" or "rtl".
    */
   read(text, block_size) {
     const points = Array.from(text, (char) => char.codePointAt(0));
     const unknown = [...new Set(points.filter((point) => !this.ids.has(point)))];
     const ids = points.filter((point) => this.ids.has(point)).map((point) => this.ids.get(point));
-    return { points, unknown, ids, tokens: [this.bos, ...ids.slice(0, block_size - 1)], direction: direction(text) };
+    return { points, unknown, ids, tokens: [this.opening, ...ids.slice(0, block_size - 1)], direction: direction(text) };
   }
 
   /** The symbols of ids that are one text: characters stand for themselves where they can be seen in it. */

@@ -6,7 +6,7 @@ class Page {
   constructor(data, weights) {
     this.data = data;
     this.config = data.config;
-    this.alphabet = new Alphabet(data.characters, this.config.bos);
+    this.alphabet = new Alphabet(data.characters, this.config.bos, this.config.opening);
     this.model = new Model(this.config, data.layout, weights);
     this.context = new Context(this.model);
     this.temperature = Number(byId("temperature").value);
@@ -78,7 +78,8 @@ class Page {
       sentences.push(`The model does not know ${names.join(", ")}${more}; it knows ${this.alphabet.list(60)}.`);
     }
     if (ids.length > room) {
-      const why = `block_size ${block_size}, one of them for the beginning`;
+      const first = this.config.documents === "text" ? "what stands before" : "the beginning";
+      const why = `block_size ${block_size}, one of them for ${first}`;
       sentences.push(
         `The model reads at most ${grouped(room)} characters (${why}); ` +
           `the text has ${grouped(ids.length)}${unknown.length ? " that it knows" : ""}.`,

@@ -3,7 +3,7 @@
 
 class Model {
   /**
-   * config: GPTConfig's fields, vocab_size and bos. layout: [name, rows, columns] of each matrix, in parameter order.
+   * config: GPTConfig's fields, vocab_size, bos and opening, the token that is read before a text. layout: [name, rows, columns] of each matrix, in parameter order.
    * weights: Float64Array, all matrices one after another.
    */
   constructor(config, layout, weights) {
@@ -135,6 +135,15 @@ function probabilities(logits, temperature = 1) {
   const greedy = new Float64Array(logits.length);
   greedy[logits.indexOf(logits.reduce((a, b) => Math.max(a, b)))] = 1;
   return greedy;
+}
+
+/** As `probabilities`, of the tokens that are written: a model of one long text (GPTConfig.documents) never writes BOS. */
+function choices(logits, temperature, { documents, bos }) {
+  if (documents !== "text") return probabilities(logits, temperature);
+  return probabilities(
+    logits.map((logit, id) => (id === bos ? -Infinity : logit)),
+    temperature,
+  );
 }
 
 /** A token drawn at random. weights: the tokens' probabilities. */

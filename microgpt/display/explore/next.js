@@ -34,7 +34,10 @@ class NextView {
     const { points, scores, direction } = this.reading;
     const { alphabet } = this.page;
     let known = 0; // how many of the characters so far
-    const beginning = element("span", { className: "token" }, glyph("⊢", null), element("small", {}, "BOS"));
+    const { opening } = alphabet;
+    const before = opening === alphabet.bos ? "BOS" : "before";
+    const sign = glyph(alphabet.symbol(opening), alphabet.points[opening]);
+    const beginning = element("span", { className: "token" }, sign, element("small", {}, before));
     byId("read").dir = direction;
     byId("read").replaceChildren(
       beginning,
@@ -55,11 +58,13 @@ class NextView {
   }
 
   showBars() {
-    const { alphabet, temperature } = this.page;
+    const { alphabet, config, temperature } = this.page;
     const { logits } = this.reading;
-    const own = probabilities(logits);
-    const tempered = probabilities(logits, temperature);
-    const ranked = Array.from(own.keys()).sort((a, b) => tempered[b] - tempered[a] || own[b] - own[a] || a - b);
+    const own = choices(logits, 1, config);
+    const tempered = choices(logits, temperature, config);
+    const ends = config.documents !== "text";
+    const written = Array.from(own.keys()).filter((id) => ends || id !== alphabet.bos);
+    const ranked = written.sort((a, b) => tempered[b] - tempered[a] || own[b] - own[a] || a - b);
     const shown = ranked.slice(0, this.most);
     if (this.order === "id") shown.sort((a, b) => a - b);
     const rows = shown.map((id) => this.row(id));

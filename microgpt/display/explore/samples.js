@@ -51,20 +51,21 @@ class SamplesView {
   }
 
   /**
-   * Resolves to {ids, scores, ended}, or to null once not wanted(). prompt: tokens, BOS first. ids: the text's tokens,
-   * without BOS; scores: their probabilities at temperature 1 and, if the text ended before it reached block_size, that
+   * Resolves to {ids, scores, ended}, or to null once not wanted(). prompt: tokens, the opening first. ids: the text's
+   * tokens, without it; scores: their probabilities at temperature 1 and, if the text ended before it reached block_size, that
    * of the end; ended: whether it did.
    */
   async sample(prompt, temperature, wanted) {
     const { context } = this;
-    const { block_size, bos } = this.page.config;
+    const { config } = this.page;
+    const { block_size, bos } = config;
     const pace = pacer();
     if (!(await follow(context, prompt, wanted))) return null;
     const scores = prompt.slice(1).map((id, i) => probabilities(context.logits[i])[id]);
     const ids = prompt.slice(1);
     for (;;) {
       const logits = context.logits.at(-1);
-      const id = draw(probabilities(logits, temperature));
+      const id = draw(choices(logits, temperature, config));
       scores.push(probabilities(logits)[id]);
       if (id === bos) return { ids, scores, ended: true };
       ids.push(id);
