@@ -1,9 +1,11 @@
-"""A training step under `microgpt run`, for the changes that people make to the script most often.
+"""A training step under `microgpt run`: the changes that people make to the script most often, and the whole scripts of the tests.
 
-    python benchmarks/bench_run.py [--steps 100] [WORDS IN A NAME ...]
+    python benchmarks/bench_run.py [--steps 100] [--runs 3] [WORDS IN A NAME ...]
 
-Each script first has to print the same both ways. Then a step's processor time is the median over windows of steps, with the
-cyclic collector on; Python gets a few steps, of the same documents. The last column is the share of a step that is the script's own Python.
+Each script first has to print the same both ways. Then a step's processor time is measured, the cyclic collector on: of the changes, the
+median over windows of steps; of the others, that of the whole script after its imports, divided by its steps. Under Python a few steps are
+done, under `microgpt run` more. What is shown is the median of several runs of both, one after the other, and the least and the greatest
+ratio. Own Python: the share of the time that is the script's own, which remains however fast the compiled code is.
 """
 
 import argparse
@@ -16,10 +18,10 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from people import SCRIPTS
 from run_rows import REFUSALS, ROWS, edited, in_files
 
-CLOCK = ("import math\n", "import math\nfrom time import process_time as clock\ntimes = []\n")
-TICK = ("    print(f\"step", "    times.append(clock())\n    print(f\"step")
+CLOCK = "from time import process_time as clock\ntimes = []\n"
 TIMES = '\nwith open("times.txt", "w") as file:\n    print(*times, file=file)\n'
 RUN = ["-m", "microgpt", "run", "--explain"]
 
@@ -29,40 +31,62 @@ def run(folder, *command):
     return subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False, env=environment)
 
 
-def step_time(folder, command, steps, window):
-    """Median seconds of a step, over windows of this many."""
-    run(folder, *command, "timed.py", str(steps), "0")
+def timed_steps(sources, steps):
+    """A script of run_rows.py that notes the time after each step, its arguments, and over how many steps to measure."""
+    source = sources["script.py"].replace("import math\n", "import math\n" + CLOCK, 1)
+    return "script.py", source.replace('    print(f"step', '    times.append(clock())\n    print(f"step') + TIMES, [str(steps), "0"], 1 if steps < 20 else 10
+
+
+def timed_whole(sources, times):
+    """A script of people.py with so many times its steps, which notes when its training begins and when it ends."""
+    source = sources["main.py"]
+    steps = re.search(r"^STEPS = (\d+)$", source, re.MULTILINE)
+    more = int(steps[1]) * times if steps else 1
+    source = source.replace(steps[0], f"STEPS = {more}\n{CLOCK}times.append(clock())") if steps else source
+    return "main.py", source + f"\ntimes.append(times[0] + (clock() - times[0]) / {more})\n" + TIMES, [], 1
+
+
+def step_time(folder, command, script):
+    """(seconds of a step, the share of the script's own Python or None)"""
+    name, source, arguments, window = script
+    (folder / name).write_text(source)
+    report = run(folder, *command, name, *arguments).stderr
     times = [float(word) for word in (folder / "times.txt").read_text().split()]
-    return statistics.median((b - a) / window for a, b in zip(times, times[window:]))
+    share = re.search(r"(\d+)% in the script's own Python", report)
+    return statistics.median((b - a) / window for a, b in zip(times, times[window:])), share and share[1]
 
 
-def measure(sources, steps):
-    """(seconds of a step under Python, under microgpt run, the share of the script's own Python)"""
+def measure(sources, steps, runs):
+    """The columns of a script's row."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, whole = Path(name), "main.py" in sources
         for file, source in sources.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_text(source)
-        (folder / "timed.py").write_text(sources["script.py"].replace(*CLOCK, 1).replace(*TICK) + TIMES)
-        python, compiled = run(folder, "script.py", "2", "1"), run(folder, *RUN, "script.py", "2", "1")
+        main = ["main.py"] if whole else ["script.py", "2", "1"]
+        python, compiled = run(folder, *main), run(folder, *RUN, *main)
         if (python.stdout, python.returncode) != (compiled.stdout, compiled.returncode):
             raise SystemExit("the output differs:\n" + compiled.stdout + compiled.stderr)
-        explained = run(folder, *RUN, "timed.py", str(steps), "0").stderr
-        share = re.search(r"(\d+)% in the script's own Python", explained)
-        return step_time(folder, [], 6, 1), step_time(folder, RUN, steps, 10), share.group(1) if share else "100"
+        few, many = (timed_whole(sources, 1), timed_whole(sources, steps // 5)) if whole else (timed_steps(sources, 6), timed_steps(sources, steps))
+        pairs = [(step_time(folder, [], few)[0], *step_time(folder, RUN, many)) for _ in range(runs)]
+        ratios = sorted(a / b for a, b, _ in pairs)
+        before, after = (statistics.median(column) * 1000 for column in list(zip(*pairs))[:2])
+        return f"{before:.3g} | {after:.3g} | {statistics.median(ratios):.0f} | {ratios[0]:.0f} to {ratios[-1]:.0f} | {pairs[0][2]}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
-    several = {"the class and the functions in files of their own": in_files(edited([]))}
-    scripts = {name: {"script.py": edited(edits)} for name, edits in {**ROWS, **REFUSALS}.items()} | several
-    print("| change | Python, ms | run, ms | times | own Python, % |\n|---|---|---|---|---|")
+    scripts = {name: {"script.py": edited(edits)} for name, edits in {**ROWS, **REFUSALS}.items()}
+    scripts["the class and the functions in files of their own"] = in_files(edited([]))
+    scripts |= {name: sources for name, sources in SCRIPTS.items() if "STEPS" in sources.get("main.py", "")}
+    print("| script | Python, ms | run, ms | times | from ... to | own Python, % |\n|---|---|---|---|---|---|")
     for name, sources in scripts.items():
         if all(word in name for word in arguments.words):
-            python, compiled, share = measure(sources, arguments.steps)
-            print(f"| {name} | {python * 1000:.0f} | {compiled * 1000:.2f} | {python / compiled:.0f} | {share} |", flush=True)
+            print(f"| {name} | {measure(sources, arguments.steps, arguments.runs)} |", flush=True)
 
 
 if __name__ == "__main__":

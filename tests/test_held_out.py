@@ -212,7 +212,7 @@ def test_the_mean_over_tokens_and_over_documents(name):
     n = [len(tokens) - 1 for tokens in run.held_out][:4]
     assert means["documents"] == math.fsum(losses) / 4
     assert means["tokens"] == math.fsum(map(operator.mul, losses, n)) / sum(n) != means["documents"]
-    assert "on 4 of 5 documents not trained on" in history.summary(run)[1]
+    assert "on the first 4 of 5 documents not trained on" in history.summary(run)[1]
 
 
 @given(

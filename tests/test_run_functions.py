@@ -1,6 +1,7 @@
 """The compiled lines and loops behind `microgpt run`, on random programs: to the bit what the lines themselves do."""
 
 import ast
+import inspect
 import math
 import types
 
@@ -9,8 +10,11 @@ from programs import outcome
 
 from microgpt import reference
 from microgpt.compiled import scalar
+from microgpt.run import runtime
 from microgpt.run.arithmetic import Arithmetic, number, operation, program
-from microgpt.run.names import Names
+from microgpt.run.names import Module, Names, Survey
+from microgpt.run.report import Report
+from microgpt.run.rewrite import find_value, rewrite
 
 DATA, GRAD, M, V = (("input", name) for name in "dgmv")
 
@@ -21,61 +25,34 @@ def adam_formula(fixed):
     m = operation("+", operation("*", beta1, M), operation("*", rest1, GRAD))
     v = operation("+", operation("*", beta2, V), operation("*", rest2, ("**", GRAD, number(2))))
     step = ("/", operation("*", lr, ("/", m, c1)), operation("+", ("**", ("/", v, c2), number(0.5)), eps))
-    return program("dgmv", fixed, [("-", DATA, step), number(0), m, v])
+    return scalar.script_loop(program("dgmv", fixed, [("-", DATA, step), number(0), m, v]), (0, 1, 2, 3, 0, 1, 2, 3))
 
 
 ADAM = adam_formula("abcdefgh")
-DESCENT = program("dg", "a", [("-", DATA, operation("*", ("fixed", "a"), GRAD)), number(0.0)])
+DESCENT = scalar.script_loop(program("dg", "a", [("-", DATA, operation("*", ("fixed", "a"), GRAD)), number(0.0)]), (0, 1, 0, 1))
 
 
 def adam(params, m, v, hyper):
-    return scalar.script_update(params, (m, v), (0, 1, 2, 3, 0, 1, 2, 3), ADAM, lambda: hyper)
+    return scalar.script_update(ADAM, params, (m, v), lambda: hyper)
 
 
-def attention(q, keys, values, n_head):
-    """As scripts write it, line by line."""
-    head_dim = len(q) // n_head
-    out = []
-    for start in range(0, n_head * head_dim, head_dim):
-        q_h = q[start : start + head_dim]
-        k_h = [k[start : start + head_dim] for k in keys]
-        v_h = [v[start : start + head_dim] for v in values]
-        logits = scalar.script_rows(q_h, 0, k_h, 0, head_dim, 1, 0, head_dim**0.5) or [
-            sum(q_h[j] * k_h[t][j] for j in range(head_dim)) / head_dim**0.5 for t in range(len(k_h))
-        ]
-        weights = softmax(logits)
-        out += scalar.script_mix(weights, v_h, 0, head_dim, len(v_h), 0, 0) or [
-            sum(weights[t] * v_h[t][j] for t in range(len(v_h))) for j in range(head_dim)
-        ]
-    return out
+def rewritten(source, *names):
+    """Functions of a source, rewritten as those of a script with the reference's class, on the compiled Value."""
+    with open(reference.__file__, encoding="utf-8") as file:
+        text = file.read()
+    module = Module.of("script.py", text[: text.index("class Config")] + source)
+    survey, report = Survey([module]), Report(module.path)
+    found = find_value(survey, report)
+    rewrite(module, found, report, survey)
+    module.tree.body = [line for line in module.tree.body if line is not found.node]
+    called = {"list": scalar.script_list, "each": scalar.script_each, "is_sum": scalar.script_is_sum, "loop": runtime.loop, "extend": runtime.extend}
+    space = {"Value": scalar.Value, **{f"__microgpt_{name}__": function for name, function in called.items()}}
+    exec(compile(module.tree, "script.py", "exec"), space)
+    return types.SimpleNamespace(Value=scalar.Value, **{name: space[name] for name in names})
 
 
-def softmax(logits):
-    probs = scalar.script_softmax(logits)
-    return reference.softmax(logits) if probs is None else probs
-
-
-def rmsnorm(x):
-    y = scalar.script_rmsnorm(x)
-    return reference.rmsnorm(x) if y is None else y
-
-
-class Adam(reference.Adam):
-    def step(self):
-        lr, beta1, beta2, eps, m, v, t = self.learning_rate, self.beta1, self.beta2, self.eps, self.m, self.v, self.num_steps + 1
-        for i, p in adam(self.params, m, v, (beta1, 1 - beta1, beta2, 1 - beta2, 1 - beta1**t, 1 - beta2**t, lr, eps)):
-            m[i] = beta1 * m[i] + (1 - beta1) * p.grad
-            v[i] = beta2 * v[i] + (1 - beta2) * p.grad**2
-            p.data -= lr * (m[i] / (1 - beta1**t)) / ((v[i] / (1 - beta2**t)) ** 0.5 + eps)
-            p.grad = 0
-        self.num_steps = t
-
-
-LINES = types.SimpleNamespace(
-    Value=scalar.Value, softmax=softmax, rmsnorm=rmsnorm, attention=attention, Adam=Adam,
-    linear=lambda x, w: scalar.script_rows(x, 0, w, 0, None, 0, 0) or reference.linear(x, w),
-    cross_entropy=lambda logits, target: -softmax(logits)[target].log(),
-)
+FUNCTIONS = ("linear", "softmax", "rmsnorm", "attention", "cross_entropy", "Adam")
+LINES = rewritten("".join(inspect.getsource(getattr(reference, name)) + "\n" for name in FUNCTIONS), *FUNCTIONS)
 
 
 @pytest.mark.parametrize("wild", [False, True])
@@ -84,22 +61,34 @@ def test_random_programs(wild):
         assert outcome(LINES, seed, wild) == outcome(reference, seed, wild), f"seed {seed}"
 
 
+ELEMENTS = """
+def elements(x, y, bias):
+    total = [a + b for a, b in zip(x, y)]
+    positive = [a.relu() for a in total]
+    square = [a.relu() ** 2 - b / 3 for a, b in zip(total, y)]
+    shifted = sum((a * b for a, b in zip(x, y)), bias)
+    out = 0.5
+    for i in range(len(x)):
+        out = out + x[i] * y[i]
+    return total + positive + square + [shifted, out, sum(x), sum(y, bias), sum((a - bias) * 2 for a in x)]
+"""
+
+
 @pytest.mark.parametrize("numbers", [(1.0, -2.0), (0.0, -0.0), (3, 1.5), (1e200, -1e200), (float("inf"), 1.0)])
 def test_elements(numbers):
-    results = []
-    for layer in (reference, scalar):
-        x, y = [layer.Value(n) for n in numbers], [layer.Value(-n) for n in reversed(numbers)]
-        compiled = layer is scalar
-        total = compiled and scalar.script_add(x, y) or [a + b for a, b in zip(x, y)]
-        positive = compiled and scalar.script_map(total, 'relu') or [a.relu() for a in total]
+    """Sums that start with a node, or with a number, among others; each root twice, which shows the nodes in between."""
+    results, pure = [], {}
+    exec(ELEMENTS, pure)
+    for layer, elements in ((reference, pure["elements"]), (scalar, rewritten(ELEMENTS, "elements").elements)):
+        x, y, bias = [layer.Value(n) for n in numbers], [layer.Value(-n) for n in reversed(numbers)], layer.Value(0.25) * 3
         try:
-            square = compiled and scalar.script_map(total, 'relu', 2) or [a.relu() ** 2 for a in total]
+            roots = elements(x, y, bias)
         except OverflowError as error:
             results.append(str(error))
             continue
-        for root in (*positive, *square):
+        for root in (*roots, *roots):
             root.backward()
-        results.append([repr((node.data, node.grad)) for node in (*x, *y, *total, *positive, *square)])
+        results.append([repr((node.data, node.grad)) for node in (*x, *y, bias, *roots, *roots[-5]._children, *roots[-4]._children)])
     assert results[0] == results[1]
 
 
@@ -110,12 +99,12 @@ def test_an_update_stops_where_numbers_are_not_plain():
         p.grad = 0.5
 
     def descend(lr):
-        return [i for i, _ in scalar.script_update(params, (), (0, 1, 0, 1), DESCENT, lambda: (lr,))]
+        return [i for i, _ in scalar.script_update(DESCENT, params, (), lambda: (lr,))]
 
     assert descend(0.1) == [2, 4]  # a complex number, and the last one
     assert [p.data for p in params] == [0.95, 1.95, 1j, 2.95, 4.0]
     assert [p.grad for p in params] == [0.0, 0.0, 0.5, 0.0, 0.5]
-    assert list(scalar.script_update([], (), (0, 1, 0, 1), DESCENT, lambda: (0.1,))) == []
+    assert list(scalar.script_update(DESCENT, [], (), lambda: (0.1,))) == []
     assert descend("no number") == descend(10**40) == [0, 1, 2, 3, 4]
 
 
@@ -169,12 +158,12 @@ EXPRESSIONS = [
 def test_a_formula_is_python_s_arithmetic(source):
     """For each pair of numbers: the same type and bits, or no result where Python raises or the number is out of range."""
     expression = Symbols(Names(ast.parse("import math"))).value(ast.parse(source, mode="eval").body)
-    formula = program("ab", [], [expression])
+    formula = scalar.script_loop(program("ab", [], [expression]), (0, 1))
     for a in NUMBERS:
         for b in NUMBERS:
             params, out = [scalar.Value(a), scalar.Value(a)], []
             params[0].grad = b
-            values = scalar.script_each(params[:1], (), (0, 1), formula, tuple)
+            values = scalar.script_each(formula, params[:1], (), None)
             if source == "a ** b" and abs(b) > 100:
                 continue  # an int of as many digits would take Python forever
             try:

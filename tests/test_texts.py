@@ -222,7 +222,7 @@ def test_train_and_sample_a_text(poem):
     out = microgpt_command("train", "poem.txt", "--documents", "text", *SMALL, "--steps", 3, "--val-fraction", "0.2", "--length", 30, "--out", "m")
     assert out.stdout.startswith(f"num characters: {len(POEM) - round(len(POEM) * 0.2)}\n")
     assert re.search(r"\n\n--- inference ---\nsample  1:\n[^$]{30}\n$", out.stdout)
-    assert re.search(r"held-out loss \S+ after step 3, on a text of 23 characters that is not trained on;", out.stderr)
+    assert re.search(r"held-out loss \S+ a token after step 3, on 16 characters of a text of 23 characters that is not trained on;", out.stderr)
     assert len(succeed("sample", "m", "--seed", 1)) == 501
     two = succeed("sample", "m", "--seed", 1, "-n", 2, "--length", 9, "--prompt", "In the forests of the night")
     assert re.fullmatch(r"(In the forests of the night[^$]{9})\n\n(?!\1)In the forests of the night[^$]{9}\n", two)

@@ -1,5 +1,5 @@
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from microgpt.config import GPTConfig, TrainConfig
@@ -31,5 +31,6 @@ class Decoder:
     def loss(self, tokens: Iterable[int]) -> float: ...
     def losses(self, corpus: Corpus, which: range) -> array[float]: ...
     def generate(
-        self, rng: Random, bos: int, prompt: Sequence[int], temperature: float, top_k: int | None
+        self, rng: Random, bos: int, opening: int, prompt: Sequence[int], temperature: float, top_k: int | None, length: int,
+        config: GPTConfig, tell: Callable[[int], object] | None = None,
     ) -> list[int]: ...

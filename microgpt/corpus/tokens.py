@@ -93,6 +93,9 @@ class Windows(Corpus):
     def mean_length(self):
         return self.length
 
+    def predictions(self, i, block_size):
+        return min(self.length, block_size)
+
 
 def _ids(docs, tokenizer):
     """An array of the token ids of documents, with BOS between them. ValueError for characters that are not in the vocabulary."""

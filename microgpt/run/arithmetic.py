@@ -32,6 +32,8 @@ def is_expression(thing):
 
 def operation(name, left, right):
     """left name right; factors and terms in one order, because these commute to the last bit."""
+    if name == "/":  # of two floats, whatever the kinds of the operands
+        left, right = (number(float(eval_number(x))) if x[0] == "number" and abs(eval_number(x)) < 2**53 else x for x in (left, right))
     if name in ("+", "*"):
         left, right = sorted((left, right), key=repr)
     return (name, left, right)
@@ -120,8 +122,8 @@ def replaced(x, what, by):
 
 
 def program(inputs, fixed, outputs):
-    """(number of inputs, constants, code, outputs) for expressions in these inputs and fixed sources, as scalar.set_formula
-    takes them; Unread if it is too long."""
+    """(number of inputs, of fixed sources, constants, code, outputs) for expressions in these, as set_formula in script.pxi takes them;
+    Unread if it is too long."""
     registers = {("input", key): i for i, key in enumerate(inputs)}
     for source in fixed:
         registers["fixed", source] = len(registers)
@@ -140,7 +142,7 @@ def program(inputs, fixed, outputs):
         return registers[x]
 
     places = bytes([register(output) for output in outputs])
-    return len(inputs), tuple(map(eval_number, constants)), bytes(code), places
+    return len(inputs), len(fixed), tuple(map(eval_number, constants)), bytes(code), places
 
 
 class Arithmetic:

@@ -85,7 +85,7 @@ class Finder:
     """Finds the script's own modules as Python does, and has them rewritten."""
 
     def __init__(self, folder, found, survey):
-        self.folder, self.found = folder, found
+        self.folder, self.found, self.survey = folder, found, survey
         self.modules = {os.path.realpath(module.path): module for module in survey.modules[1:]}
 
     def find_spec(self, name, path=None, target=None):
@@ -99,7 +99,7 @@ class Finder:
         module = self.modules.pop(os.path.realpath(path), None)
         if module is None:
             module = Module.of(path, source, exports_of(path, self.folder))
-            rewrite(module, self.found, Report(path))
+            rewrite(module, self.found, Report(path), self.survey)
         return compile(module.tree, path, "exec", dont_inherit=True)
 
 
@@ -113,7 +113,7 @@ class Loader(importlib.machinery.SourceFileLoader):
         plain = compile(source, self.path, "exec", dont_inherit=True)  # with the errors and warnings of Python
         try:
             return self.finder.code(source, self.path)
-        except (SyntaxError, ValueError, RecursionError):
+        except Exception:  # whatever may be wrong with reading it, Python can run it
             return plain
 
 

@@ -8,7 +8,9 @@ unusual number in it, to the loop. A comprehension over parameters, as in `sum(p
 import ast
 import copy
 
-from microgpt.run.arithmetic import Arithmetic, Unread, is_expression, is_none_test, parts, program, select
+from microgpt.compiled import scalar
+from microgpt.run.arithmetic import Unread, is_expression, is_none_test, parts, program, select
+from microgpt.run.execution import Execution
 from microgpt.run.names import at
 
 PURE = (
@@ -24,7 +26,7 @@ def compiled_loop(loop, names, roles):
     if loop.orelse:
         raise Unread(f"line {loop.orelse[0].lineno}: an else")
     body = Body(loop, names, roles)
-    state = body.run(loop.body, {})
+    state = body.run(loop.body)
     outputs = {place: value for place, value in state.items() if place[0] != "name" and value != ("input", place)}
     if not outputs:
         raise Unread(f"line {loop.lineno}: it changes no parameter")
@@ -40,7 +42,6 @@ def compiled_comprehension(node, names, roles):
     if generator.ifs or generator.is_async:
         raise Unread(f"line {node.lineno}: a comprehension with if")
     body = Body(ast.copy_location(ast.For(generator.target, generator.iter, [], []), node), names, roles)
-    body.state = {}
     value = body.number(node.elt)
     if not any(part[0] == "input" for part in parts(value)):
         raise Unread(f"line {node.lineno}: an element that is no number of a parameter")
@@ -71,7 +72,7 @@ def own_statements(body):
             yield from own_statements([*statement.body, *statement.orelse])
 
 
-class Body(Arithmetic):
+class Body(Execution):
     """A loop's header, and the execution of its body.
 
     A place is ("data",), ("grad",), ("list", its source) or ("name", a temporary). yields: how the loop takes its items, as
@@ -135,48 +136,29 @@ class Body(Arithmetic):
 
     # ---- execution ---------------------------------------------------------------------------------------------------------
 
-    def run(self, body, state):
-        """What the places hold after these statements."""
-        for i, line in enumerate(body):
-            self.state = state
-            if isinstance(line, ast.If):
-                condition, rest = self.condition(line.test), body[i + 1 :]
-                if isinstance(condition, bool):
-                    return self.run([*(line.body if condition else line.orelse), *rest], state)
-                yes, no = self.run([*line.body, *rest], dict(state)), self.run([*line.orelse, *rest], dict(state))
-                return {
-                    place: select(condition, yes.get(place, ("input", place)), no.get(place, ("input", place)))
-                    for place in {**yes, **no} if place[0] != "name" or (place in yes and place in no)
-                }  # fmt: skip
-            if isinstance(line, ast.Continue):
-                return state
-            self._statement(line)
-        return state
+    def saved(self):
+        return dict(self.state)
 
-    def _statement(self, line):
-        if isinstance(line, ast.Pass) or isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant):
-            return
-        if isinstance(line, ast.Assign):
-            targets, value = line.targets, line.value
-        elif isinstance(line, ast.AnnAssign) and line.value is not None:
-            targets, value = [line.target], line.value
-        elif isinstance(line, ast.AugAssign):
-            targets = [line.target]
-            value = ast.copy_location(ast.BinOp(load(line.target), line.op, line.value), line)
-        else:
+    def restore(self, state):
+        self.state = state
+
+    def outcome(self, line):
+        """What the places hold."""
+        if isinstance(line, ast.Return):
             raise self.unread(line)
-        if len(targets) == 1 and isinstance(targets[0], ast.Tuple) and isinstance(value, ast.Tuple):
-            if len(targets[0].elts) != len(value.elts):
-                raise self.unread(line)
-            pairs = list(zip(targets[0].elts, [self.value(part) for part in value.elts]))
-        else:
-            result = self.value(value)
-            pairs = [(target, result) for target in targets]
-        for target, result in pairs:
-            place = ("name", target.id) if isinstance(target, ast.Name) else self.place(target)
-            if place is None or not (is_expression(result) or place[0] == "name"):
-                raise self.unread(line)
-            self.state[place] = result
+        return dict(self.state)
+
+    def merged(self, condition, yes, no, line):
+        return {
+            place: select(condition, yes.get(place, ("input", place)), no.get(place, ("input", place)))
+            for place in {**yes, **no} if place[0] != "name" or (place in yes and place in no)
+        }  # fmt: skip
+
+    def assign(self, target, value, line):
+        place = ("name", target.id) if isinstance(target, ast.Name) else self.place(target)
+        if place is None or not (is_expression(value) or place[0] == "name"):
+            raise self.unread(line)
+        self.state[place] = value
 
     def place(self, node):
         """What an attribute or a subscript is, if it is a number of this iteration's parameter."""
@@ -270,8 +252,11 @@ class Body(Arithmetic):
                     raise Unread(f"line {self.params.lineno}: it uses another element of its lists")
         slots = {("data",): 0, ("grad",): 1, **{("list", source): 2 + i for i, source in enumerate(lists)}}
         places = [slots[place] for place in inputs] + [slots[place] for place in outputs if place in slots]
-        formula = program(list(inputs), fixed, list(outputs.values()))
-        sources = [*first, "PARAMS", group(lists), repr(tuple(places)), repr(formula), f"lambda: {group(fixed)}"]
+        try:
+            number = scalar.script_loop(program(list(inputs), fixed, list(outputs.values())), places)
+        except TypeError:
+            raise Unread(f"line {self.params.lineno}: a number that is no float") from None
+        sources = [*first, repr(number), "PARAMS", group(lists), f"lambda: {group(fixed)}" if fixed else "None"]
         call = ast.parse(f"__microgpt_{function}__({', '.join(sources)})", mode="eval").body
         call.args = [self.params if isinstance(argument, ast.Name) and argument.id == "PARAMS" else argument for argument in call.args]
         return call
@@ -279,9 +264,3 @@ class Body(Arithmetic):
 
 def group(sources):
     return f"({''.join(f'({source}), ' for source in sources)})"
-
-
-def load(target):
-    target = copy.copy(target)
-    target.ctx = ast.Load()
-    return target

@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 BUILTINS = frozenset(dir(builtins))
+CHANGES = {name for kind in (list, set) for name in dir(kind) if not name.startswith("_")} - set(dir(tuple)) - {"copy"}
 
 
 class Names:
@@ -21,6 +22,8 @@ class Names:
     attributes: (name or None, attribute) -> lines that set or delete `name.attribute`; None for any other expression.
     reads: attributes that are read, and strings, which may be the name of one.
     import_statements: (level, module, names imported from it) of each.
+    computed: attributes that run a function when they are read, as far as classes in the file define them.
+    deleted: names that are unbound somewhere. changed: attributes whose lists or sets are changed in place.
 
     exports: (level, module) -> the names that `from module import *` binds, or None if that is not known.
     """
@@ -28,7 +31,7 @@ class Names:
     def __init__(self, tree, exports=lambda level, module: None):
         self.bound, self.imported, self.attributes = defaultdict(list), {}, defaultdict(list)
         self.star_imports, self.modules, self.reads, self.exports = [], set(), set(), exports
-        self.import_statements = []
+        self.import_statements, self.computed, self.deleted, self.changed = [], set(), set(), set()
         self._imports = defaultdict(list)
         self._visit(tree, in_class=False)
         for name, sources in self._imports.items():
@@ -42,15 +45,17 @@ class Names:
     def _visit(self, node, in_class):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             self._bind(node.name, node, in_class)
+            if in_class and (node.decorator_list or node.name in ("__getattr__", "__getattribute__", "__getitem__", "__missing__")):
+                self.computed.add(node.name)
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             self._bind(node.id, node, in_class)
+            if isinstance(node.ctx, ast.Del):
+                self.deleted.add(node.id)
         elif isinstance(node, ast.arg):
             self._bind(node.arg, node, False)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             self._import(node, in_class)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            self._bind(node.name, node, in_class)
-        elif isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name:
+        elif isinstance(node, ast.ExceptHandler) and node.name or isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name:
             self._bind(node.name, node, in_class)
         elif isinstance(node, ast.MatchMapping) and node.rest:
             self._bind(node.rest, node, in_class)
@@ -58,6 +63,10 @@ class Names:
             self.attributes[node.value.id if isinstance(node.value, ast.Name) else None, node.attr].append(node.lineno)
         elif isinstance(node, ast.Attribute):
             self.reads.add(node.attr)
+            if isinstance(node.value, ast.Attribute) and node.attr in CHANGES:
+                self.changed.add(node.value.attr)
+        elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load) and isinstance(node.value, ast.Attribute):
+            self.changed.add(node.value.attr)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             self.reads.add(node.value)
         elif isinstance(node, ast.Call):
@@ -155,6 +164,10 @@ class Survey:
     @property
     def reads(self):
         return set().union(*(module.names.reads for module in self.modules))
+
+    @property
+    def computed(self):
+        return set().union(*(module.names.computed for module in self.modules))
 
     @property
     def stores(self):

@@ -88,7 +88,7 @@ class Cells:
                     print(report.summary(), file=sys.stderr)
                     return tree
                 runtime.install(self.found)
-            rewrite(module, self.found, report)
+            rewrite(module, self.found, report, self.survey)
             print(report.summary(), file=sys.stderr)
         except (Unread, RecursionError):
             return ast.parse(source)

@@ -1,111 +1,36 @@
 """The normal form of a method: which node it returns, or which operators it delegates to.
 
-A method's body is executed with symbols for what it is given, the constructor's too where it makes a node, once with a Value as
-the operand and once with a number. So it does not matter how the method is written, only what its result is:
-
-    Node        its data and local gradients as expressions (arithmetic.py), its children, its other attributes
-    Delegation  operators applied to operands, as in `self + (-other)`
+Its body is executed with symbols for what it is given, the constructor's too where it makes a node, once with a Value as the
+operand and once with a number. The reference's methods are read in the same way, and compared.
 """
 
 import ast
 import copy
-from dataclasses import dataclass, field
 
-from microgpt.run.arithmetic import (
-    ONE,
-    ZERO,
-    Arithmetic,
-    Unread,
-    is_expression,
-    is_none_test,
-    is_truth,
-    number,
-    parts,
-    select,
+from microgpt.run.arithmetic import BINARY, ONE, ZERO, Unread, is_expression, is_none_test, is_truth, number, parts
+from microgpt.run.execution import Execution
+from microgpt.run.symbols import (
+    Closure,
+    Delegation,
+    Fixed,
+    Group,
+    Made,
+    Node,
+    Operand,
+    Roles,
+    Text,
+    Wrapped,
+    extra,
+    is_nothing,
+    is_pair,
+    merged,
 )
 
 GRAD = ("input", "grad")  # of the node that a closure belongs to
 MAX_DEPTH = 6  # of calls
 
 
-@dataclass(frozen=True)
-class Operand:
-    """A Value that the method is given. index: 0 for self, 1 for the other."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class Delegation:
-    operator: str
-    operands: tuple
-
-
-@dataclass
-class Made:
-    """A node in the making. attributes: name -> what has been assigned to it."""
-
-    attributes: dict = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Group:
-    """A tuple, list or set."""
-
-    kind: str
-    items: tuple
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A constant that is not a number."""
-
-    value: object
-
-
-@dataclass(frozen=True)
-class Text:
-    """An f-string of the number that is the other operand. parts: str, or (conversion, format) for that number."""
-
-    parts: tuple
-
-
-@dataclass
-class Closure:
-    node: ast.AST
-    environment: dict
-
-
-@dataclass(frozen=True)
-class Node:
-    """data, locals: expressions, whose inputs 0 and 1 are the operands' data. children: 0 for self, 1 for the other operand (a
-    new leaf, if it is a number). extras: (attribute, Fixed, Text or number) of all others."""
-
-    data: tuple
-    children: tuple
-    locals: tuple
-    extras: tuple = field(compare=False, default=())
-
-
-@dataclass
-class Roles:
-    """What a class calls its attributes. `children` and `locals` may be None; kind: of the container of the children."""
-
-    data: str
-    grad: str
-    zero: str  # a new gradient, as source
-    converts: bool  # data is float(data)
-    children: str | None = None
-    kind: str | None = None
-    locals: str | None = None
-    closure: str | None = None
-    extras: dict = field(default_factory=dict)  # attribute -> its value in a leaf that was made of a number alone
-
-    def names(self):
-        return [name for name in (self.data, self.grad, self.children, self.locals, self.closure) if name] + list(self.extras)
-
-
-class Reader(Arithmetic):
+class Reader(Execution):
     """Reads the methods of one class. node: its definition; names: of its module; functions, module_flags: name -> the
     module's own functions, and first values of its globals that are True or False."""
 
@@ -113,11 +38,8 @@ class Reader(Arithmetic):
         super().__init__(names)
         self.module_flags = dict(module_flags)
         self.name = node.name
-        self.methods = {line.name: line for line in node.body if isinstance(line, ast.FunctionDef)}
-        for line in node.body:
-            if isinstance(line, ast.Assign) and isinstance(line.value, ast.Name) and line.value.id in self.methods:
-                self.methods.update({t.id: self.methods[line.value.id] for t in line.targets if isinstance(t, ast.Name)})
-        self.functions, self.environment, self.depth, self.inlined = functions, {}, 0, set()
+        self.methods = methods_of(node)
+        self.functions, self.environment, self.depth, self.constructed = functions, {}, 0, None
         self.flags = {target.id: line.value.value for line in node.body if is_flag(line) for target in line.targets if isinstance(target, ast.Name)}
         self.guards = set()  # (whether it is the class's, name, value) of flags that a result depends on
         self.roles = None  # while they are being found out
@@ -139,10 +61,14 @@ class Reader(Arithmetic):
         for name in ("__add__", "__mul__", "exp", "log", "relu", "tanh", *self.methods):
             if name in self.methods and roles.children is None:
                 self._edges(name, made, roles)
-        if roles.children is None or (roles.locals is None and roles.closure is None):
+        if roles.children is None or not (roles.pairs or roles.locals or roles.closure):
             raise Unread("no method makes a node with children and local gradients")
+        for name in (roles.children, None if roles.closure else roles.locals):
+            kind = roles.kind if name == roles.children else "tuple"
+            if name is not None and made.attributes.get(name) != Group(kind, ()):
+                raise Unread(f"line {self.methods['__init__'].lineno}: a new node's {name} is no empty {kind}")
         for name, value in made.attributes.items():
-            if name not in (roles.data, roles.grad, roles.children, roles.locals, roles.closure):
+            if name not in roles.compiled():
                 roles.extras[name] = extra(value)
         return roles
 
@@ -154,12 +80,14 @@ class Reader(Arithmetic):
         for attribute, value in node.attributes.items() if isinstance(node, Made) else ():
             if isinstance(value, Group) and value.items and all(isinstance(item, Operand) for item in value.items):
                 roles.children, roles.kind = attribute, value.kind
+            elif isinstance(value, Group) and value.items and all(map(is_pair, value.items)):
+                roles.children, roles.kind, roles.pairs = attribute, value.kind, value.items[0].kind
             elif isinstance(value, Group) and value.items and all(map(is_expression, value.items)):
                 roles.locals = attribute
             elif isinstance(value, Closure) and attribute in leaf.attributes:
                 roles.closure = attribute
         if roles.closure:
-            roles.locals = None
+            roles.locals = roles.pairs = None
 
     # ---- results ---------------------------------------------------------------------------------------------------------
 
@@ -189,98 +117,100 @@ class Reader(Arithmetic):
             raise Unread(place + "a gradient that is not 0")
         if not isinstance(children, Group) or children.kind != roles.kind:
             raise Unread(place + "its children are of another kind")
-        if roles.locals:
+        items, factors, flows = children.items, (), None
+        if roles.pairs:
+            if not all(is_pair(item) and item.kind == roles.pairs for item in items):
+                raise Unread(place + "its children are of another kind")
+            items, factors = [item.items[0] for item in items], tuple(item.items[1] for item in items)
+        elif roles.locals:
             group = attributes.pop(roles.locals)
             if not isinstance(group, Group) or group.kind != "tuple" or not all(map(is_expression, group.items)):
                 raise Unread(place + "its local gradients are of another kind")
             factors = group.items
         else:
-            factors = self._factors(closure, made, children)
-        if len(factors) != len(children.items):
+            flows = self._flows(closure, items)
+            factors = tuple(map(factor_of, flows))
+            if None in factors:
+                factors = (ZERO,) * len(items)
+            else:
+                flows = None
+        if len(factors) != len(items):
             raise Unread(place + "not one local gradient for each child")
-        if is_truth(data) or (roles.locals and any(map(is_truth, factors))):
+        if is_truth(data) or (not roles.closure and any(map(is_truth, factors))):
             raise Unread(place + "a number that may be True or False")
         if any(part == GRAD for expression in (data, *factors) for part in parts(expression)):
             raise Unread(place + "a node that depends on a gradient")
-        indices = tuple(self._child(child, place) for child in children.items)
-        return Node(data, indices, factors, tuple((name, extra(value)) for name, value in sorted(attributes.items())))
+        indices = tuple(self._child(child, place) for child in items)
+        if flows and not {part[1] for flow in flows for part in parts(flow) if part[0] == "input"} <= {"grad", *indices}:
+            raise Unread(place + "a closure that uses what is no child")
+        return Node(data, indices, factors, tuple((name, extra(value)) for name, value in sorted(attributes.items())), flows)
 
     def _child(self, child, place):
         """0 or 1 for an operand, or for a leaf that the constructor makes of the number that is the operand."""
         if isinstance(child, Operand):
             return child.index
-        if isinstance(child, Made):
-            leaf = self._construct(self.methods["__init__"], [("input", 1)], {})
-            if {**leaf.attributes, **self._plain(child)} == {**leaf.attributes, **self._plain(leaf)}:
-                return 1
+        if isinstance(child, Made) and self._is_leaf(child):
+            return 1
         raise Unread(place + "a child that is neither operand")
+
+    def _is_leaf(self, made):
+        """Whether it is what the constructor makes of the number that is the operand."""
+        leaf = self._construct(self.methods["__init__"], [("input", 1)], {})
+        return {**leaf.attributes, **self._plain(made)} == {**leaf.attributes, **self._plain(leaf)}
 
     def _plain(self, made):
         return {name: value for name, value in made.attributes.items() if not isinstance(value, Closure)}
 
-    def _factors(self, closure, made, children):
-        """The factor of out.grad for each child in a closure like
+    def _flows(self, closure, children):
+        """What a closure adds to the gradient of each child, as expressions of GRAD and data:
 
             def _backward():
                 self.grad += L * out.grad
         """
-        if isinstance(closure, Closure) and is_nothing(closure.node) and not children.items:
+        if isinstance(closure, Closure) and is_nothing(closure.node) and not children:
             return ()
         if not isinstance(closure, Closure) or not isinstance(closure.node, ast.FunctionDef) or closure.node.args.args:
             raise Unread("no closure for the backward pass")
-        factors, outer = [], self.environment
+        flows, outer = [], self.environment
         self.environment = dict(closure.environment)
         try:
             for line in closure.node.body:
-                if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) or isinstance(line, ast.Pass):
+                target, value = added_to(line)
+                if target is None:
+                    self.statement(line)
                     continue
-                if isinstance(line, ast.Assign) and len(line.targets) == 1 and isinstance(line.targets[0], ast.Name):
-                    self.environment[line.targets[0].id] = self.value(line.value)
-                    continue
-                factors.append(self._contribution(line, made, children.items, len(factors)))
+                if not isinstance(target, ast.Attribute) or target.attr != self.roles.grad or len(flows) == len(children):
+                    raise self.unread(line)
+                owner, child = self.value(target.value), children[len(flows)]
+                if owner is not child and (isinstance(owner, Made) or owner != child):
+                    raise self.unread(line)
+                flows.append(self.number(value))
         finally:
             self.environment = outer
-        return tuple(factors)
-
-    def _contribution(self, line, made, children, i):
-        """L of `child.grad += L * out.grad`, child being the i-th"""
-        target, value = None, None
-        if isinstance(line, ast.AugAssign) and isinstance(line.op, ast.Add):
-            target, value = line.target, line.value
-        elif isinstance(line, ast.Assign) and isinstance(line.value, ast.BinOp) and isinstance(line.value.op, ast.Add):
-            if ast.unparse(line.value.left) == ast.unparse(line.targets[0]):
-                target, value = line.targets[0], line.value.right
-        if not isinstance(target, ast.Attribute) or target.attr != self.roles.grad or i >= len(children):
-            raise self.unread(line)
-        child = self.value(target.value)
-        if child is not children[i] and (isinstance(child, Made) or child != children[i]):
-            raise self.unread(line)
-        product = self.number(value)
-        if product == GRAD:
-            return ONE
-        if product[0] == "*" and GRAD in product[1:]:
-            factor = product[2] if product[1] == GRAD else product[1]
-            if GRAD not in parts(factor):
-                return factor
-        raise self.unread(line)
+        return tuple(flows)
 
     # ---- execution -------------------------------------------------------------------------------------------------------
 
     def _construct(self, init, arguments, keywords):
-        made = Made()
-        if self._call(init, [made, *arguments], keywords) != Fixed(None):
-            raise Unread(f"line {init.lineno}: __init__ returns something")
-        return made
+        """What __init__ makes of a new object. Its outcome is that object, so branches are merged as its attributes."""
+        outer, self.constructed = self.constructed, init.args.args[0].arg if init.args.args else ""
+        try:
+            return self._call(init, [Made(), *arguments], keywords)
+        finally:
+            self.constructed = outer
 
     def _call(self, function, arguments, keywords):
-        outer, self.depth = self.environment, self.depth + 1
+        outer, constructed = self.environment, self.constructed
         try:
+            self.depth += 1
             if self.depth > MAX_DEPTH:
                 raise Unread(f"line {function.lineno}: {function.name} calls itself")
             self.environment = self._bound(function, arguments, keywords)
-            return self._run(function.body)
+            self.constructed = constructed if function.name == "__init__" else None
+            return self.run(function.body)
         finally:
-            self.environment, self.depth = outer, self.depth - 1
+            self.environment, self.constructed = outer, constructed
+            self.depth -= 1
 
     def _bound(self, function, arguments, keywords):
         of = function.args
@@ -300,58 +230,42 @@ class Reader(Arithmetic):
             raise Unread(f"line {function.lineno}: the arguments of {function.name}")
         return bound
 
-    def _run(self, body):
-        for i, line in enumerate(body):
-            if isinstance(line, ast.Return):
-                return Fixed(None) if line.value is None else self.value(line.value)
-            if isinstance(line, ast.If):
-                condition, rest = self.condition(line.test), body[i + 1 :]
-                if isinstance(condition, bool):
-                    return self._run([*(line.body if condition else line.orelse), *rest])
-                other = copy.deepcopy(self.environment)
-                yes = self._run([*line.body, *rest])
-                self.environment = other
-                return merged(condition, yes, self._run([*line.orelse, *rest]), line)
-            self._statement(line)
-        return Fixed(None)
+    def saved(self):
+        return copy.deepcopy(self.environment)
 
-    def _statement(self, line):
-        if isinstance(line, ast.Pass) or isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant):
-            return
-        if isinstance(line, ast.Import) and all(alias.name == "math" for alias in line.names):
-            return
+    def restore(self, state):
+        self.environment = state
+
+    def outcome(self, line):
+        if isinstance(line, ast.Continue):
+            raise self.unread(line)
+        value = self.value(line.value) if line is not None and line.value is not None else Fixed(None)
+        if self.constructed is None:
+            return value
+        if value != Fixed(None) or not isinstance(self.environment.get(self.constructed), Made):
+            raise Unread("__init__ returns something")
+        return self.environment[self.constructed]
+
+    def merged(self, condition, yes, no, line):
+        return merged(condition, yes, no, line)
+
+    def statement(self, line):
         if isinstance(line, ast.FunctionDef) and not line.decorator_list:
             self.environment[line.name] = Closure(line, self.environment)
-        elif isinstance(line, ast.Assert) and self.condition(line.test) is True:
-            return
-        elif isinstance(line, ast.Assign):
-            value = self.value(line.value)
-            for target in line.targets:
-                self._assign(target, value, line)
-        elif isinstance(line, ast.AnnAssign):
-            if line.value is not None:
-                self._assign(line.target, self.value(line.value), line)
-        elif isinstance(line, ast.AugAssign) and isinstance(line.target, ast.Name):
-            both = ast.copy_location(ast.BinOp(ast.Name(line.target.id, ast.Load()), line.op, line.value), line)
-            value = self.value(ast.fix_missing_locations(both))
-            if not is_expression(value):
-                raise self.unread(line)
-            self.environment[line.target.id] = value
-        else:
-            raise self.unread(line)
+        elif not (isinstance(line, ast.Assert) and self.condition(line.test) is True):
+            super().statement(line)
 
-    def _assign(self, target, value, line):
+    def assign(self, target, value, line):
         if isinstance(target, ast.Name):
             self.environment[target.id] = value
-            return
-        if isinstance(target, ast.Tuple) and isinstance(value, Group) and len(target.elts) == len(value.items):
+        elif isinstance(target, ast.Tuple) and isinstance(value, Group) and len(target.elts) == len(value.items):
             for part, item in zip(target.elts, value.items):
-                self._assign(part, item, line)
-            return
-        owner = self.value(target.value) if isinstance(target, ast.Attribute) else None
-        if not isinstance(owner, Made):
-            raise self.unread(line)
-        owner.attributes[target.attr] = value
+                self.assign(part, item, line)
+        else:
+            owner = self.value(target.value) if isinstance(target, ast.Attribute) else None
+            if not isinstance(owner, Made):
+                raise self.unread(line)
+            owner.attributes[target.attr] = value
 
     # ---- expressions -----------------------------------------------------------------------------------------------------
 
@@ -360,6 +274,10 @@ class Reader(Arithmetic):
             first = self.value(node.values[0]) if isinstance(node.values[0], ast.Name) else None
             if isinstance(first, (Group, Fixed)):
                 return first if (first.items if isinstance(first, Group) else first.value) else self.value(node.values[1])
+        if isinstance(node, ast.IfExp):
+            condition = self.condition(node.test)
+            if not isinstance(condition, bool):
+                return merged(condition, self.value(node.body), self.value(node.orelse), node)
         return super().value(node)
 
     def leaf(self, node):
@@ -407,14 +325,17 @@ class Reader(Arithmetic):
     def binary(self, node, left, right):
         if is_expression(left) and is_expression(right):
             return super().binary(node, left, right)
-        operator = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}[type(node.op)]
-        if all(is_expression(x) or isinstance(x, (Operand, Delegation)) for x in (left, right)):
-            return Delegation(operator, (left, right))
+        operands = self._operand(left), self._operand(right)
+        if all(is_expression(x) or isinstance(x, (Operand, Wrapped, Delegation)) for x in operands):
+            return Delegation(BINARY[type(node.op)], operands)
         raise self.unread(node)
 
+    def _operand(self, thing):
+        return Wrapped() if isinstance(thing, Made) and self._is_leaf(thing) else thing
+
     def unary(self, node, operand):
-        if isinstance(operand, (Operand, Delegation)) and isinstance(node.op, ast.USub):
-            return Delegation("negative", (operand,))
+        if isinstance(self._operand(operand), (Operand, Wrapped, Delegation)) and isinstance(node.op, ast.USub):
+            return Delegation("negative", (self._operand(operand),))
         return super().unary(node, operand)
 
     def condition(self, node):
@@ -479,11 +400,16 @@ class Reader(Arithmetic):
         if isinstance(function, ast.Name) and function.id in ("isinstance", "hasattr"):
             return self.condition(node)
         helper = self._helper(function)
+        owner = None
+        if isinstance(function, ast.Attribute) and function.attr in self.methods and not node.args and not keywords and not self.names.math(function):
+            owner = self._operand(self.value(function.value))
+        result = None
         if helper is not None and not keywords:
             definition, first = helper
-            self.inlined.add(definition.name)
-            return self._call(definition, [*first, *map(self.value, node.args)], {})
-        return super().call(node)
+            result = self._call(definition, [*first, *map(self.value, node.args)], {})
+        if isinstance(owner, (Wrapped, Delegation)) or owner == Operand(0) and (isinstance(result, Delegation) or isinstance(result, Made) and not self._is_leaf(result)):
+            return Delegation(function.attr, (owner,))
+        return super().call(node) if result is None else result
 
     def _helper(self, function):
         """(definition, first arguments) of a function of the module or of the class that is called by its name."""
@@ -502,36 +428,45 @@ class Reader(Arithmetic):
         return None
 
 
+def methods_of(node):
+    """name -> definition, also of those that are another name for one, as in `__radd__, __rmul__ = __add__, __mul__`, or a lambda."""
+    methods = {}
+    for line in node.body:
+        if isinstance(line, ast.FunctionDef):
+            methods[line.name] = line
+        elif isinstance(line, ast.Assign):
+            both = isinstance(line.targets[0], ast.Tuple) and isinstance(line.value, ast.Tuple)
+            pairs = zip(line.targets[0].elts, line.value.elts) if both else [(target, line.value) for target in line.targets]
+            for target, value in pairs:
+                if isinstance(value, ast.Lambda):
+                    returned = ast.copy_location(ast.Return(value.body), value)
+                    made = ast.FunctionDef(ast.unparse(target), value.args, [returned], [])
+                    methods[made.name] = ast.copy_location(made, value)
+                elif isinstance(value, ast.Name) and value.id in methods:
+                    methods[ast.unparse(target)] = methods[value.id]
+    return methods
+
+
 def is_flag(line):
     """`name = True` or False"""
     return isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, bool)
 
 
-def is_nothing(node):
-    """`lambda: None`"""
-    return isinstance(node, ast.Lambda) and isinstance(node.body, ast.Constant) and node.body.value is None
+def added_to(line):
+    """(target, value) of `target += value` or `target = target + value`; (None, None) for anything else."""
+    if isinstance(line, ast.AugAssign) and isinstance(line.op, ast.Add) and isinstance(line.target, ast.Attribute):
+        return line.target, line.value
+    if isinstance(line, ast.Assign) and isinstance(line.value, ast.BinOp) and isinstance(line.value.op, ast.Add):
+        if isinstance(line.targets[0], ast.Attribute) and ast.unparse(line.value.left) == ast.unparse(line.targets[0]):
+            return line.targets[0], line.value.right
+    return None, None
 
 
-def extra(value):
-    """What an attribute that has nothing to do with the graph is set to, if it can be told from the code."""
-    if isinstance(value, (Fixed, Text)) or is_expression(value) and value[0] == "number":
-        return value
-    if isinstance(value, Group) and not value.items:
-        return value
-    if isinstance(value, Closure) and is_nothing(value.node):
-        return value
-    raise Unread("an attribute that is computed")
-
-
-def merged(condition, yes, no, line):
-    """The outcome of an if statement with these two outcomes."""
-    if is_expression(yes) and is_expression(no):
-        return select(condition, yes, no)
-    if isinstance(yes, Made) and isinstance(no, Made) and yes.attributes.keys() == no.attributes.keys():
-        return Made({name: merged(condition, value, no.attributes[name], line) for name, value in yes.attributes.items()})
-    if isinstance(yes, Group) and isinstance(no, Group) and yes.kind == no.kind and len(yes.items) == len(no.items):
-        return Group(yes.kind, tuple(merged(condition, a, b, line) for a, b in zip(yes.items, no.items)))
-    if isinstance(yes, (Operand, Fixed, Text)) and yes == no:
-        return yes
-    raise Unread(f"line {line.lineno}: the two branches make different nodes")
-
+def factor_of(flow):
+    """L of L * GRAD; None for anything else."""
+    if flow == GRAD:
+        return ONE
+    if flow[0] == "*" and GRAD in flow[1:]:
+        factor = flow[2] if flow[1] == GRAD else flow[1]
+        return factor if GRAD not in parts(factor) else None
+    return None

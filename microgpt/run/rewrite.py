@@ -5,19 +5,19 @@ Lines and columns stay as they are, so tracebacks show the script.
 
 import ast
 
-from microgpt.run import loops, value_class, vectors
+from microgpt.run import loops, value_class
 from microgpt.run.arithmetic import Unread
+from microgpt.run.lists import Lists
 from microgpt.run.names import at
-from microgpt.run.sums import Sums, assigned_name, at_all
-from microgpt.run.unify import Unifier
 from microgpt.run.value_class import NotReadable
 
 CONSUMERS = ("sum", "max", "min", "list", "tuple", "sorted")  # take all of an iterable at once
-NEAR_MISSES = ("linear", "softmax", "rmsnorm")
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 
 
 def find_value(survey, report, within=None):
-    """The ValueClass of a script, or None. within: the Survey of those files in which it may be, by default all. Of several that could be it, it is the last one in the first file that has any."""
+    """The ValueClass of a script, or None. within: the Survey of those files in which it may be, by default all. Of several that
+    could be it, it is the last one in the first file that has any."""
     classes = [
         (module, node) for module in (within or survey).modules for node in ast.walk(module.tree)
         if isinstance(node, ast.ClassDef) and value_class.looks_like_value(node)
@@ -27,40 +27,48 @@ def find_value(survey, report, within=None):
         try:
             found.append(value_class.recognise(node, module, survey))
         except NotReadable as reason:
-            report.left_alone(module.path, node.lineno, f"class {node.name}", str(reason), "everything")
+            report.left_alone(module.path, node.lineno, f"class {node.name}", str(reason), "class")
     mine = [value for value in found if value.module is found[0].module]
     for other in [*mine[:-1], *found[len(mine) :]]:
-        report.left_alone(other.module.path, other.node.lineno, f"class {other.name}", "another class is the compiled one", "all it does")
+        report.left_alone(other.module.path, other.node.lineno, f"class {other.name}", "another class is the compiled one", "class")
     if not classes:
-        report.left_alone(survey.modules[0].path, 1, "the script", "it has no class with operators and a backward pass", "everything")
+        report.left_alone(survey.modules[0].path, 1, "the script", "it has no class with operators and a backward pass", "class")
     return mine[-1] if found else None
 
 
 def rewrite_all(survey, found, report):
     for module in survey.modules:
-        rewrite(module, found, report)
+        rewrite(module, found, report, survey)
 
 
-def rewrite(module, found, report):
+def rewrite(module, found, report, survey):
     """Changes the syntax tree of a module in place. found: the script's ValueClass."""
-    Rewriter(module, found, report).visit(module.tree)
+    Rewriter(module, found, report, survey).visit(module.tree)
     ast.fix_missing_locations(module.tree)
 
 
+def either(compiled, own):
+    """`compiled or own`"""
+    return ast.copy_location(ast.BoolOp(ast.Or(), [compiled, own]), own)
+
+
 class Rewriter(ast.NodeTransformer):
-    def __init__(self, module, found, report):
+    """scope: the function around, or the module; bound: names that are surely bound where the visit is."""
+
+    def __init__(self, module, found, report, survey):
         self.module, self.found, self.report, self.names = module, found, report, module.names
-        self.unifier = Unifier(self.names, found.name, {"data": found.roles.data})
-        self.sums = Sums(self.names, found.name)
-        self.looked_into = self.names.reads & {"locals", "globals", "vars", "exec", "eval"}
-        self.scope = module.tree  # the function around
+        self.lists = Lists(module, found, survey)
+        self.looked_into = self.names.reads & {"locals", "globals", "vars", "exec", "eval", "dir"}
+        self.scope, self.bound = module.tree, frozenset()
         self.in_class_body = False
 
     def compiled(self, node, what):
         self.report.compiled(self.module.path, node.lineno, what)
 
-    def left_alone(self, node, what, reason, cost):
-        self.report.left_alone(self.module.path, node.lineno, what, reason, cost)
+    def left_alone(self, node, what, reason, kind):
+        self.report.left_alone(self.module.path, node.lineno, what, reason, kind)
+
+    # ---- scopes --------------------------------------------------------------------------------------------------------------
 
     def visit_ClassDef(self, node):
         if node is self.found.node:
@@ -74,81 +82,29 @@ class Rewriter(ast.NodeTransformer):
         own = self.found.own_names()
         self.compiled(node, node.name + (f" with its own {', '.join(own)}" if own else ""))
         for name, reason in self.found.own.items():
-            cost = "most of the gain" if name in value_class.HOT else "what it takes in Python"
-            self.left_alone(self.found.reader.methods[name], f"{node.name}.{name}", reason, cost)
+            self.left_alone(self.found.reader.methods[name], f"{node.name}.{name}", reason, name)
         node.decorator_list = [at(node, ast.parse("__microgpt_value__", mode="eval").body)]
         return node
 
     def visit_FunctionDef(self, node):
-        outer, self.in_class_body, self.scope = (self.in_class_body, self.scope), False, node
-        node = self._function(node, outer[0])
-        self.in_class_body, self.scope = outer
+        outer = self.in_class_body, self.scope, self.bound
+        arguments = {part.arg for part in ast.walk(node.args) if isinstance(part, ast.arg)}
+        self.in_class_body, self.scope, self.bound = False, node, frozenset(arguments)
+        node = self.generic_visit(node)
+        self.in_class_body, self.scope, self.bound = outer
         return node
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
-    def _function(self, node, is_method):
-        again = not is_method and len(self.names.bound[node.name]) > 1
-        result = vectors.compiled_function(node, self.unifier) if isinstance(node, ast.FunctionDef) else None
-        if result and again:
-            lines = self.names.bound[node.name]
-            other = next(line for line in reversed(lines) if line != node.lineno or lines.count(line) > 1)
-            self.left_alone(node, node.name, f"the name is bound again in line {other}", "a little")
-            return node
-        if result:
-            self.compiled(node, result[0])
-            return result[1]
-        places = len(self.report.found)
-        node = self.generic_visit(node)
-        if len(self.report.found) == places and node.name in NEAR_MISSES:
-            self.left_alone(node, node.name, "it is not the reference's", "a little")
-        return node
-
-    def visit_ListComp(self, node):
-        if not self.in_class_body:  # where a comprehension's inside does not see the names around it
-            result = self._list(node)
-            if result is not None:
-                self.compiled(node, result[0])
-                return ast.copy_location(ast.BoolOp(ast.Or(), [result[1], node]), node)
-            each = self._each(node)
-            if each is not None:
-                return ast.copy_location(ast.BoolOp(ast.Or(), [each, node]), node)
-        return self.generic_visit(node)
-
-    def _list(self, node):
-        """(what it is, the call) for a list of Values that has a compiled counterpart, or None."""
-        [generator, *others] = node.generators
-        if others or generator.ifs or generator.is_async:
-            return None
-        mapped = vectors.mapping(node)
-        if mapped is not None and mapped[0] in (*self.found.standard, *self.found.formulas):
-            return mapped[0], at(node, mapped[1])
-        return self.sums.elements(node.elt, generator.target, generator.iter, node)
-
-    def visit_Call(self, node):
-        if not self.in_class_body:
-            result = self.sums.alone(node)
-            if result is not None:
-                self.compiled(node, result[0])
-                return result[1]
-        whole = isinstance(node.func, ast.Name) and node.func.id in CONSUMERS and self.names.is_builtin(node.func.id) and node.args
-        if whole and isinstance(node.args[0], ast.GeneratorExp) and not self.in_class_body:
-            each = self._each(node.args[0])
-            if each is not None:
-                node.args[0] = ast.copy_location(ast.BoolOp(ast.Or(), [each, node.args[0]]), node.args[0])
-                return node
-        return self.generic_visit(node)
-
-    def _each(self, node):
-        """The call for the list of the numbers that a comprehension computes of some nodes, or None."""
-        if len(node.generators) == 1:
-            try:
-                return loops.compiled_comprehension(node, self.names, self.found.roles)
-            except Unread:
-                pass
-        return None
-
-    # ---- loops ---------------------------------------------------------------------------------------------------------------
+    def visit(self, node):
+        if not isinstance(node, ast.stmt):
+            return super().visit(node)
+        before = self.bound
+        if isinstance(node, ast.For):
+            self.bound |= stored_names(node.target)
+        result = super().visit(node)
+        self.bound = before | stored_names(node) if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None else before
+        return result
 
     def generic_visit(self, node):
         for field in ("body", "orelse", "finalbody"):
@@ -157,55 +113,105 @@ class Rewriter(ast.NodeTransformer):
                 setattr(node, field, self._block(statements))
         return super().generic_visit(node)
 
+    # ---- lists and sums --------------------------------------------------------------------------------------------------------
+
+    def _program(self, find, place, *arguments):
+        """What `find` describes, and the call for it; None if there is none."""
+        if self.in_class_body:  # where a comprehension's inside does not see the names around it
+            return None
+        try:
+            what, *others, program = find(*arguments)
+            return what, *others, program.call(place, self.bound - self.names.deleted)
+        except Unread:
+            return None
+
+    def visit_ListComp(self, node):
+        found = self._program(self.lists.listed, node, node)
+        if found is not None:
+            self.compiled(node, found[0])
+            return either(found[1], node)
+        each = self._each(node)
+        return either(each, node) if each is not None else self.generic_visit(node)
+
+    def visit_Call(self, node):
+        found = self._program(self.lists.summed, node, node)
+        if found is not None:
+            self.compiled(node, found[0])
+            return self._first(found[1], node)
+        whole = isinstance(node.func, ast.Name) and node.func.id in CONSUMERS and self.names.is_builtin(node.func.id) and node.args
+        each = self._each(node.args[0]) if whole and isinstance(node.args[0], ast.GeneratorExp) else None
+        if each is not None:
+            node.args[0] = either(each, node.args[0])
+            return node
+        return self.generic_visit(node)
+
+    def _first(self, call, own):
+        """`(call or (own,))[0]`"""
+        whole = either(call, ast.copy_location(ast.Tuple([own], ast.Load()), own))
+        return ast.fix_missing_locations(ast.copy_location(ast.Subscript(whole, ast.Constant(0), ast.Load()), own))
+
+    def _each(self, node):
+        """The call for the list of the numbers that a comprehension computes of some nodes, or None."""
+        if len(node.generators) == 1 and not self.in_class_body:
+            try:
+                return loops.compiled_comprehension(node, self.names, self.found.roles)
+            except Unread:
+                pass
+        return None
+
     def _block(self, statements):
-        """The statements, with what computes a sum or a list of sums in a loop tried first by the compiled call.
+        """The statements, with what computes a sum or a list in a loop tried first by the compiled call.
 
         The loop stays, over nothing if the call has done its work. Its variables are then not bound, so nothing else may use them.
         """
         done, i = [], 0
         while i < len(statements):
             first, second = statements[i], statements[i + 1] if i + 1 < len(statements) else None
-            pair = self._sum_in_a_loop(first, second) if isinstance(second, ast.For) and self._are_its_own(second) else None
-            done.extend(pair or [first])
-            i += 2 if pair else 1
+            if isinstance(second, ast.For) and self._are_its_own(second):
+                self._sum_in_a_loop(first, second)
+            done.append(first)
+            i += 1
         return done
+
+    def _sum_in_a_loop(self, first, loop):
+        listed = self._program(self.lists.appended, loop, first, loop)
+        if listed is not None:
+            what, name, call = listed
+            self._over_nothing(loop, f"__microgpt_extend__({name}, CALL)", call)
+            self.compiled(loop, what)
+            return
+        found = self._program(self._accumulated, first, first, loop)
+        if found is not None:
+            what, name, call = found
+            first.value = self._first(call, first.value)
+            self._over_nothing(loop, f"__microgpt_is_sum__({name})", call)
+            self.compiled(loop, what)
+
+    def _accumulated(self, first, loop):
+        name, term, over, start = self.lists.accumulated(first, loop)
+        what, program = self.lists.total(term, over, start)
+        return what, name, program
+
+    def _over_nothing(self, loop, test, call):
+        """The loop goes over nothing if the test is true."""
+        test = at(loop.iter, ast.parse(test, mode="eval").body)
+        test.args = [call if isinstance(argument, ast.Name) and argument.id == "CALL" else argument for argument in test.args]
+        nothing = ast.copy_location(ast.Tuple([], ast.Load()), loop.iter)
+        loop.iter = ast.copy_location(ast.IfExp(test, nothing, loop.iter), loop.iter)
 
     def _are_its_own(self, loop):
         """Whether nothing but the loop reads its variables and what it assigns to, beyond the list or the sum it makes."""
         if self.looked_into or any(isinstance(part, (ast.Global, ast.Nonlocal)) for part in ast.walk(self.scope)):
             return False
-        stored = {part.id for part in ast.walk(loop) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
+        stored = stored_names(loop)
         variables = {part.id for node in ast.walk(loop) if isinstance(node, ast.For) for part in ast.walk(node.target) if isinstance(part, ast.Name)}
         inside = {id(part) for part in ast.walk(loop)}
         outside = {part.id for part in ast.walk(self.scope) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and id(part) not in inside}
         only = loop.body[0] if len(loop.body) == 1 else None
-        total = {ast.unparse(only.target) if isinstance(only, ast.AugAssign) else assigned_name(only)}  # the sum itself
+        total = {ast.unparse(target) for target in getattr(only, "targets", None) or [getattr(only, "target", loop.target)]}  # the sum itself
         return not variables & loose_names(self.scope) and not (stored - variables - total) & outside
 
-    def _sum_in_a_loop(self, first, loop):
-        if any(isinstance(part, ast.AugAssign) for part in ast.walk(loop)) and self.found.has("__iadd__"):
-            return None
-        listed = self.sums.appended(first, loop, loop)
-        if listed is not None:
-            what, name, call = listed
-            test = ast.Call(ast.Name("__microgpt_extend__", ast.Load()), [ast.Name(name, ast.Load()), call], [])
-            self.compiled(loop, what)
-            return [first, self._over_nothing(loop, test)]
-        summed = self.sums.accumulated(first, loop)
-        call = summed and self.sums.call(loop, summed[1])
-        if call:
-            either = ast.BoolOp(ast.Or(), [call, ast.Tuple([first.value], ast.Load())])
-            start = first.value
-            first.value = at_all(start, ast.Subscript(either, ast.Constant(0), ast.Load()), start, call)
-            test = ast.Call(ast.Name("__microgpt_is_sum__", ast.Load()), [ast.Name(summed[0], ast.Load())], [])
-            self.compiled(loop, "dot product")
-            return [first, self._over_nothing(loop, test)]
-        return None
-
-    def _over_nothing(self, loop, test):
-        old = loop.iter
-        loop.iter = at_all(old, ast.IfExp(test, ast.Tuple([], ast.Load()), old), old)
-        return loop
+    # ---- loops over parameters -------------------------------------------------------------------------------------------------
 
     def visit_For(self, node):
         if not self.in_class_body:
@@ -215,8 +221,12 @@ class Rewriter(ast.NodeTransformer):
                 return loop
             except Unread as reason:
                 if loops.looks_like_update(node, self.found.roles):
-                    self.left_alone(node, "parameter update", str(reason), "about 0.5 us for each parameter and step")
+                    self.left_alone(node, "parameter update", str(reason), "parameter update")
         return self.generic_visit(node)
+
+
+def stored_names(node):
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
 
 
 def loose_names(tree):

@@ -4,12 +4,13 @@ globals hold nothing it has not put there.
 
 import builtins
 import time
+from collections import Counter
 from functools import partial, wraps
 from types import FunctionType
 
 from microgpt.compiled import scalar
 from microgpt.run.arithmetic import eval_number, is_expression
-from microgpt.run.reading import Fixed, Group, Text
+from microgpt.run.symbols import Fixed, Group, Text
 from microgpt.run.value_class import BITS, PLACES
 
 NOT_CARRIED = {"__dict__", "__weakref__", "__module__", "__qualname__", "__doc__", "__slots__"}
@@ -18,28 +19,31 @@ NOTHING = object()
 
 def install(found):
     """Give scripts their names. found: the ValueClass of the script that starts."""
-    for name in ("rows", "dot", "softmax", "rmsnorm", "mix", "add", "map", "each"):
+    for name in ("list", "each"):
         function = getattr(scalar, f"script_{name}")
         setattr(builtins, f"__microgpt_{name}__", function if CLOCK.started is None else CLOCK.timed(function))
-    for function in (loop, extend, is_sum, column):
+    for function in (loop, extend):
         setattr(builtins, f"__microgpt_{function.__name__}__", function)
+    builtins.__microgpt_is_sum__ = scalar.script_is_sum
     builtins.__microgpt_value__ = partial(value, found)
 
 
 class Clock:
-    """How long compiled functions have run, for --explain. Operators that the script calls one at a time count as its own Python."""
+    """How long compiled functions have run, for --explain. Operators that the script calls one at a time count as its own Python.
+
+    seconds: of each name; None: of all compiled functions."""
 
     def __init__(self):
-        self.started, self.seconds = None, 0.0
+        self.started, self.seconds = None, Counter()
 
-    def timed(self, function):
+    def timed(self, function, name=None):
         @wraps(function)
         def call(*arguments):
             before = time.perf_counter()
             try:
                 return function(*arguments)
             finally:
-                self.seconds += time.perf_counter() - before
+                self.seconds[name] += time.perf_counter() - before
 
         return call
 
@@ -54,10 +58,12 @@ class Clock:
             yield item
 
     def summary(self):
-        share = self.seconds / max(time.perf_counter() - self.started, 1e-9)
+        whole = max(time.perf_counter() - self.started, 1e-9)
+        share = self.seconds[None] / whole
+        own = ", ".join(f"{seconds / whole:.0%} in {name}" for name, seconds in self.seconds.most_common() if name is not None)
         return (
             f"microgpt run: {share:.0%} of the time was spent in compiled functions, {1 - share:.0%} in the script's own Python "
-            "and the operators it calls one at a time"
+            "and the operators it calls one at a time" + (f"; of that, {own}" if own else "")
         )
 
 
@@ -69,11 +75,11 @@ def measure():
     CLOCK.started = time.perf_counter()
 
 
-def loop(yields, params, lists, places, formula, fixed):
+def loop(yields, number, params, lists, fixed):
     """The iterable of a loop over parameters: the iterations that are left to it, as the loop takes them."""
     if type(params) is not list or yields == "zip" and any(type(items) is not list or len(items) != len(params) for items in lists):
         return {"pairs": enumerate, "indices": lambda items: range(len(items)), "params": iter, "zip": lambda items: zip(items, *lists)}[yields](params)
-    pairs = scalar.script_update(params, lists, places, formula, fixed)
+    pairs = scalar.script_update(number, params, lists, fixed)
     if CLOCK.started is not None:
         pairs = CLOCK.iterated(pairs)
     if yields == "pairs":
@@ -89,20 +95,6 @@ def extend(items, more):
         items.extend(more)
         return True
     return False
-
-
-def is_sum(total):
-    """Whether a compiled call has made the sum, which otherwise is the number or the leaf that it starts with."""
-    return type(total) is scalar.Value and bool(scalar.script_made_by(total))
-
-
-def column(rows, offset, index, size):
-    """Elements `index` of rows offset, offset + 1, ..., a list; None where that is not what a list of lists has."""
-    if type(rows) is list and type(index) is int and type(offset) is int and index >= 0 and offset >= 0:
-        chosen = rows[offset:] if size is None else rows[offset : offset + size]
-        if all(type(row) is list and len(row) > index for row in chosen) and (size is None or len(chosen) == size):
-            return [row[index] for row in chosen]
-    return None
 
 
 # ---- The class ---------------------------------------------------------------------------------------------------------------
@@ -123,6 +115,8 @@ def value(found, made):
             delattr(compiled, name)
     put_attributes(compiled, found, defined)
     for name, thing in defined.items():
+        if CLOCK.started is not None and name in found.own and isinstance(thing, FunctionType):
+            thing = CLOCK.timed(thing, f"{made.__name__}.{name}")
         if name in found.formulas:
             with_operand, values, numbers = found.formulas[name]
             setattr(compiled, name, scalar.script_formula(name, with_operand, values, numbers) or thing)
@@ -139,7 +133,7 @@ def value(found, made):
     standard = sum(1 << BITS[name] for name in found.standard)
     missing = sum(1 << bit for name, bit in BITS.items() if not found.has(name))
     own = {name: thing for name, thing in defined.items() if isinstance(thing, FunctionType)}
-    scalar.script_class(standard, missing, found.floats, found.last_first, own)
+    scalar.script_class(standard, missing, found.floats, found.order, own)
     scalar.script_places(found.places)
     for of_class, name, first in found.reader.guards:
         scalar.script_guard(None if of_class else made.__init__.__globals__, name, first)
@@ -160,7 +154,9 @@ def put_attributes(compiled, found, defined):
     """Gives the compiled class the script's names of attributes, and places for those it has not got."""
     roles = found.roles
     for place, name in zip(PLACES, (roles.data, roles.grad, roles.children, roles.locals)):
-        if place == "_children" and roles.kind != "tuple":
+        if place == "_children" and roles.pairs:
+            setattr(compiled, name, Pairs(vars(compiled)[place], vars(compiled)["_local_grads"], roles))
+        elif place == "_children" and roles.kind != "tuple":
             setattr(compiled, name, Children(vars(compiled)[place], roles.kind))
         elif name not in (None, place):
             setattr(compiled, name, vars(compiled)[place])
@@ -171,17 +167,44 @@ def put_attributes(compiled, found, defined):
         setattr(compiled, roles.closure, Contribution(roles.closure, defined["__init__"]))
 
 
+CONTAINERS = {"tuple": tuple, "list": list, "set": set}
+
+
 class Children:
     """The children of a node as the script's class keeps them: a set or a list."""
 
     def __init__(self, edges, kind):
-        self.edges, self.kind = edges, {"set": set, "list": list}[kind]
+        self.edges, self.kind = edges, CONTAINERS[kind]
 
     def __get__(self, node, owner=None):
         return self if node is None else self.kind(self.edges.__get__(node))
 
     def __set__(self, node, children):
         self.edges.__set__(node, tuple(children) if type(children) is self.kind else children)
+
+
+class Pairs:
+    """The children of a node with their local gradients, as the script's class keeps them: pairs in a tuple or list. Anything else
+    that is put there stays what it is, and leaves the backward pass to the script's own method."""
+
+    def __init__(self, edges, locals, roles):
+        self.edges, self.locals, self.kind, self.pair = edges, locals, CONTAINERS[roles.kind], CONTAINERS[roles.pairs]
+
+    def __get__(self, node, owner=None):
+        if node is None:
+            return self
+        own = scalar.script_own_attributes(node) or {}
+        if self in own:
+            return own[self]
+        return self.kind(self.pair(both) for both in zip(self.edges.__get__(node), self.locals.__get__(node)))
+
+    def __set__(self, node, pairs):
+        (scalar.script_own_attributes(node) or {}).pop(self, None)
+        plain = type(pairs) is self.kind and all(type(pair) is self.pair and len(pair) == 2 for pair in pairs)
+        if not plain:
+            scalar.script_own_attributes(node, True)[self] = pairs
+        self.edges.__set__(node, tuple(child for child, _ in pairs) if plain else None)
+        self.locals.__set__(node, tuple(local for _, local in pairs) if plain else None)
 
 
 class Attribute:
@@ -225,7 +248,7 @@ def constant(thing):
     if isinstance(thing, Fixed):
         return thing.value
     if isinstance(thing, Group):
-        return () if thing.kind == "tuple" else {"list": list, "set": set}[thing.kind]
+        return () if thing.kind == "tuple" else CONTAINERS[thing.kind]
     if is_expression(thing):
         return eval_number(thing)
     return thing if isinstance(thing, Text) else nothing

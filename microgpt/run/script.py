@@ -78,8 +78,9 @@ class Script:
             warnings.simplefilter("ignore")  # they have been given once
             try:
                 self._rewrite(source, name, prepare)
-            except RecursionError:  # an expression thousands deep, which Python takes
+            except Exception as error:  # such as an expression thousands deep, which Python takes
                 self.found, self.report = None, Report(name)
+                self.report.left_alone(name, 1, "the script", f"reading it ended with {type(error).__name__}", "class")
 
     def _rewrite(self, source, name, prepare):
         self.found = None

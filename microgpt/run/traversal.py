@@ -8,32 +8,34 @@ anything but the shape of the graph.
 
 import ast
 import builtins
+import collections
 import copy
 import random
 import textwrap
 
-BUILTINS = {"set", "list", "dict", "tuple", "len", "range", "reversed", "enumerate", "zip", "iter", "next", "id", "sorted", "any", "all", "float", "isinstance"}
+BUILTINS = {"set", "list", "dict", "tuple", "len", "range", "reversed", "enumerate", "zip", "iter", "next", "id", "sorted", "any", "all", "float", "isinstance", "object", "TypeError", "int"}
 METHODS = {"append", "add", "pop", "reverse", "extend", "insert", "appendleft", "popleft", "update", "get", "setdefault"}
 STATEMENTS = (
     ast.FunctionDef, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For, ast.While, ast.If, ast.Expr, ast.Return, ast.Pass, ast.Continue,
     ast.Break, ast.Nonlocal,
 )  # fmt: skip
 FORBIDDEN = (ast.Lambda, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.JoinedStr, ast.Starred)
-MAX_GRAPH = 9
+NUM_GRAPHS, MAX_GRAPH = 80, 24
+ORDERS = ["first child", "last child", "last of those ready", "first of those ready"]  # see src/scalar/backward.h
+IMPORTED = {f"collections.{name}": getattr(collections, name) for name in ("deque", "defaultdict", "Counter")}
 
 
-def order_of(method, methods, roles, names):
-    """(whether the last child is visited first, what the root's gradient is set to) for a backward method that the compiled
-    one can stand for, else None.
+def order_of(method, methods, roles, names, equality):
+    """(one of ORDERS, what the root's gradient is set to) for a backward method that the compiled one can stand for, else None.
 
-    methods: name -> those of the class; roles: what its attributes are called.
+    methods: name -> those of the class; roles: what its attributes are called; equality: lines that define when nodes are equal.
     """
     used = plain_methods(method, methods, roles, names)
     if used is None or len(method.args.args) != 1 or method.args.defaults or method.args.vararg or method.args.kwarg:
         return None
-    program = compiled_class(used)
-    answers = [(last_first, root) for last_first in (False, True) for root in ("1", "1.0")]
-    for seed in range(60):
+    program = compiled_class(used, equality, names)
+    answers = [(order, root) for order in ORDERS for root in ("1", "1.0")]
+    for seed in range(NUM_GRAPHS):
         outcome = gradients(program, method.name, roles, seed)
         answers = [answer for answer in answers if outcome is not None and expected(roles, seed, *answer) == outcome]
         if not answers:
@@ -76,17 +78,18 @@ def is_plain(part, bound, attributes, methods, names):
     if isinstance(part, ast.Constant):
         return isinstance(part.value, (str, bool)) or part.value is None or part.value in (0, 1, 2, -1)
     if isinstance(part, ast.Name):
-        return part.id in bound or part.id in BUILTINS and names.is_builtin(part.id)
+        return part.id in bound or part.id in BUILTINS and names.is_builtin(part.id) or names.imported.get(part.id) in IMPORTED
     if isinstance(part, ast.Attribute):
         return part.attr in attributes or part.attr in METHODS or part.attr in methods
     return True
 
 
-def compiled_class(methods):
-    """A class with these methods alone."""
-    texts = list(map(ast.unparse, methods.values()))
+def compiled_class(methods, lines, names):
+    """A class with these methods and lines alone."""
+    texts = [*map(ast.unparse, methods.values()), *lines]
     source = "class Asked:\n" + textwrap.indent("\n".join(texts), "    ")
     space = {"__builtins__": {name: getattr(builtins, name) for name in (*BUILTINS, "__build_class__")}, "__name__": "asked"}
+    space |= {name: IMPORTED[source] for name, source in names.imported.items() if source in IMPORTED}
     exec(compile(source, "<backward>", "exec", dont_inherit=True), space)
     return space["Asked"]
 
@@ -110,16 +113,16 @@ class WithoutAnnotations(ast.NodeTransformer):
 
 
 class Trace:
-    """A number that remembers how it was computed. Sums and products know no order of their two operands."""
+    """A number that remembers how it was computed, as a hash of that. Sums and products know no order of their two operands."""
 
-    def __init__(self, text):
-        self.text = text
+    def __init__(self, *made_of):
+        self.key = hash(made_of)
 
     def __add__(self, other):
-        return Trace("(" + " + ".join(sorted((self.text, text_of(other)))) + ")")
+        return Trace("+", *sorted((self.key, key_of(other))))
 
     def __mul__(self, other):
-        return Trace("(" + " * ".join(sorted((self.text, text_of(other)))) + ")")
+        return Trace("*", *sorted((self.key, key_of(other))))
 
     __radd__, __rmul__ = __add__, __mul__
     __hash__, __bool__ = None, None  # whoever looks at a number decides by more than the shape of the graph
@@ -128,19 +131,20 @@ class Trace:
         raise TypeError("a number is looked at")
 
 
-def text_of(number):
-    return number.text if isinstance(number, Trace) else repr(number)
+def key_of(number):
+    return number.key if isinstance(number, Trace) else hash(repr(number))
 
 
 def graph(roles, seed, make):
     """Nodes with children before them, the root last; some children occur twice, some nodes are not reached."""
     rng, nodes = random.Random(seed), []
-    for i in range(rng.randint(1, MAX_GRAPH)):
-        node, count = make(), rng.choice([0, 1, 2, 2, 2, 3]) if i else 0
-        children = tuple(rng.choice(nodes[-4:]) for _ in range(count))
-        factors = tuple(Trace(f"L{i}.{k}") for k in range(count))
-        setattr(node, roles.grad, Trace(f"G{i}"))
-        setattr(node, roles.children, children)
+    back = rng.choice([4, 7, MAX_GRAPH])  # how far children lie back: graphs that are deep, and wide ones
+    for i in range(1 + seed % MAX_GRAPH if seed < MAX_GRAPH else MAX_GRAPH):
+        node, count = make(), rng.choice([0, 1, 1, 2, 2, 2, 2, 3, 3]) if i else 0
+        children = tuple(rng.choice(nodes[-back:]) for _ in range(count))
+        factors = tuple(Trace("local", i, k) for k in range(count))
+        setattr(node, roles.grad, Trace("grad", i))
+        setattr(node, roles.children, tuple(zip(children, factors)) if roles.pairs else children)
         if roles.locals:
             setattr(node, roles.locals, factors)
         node.edges = (children, factors)
@@ -159,7 +163,7 @@ def gradients(program, name, roles, seed):
     nodes = graph(roles, seed, program)
     try:
         getattr(nodes[-1], name)()
-        return [text_of(getattr(node, roles.grad)) for node in nodes]
+        return [key_of(getattr(node, roles.grad)) for node in nodes]
     except Exception:
         return None
 
@@ -168,7 +172,7 @@ class Plain:
     pass
 
 
-def expected(roles, seed, last_first, root):
+def expected(roles, seed, order, root):
     """What the compiled backward pass leaves in the gradients."""
     nodes = graph(roles, seed, Plain)
     topo, visited = [], set()
@@ -176,12 +180,24 @@ def expected(roles, seed, last_first, root):
     def visit(node):
         if node not in visited:
             visited.add(node)
-            for child in node.edges[0][::-1] if last_first else node.edges[0]:
+            for child in node.edges[0][::-1] if order == "last child" else node.edges[0]:
                 visit(child)
             topo.append(node)
 
     visit(nodes[-1])
     setattr(nodes[-1], roles.grad, float(root) if "." in root else int(root))
-    for node in reversed(topo):
+    for node in reversed(topo) if "child" in order else by_degrees(nodes[-1], topo, order):
         propagate(node, roles.grad)
-    return [text_of(getattr(node, roles.grad)) for node in nodes]
+    return [key_of(getattr(node, roles.grad)) for node in nodes]
+
+
+def by_degrees(root, nodes, order):
+    """A node after all that have it as a child."""
+    degrees, ready = collections.Counter(child for node in nodes for child in node.edges[0]), [root]
+    while ready:
+        node = ready.pop() if order.startswith("last") else ready.pop(0)
+        yield node
+        for child in node.edges[0]:
+            degrees[child] -= 1
+            if degrees[child] == 0:
+                ready.append(child)

@@ -9,14 +9,15 @@ The class as a whole is left alone only where the compiled one could not stand i
 
 import ast
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import isfunction
 
 from microgpt import reference
-from microgpt.run.arithmetic import ONE, Unread, number, program, replaced
+from microgpt.run.arithmetic import ONE, Unread, eval_number, number, program, replaced
 from microgpt.run.names import Module
-from microgpt.run.reading import Delegation, Node, Operand, Reader, Text, is_flag
-from microgpt.run.traversal import order_of
+from microgpt.run.reading import GRAD, Reader, is_flag
+from microgpt.run.symbols import CALLS, METHOD, STEPS, Delegation, Node, Operand, Text, Wrapped
+from microgpt.run.traversal import ORDERS, order_of
 
 # The bits of src/scalar/overrides.h, where the first ones are also what a node was made by.
 BITS = {
@@ -27,7 +28,6 @@ FIRST_FORMULA = 7
 REFLECTED = {"__radd__": "__add__", "__rmul__": "__mul__", "__rsub__": "__sub__", "__rtruediv__": "__truediv__"}
 ONLY_NUMBERS = ("__pow__", *REFLECTED)  # what the operand is where the compiled operator is called
 UNARY = ("log", "exp", "relu", "__neg__")
-HOT = ("__add__", "__mul__", "backward")  # a step calls these more often than all others together
 FLOAT_GRAD, FLOAT_ROOT, FLOAT_ONES, FLOAT_DATA, KEEP_EXPONENT = 1, 2, 4, 8, 16  # of script_class in src/scalar/script.h
 PLACES = ("data", "grad", "_children", "_local_grads")
 
@@ -57,7 +57,7 @@ class ValueClass:
     formulas: dict = field(default_factory=dict)  # name -> (with an operand, case of Values, case of numbers), see script_formula
     own: dict = field(default_factory=dict)  # operators and backward in Python: name -> why
     floats: int = 0
-    last_first: bool = False
+    order: int = 0  # of the backward pass, see backward.h
     made_by: dict = field(default_factory=dict)  # place in overrides.h -> the extra attributes of a node
     slots: bool = False
     used: bool = False  # the class statement has been executed
@@ -66,6 +66,10 @@ class ValueClass:
     @property
     def name(self):
         return self.node.name
+
+    @property
+    def names(self):
+        return self.module.names
 
     @property
     def roles(self):
@@ -92,7 +96,7 @@ class ValueClass:
             arguments == ["data", "children", "local_grads"] and not others and len(lines) == 4
             and [ast.unparse(default) for default in init.args.defaults] == ["()", "()"]
             and all(isinstance(line, (ast.Assign, ast.AnnAssign)) and isinstance(line.value, (ast.Name, ast.Constant)) for line in lines)
-            and not self.roles.extras and self.roles.closure is None
+            and not self.roles.extras and self.roles.locals is not None
         )
 
 
@@ -151,6 +155,8 @@ def check_surroundings(found, survey):
         raise NotReadable("the script imports microgpt itself")
     if survey.imports("weakref"):
         raise NotReadable("the script may refer to nodes weakly")
+    if roles.closure and (survey.imports("copy") or survey.imports("pickle")):
+        raise NotReadable("copies of its nodes would have the closures of the nodes they were copied from")
     for module, line in names.star_imports:
         raise NotReadable(f"line {line} imports everything from {module}, which may rebind any name")
     again = [line for line in names.bound[name] if line > found.node.lineno or line not in class_lines(found)]
@@ -161,6 +167,8 @@ def check_surroundings(found, survey):
     if found.slots and (not set(slots) >= set(roles.names()) or set(slots) & {"__dict__", "__weakref__"}):
         raise NotReadable("__slots__ has other attributes than __init__ sets")
     check_attributes(found, survey)
+    if roles.kind != "tuple" and any(roles.children in module.names.changed for module in survey.modules):
+        raise NotReadable(f"the script changes a node's {roles.children} in place")
     if not found.slots and survey.reads & {"__dict__", "vars"}:
         raise NotReadable("the script looks at a __dict__")
     for theirs, ours in zip(PLACES, (roles.data, roles.grad, roles.children, roles.locals)):
@@ -177,7 +185,7 @@ def check_attributes(found, survey):
     """Which attributes nodes need a place for: those that are set on anything that may be a node."""
     name, roles = found.name, found.roles
     methods = {*BITS, *NAMED, *(name for name, method in found.reader.methods.items() if not method.decorator_list)}
-    compiled = {roles.data, roles.grad, roles.children, roles.locals, roles.closure}
+    compiled = set(roles.compiled())
     wanted, of_class = dict.fromkeys(roles.extras), set()
     for base, attribute, line, imported in survey.stores:
         if attribute == name or imported in ("math", "builtins"):
@@ -249,13 +257,51 @@ def decide(found, name, survey):
         nodes = [form for form in forms if isinstance(form, Node) and len(form.children) <= 2]
         if nodes:
             check_extras(found, FIRST_FORMULA + len(found.formulas), nodes, False)
-            sources = [(form.children, program([0, 1], [], [form.data, *form.locals])) if form in nodes else None for form in forms]
+        sources = [formula_of(form) if form in nodes else steps_of(form, found) if isinstance(form, Delegation) else None for form in forms]
+        if any(sources):
             found.formulas[name] = (arity == 2, sources[0], sources[1] if arity == 2 else None)
         elif name in BITS:
             raise Unread(why_unread(reader, name, forms))
     except Unread as reason:
         if name in BITS:
             found.own[name] = str(reason)
+
+
+def formula_of(node):
+    """(children, formula of data and local gradients, formula of what is added to the children's gradients or None)"""
+    flows = program([0, 1, GRAD[1]], [], list(node.flows)) if node.flows else None
+    return node.children, program([0, 1], [], [node.data, *node.locals]), flows
+
+
+def steps_of(form, found):
+    """(constants, steps, names of methods) of a Delegation, as set_case takes them; None if it calls what stays in Python."""
+    constants, steps, names, known = [], [], [], {Operand(0): 0, Operand(1): 1, ("input", 1): 1, Wrapped(): 2}
+
+    def register(thing):  # of a step ~ its number
+        if thing in known:
+            return known[thing]
+        if not isinstance(thing, Delegation):
+            if thing[0] != "number":
+                raise Unread("a number that is computed")
+            constants.append(eval_number(thing))
+            return 2 + len(constants)
+        operands = list(map(register, thing.operands))
+        is_method = thing.operator not in STEPS
+        if is_method and thing.operator not in (*found.standard, *found.formulas) or CALLS.get(thing.operator, set()) & found.own.keys():
+            raise Unread("a method in Python")
+        names.extend([thing.operator] if is_method and thing.operator not in names else [])
+        steps.append((METHOD, *operands, names.index(thing.operator)) if is_method else (STEPS.index(thing.operator), operands[0], operands[-1]))
+        return ~(len(steps) - 1)  # not kept in `known`: written twice, it is computed twice
+
+    try:
+        register(form)
+    except Unread:
+        return None
+    if len(constants) > 8 or len(steps) > 60:
+        return None
+    first = 3 + len(constants)
+    place = lambda r: r if r >= 0 else first + ~r
+    return constants, [(kind, place(a), b if kind == METHOD else place(b)) for kind, a, b in steps], tuple(names)
 
 
 def why_unread(reader, name, forms):
@@ -285,7 +331,7 @@ def is_standard(found, name, survey):
         forms = [plain(found, form) for form in forms]
         ones = (number(1.0), number(1.0))
         if name == "__add__" and all(form.locals == ones for form in forms):
-            forms = [Node(form.data, form.children, (ONE, ONE), form.extras) for form in forms]
+            forms = [replace(form, locals=(ONE, ONE)) for form in forms]
             if forms == theirs:
                 found.floats |= FLOAT_ONES
         operator = REFLECTED.get(name)
@@ -303,7 +349,7 @@ def plain(found, node):
     if not found.roles.converts:
         return node
     leaf = ("float", ("input", 1)), ("input", 1)
-    return Node(replaced(node.data, *leaf), node.children, tuple(replaced(x, *leaf) for x in node.locals), node.extras)
+    return replace(node, data=replaced(node.data, *leaf), locals=tuple(replaced(x, *leaf) for x in node.locals))
 
 
 def canonical(form):
@@ -335,16 +381,27 @@ def check_extras(found, made_by, nodes, survey):
     found.made_by[made_by] = extras
 
 
+def equality(found):
+    """Lines of a class whose nodes are as equal as those of the script's: found in a set or dict by their identity, if at all."""
+    methods = found.reader.methods
+    if not {"__eq__", "__hash__"} & methods.keys():
+        return []
+    returned = [line.value for line in methods["__hash__"].body if isinstance(line, ast.Return)] if "__hash__" in methods else []
+    by_identity = found.names.is_builtin("id") and [ast.unparse(value) for value in returned] in (["id(self)"], ["hash(id(self))"])
+    by_identity |= any(ast.unparse(line) == "__hash__ = object.__hash__" for line in found.node.body)
+    return ["def __eq__(self, other): raise TypeError", f"__hash__ = {'object.__hash__' if by_identity else 'None'}"]
+
+
 def finish(found):
     """What depends on all methods: the backward pass, and what a class must have for the others to run."""
     reader, roles = found.reader, found.roles
     if len(reader.guards) > 1:
         raise NotReadable(f"its nodes depend on several flags: {', '.join(sorted(name for _, name, _ in reader.guards))}")
-    answer = None if {"__eq__", "__hash__"} & set(reader.methods) else order_of(reader.methods["backward"], reader.methods, roles, reader.names)
+    answer = order_of(reader.methods["backward"], reader.methods, roles, reader.names, equality(found))
     if answer is None:
         found.own["backward"] = f"line {reader.methods['backward'].lineno}: it does not go through the graph as the compiled one can"
     else:
-        found.last_first = answer[0]
+        found.order = ORDERS.index(answer[0])
         found.floats |= FLOAT_ROOT if "." in answer[1] else 0
     found.made_by[0] = roles.extras
     found.floats |= (FLOAT_GRAD if "." in roles.zero else 0) | (FLOAT_DATA if roles.converts else 0)

@@ -13,6 +13,7 @@
 #define MICROGPT_BACKWARD_H
 
 #include "dot.h"
+#include "methods.h"
 
 typedef struct {
     Node *node;
@@ -28,8 +29,10 @@ typedef struct {
 
 static Stack spare_tape, spare_stack;
 
-/* Whether a script's class visits the last child of a node first. */
-static int last_first;
+/* In which order a script's class goes through the graph: depth-first, the first or the last child of a node first; or a node when all
+ * that have it as a child are done, of those ready the last one or the first one. */
+enum { FIRST_CHILD, LAST_CHILD, READY_LAST, READY_FIRST };
+static int order_of_pass;
 
 static inline int push(Stack *stack, Node *node, uint32_t first, uint32_t end) {
     if (stack->size == stack->capacity) {
@@ -129,8 +132,17 @@ static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, 
     return accumulate_objects(x->nodes[k], operand_data(w, k), slot_get(dot, LOCAL0));
 }
 
+/* start.grad += 1 * partial[0].grad for the node that a DOT's sum starts with */
+static int accumulate_start(Node *dot) {
+    int at = dot->f.operands[0]->size == 1 ? GRAD : LOCAL0; /* where partial[0] is the node itself, it is not 0 + 1 * grad */
+    if (dot->f.flags & (KIND(at) | IS_OBJECT(GRAD)))
+        return accumulate_objects(dot_start(dot), sum_locals & IS_INT(LOCAL0) ? Py_NewRef(one) : PyFloat_FromDouble(1.0), slot_get(dot, at));
+    return accumulate_float(dot_start(dot), 1.0, dot->f.slot[at].number);
+}
+
 /* Products end - 1, ..., first of a DOT node in the order of the traversal. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k].
- * backwards: last_first, as a constant, so that the loops are compiled for each. */
+ * What the sum starts with gets its gradient before product[0] passes its own on, and if the last child is visited first, before
+ * all products: it is then number `size` in the traversal. backwards: last_first, as a constant, so that the loops are compiled for each. */
 static inline int propagate_dot(Node *dot, uint32_t first, uint32_t end, const int backwards) {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     /* mutant: read-dot-gradient */
@@ -150,8 +162,13 @@ static inline int propagate_dot(Node *dot, uint32_t first, uint32_t end, const i
         if (grad == -1.0 && PyErr_Occurred())
             return -1;
     }
+    uint32_t start = !(dot->f.flags & START_NODE) ? UINT32_MAX : backwards ? w->size : 0;
     int in_objects = (w->has_ints || x->has_ints) && dot->f.flags & KIND(LOCAL0); /* mutant: dot-in-objects */
     for (uint32_t i = end; i-- > first;) {                                        /* mutant: dot-terms */
+        if (i == start && accumulate_start(dot) < 0)
+            return -1;
+        if (backwards && i == w->size)
+            continue;
         uint32_t k = backwards ? w->size - 1 - i : i;
         /* mutant: dot-product-gradients */
         if (in_objects
@@ -202,50 +219,66 @@ static inline int build_tape(Pass *pass, Node *root, const int backwards) {
         return FAILED;
     while (pass->stack.size) { /* mutant: traversal */
         Entry *top = &pass->stack.entries[pass->stack.size - 1];
-        Node *node = top->node, *child = NULL;
-        unsigned flags = 0; /* of all children looked at */
+        Node *node = top->node, *child, *next = NULL; /* next: the first child that has not been visited */
+        unsigned flags = 0;                           /* of all children looked at */
         uint32_t seen = top->end, all, first = top->first, end = 0;
         if (node->f.flags & DOT) {
             Operands *const *operands = node->f.operands;
+            Node *start = dot_start(node);
             all = 2 * operands[0]->size;
-            if (is_exhausted(operands[0], pass) && is_exhausted(operands[1], pass))
+            if (start) {
+                flags |= start->f.flags;
+                if (!backwards && is_unvisited(start))
+                    next = start;
+            }
+            if (!next && is_exhausted(operands[0], pass) && is_exhausted(operands[1], pass))
                 seen = all;
-            for (; seen < all; seen++) {
+            for (; seen < all && !next; seen += !next) {
                 uint32_t at = backwards ? all - 1 - seen : seen;
                 child = operands[at & 1]->nodes[at >> 1]; /* mutant: dot-child */
                 flags |= child->f.flags;
                 if (is_unvisited(child))
-                    break;
+                    next = child;
             }
             end = seen >> 1;
             if (seen == all)
                 operands[0]->pass = operands[1]->pass = pass->number;
+            if (backwards && start && !next) {
+                if (is_unvisited(start))
+                    next = start;
+                else
+                    end++;
+            }
         } else if (node->f.flags & MANY_CHILDREN) {
             PyObject *children = node->f.python_edges[0];
             all = (uint32_t)PyTuple_GET_SIZE(children);
             for (; seen < all; seen++) {
                 child = (Node *)PyTuple_GET_ITEM(children, backwards ? all - 1 - seen : seen);
                 flags |= child->f.flags;
-                if (is_unvisited(child))
+                if (is_unvisited(child)) {
+                    next = child;
                     break;
+                }
             }
         } else {
             all = node->f.flags & TWO_CHILDREN ? 2 : 1;
             for (; seen < all; seen++) {
                 child = node->f.child[backwards ? all - 1 - seen : seen]; /* mutant: next-child */
                 flags |= child->f.flags;
-                if (is_unvisited(child))
+                if (is_unvisited(child)) {
+                    next = child;
                     break;
+                }
             }
         }
         if (flags & UNSUPPORTED_FLAGS)
             return UNSUPPORTED;
         top->end = seen;
-        if (seen < all) {
+        if (next) {
             top->first = end;                                           /* mutant: next-run */
             if (end > first && push(&pass->tape, node, first, end) < 0) /* mutant: split-run */
                 return FAILED;
-            if (enter(pass, child) < 0) /* mutant: enter-child */
+            if (enter(pass, next) < 0) /* mutant: enter-child */
                 return FAILED;
         } else {
             if (push(&pass->tape, node, first, end) < 0)
@@ -271,6 +304,8 @@ static inline int propagate(Pass *pass, const int backwards) {
             status = propagate_dot(node, entry.first, entry.end, backwards);
         else if (node->f.flags & MANY_CHILDREN)
             status = accumulate_many(node);
+        else if (node->f.flags & FLOWS)
+            status = node_flow(node);
         else {
             status = accumulate(node->f.child[0], node, LOCAL0);
             if (node->f.flags & TWO_CHILDREN && status == 0) /* mutant: second-child */
@@ -281,10 +316,116 @@ static inline int propagate(Pass *pass, const int backwards) {
     return status;
 }
 
+/* ---- By in-degrees ------------------------------------------------------------------------------------------------ */
+
+/* Node -> how many edges to it have not been followed yet. */
+typedef struct {
+    Node **nodes;
+    uint32_t *counts;
+    size_t mask;
+} Degrees;
+
+static uint32_t *degree_of(const Degrees *of, Node *node) {
+    size_t at = ((uintptr_t)node >> 4) * 0x9E3779B1u & of->mask;
+    while (of->nodes[at] && of->nodes[at] != node)
+        at = (at + 1) & of->mask;
+    of->nodes[at] = node;
+    return &of->counts[at];
+}
+
+static uint32_t number_of_children(const Node *node) {
+    if (node->f.flags & MANY_CHILDREN)
+        return (uint32_t)PyTuple_GET_SIZE(node->f.python_edges[0]);
+    return node->f.flags & TWO_CHILDREN ? 2 : node->f.flags & ONE_CHILD ? 1 : 0;
+}
+
+static Node *child_at(const Node *node, uint32_t i) {
+    return node->f.flags & MANY_CHILDREN ? (Node *)PyTuple_GET_ITEM(node->f.python_edges[0], i) : node->f.child[i];
+}
+
+/* Puts every node with children on the tape, in any order, with the nodes that DOT nodes stand for. */
+static int collect(Pass *pass, Node *root) {
+    if (root->f.flags & UNSUPPORTED_FLAGS)
+        return UNSUPPORTED;
+    if (is_unvisited(root) && push(&pass->tape, root, 0, 0) < 0)
+        return FAILED;
+    root->f.flags |= VISITED;
+    for (size_t i = 0; i < pass->tape.size; i++) {
+        Node *node = pass->tape.entries[i].node;
+        if (node->f.flags & DOT && dot_expand(node) < 0)
+            return FAILED;
+        for (uint32_t k = 0; k < number_of_children(node); k++) {
+            Node *child = child_at(node, k);
+            if (child->f.flags & UNSUPPORTED_FLAGS)
+                return UNSUPPORTED;
+            if (is_unvisited(child)) {
+                if (push(&pass->tape, child, 0, 0) < 0)
+                    return FAILED;
+                child->f.flags |= VISITED;
+            }
+        }
+    }
+    return DONE;
+}
+
+/* The chain rule at each node, once all that have it as a child are done. */
+static int propagate_ready(Pass *pass, Node *root, const Degrees *degrees) {
+    int first = order_of_pass == READY_FIRST, status = push(&pass->stack, root, 0, 0);
+    for (size_t i = 0; i < pass->tape.size && status == 0; i++)
+        for (uint32_t k = 0; k < number_of_children(pass->tape.entries[i].node); k++)
+            ++*degree_of(degrees, child_at(pass->tape.entries[i].node, k));
+    for (size_t next = 0; next < pass->stack.size && status == 0;) {
+        Node *node = pass->stack.entries[first ? next++ : --pass->stack.size].node;
+        if (node->f.flags & FLOWS)
+            status = node_flow(node);
+        else if (node->f.flags & MANY_CHILDREN)
+            status = accumulate_many(node);
+        else
+            for (uint32_t k = 0; k < number_of_children(node) && status == 0; k++)
+                status = accumulate(node->f.child[k], node, LOCAL0 + (int)k);
+        for (uint32_t k = 0; k < number_of_children(node) && status == 0; k++)
+            if (--*degree_of(degrees, child_at(node, k)) == 0)
+                status = push(&pass->stack, child_at(node, k), 0, 0);
+    }
+    return status;
+}
+
+static int scheduled_backward(Pass *pass, Node *root) {
+    Degrees degrees = {NULL, NULL, 1};
+    int status = collect(pass, root);
+    if (status == DONE) {
+        size_t edges = 1;
+        for (size_t i = 0; i < pass->tape.size; i++)
+            edges += number_of_children(pass->tape.entries[i].node);
+        while (degrees.mask < 2 * edges)
+            degrees.mask *= 2;
+        degrees.nodes = PyMem_RawCalloc(degrees.mask, sizeof *degrees.nodes);
+        degrees.counts = PyMem_RawCalloc(degrees.mask, sizeof *degrees.counts);
+        degrees.mask--;
+        if (degrees.nodes && degrees.counts) {
+            slot_set(root, GRAD, root_grad);
+            status = propagate_ready(pass, root, &degrees) < 0 ? FAILED : DONE;
+        } else {
+            PyErr_NoMemory();
+            status = FAILED;
+        }
+    }
+    root->f.flags &= ~VISITED;
+    clear_visited(&pass->tape);
+    PyMem_RawFree(degrees.nodes);
+    PyMem_RawFree(degrees.counts);
+    recycle(&spare_tape, (Stack){pass->tape.entries, 0, pass->tape.capacity});
+    recycle(&spare_stack, (Stack){pass->stack.entries, 0, pass->stack.capacity});
+    return status;
+}
+
 /* root.backward() on a graph of floats and ints. DONE, FAILED with an exception, or UNSUPPORTED with nothing changed. */
 static int node_backward(Node *root) {
     Pass pass = {spare_tape, spare_stack, ++num_passes};
     spare_tape = spare_stack = (Stack){0};
+    int last_first = order_of_pass == LAST_CHILD;
+    if (order_of_pass >= READY_LAST)
+        return scheduled_backward(&pass, root);
     int status = last_first ? build_tape(&pass, root, 1) : build_tape(&pass, root, 0);
     if (status == DONE) {
         slot_set(root, GRAD, root_grad);

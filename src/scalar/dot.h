@@ -6,6 +6,8 @@
  *     partial[0] = product[0] + 0
  *     partial[k] = partial[k - 1] + product[k]            partial[n - 1] is the result
  *
+ * A script's sum may start with a node instead of 0, such as a bias; partial[0] is then that node + product[0].
+ *
  * Most nodes of a model are these. Here the result is a single node, flagged DOT, that holds w, x and the data they had. In a
  * backward pass its gradient reaches every partial sum unchanged, and so every product[k], for k from n - 1 down to 0; what
  * backward.h computes from that has the same bits. The reference's nodes are made after all, by dot_expand, where somebody
@@ -52,23 +54,30 @@ static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allow
     return operands;
 }
 
-/* The dot product of two vectors of equal size. All data of w are floats, so the result is a float. Takes over the references
- * to w and x; where one is NULL, so is the result. start: START_FIRST, START_FLOAT, or 0 as in the reference. */
-static Node *dot_new(Operands *w, Operands *x, unsigned start) {
+/* The dot product of two vectors of equal size. All data of w or all of x are floats, so the result is a float. Takes over the
+ * references to w and x; where one is NULL, so is the result. start: what the sum starts with, whose data must be a number, or NULL for
+ * the reference's 0; order: START_FIRST if it comes before the first product, else 0. */
+static Node *dot_new(Operands *w, Operands *x, Node *start, unsigned order) {
     /* mutant: dot-sum */
-    double sum = 0.0; /* the reference's int 0: 0 + -0.0 is 0.0 */
+    double sum = start ? start->f.slot[DATA].number : 0.0; /* the reference's int 0: 0 + -0.0 is 0.0 */
     for (uint32_t k = 0; w && x && k < w->size; k++)
         sum += w->data[k] * x->data[k];
-    Node *node = w && x ? node_new(sum) : NULL;
+    Operands *first = start && w && x ? operands_new((PyObject *const *)&start, 1, FLOATS_AND_INTS) : NULL;
+    Node *node = w && x && (first || !start) ? node_new(sum) : NULL;
     if (!node) {
+        operands_xdecref(first);
         operands_xdecref(w);
         operands_xdecref(x);
         return NULL;
     }
     node->f.operands[0] = w;
     node->f.operands[1] = x;
-    node->f.flags |= DOT | start;
+    node->f.flags |= DOT | order;
     node->f.operation = ADD;
+    if (start) {
+        node->f.flags |= START_NODE;
+        node->f.slot[LOCAL1].start = first;
+    }
     return node;
 }
 
@@ -95,17 +104,23 @@ static Node *expanded_term(const Node *dot, uint32_t k, Node *partial, Node **pr
     (*product)->f.flags |=
         (x->has_ints && x->is_int[k] ? IS_INT(LOCAL0) : 0) | (w->has_ints && w->is_int[k] ? IS_INT(LOCAL1) : 0);
     (*product)->f.operation = MUL;
-    double sum = partial->f.slot[DATA].number + (*product)->f.slot[DATA].number;
+    const Operands *start = k == 0 && dot->f.flags & START_NODE ? dot->f.slot[LOCAL1].start : NULL;
+    double sum = (start ? start->data[0] : partial->f.slot[DATA].number) + (*product)->f.slot[DATA].number;
     int reflected = k == 0 && !(dot->f.flags & START_FIRST);
     return reflected ? node_sum(sum, *product, partial) : node_sum(sum, partial, *product);
 }
 
+static inline Node *dot_start(const Node *dot) {
+    return dot->f.flags & START_NODE ? dot->f.slot[LOCAL1].start->nodes[0] : NULL;
+}
+
 /* Turns a DOT node into the node that the reference has, with all the nodes below it. -1 with an exception. */
 static int dot_expand(Node *dot) {
-    Node *partial = dot->f.flags & START_FLOAT ? node_new(0.0) : node_new_int(0);
+    Operands *first = dot->f.flags & START_NODE ? dot->f.slot[LOCAL1].start : NULL;
+    Node *start = dot_start(dot), *partial = start ? node_incref(start) : node_new_int(0);
     for (uint32_t k = 0, n = dot->f.operands[0]->size; partial && k < n; k++) {
         Node *product = NULL, *next = NULL;
-        if (set_passed_gradient(partial, dot) == 0)
+        if ((start && k == 0) || set_passed_gradient(partial, dot) == 0)
             next = expanded_term(dot, k, partial, &product);
         node_xdecref(product);
         node_xdecref(partial);
@@ -119,10 +134,11 @@ static int dot_expand(Node *dot) {
         dot->f.child[i] = node_incref(partial->f.child[i]);
         dot->f.slot[LOCAL0 + i] = partial->f.slot[LOCAL0 + i];
     }
-    dot->f.flags &= ~(EDGES | PROPAGATED | KIND(LOCAL0) | KIND(LOCAL1) | START_FIRST | START_FLOAT);
+    dot->f.flags &= ~(EDGES | PROPAGATED | KIND(LOCAL0) | KIND(LOCAL1) | START_FIRST | START_NODE);
     dot->f.flags |= TWO_CHILDREN | sum_locals;
     Py_XDECREF(passed);
     node_xdecref(partial);
+    operands_xdecref(first);
     free_dead(operands_release(x, operands_release(w, NULL)));
     return 0;
 }

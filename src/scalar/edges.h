@@ -83,7 +83,7 @@ static int node_set_edges(Node *node, PyObject *children, PyObject *local_grads)
     if (edges == 0 && !(node->f.flags & EDGES))
         return 0;
     Node old = {.f = node->f}; /* released last, because that may run any code */
-    unsigned moved = EDGES | KIND(LOCAL0) | KIND(LOCAL1);
+    unsigned moved = EDGES | START_FIRST | START_NODE | FLOWS | KIND(LOCAL0) | KIND(LOCAL1);
     old.f.flags &= moved;
     node->f.flags &= ~(moved | PROPAGATED);
     if (edges & (PYTHON_EDGES | MANY_CHILDREN)) {

@@ -51,7 +51,7 @@ static PyObject *linear_nodes(PyObject *x, PyObject *w) {
     for (Py_ssize_t i = 0; out && i < n_out; i++) { /* PyList_New may have run the collector: w may be shorter now */
         PyObject *row = i < PySequence_Fast_GET_SIZE(w) ? PySequence_Fast_ITEMS(w)[i] : Py_None; /* mutant: linear-row */
         int fits = is_vector(row) && PySequence_Fast_GET_SIZE(row) == n_in;
-        Node *y = fits ? dot_new(operands_of(row, 0, n_in, FLOATS), operands_xincref(xs), 0) : NULL;
+        Node *y = fits ? dot_new(operands_of(row, 0, n_in, FLOATS), operands_xincref(xs), NULL, 0) : NULL;
         if (y)
             PyList_SET_ITEM(out, i, (PyObject *)y);
         else
@@ -69,7 +69,7 @@ static PyObject *rmsnorm_nodes(PyObject *x) {
     if (!are_standard(DOT_METHODS | DIV_METHODS) || !plain_items(x, &n) || !float_pow((double)n, -1.0, &inverse))
         return or_none(NULL);
     Operands *xs = operands_of(x, 0, n, FLOATS);
-    Node *ms = then_apply(node_mul, dot_new(operands_xincref(xs), operands_xincref(xs), 0), node_new(inverse));
+    Node *ms = then_apply(node_mul, dot_new(operands_xincref(xs), operands_xincref(xs), NULL, 0), node_new(inverse));
     Node *mean = then_apply(node_add, ms, node_new(1e-5));
     Node *scale = then_pow(mean, minus_half);
     PyObject *out = scale ? PyList_New(n) : NULL;
@@ -177,7 +177,7 @@ static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyO
     int done = 0;
     if (q_head && float_pow((double)head_dim, 0.5, &root) && float_pow(root, -1.0, &inverse))
         for (; t < positions; t++) {
-            Node *dot = dot_new(operands_xincref(q_head), operands_of(keys[t], start, head_dim, FLOATS), 0);
+            Node *dot = dot_new(operands_xincref(q_head), operands_of(keys[t], start, head_dim, FLOATS), NULL, 0);
             if (!(logits[t] = then_apply(node_mul, dot, node_new(inverse))))
                 break;
         }
@@ -192,7 +192,7 @@ static int attention_head(PyObject *out, PyObject *q, PyObject *const *keys, PyO
     for (; mixed && done < head_dim; done++) {
         for (t = 0; t < positions; t++)
             column[t] = PySequence_Fast_ITEMS(values[t])[start + done];
-        Node *y = dot_new(operands_xincref(mixed), operands_new(column, positions, FLOATS), 0);
+        Node *y = dot_new(operands_xincref(mixed), operands_new(column, positions, FLOATS), NULL, 0);
         if (!y)
             break;
         PyList_SET_ITEM(out, start + done, (PyObject *)y);

@@ -112,6 +112,8 @@ static inline Node *node_clear(Node *node, Node *dead) {
     } else if (flags & DOT) {
         dead = operands_release(node->f.operands[1], dead);
         dead = operands_release(node->f.operands[0], dead);
+        if (flags & START_NODE)
+            dead = operands_release(node->f.slot[LOCAL1].start, dead);
     } else if (flags & (PYTHON_EDGES | MANY_CHILDREN)) {
         Py_DECREF(node->f.python_edges[0]);
         Py_DECREF(node->f.python_edges[1]);

@@ -27,12 +27,13 @@ enum { DATA, GRAD, LOCAL0, LOCAL1, NUM_SLOTS };
 typedef union {
     double number;
     PyObject *object;
+    struct Operands *start; /* a vector of one, in slot LOCAL1 of a DOT with START_NODE */
 } Slot;
 
 typedef struct Node Node;
 
 /* One of the two vectors of a dot product that is a single node, see dot.h. */
-typedef struct {
+typedef struct Operands {
     size_t references;
     uint32_t size;
     uint8_t all_leaves; /* every node was an ordinary leaf at `change` */
@@ -77,7 +78,8 @@ struct Node {
 #define CUSTOM 0x4000u       /* of a subclass that overrides attributes (overrides.h): all its numbers are stored as objects */
 #define EXTRAS 0x10000u      /* it has attributes in the dict `extras` (extras.h) */
 #define START_FIRST 0x20000u /* a DOT whose sum is start + product[0] + ..., not product[0] + start + ... */
-#define START_FLOAT 0x40000u /* a DOT whose sum starts with 0.0, not 0 */
+#define START_NODE 0x40000u  /* a DOT whose sum starts with the node in `start`, not with a new 0 */
+#define FLOWS 0x80000u       /* what its children's gradients get is a formula (methods.h), not local gradients */
 
 #define LARGEST_INT 9007199254740992.0 /* 2**53: a smaller sum or product of ints is exact; beyond, a double may be rounded */
 

@@ -80,6 +80,9 @@ static inline int guard_holds(void) {
 
 static PyObject *original_attributes; /* Value's own dict, when the module was loaded */
 
+/* A type that was changed has a version from the next look at it on. */
+static void look_at_type(void) { Py_XDECREF(attribute((PyObject *)value_type, "data")); }
+
 /* Whether Value still has all its original attributes. Users can replace them, and add more. */
 static int is_unmodified(void) {
     static unsigned known_version;
@@ -92,6 +95,7 @@ static int is_unmodified(void) {
     while (PyDict_Next(original_attributes, &position, &name, &attribute))
         if (PyDict_GetItem(value_type->tp_dict, name) != attribute) /* mutant: replaced-attribute */
             return 0;
+    look_at_type();
     known_version = value_type->tp_version_tag; /* mutant: known-version */
     return 1;
 }

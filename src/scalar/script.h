@@ -1,15 +1,13 @@
-/* What `microgpt run` substitutes for lines of other people's scripts.
+/* What `microgpt run` tells Value of a script's class, and the script's loops over its parameters.
  *
- * Each function does what one line or loop of the reference does, on the script's own lists. It returns None (or does nothing)
- * where it finds anything but plain Values and floats, or where Python would raise an exception. The script's own line then
- * runs after all, so every error comes from that line, as if nothing had been replaced.
+ * A loop leaves to the script what is not plain numbers, or where Python would raise an exception. The script's own lines then run
+ * after all, so every error comes from these, as if nothing had been replaced.
  */
 #ifndef MICROGPT_SCRIPT_H
 #define MICROGPT_SCRIPT_H
 
 #include "backward.h"
-#include "functions.h"
-#include "methods.h"
+#include "lists.h"
 
 /* From now on, Value counts as unmodified (overrides.h) as long as it has the attributes that it has now. */
 static int script_accept_attributes(void) {
@@ -28,7 +26,7 @@ static int script_accept_attributes(void) {
 /* What a script's class does otherwise than the reference's. floats: bits of what is a float and not an int: 1 a new gradient, 2
  * the gradient that backward() starts with, 4 a sum's local gradients, 8 data (by the constructor's float()). 16: the exponent
  * of a power is kept. */
-static void script_class(unsigned standard_methods, unsigned missing_methods, unsigned floats, int visits_last_first,
+static void script_class(unsigned standard_methods, unsigned missing_methods, unsigned floats, int order,
                          PyObject *own) {
     Py_XSETREF(methods, Py_NewRef(own));
     standard = standard_methods;
@@ -38,7 +36,7 @@ static void script_class(unsigned standard_methods, unsigned missing_methods, un
     sum_locals = floats & 4 ? 0 : IS_INT(LOCAL0) | IS_INT(LOCAL1);
     int_data = floats & 8 ? 0 : IS_INT(DATA);
     keep_exponent = floats & 16;
-    last_first = visits_last_first;
+    order_of_pass = order;
 }
 
 /* See guard_holds. */
@@ -53,6 +51,8 @@ static int script_propagate(Node *node) {
     unsigned edges;
     if (node->f.flags & DOT && dot_expand(node) < 0)
         return -1;
+    if (node->f.flags & FLOWS)
+        return node_flow(node);
     if ((edges = node->f.flags & (ONE_CHILD | TWO_CHILDREN)))
         for (int i = 0; i < (edges & TWO_CHILDREN ? 2 : 1); i++)
             if (accumulate_objects(node->f.child[i], slot_get(node, LOCAL0 + i), slot_get(node, GRAD)) < 0)
@@ -62,168 +62,6 @@ static int script_propagate(Node *node) {
 
 /* For script.pxi. */
 static int script_operation(const Node *node) { return node->f.operation; }
-
-typedef Node *(*Make)(void *context, Py_ssize_t i);
-
-/* Fills the new list `out` with what `make` returns for 0, 1, ... Takes over the reference to the list. None if `make` returns
- * NULL. The caller makes the list before it borrows the items of the script's lists, because that may run the garbage
- * collector, which may run any code. */
-static PyObject *fill(PyObject *out, Make make, void *context) {
-    for (Py_ssize_t i = 0, n = PyList_GET_SIZE(out); i < n; i++) {
-        Node *node = make(context, i);
-        if (!node) {
-            Py_CLEAR(out);
-            break;
-        }
-        PyList_SET_ITEM(out, i, (PyObject *)node);
-    }
-    return or_none(out);
-}
-
-static PyObject *give_up(PyObject *out) {
-    Py_XDECREF(out);
-    return or_none(NULL);
-}
-
-/* ---- [a + b for a, b in zip(x, y)] and [xi.relu() for xi in x] --------------------------------------------------- */
-
-typedef struct {
-    Node *const *x, *const *y;
-} Elements;
-
-static Node *add_element(void *context, Py_ssize_t i) {
-    Elements *of = context;
-    return node_add(of->x[i], of->y[i]);
-}
-
-static PyObject *script_add(PyObject *x, PyObject *y) {
-    PyObject *out = is_vector(x) && are_standard(BIT(ADD)) ? PyList_New(PySequence_Fast_GET_SIZE(x)) : NULL;
-    Py_ssize_t n_x, n_y;
-    Elements of;
-    if (!out || !(of.x = plain_items(x, &n_x)) || !(of.y = plain_items(y, &n_y)) || n_x != n_y || n_x != PyList_GET_SIZE(out))
-        return give_up(out);
-    return fill(out, add_element, &of);
-}
-
-typedef struct {
-    PyObject *x, *exponent, *method; /* exponent: NULL for method(x) */
-} Mapping;
-
-static Node *map_element(void *context, Py_ssize_t i) {
-    Mapping *of = context;
-    PyObject *item = i < PySequence_Fast_GET_SIZE(of->x) ? PySequence_Fast_ITEMS(of->x)[i] : Py_None;
-    if (!is_exact(item))
-        return NULL;
-    Py_INCREF(item);
-    PyObject *result = PyObject_CallOneArg(of->method, item),
-             *power = result && of->exponent ? PyNumber_Power(result, of->exponent, Py_None) : NULL;
-    Py_DECREF(item);
-    if (of->exponent) {
-        Py_XDECREF(result);
-        result = power;
-    }
-    return (Node *)result;
-}
-
-/* A method of Value that is C: borrowed; NULL if it is anything else. */
-static PyObject *method_named(PyObject *name) {
-    PyObject *found = PyDict_GetItem(value_type->tp_dict, name);
-    return found && Py_IS_TYPE(found, &PyMethodDescr_Type) ? found : NULL;
-}
-
-/* [xi.name() for xi in x], or with ** exponent */
-static PyObject *script_map(PyObject *x, PyObject *name, PyObject *exponent) {
-    Mapping of = {x, exponent == Py_None ? NULL : exponent, method_named(name)};
-    Py_ssize_t n;
-    PyObject *out = of.method && plain_items(x, &n) ? PyList_New(n) : NULL;
-    return out ? fill(out, map_element, &of) : give_up(out);
-}
-
-/* ---- Sums of products -------------------------------------------------------------------------------------------- */
-
-/* A vector times each of some rows. Of both, `size` elements from an offset on; if `size` is negative, all, and they must be as many. */
-typedef struct {
-    Operands *x;
-    PyObject *rows;
-    Py_ssize_t offset, size;
-    int reverse;    /* of products x * row, not row * x */
-    unsigned start; /* see dot_new */
-    int divides;    /* by a number, of which this is the inverse */
-    double inverse;
-    PyObject **column; /* for sums over the rows: memory for a column */
-} Rows;
-
-static int dots_are_standard(unsigned start) {
-    return is_unmodified() && are_standard(DOT_METHODS & ~(start & START_FIRST ? BIT(RADD) : 0));
-}
-
-static Node *row_dot(Rows *of, Operands *row) {
-    Operands *x = operands_xincref(of->x);
-    return of->reverse ? dot_new(x, row, of->start) : dot_new(row, x, of->start);
-}
-
-static Node *row_element(void *context, Py_ssize_t i) {
-    Rows *of = context;
-    PyObject *row = i < PySequence_Fast_GET_SIZE(of->rows) ? PySequence_Fast_ITEMS(of->rows)[i] : Py_None;
-    if (!is_vector(row) || (of->size < 0 && PySequence_Fast_GET_SIZE(row) != of->x->size))
-        return NULL;
-    Node *dot = row_dot(of, operands_of(row, of->offset, of->x->size, FLOATS));
-    return dot && of->divides ? then_apply(node_mul, dot, node_new(of->inverse)) : dot;
-}
-
-/* [sum(row[j] * x[j] for j in ...) for row in rows] */
-static PyObject *script_rows(PyObject *x, Py_ssize_t x_offset, Rows *of) {
-    if (!is_vector(x) || !is_vector(of->rows) || !dots_are_standard(of->start) || (of->divides && !are_standard(DIV_METHODS)))
-        return or_none(NULL);
-    PyObject *out = PyList_New(PySequence_Fast_GET_SIZE(of->rows));
-    of->x = out ? operands_of(x, x_offset, of->size < 0 ? PySequence_Fast_GET_SIZE(x) : of->size, FLOATS_AND_INTS) : NULL;
-    out = of->x && PyList_GET_SIZE(out) == PySequence_Fast_GET_SIZE(of->rows) ? fill(out, row_element, of) : give_up(out);
-    operands_xdecref(of->x);
-    return out;
-}
-
-/* sum(x[j] * y[j] for j in ...) */
-static PyObject *script_dot(PyObject *x, Py_ssize_t x_offset, PyObject *y, Py_ssize_t y_offset, Py_ssize_t size,
-                            unsigned start) {
-    if (!is_vector(x) || !is_vector(y) || !dots_are_standard(start))
-        return or_none(NULL);
-    if (size < 0 && (size = PySequence_Fast_GET_SIZE(x)) != PySequence_Fast_GET_SIZE(y))
-        return or_none(NULL);
-    Operands *xs = operands_of(x, x_offset, size, FLOATS);
-    Node *dot = xs ? dot_new(xs, operands_of(y, y_offset, size, FLOATS_AND_INTS), start) : NULL;
-    return or_none((PyObject *)dot);
-}
-
-static Node *column_element(void *context, Py_ssize_t i) {
-    Rows *of = context;
-    Py_ssize_t positions = PyList_GET_SIZE(of->rows);
-    for (Py_ssize_t t = 0; t < positions; t++) {
-        PyObject *row = PyList_GET_ITEM(of->rows, t);
-        if (!is_vector(row) || PySequence_Fast_GET_SIZE(row) <= of->offset + i)
-            return NULL;
-        of->column[t] = PySequence_Fast_ITEMS(row)[of->offset + i];
-    }
-    Operands *column = operands_new(of->column, positions, FLOATS), *x = operands_xincref(of->x);
-    return of->reverse ? dot_new(column, x, of->start) : dot_new(x, column, of->start);
-}
-
-/* [sum(x[t] * rows[t][offset + i] for t in ...) for i in range(count)] */
-static PyObject *script_columns(PyObject *x, Py_ssize_t count, Rows *of) {
-    if (!PyList_CheckExact(of->rows) || !is_vector(x) || !dots_are_standard(of->start))
-        return or_none(NULL);
-    PyObject *out = PyList_New(count);
-    Py_ssize_t positions = PyList_GET_SIZE(of->rows);
-    int fits = PySequence_Fast_GET_SIZE(x) == positions && (of->size < 0 || of->size == positions);
-    if (!out || !fits || !(of->x = operands_of(x, 0, positions, FLOATS)))
-        return give_up(out);
-    if ((of->column = PyMem_New(PyObject *, positions)))
-        out = fill(out, column_element, of);
-    else
-        out = give_up(out);
-    PyMem_Free(of->column);
-    operands_xdecref(of->x);
-    return out;
-}
 
 /* ---- Arithmetic on each parameter -------------------------------------------------------------------------------- */
 
@@ -340,10 +178,10 @@ static PyObject *script_each(PyObject *params, const Formula *formula, const Spo
             PyList_SET_ITEM(out, i + lane, item);
         }
         if (done == 0)
-            return give_up(out);
+            Py_CLEAR(out);
         i += done;
     }
-    return out;
+    return or_none(out);
 }
 
 #endif

@@ -1,9 +1,15 @@
-# For `microgpt run` (microgpt/run/): lines and loops of a script, done in C on the script's own lists. Where script.h
+# For `microgpt run` (microgpt/run/): lists and loops of a script, done in C on the script's own objects. Where script.h
 # has no fast path, each returns None, or leaves iterations to the script. Not part of the API; included by scalar.pyx.
+
+from cpython.mem cimport PyMem_Realloc
+
 
 cdef extern from "scalar/methods.h":
     enum:
-        MAX_REGISTERS, MAX_ARITY, FUNCTIONS, NUM_FUNCTIONS, MAX_METHODS
+        MAX_REGISTERS, MAX_ARITY, FUNCTIONS, NUM_FUNCTIONS, MAX_METHODS, MAX_STEPS, MAX_CONSTANTS, NO_INPUT
+        NOT_READ, FORMULA, COMPOSED
+    ctypedef struct Step:
+        unsigned char kind, a, b, size, start, wraps, invariant
     ctypedef struct Instruction:
         unsigned char operation
         unsigned char operand[3]
@@ -14,9 +20,13 @@ cdef extern from "scalar/methods.h":
         Instruction code[96]
         unsigned char output[96]
     ctypedef struct Case:
-        int exists, num_children
+        int kind, num_steps, num_constants
+        Step step[64]
+        PyObject *constant[8]
+        PyObject *names
+        int num_children, has_flows
         unsigned char child[2]
-        Formula formula
+        Formula formula, flows
     ctypedef struct Method:
         char name[64]
         Case of_values, of_number
@@ -24,6 +34,23 @@ cdef extern from "scalar/methods.h":
     int num_formula_methods
     object formula_descriptor(int with_operand)
     int number_kind(object value, double *d)
+
+cdef extern from "scalar/lists.h":
+    enum:
+        MAX_LOADS, MAX_VECTORS
+    ctypedef struct Load:
+        unsigned char kind, input, offset
+    ctypedef struct Vector:
+        unsigned char kind, input, offset, column
+    ctypedef struct Program:
+        unsigned char count, counts_items, first, result, num_zipped, num_loads, num_vectors, num_steps
+        unsigned char zipped[32]
+        unsigned needs
+        Load load[32]
+        Vector vector[16]
+        Step step[64]
+    object run_program(const Program *program, object names, object inputs)
+    PyObject *last_sum
 
 cdef extern from "scalar/extras.h":
     int more_attributes
@@ -33,24 +60,11 @@ cdef extern from "scalar/script.h":
         int slot
         PyObject *list
     int c_script_accept_attributes "script_accept_attributes" () except -1
-    void c_script_class "script_class" (unsigned standard, unsigned missing, unsigned floats, int visits_last_first, object own)
+    void c_script_class "script_class" (unsigned standard, unsigned missing, unsigned floats, int order, object own)
     void c_script_guard "script_guard" (object globals, object name, object value)
     int c_script_propagate "script_propagate" (Node *node) except -1
     PyObject *node_extras(Node *node, int make) except? NULL
     int operation_of "script_operation" (Node *node)
-    object c_script_add "script_add" (object x, object y)
-    object c_script_map "script_map" (object x, object name, object exponent)
-    ctypedef struct Rows:
-        PyObject *rows
-        Py_ssize_t offset, size
-        int reverse, divides
-        unsigned start
-        double inverse
-    object c_script_rows "script_rows" (object x, Py_ssize_t x_offset, Rows *of)
-    object c_script_dot "script_dot" (
-        object x, Py_ssize_t x_offset, object y, Py_ssize_t y_offset, Py_ssize_t size, unsigned start)
-    object c_script_columns "script_columns" (object x, Py_ssize_t count, Rows *of)
-    int float_pow(double base, double exponent, double *result)
     Py_ssize_t c_script_update "script_update" (
         object params, const Formula *formula, const Spot *places, Py_ssize_t i, Py_ssize_t end) except -1
     object c_script_each "script_each" (object params, const Formula *formula, const Spot *places)
@@ -63,12 +77,13 @@ def script_accept_attributes():
     c_script_accept_attributes()
 
 
-def script_class(standard, missing, floats, last_first, own):
-    """What the script's class does otherwise than the reference's; see script.h and overrides.h for the bits.
+def script_class(standard, missing, floats, order, own):
+    """What the script's class does otherwise than the reference's; see script.h and overrides.h for the bits, backward.h for the
+    order.
 
     own: name -> the script's own methods, which run where there is no fast path.
     """
-    c_script_class(standard, missing, floats, last_first, own)
+    c_script_class(standard, missing, floats, order, own)
 
 
 def script_places(names):
@@ -86,7 +101,8 @@ def script_guard(globals, name, value):
 def script_formula(name, with_operand, of_values, of_number):
     """A new method of Value made of formulas; None if there is no place for another one.
 
-    of_values, of_number: (children, formula) or None; children: for each, 0 if it is self and 1 if it is the operand.
+    of_values, of_number: None; or (children, formula, formula of what is added to the children's gradients or None), children being
+    0 for self and 1 for the operand; or (constants, steps, names of methods).
     """
     cdef Method *method
     if num_formula_methods >= MAX_METHODS or len(name) > 60:
@@ -101,32 +117,51 @@ def script_formula(name, with_operand, of_values, of_number):
     return formula_descriptor(with_operand)
 
 
+cdef list kept = []  # what cases refer to
+
+
 cdef int set_case(Case *case, source) except -1:
-    case.exists = source is not None
-    if source is not None:
-        children, formula = source
+    case.kind = NOT_READ
+    if source is None:
+        return 0
+    if type(source[0]) is list:
+        constants, steps, names = source
+        case.kind, case.num_constants, case.num_steps = COMPOSED, len(constants), len(steps)
+        case.names = <PyObject *> names
+        for i, constant in enumerate(constants):
+            case.constant[<Py_ssize_t> i] = <PyObject *> constant
+        for i, (kind, a, b) in enumerate(steps):
+            case.step[<Py_ssize_t> i] = Step(kind, a, b, NO_INPUT, NO_INPUT, 0, 0)
+        kept.append(source)
+    else:
+        case.kind = FORMULA
+        children, formula, flows = source
         case.num_children = len(children)
         for i, child in enumerate(children):
             case.child[i] = child
-        set_formula(&case.formula, formula, ())
+        set_formula(&case.formula, formula)
+        case.has_flows = flows is not None
+        if flows is not None:
+            set_formula(&case.flows, flows)
 
 
-cdef int set_formula(Formula *formula, source, fixed) except -1:
-    """source: (number of inputs, constants, code, outputs), as arithmetic.py makes them. fixed: the first constants.
-
-    TypeError for a constant that is not an ordinary number.
-    """
-    num_inputs, constants, code, outputs = source
-    constants = [*fixed, *constants]
-    formula.num_inputs, formula.num_constants = num_inputs, len(constants)
-    formula.num_instructions, formula.num_outputs = len(code) // 4, len(outputs)
-    if num_inputs + len(constants) + len(code) // 4 > MAX_REGISTERS:
-        raise TypeError()
-    for i, constant in enumerate(constants):
-        kind = number_kind(constant, &formula.constant[i])
+cdef int set_constants(Formula *formula, Py_ssize_t first, constants) except -1:
+    """TypeError for a constant that is not an ordinary number."""
+    for i, constant in enumerate(constants, first):
+        kind = number_kind(constant, &formula.constant[<Py_ssize_t> i])
         if kind < 0:
             raise TypeError()
-        formula.constant_is_int[i] = kind
+        formula.constant_is_int[<Py_ssize_t> i] = kind
+
+
+cdef int set_formula(Formula *formula, source) except -1:
+    """source: (number of inputs, of constants that come later, constants, code, outputs), as arithmetic.py makes them."""
+    num_inputs, num_fixed, constants, code, outputs = source
+    formula.num_inputs, formula.num_constants = num_inputs, num_fixed + len(constants)
+    formula.num_instructions, formula.num_outputs = len(code) // 4, len(outputs)
+    if num_inputs + num_fixed + len(constants) + len(code) // 4 > MAX_REGISTERS:
+        raise TypeError()
+    set_constants(formula, num_fixed, constants)
     for i in range(formula.num_instructions):
         formula.code[i].operation = code[4 * i]
         for j in range(3):
@@ -151,137 +186,132 @@ def script_propagate(Value node):
     c_script_propagate(<Node *> node)
 
 
-# ---- Lines -------------------------------------------------------------------------------------------------------------
+# ---- Lists and sums ----------------------------------------------------------------------------------------------------
 
-cdef Py_ssize_t size_of(size) except -2:
-    """An offset or a size as C has it, -1 for None; TypeError for anything but a small int that is none too small."""
-    if size is None:
-        return -1
-    if type(size) is not int or not 0 <= size < 1 << 31:
-        raise TypeError()
-    return size
+cdef Program *programs = NULL
+cdef list method_names = []
 
 
-cdef int set_rows(Rows *of, rows, offset, size, reverse, start) except -1:
-    of[0] = Rows(rows=<PyObject *> rows, offset=size_of(offset), size=size_of(size), reverse=reverse, start=start, divides=0, inverse=0.0)
+def script_program(counts, flags, loads, vectors, steps, zipped, methods):
+    """A program for script_list, as lists.py writes it; returns its number, or None if it is too long. See lists.h.
 
-
-def script_rows(x, x_offset, rows, offset, size, reverse, start, divisor=None):
-    """[sum((row[offset + j] * x[x_offset + j] for j in range(size)), start) / divisor for row in rows], or None.
-
-    size: None for all, where both have as many. reverse: of products x * row. start: flags of node.h. divisor: or None.
+    counts: (count, counts_items, first, result); flags: the methods that must be the reference's; loads, vectors, steps: tuples of bytes.
     """
-    cdef Rows of
-    try:
-        set_rows(&of, rows, offset, size, reverse, start)
-        x_from = size_of(x_offset)
-        if divisor is not None:
-            of.divides = 1
-            if not float_pow(plain_number(divisor), -1.0, &of.inverse):
-                return None
-    except TypeError:
+    global programs
+    cdef Program *program
+    if len(loads) > MAX_LOADS or len(vectors) > MAX_VECTORS or len(steps) > MAX_STEPS or len(zipped) > MAX_LOADS:
         return None
-    return c_script_rows(x, x_from, &of)
+    grown = <Program *> PyMem_Realloc(programs, (len(method_names) + 1) * sizeof(Program))
+    if grown is NULL:
+        raise MemoryError()
+    programs = grown
+    program = &programs[<Py_ssize_t> len(method_names)]
+    program.count, program.counts_items, program.first, program.result = counts
+    program.needs = flags
+    program.num_zipped, program.num_loads, program.num_vectors, program.num_steps = len(zipped), len(loads), len(vectors), len(steps)
+    for i, index in enumerate(zipped):
+        program.zipped[<Py_ssize_t> i] = index
+    for i, (kind, index, offset) in enumerate(loads):
+        program.load[<Py_ssize_t> i] = Load(kind, index, offset)
+    for i, (kind, index, offset, column) in enumerate(vectors):
+        program.vector[<Py_ssize_t> i] = Vector(kind, index, offset, column)
+    for i, (kind, a, b, size, start, wraps, invariant) in enumerate(steps):
+        program.step[<Py_ssize_t> i] = Step(kind, a, b, size, start, wraps, invariant)
+    method_names.append(tuple(methods))
+    return len(method_names) - 1
 
 
-def script_dot(x, x_offset, y, y_offset, size, start):
-    """(sum((x[x_offset + j] * y[y_offset + j] for j in range(size)), start),), or None."""
-    try:
-        dot = c_script_dot(x, size_of(x_offset), y, size_of(y_offset), size_of(size), start)
-    except TypeError:
-        return None
-    return None if dot is None else (dot,)
+def script_list(Py_ssize_t number, inputs):
+    """The list that a program makes of its inputs, or the sum alone in a list; None where that is left to the script.
+
+    inputs: a tuple, or a function that returns it, where an input may not exist.
+    """
+    if type(inputs) is not tuple:
+        try:
+            inputs = inputs()
+        except Exception:  # the script's own line will raise it
+            return None
+    return run_program(&programs[number], method_names[number], inputs)
 
 
-def script_mix(x, rows, offset, count, size, reverse, start):
-    """[sum((x[t] * rows[t][offset + i] for t in range(size)), start) for i in range(count)], or None."""
-    cdef Rows of
-    try:
-        set_rows(&of, rows, offset, size, reverse, start)
-        return c_script_columns(x, size_of(count), &of)
-    except TypeError:
-        return None
-
-
-def script_softmax(logits):
-    """The reference's softmax, or None where it is not plain Values or would raise."""
-    try:
-        return softmax_nodes(logits)
-    except ArithmeticError:
-        return None
-
-
-def script_rmsnorm(x):
-    """The reference's rmsnorm, or None where it is not plain Values or would raise."""
-    try:
-        return rmsnorm_nodes(x)
-    except ArithmeticError:
-        return None
-
-
-def script_add(x, y):
-    """[a + b for a, b in zip(x, y)], or None."""
-    return c_script_add(x, y)
-
-
-def script_map(x, name, exponent=None):
-    """[xi.name() for xi in x], or with ** exponent, or None where it is not plain Values or would raise."""
-    try:
-        return c_script_map(x, name, exponent)
-    except (ArithmeticError, TypeError, ValueError):
-        return None
-
-
-cdef double plain_number(number) except? -1.0:
-    """A float or int as a double; TypeError for anything else, whose arithmetic may be its own."""
-    if type(number) is not float and type(number) is not int:
-        raise TypeError()
-    return number
+def script_is_sum(total):
+    """Whether this is what the last program made, which was a sum; no object if that gave up."""
+    return <PyObject *> total is last_sum
 
 
 # ---- Loops over the parameters -----------------------------------------------------------------------------------------
 
-cdef int set_places(Spot *places, sources, lists, params) except -1:
-    """sources: for each place DATA, GRAD or 2 plus the index of a list. TypeError if two lists are one, or one is `params`."""
-    if not all([type(items) is list for items in lists]) or len({id(params), *map(id, lists)}) < 1 + len(lists):
-        raise TypeError()
+ctypedef struct Loop:
+    Formula formula
+    Spot place[96]
+    int num_fixed, num_places, num_lists
+    unsigned char source[96]
+
+cdef Loop **loops = NULL
+cdef Py_ssize_t num_loops = 0
+
+
+def script_loop(formula, sources):
+    """A formula for script_update or script_each; returns its number.
+
+    formula: see set_formula; sources: for each of its inputs, then outputs, where in parameter i it is: DATA, GRAD, or 2 plus the number
+    of a list of which it is element i. TypeError if a constant is no ordinary number.
+    """
+    global loops, num_loops
+    cdef Loop *made = <Loop *> PyMem_Calloc(1, sizeof(Loop))
+    grown = <Loop **> PyMem_Realloc(loops, (num_loops + 1) * sizeof(Loop *))
+    if made is NULL or grown is NULL:
+        raise MemoryError()
+    loops = grown
+    set_formula(&made.formula, formula)
+    made.num_fixed, made.num_places = formula[1], len(sources)
     for i, source in enumerate(sources):
-        places[i].slot = source
-        places[i].list = <PyObject *> lists[source - 2] if source >= 2 else NULL
+        made.source[<Py_ssize_t> i] = source
+    loops[num_loops] = made
+    num_loops += 1
+    return num_loops - 1
 
 
-def script_update(params, lists, places, formula, fixed):
+cdef Loop *prepared(Py_ssize_t number, params, lists, fixed) except NULL:
+    """The loop for these lists. fixed: a function that returns its fixed numbers, or None. Any exception, which the script's own lines
+    will raise, or TypeError if two lists are one, or one is `params`."""
+    cdef Loop *loop = loops[number]
+    if fixed is not None:
+        set_constants(&loop.formula, 0, fixed())
+    if lists and (not all([type(items) is list for items in lists]) or len({id(params), *map(id, lists)}) < 1 + len(lists)):
+        raise TypeError()
+    for i in range(loop.num_places):
+        loop.place[i].slot = loop.source[i]
+        loop.place[i].list = <PyObject *> lists[loop.source[i] - 2] if loop.source[i] >= 2 else NULL
+    return loop
+
+
+def script_update(Py_ssize_t number, params, lists, fixed):
     """Do iterations of `for i, p in enumerate(params)` that change numbers by a formula; yield those that are left to Python.
 
-    params: a list. places: what the formula's inputs and outputs are, see set_places. fixed: a function,
-    called once, that returns the numbers that the loop does not change. Python always does the last iteration, so that
-    the loop's variables end with the right values, and any that involves an unusual number, so that it raises the right
-    exception.
+    params: a list. Python always does the last iteration, so that the loop's variables end with the right values, and any that
+    involves an unusual number, so that it raises the right exception.
     """
-    cdef Formula program
-    cdef Spot place[96]
+    cdef Loop mine
     cdef Py_ssize_t i = 0, n = len(params)
     try:
-        set_formula(&program, formula, fixed())
-        set_places(place, places, lists, params)
-    except Exception:  # the loop's own lines will raise it
+        mine = prepared(number, params, lists, fixed)[0]
+    except Exception:
         yield from enumerate(params)
         return
     while i < n:
-        i = c_script_update(params, &program, place, i, n - 1)
+        i = c_script_update(params, &mine.formula, mine.place, i, n - 1)
         yield i, params[i]
         i += 1
 
 
-def script_each(params, lists, places, formula, fixed):
+def script_each(Py_ssize_t number, params, lists, fixed):
     """[a formula's outcome for p in params], or None."""
-    cdef Formula program
-    cdef Spot place[96]
+    cdef Loop *loop
     if type(params) is not list:
         return None
     try:
-        set_formula(&program, formula, fixed())
-        set_places(place, places, lists, params)
+        loop = prepared(number, params, lists, fixed)
     except Exception:
         return None
-    return c_script_each(params, &program, place)
+    return c_script_each(params, &loop.formula, loop.place)
