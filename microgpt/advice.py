@@ -13,7 +13,8 @@ from dataclasses import fields, replace
 from typing import NamedTuple
 
 from microgpt import engines
-from microgpt.common.words import counted
+from microgpt.common.options import options_of
+from microgpt.common.words import counted, quoted
 from microgpt.config import GPTConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
@@ -66,7 +67,7 @@ def block_size(docs, kind):
 
 
 class Size(NamedTuple):
-    """n_layer and n_embd of a model; the block_size it has on a text; and how many tokens a step takes, about."""
+    """n_layer and n_embd of a model; the block_size it has on a text; and about how many tokens a step takes."""
 
     n_layer: int
     n_embd: int
@@ -74,16 +75,18 @@ class Size(NamedTuple):
     tokens: int
 
 
-SIZES = [  # two layers of 32 learn more than one of 48, which takes as long; longer blocks cost time that short runs do not have
+SIZES = [  # two layers of 32 learn more than one of 48, and take as long; on a text, short runs have no time for long blocks
     Size(1, 16, 32, 128), Size(1, 32, 32, 128), Size(2, 32, 32, 128), Size(2, 48, 32, 192), Size(2, 64, 64, 256), Size(3, 96, 64, 512),
     Size(4, 128, 64, 768), Size(6, 192, 128, 1024), Size(6, 256, 128, 2048), Size(8, 384, 256, 4096),
 ]  # fmt: skip
-TOKENS_PER_PARAM = 12  # that a model must be trained on to be better than a smaller one, which sees more in the same time
-PARAMS_PER_CHARACTER = 4  # of the data: larger models learn small data by heart
-SMALL = 20_000  # characters: strong weight decay keeps a model from learning less by heart
-FEWEST_STEPS = 200  # in fewer, a model learns nothing, however small the data
-CALIBRATION = 0.03  # seconds for each size
-SAMPLE = 200_000  # characters, from which speed is measured
+TOKENS_PER_PARAM = 12  # that a model must be trained on, or a smaller one learns more in the same time, in which it sees more
+PARAMS_PER_CHARACTER = 2  # of the data: larger models learn them by heart
+BY_HEART = 25  # times that the data are seen, for each parameter a character: beyond, stronger weight decay pays
+DECAYS = 0.1, 0.3
+FEWEST_STEPS = 200  # in fewer a model learns nothing, however small the data
+PORTION, PORTIONS = 0.003, 10  # seconds, and how many: to measure the speed of each size
+SAMPLE = 50_000  # characters, from which it is measured
+OPTIONS = options_of(GPTConfig) | options_of(TrainConfig) | {"engine": engines.ENGINE, "long": LONG}
 clock = time.perf_counter
 
 
@@ -97,107 +100,122 @@ class Suggestion(NamedTuple):
     long: str
 
     def options(self):
-        """Name -> value of every option that is not the default of this engine."""
-        usual = GPTConfig(), TrainConfig(batch_size=engines.engine_class(self.engine).batch_size)
-        pairs = [(name, value) for part, default in zip((self.config, self.training), usual) for name, value in vars(part).items()
-                 if value != getattr(default, name)]  # fmt: skip
-        found = {"engine": self.engine, "long": self.long} | dict(pairs)
-        return {name: value for name, value in found.items() if (name, value) != ("long", LONG.default)}
+        """Name -> value of the engine and of all that is not its default."""
+        usual = vars(GPTConfig()) | vars(TrainConfig(batch_size=engines.engine_class(self.engine).batch_size)) | {"long": LONG.default}
+        chosen = vars(self.config) | vars(self.training) | {"long": self.long}
+        return {"engine": self.engine} | {name: value for name, value in chosen.items() if value != usual[name]}
 
 
 def suggest(text, seconds=60, threads=1, **given):
-    """A Suggestion for a training of so many seconds on this machine, whose speed is measured for some tenths of one.
-
-    text: the data, a string, as load_docs(source, "text") has it in a list. given: options that are settled, by their names: those of
-    GPTConfig and TrainConfig, engine, long. ValueError, TypeError where they cannot be.
+    """A Suggestion for so many seconds of training on this machine, whose speed is measured for some tenths of one.
 
         run = microgpt.train(**microgpt.suggest(text, seconds=60)._asdict())
 
-    It is the largest model of SIZES that has the time to see TOKENS_PER_PARAM characters for each of its parameters, and few enough
-    of these for the data. The steps fill the time, but stop where the data have been seen so often that they would be learned by heart.
+    text: the data, a string; load_docs(source, "text") is a list of it. threads: how many will train. given: what is settled: options of
+    GPTConfig and TrainConfig, engine, long. ValueError, TypeError for what these cannot be.
+
+    The model is the largest of SIZES that has the time to see TOKENS_PER_PARAM characters for each of its parameters, and of these at
+    most PARAMS_PER_CHARACTER of the data. The steps fill the time, unless the data would be seen more often than `most_passes`.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"text must be a string, not {quoted(text)}; load_docs(source, 'text') has it in a list")
+    if not text.strip():
+        raise ValueError("there is nothing to train on: give a text that is not blank")
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"seconds must be more than 0 and finite, not {quoted(seconds)}")
+    unknown = given.keys() - OPTIONS.keys()
+    if unknown:
+        raise TypeError(f"there is no option {quoted(min(unknown))}; choose from {', '.join(OPTIONS)}")
+    given = {name: OPTIONS[name].check(value) for name, value in given.items()}
     kind = given.get("documents") or recommend(text)[0]
-    docs = DOCUMENTS[kind](text)
-    engine = given.get("engine") or "fast"
+    docs, engine = DOCUMENTS[kind](text), given.get("engine", "fast")
     tokenizer = Tokenizer.from_docs(docs, given.get("bos_first", False))
-    best = None
+    config = None
     for size in SIZES:
-        config = _config(size, docs, kind, given)
-        long = given.get("long") or ("split" if kind != "text" and documents.share_cut(docs, config.block_size)[0] else LONG.default)
-        params = config.num_params(tokenizer.vocab_size)
-        if best and (config == best[0] or params > PARAMS_PER_CHARACTER * len(text)):
+        larger = _config(size, docs, kind, given)
+        params = larger.num_params(tokenizer.vocab_size)
+        if config and params > PARAMS_PER_CHARACTER * len(text):
             break
-        wanted = min(size.tokens, len(text) // 16)  # a step
-        training, tokens, speed = _measure(_sample(docs, kind), config, tokenizer, wanted, engine, threads, long, given)
-        affordable = min(seconds * speed, given.get("num_steps", 10**99) * tokens)
-        if best and affordable < TOKENS_PER_PARAM * params:
+        if config == larger:
+            continue
+        batch_size, tokens, step = _measure(larger, docs, tokenizer, min(size.tokens, len(text) // 64), engine, threads, given)
+        steps = min(seconds / step, given.get("num_steps", math.inf))
+        if config and steps * tokens < TOKENS_PER_PARAM * params:
             break
-        best = config, training, long, affordable / tokens, tokens
-    config, training, long, steps, tokens = best
-    steps = min(steps, max(FEWEST_STEPS, most_passes(len(text)) * len(text) / tokens))
-    training = _training(config, training.batch_size, max(1, int(steps)), len(text), given)
-    return Suggestion(docs, config, training, engine, long)
+        config, passes = larger, tokens / len(text)  # of a step
+        most = min(steps, max(FEWEST_STEPS, most_passes(len(text)) / passes))
+        by_heart = most * passes * params / len(text)
+        training = _training(config, batch_size, max(1, int(most)), DECAYS[by_heart > BY_HEART], given)
+    return Suggestion(docs, config, training, engine, _long(docs, config, given))
 
 
 def most_passes(characters):
-    """How often a text may be seen: 10 times at 1,000 characters, 50 at 30,000, 300 at a million."""
-    return 10 * max(1, characters / 1000) ** 0.5
+    """How often a text of so many may be seen: 7 times at 1,000 characters, 40 at 30,000, 200 at a million."""
+    return 7 * max(1, characters / 1000) ** 0.5
 
 
 def _config(size, docs, kind, given):
-    width, heads = given.get("n_embd") or size.n_embd, given.get("n_head") or 4
+    n_embd, n_head = given.get("n_embd", size.n_embd), given.get("n_head", 4)
     if "n_embd" not in given:
-        width = -(-width // heads) * heads
+        n_embd = -(-n_embd // n_head) * n_head
     elif "n_head" not in given:
-        heads = next(heads for heads in (4, 3, 2, 1) if width % heads == 0)
-    chosen = dict(
-        documents=kind, block_size=min(size.text_block, max(2, len(docs[0]) - 1)) if kind == "text" else block_size(docs, kind),
-        n_layer=size.n_layer, n_embd=width, n_head=heads, scale_init=True,
-    )  # fmt: skip
+        n_head = next(n for n in (4, 3, 2, 1) if n_embd % n == 0)
+    block = min(size.text_block, max(2, len(docs[0]) - 1)) if kind == "text" else block_size(docs, kind)
+    chosen = {"documents": kind, "block_size": block, "n_layer": size.n_layer, "n_embd": n_embd, "n_head": n_head, "scale_init": True}
     return GPTConfig(**chosen | _of(GPTConfig, given))
 
 
-def _training(config, batch_size, num_steps, characters, given):
-    """The learning rate falls to a tenth of what suits the width: 0.01 up to 40, 0.003 at 128. characters: of the data."""
-    rate = given.get("learning_rate", float(f"{min(0.01, 0.4 / config.n_embd):.1g}"))
-    num_steps = given.get("num_steps", num_steps)
-    chosen = dict(
-        num_steps=num_steps, batch_size=batch_size, learning_rate=max(rate, given.get("min_learning_rate", 0)), schedule="cosine",
-        min_learning_rate=0.0 if given.get("schedule") == "constant" else float(f"{rate / 10:.2g}"),
-        warmup_steps=min(100, num_steps // 20), beta1=0.9, clip_norm=1.0, weight_decay=1.0 if characters < SMALL else 0.1,
-    )  # fmt: skip
+def _training(config, batch_size, num_steps, weight_decay, given):
+    """The learning rate falls to a tenth of what suits the width: 0.01 up to 40, 0.003 at 128."""
+    learning_rate, num_steps = given.get("learning_rate", _rounded(min(0.01, 0.4 / config.n_embd))), given.get("num_steps", num_steps)
+    chosen = {
+        "num_steps": num_steps, "batch_size": batch_size, "learning_rate": max(learning_rate, given.get("min_learning_rate", 0.0)),
+        "min_learning_rate": 0.0 if given.get("schedule") == "constant" else _rounded(learning_rate / 10),
+        "schedule": "cosine", "warmup_steps": min(100, num_steps // 20), "beta1": 0.9, "clip_norm": 1.0, "weight_decay": weight_decay,
+    }  # fmt: skip
     return TrainConfig(**chosen | _of(TrainConfig, given))
+
+
+def _long(docs, config, given):
+    cut = config.documents != "text" and documents.share_cut(docs, config.block_size)[0]
+    return given.get("long", "split" if cut else LONG.default)
 
 
 def _of(kind, given):
     return {field.name: given[field.name] for field in fields(kind) if field.name in given}
 
 
-def _sample(docs, kind):
-    """Some of the documents, at random, or the beginning of the text."""
-    if kind == "text":
-        return [docs[0][:SAMPLE]]
-    length = 1 + sum(map(len, docs)) // len(docs)
-    return random.Random(0).sample(docs, min(len(docs), max(10, SAMPLE // length)))
+def _rounded(number):
+    return float(f"{number:.1g}")
 
 
-def _measure(docs, config, tokenizer, tokens, engine, threads, long, given):
-    """(TrainConfig, the tokens that one of its steps predicts, and how many a second). tokens: about how many that should be."""
+def _measure(config, docs, tokenizer, wanted, engine, threads, given):
+    """(batch_size, tokens a step, seconds a step). wanted: about how many tokens that should be.
+
+    The seconds are those of the fastest of some portions, since other programs may interrupt: the speed of a machine that is free.
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they come again where the run starts
+        warnings.simplefilter("ignore")  # they come where the run starts
         model = GPT.init(config, tokenizer, random.Random(0))
-        run = start(docs, init=model, training=TrainConfig(), engine=engine, threads=threads, long=long)
-    length = run.tokens_per_step()
-    training = _training(config, max(1, round(tokens / length)), 10**9, SMALL, given)
+        run = start(_sample(docs, config), init=model, engine=engine, threads=threads, long=_long(docs, config, given))
+    length = run.tokens_per_step() / run.training.batch_size
+    training = _training(config, max(1, round(wanted / length)), 10**9, 0.1, given)
     training = replace(training, num_steps=10**9, learning_rate=0.0, min_learning_rate=0.0)  # no step diverges
     run.model.engine.check(run.corpus, training)
-    done, portion, step, began = 0, 1, math.inf, clock()
-    while clock() - began < CALIBRATION:
+    done, portion, fastest, began = 0, 1, math.inf, clock()
+    while done < 3 or clock() - began < PORTION * PORTIONS:
         started = clock()
         run.model.engine.train(run.corpus, range(done, done + portion), training, [])
         seconds, done = clock() - started, done + portion
-        step = min(step, seconds / portion)  # others may have interrupted the rest
-        if seconds < CALIBRATION / 10:
+        fastest = min(fastest, seconds / portion)
+        if seconds < PORTION:
             portion *= 2
-    tokens = training.batch_size * length
-    return training, tokens, tokens / step
+    return training.batch_size, training.batch_size * length, fastest
+
+
+def _sample(docs, config):
+    """Some of the documents, at random, or the beginning of the text."""
+    if config.documents == "text":
+        return [docs[0][:SAMPLE]]
+    length = 1 + sum(map(len, docs)) // len(docs)
+    return random.Random(0).sample(docs, min(len(docs), max(10, SAMPLE // length)))

@@ -2,14 +2,14 @@
 
 from microgpt import advice
 from microgpt.cli.commands import Usage
-from microgpt.cli.options import OPTIONS, in_options, preset_of, recipe_of, threads_of
+from microgpt.cli.options import in_options, preset_of, recipe_of, threads_of
 from microgpt.cli.output import as_command, say
 from microgpt.config import PRESETS
 from microgpt.corpus.loading import DOCUMENTS
 from microgpt.engines import EngineError
 
 SECONDS = 60  # of training, where no --time says otherwise
-FLAGS = OPTIONS | {"engine": "--engine", "long": "--long"}  # of all that is chosen
+FLAGS = {name: option.flags() for name, option in advice.OPTIONS.items()}  # of all that may be chosen
 
 
 def check(arguments):
@@ -28,7 +28,7 @@ def check(arguments):
 def settle(arguments, text):
     """Put what is chosen for the text, a string, into the arguments and their command line; returns the text's documents."""
     if arguments.auto:
-        given = {name: value for name in FLAGS if (value := getattr(arguments, name, None)) not in (None, "auto")}
+        given = {name: value for name in FLAGS if (value := getattr(arguments, name)) not in (None, "auto")}
         try:
             suggestion = advice.suggest(text, arguments.time or SECONDS, threads_of(arguments), **given)
         except EngineError:

@@ -33,6 +33,7 @@ def add(group, options, default=None, **notes):
             more = KINDS[option.kind]
         if option.name == "block_size":
             more = dict(type=whole_or_auto, metavar="N")
+            option = replace(option, text=f"{option.text}; auto: one that the documents fit into")
         action = group.add_argument(option.flags(), dest=option.name, help=option.text, default=default, **more)
         action.describe = partial(described, option, notes.get(option.name))  # when somebody asks for help
 

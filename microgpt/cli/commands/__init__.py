@@ -104,8 +104,10 @@ def whole(text):
 
 
 def whole_or_auto(text):
-    """The word "auto", or a whole number."""
-    return text if text == "auto" else whole(text)
+    try:
+        return text if text == "auto" else whole(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(str(error).replace("a whole number", "a whole number or auto")) from None
 
 
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}

@@ -23,7 +23,7 @@ MEASURED, FAR = 16, 1.02  # documents for the first loss; how many times that of
 
 def configure(parser):
     parser.add_argument("data", metavar="DATA", nargs="?", help="a text file, '-', 'names' or 'shakespeare', as for train")
-    parser.set_defaults(auto=False)
+    parser.set_defaults(auto=False)  # which is train's
     group = parser.add_argument_group("the run")
     add_preset(group)
     group.add_argument(
