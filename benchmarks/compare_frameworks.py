@@ -1,6 +1,7 @@
 """The same model in NumPy and PyTorch beside this package's engines: microseconds a document.
 
     pip install -e '.[compare]' && python benchmarks/compare_frameworks.py [--n-embd 16 32 ...] [--rounds 3]
+    ... --n-layer 4 --block-size 64 --only "fast, batch 16" "eager float32, batch 16"
 
 Every competitor's loss and all its gradients are first compared with the exact engine's, which has the pure reference's bits, on
 the same documents. Each runs in a process of its own, in turns, on one thread where its name says nothing else. What is not
@@ -72,7 +73,7 @@ class EngineTrainer:
         """Of the run's first documents, which `documents` are."""
         engine, training = self.run.model.engine, self.run.training
         if engine.name == "fast":
-            loss, gradients = engine.trainer.backward(self.run.corpus, 0, training, self.threads)
+            loss, gradients = engine.network.backward(self.run.corpus, 0, training, self.threads)
         elif engine.name == "exact":
             loss, gradients = engine.network.backward(self.run.corpus, 0, training), engine.network.gradients
         else:
@@ -97,9 +98,19 @@ def difference(trainer, run, documents, tolerance):
     return None
 
 
-def measure(name, n_embd, seconds=1.0):
+def documents(block_size):
+    """Names; for contexts that are longer than those, text made of names that fills them."""
+    names = load_docs("names")
+    if block_size <= GPTConfig().block_size:
+        return names
+    text = " ".join(names[:20_000])
+    return [text[i : i + block_size - 1] for i in range(0, len(text) - block_size, block_size - 1)]
+
+
+def measure(name, shape, seconds=1.0):
     """Microseconds a document of one competitor, in this process; or what differs."""
-    docs, config = load_docs("names"), GPTConfig(n_embd=n_embd)
+    config = GPTConfig(init_std=0.32 * shape["n_embd"] ** -0.5, **shape)  # 0.08 at 16; wide models would saturate with it
+    docs = documents(config.block_size)
     if name in OURS:
         engine, batch, threads = OURS[name]
         run = start(docs, config, replace(TRAINING, batch_size=batch), engine=engine, threads=threads)
@@ -118,17 +129,21 @@ def measure(name, n_embd, seconds=1.0):
     if wrong:
         return {"differs": wrong}
     gc.collect()  # what the check has left behind; else that falls into the time
-    steps(0, 20)  # compiling, caches
-    done, n, started = 20, 1, time.perf_counter()
+    started, warm = time.perf_counter(), 0
+    while warm < 20 and time.perf_counter() - started < seconds or warm < 2:  # compiling, caches
+        steps(warm, 1)
+        warm += 1
+    done, n, started = warm, 1, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:
         steps(done, n)
         done += n
-        n = min(2 * n, 1000)
-    return {"us": 1e6 * elapsed / ((done - 20) * batch)}
+        n = min(2 * n, 1000) if elapsed < seconds / 4 else n
+    return {"us": 1e6 * elapsed / ((done - warm) * batch)}
 
 
-def in_fresh_process(name, n_embd):
-    command = [sys.executable, __file__, "--measure", name, "--n-embd", str(n_embd)]
+def in_fresh_process(name, shape):
+    options = [f"--{field.replace('_', '-')}={value}" for field, value in shape.items()]
+    command = [sys.executable, __file__, "--measure", name, *options]
     process = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if process.returncode:
         return {"differs": f"failed: {process.stderr.strip().splitlines()[-1]}"}
@@ -149,19 +164,25 @@ def competitors():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n-embd", type=int, nargs="+", default=[16])
+    parser.add_argument("--n-layer", type=int, default=1)
+    parser.add_argument("--block-size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="those whose name contains one of these")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     args = parser.parse_args()
+
+    def shape(n_embd):
+        return {"n_embd": n_embd, "n_layer": args.n_layer, "block_size": args.block_size}
+
     if args.measure:
-        print(json.dumps(measure(args.measure, args.n_embd[0])))
+        print(json.dumps(measure(args.measure, shape(args.n_embd[0]))))
         return
     names, missing = competitors()
     names = [name for name in names if name == YARDSTICK or any(text in name for text in args.only)]
     results = {(name, n_embd): [] for n_embd in args.n_embd for name in names}
     for _ in range(args.rounds):
         for (name, n_embd), found in results.items():
-            found.append(in_fresh_process(name, n_embd))
+            found.append(in_fresh_process(name, shape(n_embd)))
     print("\n".join(f"{name:15} {fact}" for name, fact in bench.machine().items()), *missing, sep="\n")
     print(f"\n{'':34} {'n_embd':>6} {'us a document':>14} {'from .. to':>20} {'fast is faster by':>19}")
     for (name, n_embd), found in results.items():

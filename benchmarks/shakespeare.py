@@ -14,7 +14,8 @@ import statistics
 import sys
 import time
 
-from microgpt import PRESETS, EvalConfig, load_docs
+from microgpt import load_docs
+from microgpt.config import RECIPES
 from microgpt.proof import bench
 from microgpt.training import start
 
@@ -24,7 +25,7 @@ try:
 except ImportError as error:
     sys.exit(f"this benchmark needs PyTorch ({error}); install it with: pip install 'microgpt-cython[torch]'")
 
-PRESET = PRESETS["shakespeare"]
+PRESET = RECIPES["shakespeare"]
 
 
 class Ours:
@@ -34,7 +35,7 @@ class Ours:
 
     def __init__(self, threads):
         docs = load_docs("shakespeare", PRESET.config.documents)
-        self.run = start(docs, PRESET.config, PRESET.training, engine="fast", threads=threads, evaluation=EvalConfig(0.1, 100))
+        self.run = start(docs, PRESET.config, PRESET.training, engine=PRESET.engine, threads=threads, evaluation=PRESET.evaluation)
 
     def train(self, steps):
         run, first = self.run, len(self.run.losses)

@@ -245,13 +245,14 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    # The model, the data and the steps of nanoGPT's recipe for a CPU, which has a loss of 1.88; the rest was tried out.
+    # The model's shape and the data of nanoGPT's recipe for a CPU, which takes 2,000 steps to a loss of 1.88. With four times its
+    # learning rate, 950 are enough.
     "shakespeare": Recipe(
-        GPTConfig(n_layer=4, n_embd=128, n_head=4, block_size=64, scale_init=True),
+        GPTConfig(n_layer=4, n_embd=128, n_head=4, block_size=64, documents="text", scale_init=True),
         TrainConfig(
-            num_steps=2000, batch_size=12, learning_rate=0.003, min_learning_rate=0.0003, schedule="cosine", warmup_steps=100,
+            num_steps=950, batch_size=12, learning_rate=0.004, min_learning_rate=0.0004, schedule="cosine", warmup_steps=50,
             beta1=0.9, beta2=0.99, clip_norm=1.0, weight_decay=0.1,
         ),
-        0.8, EvalConfig(val_fraction=0.1), "shakespeare", "fast",
+        0.8, EvalConfig(val_fraction=0.1, eval_every=475), "shakespeare", "fast",
     ),
 }  # fmt: skip

@@ -357,7 +357,7 @@ def start(
     rng = random.Random(seed)
     if init is None:
         config = config or GPTConfig()
-        tokenizer, saved = Tokenizer.from_docs(docs, config.bos_first), None
+        tokenizer, saved = Tokenizer(documents.characters(docs), config.bos_first), None
     else:
         saved = init if isinstance(init, GPT) else GPT.load(init)
         _refuse_differences("the model to start from has", config=(config, saved.config))
@@ -485,7 +485,6 @@ def _as_old(given, saved):
     that version had another default, the saved run has that."""
     if given is None:
         return None
-    values = {name: getattr(saved, name) for name in vars(saved)}
     old = {
         name: option.before
         for name, option in options_of(EvalConfig).items()

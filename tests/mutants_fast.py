@@ -3,6 +3,7 @@
 from mutants_changes import delete, instead, never, replace, swap
 
 FAST_ENGINE = "test_fast_corners.py test_fast.py test_fast_threads.py"
+TEXTS = "test_texts.py -k fast"
 
 # name: (tests that must fail, {tag: change})
 FAST = {
@@ -19,10 +20,7 @@ FAST = {
     "later-keys-weigh": (FAST_ENGINE, {"later-keys": replace("q - p", "q - p - 1")}),
     "queries-past-the-end-weigh": (
         FAST_ENGINE,
-        {
-            "lanes-of-queries": replace("smaller(W, n - p)", "W"),
-            "weights-of-queries": replace("vkeep(lanes_below(n - p), vset1(1.0f) / total)", "vset1(1.0f) / total"),
-        },
+        {"weights-of-queries": replace("vkeep(lanes_below(n - p), vset1(1.0f) / total)", "vset1(1.0f) / total")},
     ),
     # ---- activations and norm ----
     "relu2-derivative-halved": (FAST_ENGINE, {"relu2-slope": replace("r + r", "r")}),
@@ -65,6 +63,10 @@ FAST = {
         {"float-betas": replace("<float>training.beta1, <float>training.beta2", "training.beta1, training.beta2")},
     ),
     "decay-undone": (FAST_ENGINE, {"decayed-step": replace("p * a->keep", "p")}),
+    # ---- writing on ----
+    "slides-by-a-block": (TEXTS, {"slid-half": replace("- block / 2", "")}),
+    "no-bos-after-sliding": (TEXTS, {"slid-beginning": replace("begins ?", "begins && 0 ?")}),
+    "a-text-ends": (TEXTS, {"never-chosen": replace("i == sampler->never", "i == sampler->never && 0")}),
     # ---- steps and threads ----
     "nan-left-behind": (FAST_ENGINE, {"free-batch": never}),
     "steps-not-counted": (FAST_ENGINE, {"steps-done": replace("done + (job->lr ? i : 0)", "done")}),

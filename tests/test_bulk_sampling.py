@@ -113,10 +113,10 @@ def test_each_choice(shape, vocab_size, activation, bos_first, temperature, top_
 
 
 def test_large_document_numbers(model, isa):
-    tokens = [model.tokenizer.bos]
+    bos, block_size = model.tokenizer.bos, model.config.block_size
     engine = engines.create("fast", model.config, model.tokenizer.vocab_size, model.params)
     first, key = 2**32 - 5, 2**64 - 3
-    writer = _fast.Writer(engine.network, key, model.tokenizer.chars + "\0", tokens, 1.0, None, None, 10, 1)
+    writer = _fast.Writer(engine.network, key, model.tokenizer.chars + "\0", bos, True, [bos], block_size, 1.0, None, None, 10, 1)
     texts = writer.write(first, 10)
     assert len(set(texts)) > 5
     check(model, texts, range(first, first + 10), key)
@@ -267,7 +267,7 @@ def test_unique_and_excluded(model):
     "arguments, options",
     [
         ((-1,), {}), ((1.0,), {}), ((True,), {}), ((1, -1), {}), ((1, "1"), {}), ((1, 1e-301), {}), ((1,), dict(top_k=0)),
-        ((1,), dict(top_p=0)), ((1,), dict(prompt="a" * 16)), ((1,), dict(prompt="?")), ((0,), dict(prompt="?")),
+        ((1,), dict(top_p=0)), ((1,), dict(length=-1)), ((1,), dict(prompt="?")), ((0,), dict(prompt="?")),
     ],
 )  # fmt: skip
 def test_the_same_errors(model, arguments, options):
@@ -334,10 +334,10 @@ def test_from_several_threads(model):
 def test_what_a_writer_refuses(model):
     engine = engines.create("fast", model.config, model.tokenizer.vocab_size, model.params)
     letters = model.tokenizer.chars + "\0"
-    for wrong in (dict(prefix=[99]), dict(prefix=[0] * 17), dict(letters="abc")):
-        asked = dict(key=1, letters=letters, prefix=[0], temperature=1.0, top_k=None, top_p=None, expected=1, n_threads=1) | wrong
+    right = dict(key=1, letters=letters, bos=0, ends=True, prefix=[0], length=9, temperature=1.0, top_k=None, top_p=None, expected=1, n_threads=1)
+    for wrong in (dict(prefix=[99]), dict(bos=99), dict(length=0), dict(letters="abc")):
         with pytest.raises(ValueError, match="not of this model"):
-            _fast.Writer(engine.network, **asked)
+            _fast.Writer(engine.network, **right | wrong)
 
 
 MEMORY = """

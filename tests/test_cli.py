@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from command_line import NAMES, TINY, assert_fails, driver, environment, microgpt_command, posix, printed, without_comment
@@ -14,6 +15,7 @@ from command_line import NAMES, TINY, assert_fails, driver, environment, microgp
 import microgpt
 from microgpt import EvalConfig, TrainConfig, cli, engines
 from microgpt.common import words
+from microgpt.config import RECIPES
 from microgpt.cli import options
 from microgpt.cli.commands import COMMANDS
 from microgpt.cli.commands import train as train_command
@@ -127,6 +129,22 @@ def settings(monkeypatch, data):
 def test_the_defaults_are_the_preset_s(settings):
     assert settings() == (*microgpt.PRESETS["current"][:2], None, None)
     assert settings("--preset", "first") == (*microgpt.PRESETS["first"][:2], None, None)
+
+
+def test_a_recipe_sets_everything(monkeypatch, data):
+    """Data, model, training, engine and what is held out; an option replaces each of them."""
+    given = []
+    monkeypatch.setattr(train_command, "load", lambda source, documents: given.append(source) or ["to be or not to be " * 20])
+    monkeypatch.setattr(train_command, "start", lambda *settings, **options: given.extend([settings[1:], options]) or 1 / 0)
+    recipe = RECIPES["shakespeare"]
+    for more in ([], ["--engine", "exact", "--steps", "200", "--val-fraction", "0.2"], ["--val", data]):
+        with pytest.raises(ZeroDivisionError):
+            cli.main(["train", "--preset", "shakespeare", *more])
+    (source, plain, options), (_, (_, shorter), other), (_, _, _, val) = given[:3], given[3:6], given[6:]
+    assert source == "shakespeare" and plain == (recipe.config, recipe.training)
+    assert (options["engine"], options["evaluation"]) == ("fast", recipe.evaluation)
+    assert shorter == replace(recipe.training, num_steps=200) and other["engine"] == "exact"
+    assert other["evaluation"] == replace(recipe.evaluation, val_fraction=0.2) and val["evaluation"] == EvalConfig()
 
 
 @pytest.mark.parametrize("preset", ["current", "first"])

@@ -257,6 +257,7 @@ def test_a_chain_of_a_million(duplicate):
     assert length == 10**6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [scalar.Value, Labelled])
 @pytest.mark.parametrize("order", [slice(-1, None), slice(None), slice(None, None, -1)], ids=["last", "all", "reversed"])
 def test_chains_of_which_every_node_is_held(kind, order):

@@ -214,6 +214,7 @@ def test_unknown_engine():
         train(["a"], engine="gpu")
 
 
+@pytest.mark.slow
 def test_a_graph_too_deep_for_plain_recursion():
     """Where the published script ends with RecursionError; compiled and pure still agree."""
     config, training = GPTConfig(n_layer=2, n_embd=64), TrainConfig(num_steps=1)

@@ -119,6 +119,7 @@ def test_every_gradient(on_path, config, docs, seed):
         assert bits(got_gradients) == bits(gradients), path
 
 
+@pytest.mark.slow
 def test_gradients_of_huge_weights(on_path):
     """Here infinities and NaN come up on the way to a finite loss: relu stops them, and no position sees those after it."""
     docs, vocab_size, seen = ["abca"], 4, 0

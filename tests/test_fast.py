@@ -104,6 +104,7 @@ def test_every_gradient_is_within_its_bound(monkeypatch, config, batch, seed, n_
             assert (abs(gradient - near.value) <= near.error).all(), (isa, name)
 
 
+@pytest.mark.slow
 @some
 @given(models(), batches(), st.integers(0, 2**32))
 def test_the_bound_is_about_what_the_exact_engine_computes(config, batch, seed):
@@ -134,6 +135,25 @@ def relative_errors(config, vocab_size, corpus, params, training, steps):
             errors[name] = np.linalg.norm(gradient - expected[name]) / size if size else abs(gradient).max()
         worst = {name: max(error, worst.get(name, 0.0)) for name, error in errors.items()}
     return worst
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(
+    "config, names_in_one, batch_size",
+    [
+        (GPTConfig(n_embd=132, n_head=3, block_size=40, init_std=0.03), 5, 17),  # products in blocks, and in one small group
+        (GPTConfig(n_embd=20, n_head=2, block_size=130), 18, 9),  # long documents, whose lanes are their positions
+    ],
+    ids=["wide", "long"],
+)
+def test_wide_models_and_long_documents(monkeypatch, docs, isa, config, names_in_one, batch_size):
+    docs = [" ".join(docs[i : i + names_in_one]) for i in range(0, 20 * names_in_one, names_in_one)]
+    corpus, vocab_size = corpus_of(docs, config)
+    monkeypatch.setenv("MICROGPT_ISA", isa)
+    params, training = rounded(config, vocab_size, 1), TrainConfig(batch_size=batch_size)
+    worst = relative_errors(config, vocab_size, corpus, params, training, [1])
+    assert worst["loss"] <= 1e-6
+    assert max(worst.values()) <= 5e-6, worst
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -321,6 +341,7 @@ def test_betas_are_those_of_float32(docs):
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_ten_thousand_steps_learn_the_same(names):
     """The held-out loss is within 0.01 of the float64 run's with the same batches. (Where there is nothing to learn but
     documents by heart, two runs that differ in one bit can end further apart.)"""

@@ -113,6 +113,7 @@ def test_every_call_fails_in_turn(session, whole, tmp_path, call, number, lastin
     assert kept >= 3 or lasting
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux") or os.getuid() != 0, reason="only root may mount a disk, on Linux")
 def test_a_disk_that_is_really_full(whole, tmp_path):
     disk = tmp_path / "disk"

@@ -262,6 +262,20 @@ def test_adam_takes_values_only():
         scalar.Adam([1.0])
 
 
+@pytest.mark.parametrize("grad", [0.5, 3, 2**70, 0])
+def test_adam_with_ints_as_settings(grad):
+    results = []
+    for layer in (reference, scalar):
+        values = [layer.Value(1.5), layer.Value(2)]
+        optimizer = layer.Adam(values, 1, 0, 0, 1)
+        for step in range(3):
+            values[0].grad, values[1].grad = grad, step
+            optimizer.step(2 if step == 1 else None)
+        settings = optimizer.learning_rate, optimizer.beta1, optimizer.beta2, optimizer.eps, optimizer.num_steps
+        results.append(repr((settings, [(v.data, v.grad) for v in values], list(optimizer.m), list(optimizer.v))))
+    assert results[0] == results[1]
+
+
 def test_adam_s_moments_can_be_set():
     optimizer = scalar.Adam([scalar.Value(1.0), scalar.Value(2.0)])
     optimizer.m, optimizer.v, optimizer.num_steps = [0.5, 1.5], [2.5, 3.5], 9

@@ -125,22 +125,22 @@ def resumed_samples(run):
 
 
 @pytest.mark.parametrize("patience", [None, 3])
-def test_a_second_ctrl_c_between_two_steps_leaves_the_run_whole(engine, ctrl_c, folder, monkeypatch, patience):
+def test_a_second_ctrl_c_between_two_steps_leaves_the_run_whole(engine, ctrl_c, folder, patience):
     """While the held-out loss is measured, which may take minutes: it is measured by whoever goes on."""
     evaluation = EvalConfig(0.3, 7, patience)
     whole = microgpt.train(DOCS, CONFIG, TRAINING, engine=engine, evaluation=evaluation)
     run = start(DOCS, CONFIG, TRAINING, engine=engine, evaluation=evaluation)
-    real = run.model.engine.losses
+    real, patch = run.model.engine.losses, pytest.MonkeyPatch()  # of its own: the folder's stays
 
     def twice(corpus, which):
         if len(run.losses) == 14:
-            monkeypatch.undo()
+            patch.undo()
             ctrl_c()
             time.sleep(interrupts.IMPATIENT)
             ctrl_c()
         return real(corpus, which)
 
-    monkeypatch.setattr(run.model.engine, "losses", twice)
+    patch.setattr(run.model.engine, "losses", twice)
     with pytest.raises(microgpt.Interrupted, match="after step 14 of 40"):
         run.train()
     run.save("run")

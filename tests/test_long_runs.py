@@ -321,7 +321,7 @@ def test_patience():
     assert stopped == "stopped early: no better held-out loss in 3 evaluations"
 
 
-@pytest.mark.parametrize("patience", [3, 1000], ids=["stopped early", "all steps"])
+@pytest.mark.parametrize("patience", [3, pytest.param(1000, marks=pytest.mark.slow)], ids=["stopped early", "all steps"])
 def test_patience_keeps_the_best_weights(engine, patience):
     config, training = GPTConfig(n_embd=8, n_head=2), TrainConfig(num_steps=150, schedule="constant")
     run = microgpt.train(DOCS, config, training, evaluation=EvalConfig(0.3, 10, patience), engine=engine)

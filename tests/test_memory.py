@@ -41,6 +41,7 @@ needs_proc = pytest.mark.skipif(
         "Value(x)",
     ],
 )
+@pytest.mark.slow
 def test_a_chain_of_a_million_nodes(grow):
     """Built, run backward, and freed, on a C stack of one megabyte."""
     out = run(f"""
@@ -94,6 +95,7 @@ print(used())
     assert float(out) < 60
 
 
+@pytest.mark.slow
 @needs_proc
 def test_memory_is_flat_over_ten_thousand_steps():
     out = run(PEAK + """

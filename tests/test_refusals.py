@@ -15,6 +15,7 @@ import microgpt
 from microgpt import TrainConfig, cli, engines, reference
 from microgpt.cli.commands import train as train_command
 from microgpt.cli.options import in_options
+from microgpt.training import start
 
 
 def test_files_that_cannot_be_used(folder):
@@ -296,6 +297,19 @@ def test_the_reference_in_a_bare_checkout(tmp_path):
 )
 def test_a_model_that_no_machine_holds_is_refused_at_once(data, options):
     assert_fails(microgpt_command("train", data, *options), 1, r"a model of .* parameters takes .* GB to train, .* smaller --n-embd.*")
+
+
+@pytest.mark.parametrize("name", engines.ENGINES)
+def test_a_training_that_the_machine_does_not_hold_is_refused_before_it_starts(monkeypatch, name):
+    docs, training = ["abc", "abcdefghijkl"] * 30, TrainConfig(batch_size=20)
+    memory = start(docs, training=training, engine=name).memory
+    assert min(memory) > 0
+    monkeypatch.setattr(engines, "machine_memory", lambda: memory.total() - 1)
+    monkeypatch.setattr("microgpt.model._check_size", lambda num_params: None)
+    with pytest.raises(MemoryError, match=r"this training takes .* \(.* weights.*, .* a step's activations, .* documents\), and this machine has"):
+        start(docs, training=training, engine=name)
+    remedies = [engines.Memory(*sizes).remedy() for sizes in ((3, 2, 1), (2, 3, 1), (1, 2, 3))]
+    assert remedies == ["choose a smaller n_embd or n_layer", "choose a smaller batch_size or block_size", "give less data"]
 
 
 @pytest.mark.parametrize("option", ["--out", "--log", "--resume", "--init"])

@@ -242,6 +242,28 @@ def test_the_cell_magic(tmp_path):
     assert "compiled: Value" in run.stderr and "linear" in run.stderr
 
 
+IPYTHON = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance(colors="NoColor")
+shell.run_line_magic("load_ext", "microgpt")
+for cell in CELLS:
+    shell.run_cell("%%microgpt\\n" + cell).raise_error()
+shell.run_cell("import microgpt; microgpt.accelerate()").raise_error()
+shell.run_cell("print(sum([Value(1.0), Value(2.0)]).data)\\nValue(3.0) * 2").raise_error()
+"""
+
+
+def test_the_cell_magic_in_ipython(tmp_path):
+    pytest.importorskip("IPython")
+    cells = [HEAD, value_class(PUBLISHED), functions(PUBLISHED), training(PUBLISHED)]
+    python = outcome(tmp_path, {"script.py": "".join(cells) + "print(3.0)\n"}, False, "script.py")
+    (tmp_path / "shell.py").write_text(f"CELLS = {cells!r}\n" + IPYTHON)
+    run = start(tmp_path, "shell.py", env={"IPYTHONDIR": str(tmp_path)})
+    shown, _, result = run.stdout.rpartition("Out[")
+    assert (shown, run.returncode) == (python[0], 0), run.stderr
+    assert "Value object at" in result and "compiled: Value" in run.stderr and "linear" in run.stderr
+
+
 def test_the_report_names_the_place_the_difference_and_the_cost(tmp_path):
     source = script(division="one that prints").replace("        self.grad = 1\n", "        self.grad = 1\n        print(end='')\n", 1)
     source += "for p, x in zip(params, [1.0, 2.0]): p.data = x\n"

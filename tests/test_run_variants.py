@@ -10,6 +10,7 @@ from scripts_under import RUN, SCRIPTS, start
 PLACE = re.compile(r"^microgpt run: script\.py:\d+: (.*?)(?: with its own .*)?: (compiled|left alone: .*)$", re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EDITS)
 def test_edited_script(name, tmp_path):
     script, edits, expected, reasons = EDITS[name]

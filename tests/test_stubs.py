@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from microgpt import compiled, reference
-from microgpt.compiled import access, exact as _exact, fast as _fast, scalar
+from microgpt.compiled import access, exact as _exact, fast as _fast, lines, scalar
 
 FOLDER = Path(compiled.__file__).parent
-MODULES = {module.__name__.rpartition(".")[2]: module for module in (access, scalar, _exact, _fast)}
+MODULES = {module.__name__.rpartition(".")[2]: module for module in (access, lines, scalar, _exact, _fast)}
 INSIDE = {"Reading", "Steps", "Buffer", "OneCaller"}  # which the modules make for themselves; and script_..., which are for `microgpt run`
 
 

@@ -133,7 +133,7 @@ def test_a_file_called_by_two_dashes(folder):
         (["sample", "nothing"], "there is no file 'nothing'; check the path"),
         (["plot", "nothing.csv", "-o", "x.png"], "there is no file 'nothing.csv'; check the path"),
         (["run", "nothing.py"], "cannot open 'nothing.py': No such file or directory; check the path"),
-        (["train", "."], "'.' is a folder; give a text file, one document a line"),
+        (["train", "."], "'.' is a folder; give a text file"),
         (["sample", "."], "'.' is not a file; give one that microgpt saved"),
         (["run", "."], "'.' is a folder; name the script in it"),
         (["train", "model"], "'model' is not a text file: it has a NUL byte at offset "),

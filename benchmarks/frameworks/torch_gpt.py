@@ -48,7 +48,7 @@ def variants():
     made = {}
     for kind in ("eager", "compiled"):
         for dtype, batch, threads in [
-            (torch.float32, 1, 1), (torch.float32, 16, 1), (torch.float32, 64, 2), (torch.float64, 1, 1), (torch.float64, 16, 1),
+            (torch.float32, 1, 1), (torch.float32, 16, 1), (torch.float32, 16, 2), (torch.float32, 64, 2), (torch.float64, 1, 1), (torch.float64, 16, 1),
         ]:  # fmt: skip
             name = f"PyTorch {kind} {str(dtype)[6:]}, batch {batch}" + (f", {threads} threads" if threads > 1 else "")
             made[name] = partial(_make, dtype, kind == "compiled", threads), batch

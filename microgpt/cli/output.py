@@ -66,6 +66,11 @@ class Documents:
             self.stream.write(self.between + end[1:].join(f"{label}{self._shown(text)}{after(text)}\n" for text in texts))
         self.begun, self.between = False, end[1:]
 
+    def close(self):
+        """End the line of a document that was not finished."""
+        if self.begun:
+            self.stream.write("\n")
+
     def _shown(self, text):
         if not self.stream.isatty():
             return text

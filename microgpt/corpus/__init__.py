@@ -2,6 +2,7 @@
 
     datasets    data sets known by name, downloaded and kept (names.txt here is for where there is no network)
     loading     reading documents from a file, from standard input, or a data set
+    lines       the lines of a text as documents, without an object for each
     documents   shuffling them, holding some out, and dealing with those longer than the block
     tokens      all of them as one array of token ids
 """

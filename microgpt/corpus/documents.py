@@ -8,6 +8,7 @@ from functools import partial
 from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted
 from microgpt.config import EvalConfig
+from microgpt.corpus.lines import Lines
 from microgpt.corpus.loading import DataWarning
 from microgpt.corpus.tokens import Corpus, Windows
 
@@ -60,6 +61,8 @@ def arrange(docs, rng, block_size, evaluation=EvalConfig(), long=LONG.default, v
     Without val_fraction, val_docs are held out, as they are. long: see `fit`, which comes last. ValueError where none are left to
     train on or a document is too long.
     """
+    if isinstance(docs, Lines) and not evaluation.val_fraction and long == LONG.default:
+        return docs.shuffled(rng), list(val_docs)
     docs, held_out = list(docs), list(val_docs)
     if not evaluation.val_fraction:
         rng.shuffle(docs)
@@ -135,6 +138,8 @@ def share_cut(docs, block_size):
 
 def checked(name, docs):
     """The documents as a list. TypeError and ValueError for what is none."""
+    if isinstance(docs, Lines):
+        return docs
     if isinstance(docs, (str, bytes)) or hasattr(docs, "read") or not hasattr(docs, "__iter__"):
         raise TypeError(f"{name} must be a list of documents, not {quoted(docs)}; load_docs reads one from a file")
     if isinstance(docs, (set, frozenset)):  # another order in each process, so other results
@@ -149,8 +154,15 @@ def checked(name, docs):
     return docs
 
 
+def characters(docs):
+    """The characters of all documents, each once, sorted."""
+    return docs.characters if isinstance(docs, Lines) else sorted(set("".join(docs)))
+
+
 def note_newlines(name, docs):
     """A DataWarning where documents are a file's lines as they stand."""
+    if isinstance(docs, Lines):
+        return
     text = "".join(docs)  # which is searched faster than each document
     ends = sum(doc.endswith(("\n", "\r")) for doc in docs) if "\n" in text or "\r" in text else 0
     if ends:

@@ -29,7 +29,7 @@ class Lines(Sequence):
     def shuffled(self, rng):
         """The documents in the order that rng.shuffle(list(self)) gives them; rng (random.Random) is as after it."""
         mixed = object.__new__(Lines)
-        mixed.text, mixed.at, mixed.characters = self.text, array("Q", self.at), self.characters
+        mixed.text, mixed.at, mixed.characters = self.text, self.at[:], self.characters
         if type(rng) is random.Random:
             compiled.shuffle(mixed.at, rng)
         else:

@@ -57,18 +57,26 @@ def load_docs(source=None, documents=GPTConfig.documents):
     notes = []
     documents = options_of(GPTConfig)["documents"].check(documents)
     try:
-        if source is None:
-            source = "input.txt" if os.path.exists("input.txt") else "names"
-        if source in datasets.KNOWN:
-            return _parse(*_data_set(datasets.KNOWN[source], notes), documents, notes)
-        if source == "-":
-            return _parse(_read_stdin(), None, documents, notes)
-        if not isinstance(source, (str, bytes, os.PathLike)):
-            raise TypeError(f"load_docs reads a path, such as 'docs.txt', and not {quoted(source)}")
-        return _parse(_read_file(source), source, documents, notes)
+        return DOCUMENTS[documents](read(source, notes))
     finally:
         for note in notes:
             warnings.warn(note, DataWarning, stacklevel=2)
+
+
+def read(source, notes):
+    """The text that load_docs(source) takes apart: its lines end in "\n", and not all are blank.
+
+    notes: a list, to which is added what the user should know.
+    """
+    if source is None:
+        source = "input.txt" if os.path.exists("input.txt") else "names"
+    if source in datasets.KNOWN:
+        return _parse(*_data_set(datasets.KNOWN[source], notes), notes)
+    if source == "-":
+        return _parse(_read_stdin(), None, notes)
+    if not isinstance(source, (str, bytes, os.PathLike)):
+        raise TypeError(f"load_docs reads a path, such as 'docs.txt', and not {quoted(source)}")
+    return _parse(_read_file(source), source, notes)
 
 
 def file_of(source):
@@ -83,8 +91,8 @@ def file_of(source):
 # ---- From bytes to documents ------------------------------------------------------------------------------------
 
 
-def _parse(data, path, documents, notes):
-    """The documents in `data`, the bytes of the file `path`; None is standard input."""
+def _parse(data, path, notes):
+    """The text of `data`, the bytes of the file `path`; None is standard input."""
     what = _called(path)
     _refuse_packed(data, path)
     _refuse_nul(data, path)
@@ -104,7 +112,7 @@ def _parse(data, path, documents, notes):
         )
     if not text or text.isspace():
         raise DataError(f"{what} {'holds only blank lines' if data else 'is empty'}; give a text file")
-    return DOCUMENTS[documents](text)
+    return text
 
 
 DOCUMENTS = {  # GPTConfig.documents -> those of a text, whose lines end in "\n" and are not all blank

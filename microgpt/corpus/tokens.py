@@ -11,6 +11,8 @@ from collections import Counter
 from itertools import accumulate, pairwise
 
 from microgpt import reference
+from microgpt.compiled import lines
+from microgpt.corpus.lines import Lines
 
 
 class Corpus:
@@ -21,6 +23,9 @@ class Corpus:
     """
 
     def __init__(self, docs, tokenizer):
+        if isinstance(docs, Lines):
+            self.tokens, self.starts = docs.encoded(tokenizer)
+            return
         self.tokens = _ids(["", *docs, ""], tokenizer)
         self.starts = array("Q", accumulate((len(doc) + 1 for doc in docs), initial=0))
 
@@ -49,6 +54,11 @@ class Corpus:
     def predictions(self, i, block_size):
         """How many tokens of document i are predicted, as it is cut at block_size."""
         return min(self.starts[i + 1] - self.starts[i], block_size)
+
+    def share_cut(self, block_size):
+        """(share of the documents that are cut at block_size, share of all their tokens that is never learned)."""
+        cut, lost = lines.cut(self.starts, min(block_size, len(self.tokens)))
+        return cut / len(self), lost / (len(self.tokens) - 1)
 
     def count_in(self, other):
         """How many of these documents another Corpus has too."""

@@ -60,6 +60,11 @@ class Memory(NamedTuple):
     def total(self):
         return sum(self)
 
+    def remedy(self):
+        """What to do where it is too much."""
+        remedies = "choose a smaller n_embd or n_layer", "choose a smaller batch_size or block_size", "give less data"
+        return remedies[self.index(max(self))]
+
     def __str__(self):
         return (
             f"{sized(self.weights)} for weights, gradients and Adam's moments, {sized(self.activations)} for a step's activations, "
@@ -130,8 +135,7 @@ class Engine(ABC):
         needed, there_is = self.memory(corpus, training), machine_memory()
         if needed.total() > there_is:
             raise MemoryError(
-                f"this training takes {sized(needed.total())} ({needed}), and this machine has {sized(there_is)}; choose a smaller "
-                + ("batch_size or block_size" if needed.activations > needed.weights else "n_embd or n_layer")
+                f"this training takes {sized(needed.total())} ({needed}), and this machine has {sized(there_is)}; {needed.remedy()}"
             )
 
     def memory(self, corpus, training):

@@ -9,7 +9,7 @@ import random
 from array import array
 
 from microgpt.compiled.fast import ACTIVATIONS, Measure, Network, Writer, isas, philox
-from microgpt.engines import COMMON, Engine
+from microgpt.engines import COMMON, Engine, sampling
 from microgpt.engines.exact import ExactEngine
 
 FEW = 64  # documents: at least so many are tried at once where some may not be taken
@@ -81,10 +81,10 @@ class FastEngine(Engine):
         return self.reader.generate(*arguments, **options)
 
     def writer(self, tokenizer, seed, prompt, choice, expected, length=None, tell=None):
-        room = self.config.block_size - len(prompt)
-        if self.config.documents == "text" or room < 1 or length not in (None, room):
+        length = sampling.room(len(prompt), self.config.block_size) if length is None else length
+        if length == 0:  # nothing is computed
             return super().writer(tokenizer, seed, prompt, choice, expected, length, tell)
-        return Numbered(self, tokenizer, seed, prompt, choice, expected)
+        return Numbered(self, tokenizer, seed, prompt, choice, expected, length)
 
 
 ENGINE = FastEngine
@@ -101,10 +101,11 @@ class Numbered:
     after the other: each is computed from what it is for, see `chance`.
     """
 
-    def __init__(self, engine, tokenizer, seed, prompt, choice, expected):
+    def __init__(self, engine, tokenizer, seed, prompt, choice, expected, length):
+        kind = engine.config.documents
         letters = "\0" + tokenizer.chars if tokenizer.bos_first else tokenizer.chars + "\0"  # of each token id
         self.writer = Writer(
-            engine.network, key_of(seed), letters, [tokenizer.bos, *prompt],
+            engine.network, key_of(seed), letters, tokenizer.bos, kind != "text", [tokenizer.opening(kind), *prompt], length,
             choice.temperature, choice.top_k, choice.top_p, expected, engine.threads,
         )  # fmt: skip
         self.number = 0

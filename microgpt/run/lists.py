@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from microgpt.compiled import scalar
 from microgpt.run.arithmetic import BINARY, Unread
-from microgpt.run.names import at
+from microgpt.run.names import BUILTINS, at
 from microgpt.run.symbols import CALLS, DOT, METHOD, STEPS, SUM
 from microgpt.run.value_class import BITS
 
@@ -57,6 +57,12 @@ def uses(source, variables):
     return any(isinstance(part, ast.Name) and part.id in variables for part in ast.walk(ast.parse(source)))
 
 
+def size_of(source):
+    """x of `len(x)`, else None."""
+    node = ast.parse(source, mode="eval").body
+    return ast.unparse(node.args[0]) if isinstance(node, ast.Call) else None
+
+
 def assigned_name(line):
     if isinstance(line, ast.Assign) and len(line.targets) == 1 and isinstance(line.targets[0], ast.Name):
         return line.targets[0].id
@@ -66,9 +72,11 @@ def assigned_name(line):
 
 
 class Lists:
-    """Finds lists and sums in one file. module: the file; found: the script's ValueClass; survey: of all files."""
+    """Finds lists and sums in one file. module: the file; found: the script's ValueClass; survey: of all files. globals: names that
+    are bound in no function, and so in the module if at all."""
 
     def __init__(self, module, found, survey):
+        self.globals = module.names.of_module - BUILTINS
         self.names, self.found, self.computed = module.names, found, survey.computed
 
     def is_pure(self, node):
@@ -135,8 +143,10 @@ class Lists:
             term = line.value.right if ast.unparse(line.value.left) == name else None
         else:
             term = None
-        if term is None or uses(ast.unparse(term), {name}) or self.found.has("__iadd__"):
+        if term is None or uses(ast.unparse(term), {name}) or uses(ast.unparse(first.value), {name}) or self.found.has("__iadd__"):
             raise Unread("no sum")
+        if not isinstance(first.value, (ast.Call, ast.Constant, ast.Name, ast.Attribute, ast.Subscript)):
+            raise Unread("a sum that starts with a new node")
         return name, term, self.over(loop.target, loop.iter), first.value
 
     def appended(self, first, loop):
@@ -327,7 +337,7 @@ class Program:
             size = f"len({next(iter(loop.items.values()))})"
         if size == "0":
             raise Unread("a sum of nothing")
-        if any(size == f"len({one.source})" and one.offset == "0" and one.column is None for one in (left, right)):
+        if any(size == f"len({one.source})" and one.offset == "0" for one in (left, right)):
             size = None
         vectors = [self._vector(left), self._vector(right)]
         return self._step(DOT, *vectors, self.input(size), register, int(wrapped is not None))
@@ -394,8 +404,9 @@ class Program:
             count, counts_items = self._input(next(iter(self.loop.items.values()))), 1
             zipped = [self._input(source) for source in self.loop.items.values()][1:]
         elif self.loop is not None:
-            count, counts_items = self.input(self.loop.size), 0
-        if self.loop is not None and count == NOTHING or len(self.inputs) > 100:
+            of = size_of(self.loop.size)  # the list that has so many
+            count, counts_items = self.input(of or self.loop.size), int(of is not None)
+        if self.loop is not None and count == NOTHING:
             raise Unread("a program without a size")
 
         def register(r):
@@ -408,10 +419,11 @@ class Program:
         ]  # fmt: skip
         needs = sum(1 << BITS[name] for name in self.needs)
         counts = (count, 0 if counts_items == NOTHING else counts_items, self.first, register(self.result))
-        number = scalar.script_program(counts, needs, self.loads, self.vectors, steps, zipped, self.methods)
+        globals = [source if source in self.lists.globals else None for source in self.inputs]
+        number = scalar.script_program(counts, needs, self.loads, self.vectors, steps, zipped, self.methods, globals)
         if number is None:
             raise Unread("a program that is too long")
-        inputs = f"({''.join(f'{source}, ' for source in self.inputs)})"
+        inputs = f"({''.join(f'{None if source in self.lists.globals else source}, ' for source in self.inputs)})"
         node = ast.parse(inputs, mode="eval").body
         plain = all(isinstance(part, ast.Constant) or isinstance(part, ast.Name) and part.id in sure for part in node.elts)
         return at(place, ast.parse(f"__microgpt_list__({number}, {inputs if plain else f'lambda: {inputs}'})", mode="eval").body)

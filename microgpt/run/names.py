@@ -14,6 +14,28 @@ BUILTINS = frozenset(dir(builtins))
 CHANGES = {name for kind in (list, set) for name in dir(kind) if not name.startswith("_")} - set(dir(tuple)) - {"copy"}
 
 
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.ClassDef)
+
+
+def bound_in(scope):
+    """The names that a function, class or comprehension binds, and any it names as global or nonlocal."""
+    for part in ast.walk(scope):
+        if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load):
+            yield part.id
+        elif isinstance(part, ast.arg):
+            yield part.arg
+        elif isinstance(part, (ast.Global, ast.Nonlocal)):
+            yield from part.names
+        elif isinstance(part, (ast.Import, ast.ImportFrom)):
+            yield from (alias.asname or alias.name.split(".")[0] for alias in part.names)
+        elif isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and part is not scope:
+            yield part.name
+        elif isinstance(part, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and part.name:
+            yield part.name
+        elif isinstance(part, ast.MatchMapping) and part.rest:
+            yield part.rest
+
+
 class Names:
     """The names a script binds.
 
@@ -23,7 +45,7 @@ class Names:
     reads: attributes that are read, and strings, which may be the name of one.
     import_statements: (level, module, names imported from it) of each.
     computed: attributes that run a function when they are read, as far as classes in the file define them.
-    deleted: names that are unbound somewhere. changed: attributes whose lists or sets are changed in place.
+    of_module: names that are bound, and in no function or class. deleted: names that are unbound somewhere. changed: attributes whose lists or sets are changed in place.
 
     exports: (level, module) -> the names that `from module import *` binds, or None if that is not known.
     """
@@ -34,6 +56,8 @@ class Names:
         self.import_statements, self.computed, self.deleted, self.changed = [], set(), set(), set()
         self._imports = defaultdict(list)
         self._visit(tree, in_class=False)
+        local = {name for node in ast.walk(tree) if isinstance(node, SCOPES) for name in bound_in(node)}
+        self.of_module = self.bound.keys() - local
         for name, sources in self._imports.items():
             if len(sources) == len(self.bound[name]) and len(set(sources)) == 1:
                 self.imported[name] = sources[0]

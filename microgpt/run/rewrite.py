@@ -183,8 +183,9 @@ class Rewriter(ast.NodeTransformer):
         found = self._program(self._accumulated, first, first, loop)
         if found is not None:
             what, name, call = found
+            start = f", {ast.unparse(first.value)}" if not isinstance(first.value, (ast.Call, ast.Constant)) else ""
             first.value = self._first(call, first.value)
-            self._over_nothing(loop, f"__microgpt_is_sum__({name})", call)
+            self._over_nothing(loop, f"__microgpt_is_sum__({name}{start})", call)
             self.compiled(loop, what)
 
     def _accumulated(self, first, loop):

@@ -19,12 +19,10 @@ NOTHING = object()
 
 def install(found):
     """Give scripts their names. found: the ValueClass of the script that starts."""
-    for name in ("list", "each"):
-        function = getattr(scalar, f"script_{name}")
-        setattr(builtins, f"__microgpt_{name}__", function if CLOCK.started is None else CLOCK.timed(function))
-    for function in (loop, extend):
+    builtins.__microgpt_list__ = scalar.script_list
+    builtins.__microgpt_each__ = scalar.script_each if CLOCK.started is None else CLOCK.timed(scalar.script_each)
+    for function in (loop, extend, is_sum):
         setattr(builtins, f"__microgpt_{function.__name__}__", function)
-    builtins.__microgpt_is_sum__ = scalar.script_is_sum
     builtins.__microgpt_value__ = partial(value, found)
 
 
@@ -73,6 +71,7 @@ CLOCK = Clock()
 def measure():
     """Have the clock run from now on."""
     CLOCK.started = time.perf_counter()
+    scalar.script_measure(CLOCK.seconds)
 
 
 def loop(yields, number, params, lists, fixed):
@@ -95,6 +94,11 @@ def extend(items, more):
         items.extend(more)
         return True
     return False
+
+
+def is_sum(total, start=None):
+    """Whether a compiled call has made the sum, which otherwise is what it starts with: a number, a new leaf, or `start`."""
+    return type(total) is scalar.Value and total is not start and scalar.script_made_by(total) != 0
 
 
 # ---- The class ---------------------------------------------------------------------------------------------------------------

@@ -17,22 +17,36 @@
  * W is: see batch.c. */
 INLINE float *weights_of(float *pairs, size_t p) { return pairs + (p / W) * (p / W + 1) / 2 * W * W; }
 
-/* weights: [key][lane] of the queries at p.. of a document with n tokens; query, key: at its first token */
-INLINE void softmax_of_scores(const Shape *s, float *weights, const float *query, const float *key, size_t p, size_t n,
-                              size_t stride) {
+/* Sums in registers, a vector for each of `rows` rows: += a[r * across + i * along] * x[i * stride] for i < n */
+INLINE void add_rows(vf *sum, const float *a, size_t across, size_t along, const float *x, size_t stride, size_t n,
+                     const int rows) {
+    for (size_t i = 0; i < n; i++, a += along, x += stride) {
+        vf xi = vload(x);
+        UNROLL_FOR (int r = 0; r < rows; r++)
+            sum[r] = vfma(vset1(a[r * across]), xi, sum[r]);
+    }
+}
+
+/* dots: [key][lane] key . query of the queries at p.., W keys at a time up to the last query's; key, query: at the document's
+ * first token */
+static void dot_keys(float *dots, const float *key, const float *query, size_t p, size_t hd, size_t stride) {
+    for (size_t q = 0; q <= p; q += W) {
+        vf sum[W];
+        UNROLL_FOR (int k = 0; k < W; k++)
+            sum[k] = vset1(0.0f);
+        add_rows(sum, key + q, 1, stride, query + p, stride, hd, W);
+        UNROLL_FOR (int k = 0; k < W; k++)
+            vstore(dots + (q + k) * W, sum[k]);
+    }
+}
+
+/* From query . key to weights, in their place, for the queries at p.. of a document with n tokens */
+static void softmax_of_queries(const Shape *s, float *weights, size_t p, size_t n) {
     size_t n_keys = smaller(p + W, n);
     const vf inverse_root = vset1((float)s->inverse_root);
     vf largest = vset1(-INFINITY), total = vset1(0.0f);
     for (size_t q = 0; q < n_keys; q++) {
-        vf even = vset1(0.0f), odd = even;
-        size_t j = 0;
-        for (; j + 2 <= s->head_dim; j += 2) {
-            even = vfma(vset1(key[j * stride + q]), vload(query + j * stride + p), even);
-            odd = vfma(vset1(key[(j + 1) * stride + q]), vload(query + (j + 1) * stride + p), odd);
-        }
-        if (j < s->head_dim)
-            even = vfma(vset1(key[j * stride + q]), vload(query + j * stride + p), even);
-        vf score = (even + odd) * inverse_root;
+        vf score = vload(weights + q * W) * inverse_root;
         vstore(weights + q * W, score);
         largest = q <= p ? vmax(largest, score) : vselect(lanes_below(q - p), largest, vmax(largest, score));
     }
@@ -46,29 +60,29 @@ INLINE void softmax_of_scores(const Shape *s, float *weights, const float *query
     vf scale = vkeep(lanes_below(n - p), vset1(1.0f) / total); /* mutant: weights-of-queries */
     for (size_t q = 0; q < n_keys; q++)
         vstore(weights + q * W, vload(weights + q * W) * scale);
+    for (size_t q = n_keys; q < p + W; q++)
+        vstore(weights + q * W, vset1(0.0f));
 }
 
-/* y[p..] = sum over keys q of weights[q] * x[q], for n features; y: at the queries, x: at the document's first token */
-INLINE void mix_keys(float *y, const float *weights, const float *x, size_t n_keys, size_t stride, const int n) {
-    vf sum[4];
-    UNROLL_FOR (int j = 0; j < n; j++)
+/* y = sum over keys q of weights[q] * x[q], for `rows` features; y: at the queries, x: at the document's first token */
+INLINE void mix_rows(float *y, const float *weights, const float *x, size_t n_keys, size_t stride, const int rows) {
+    vf sum[W > 4 ? W : 4];
+    UNROLL_FOR (int j = 0; j < rows; j++)
         sum[j] = vset1(0.0f);
-    for (size_t q = 0; q < n_keys; q++) {
-        vf w = vload(weights + q * W);
-        UNROLL_FOR (int j = 0; j < n; j++)
-            sum[j] = vfma(w, vset1(x[j * stride + q]), sum[j]);
-    }
-    UNROLL_FOR (int j = 0; j < n; j++)
+    add_rows(sum, x, stride, 1, weights, W, n_keys, rows);
+    UNROLL_FOR (int j = 0; j < rows; j++)
         vstore(y + j * stride, sum[j]);
 }
 
 /* The same for all hd features. */
-static void mix_all_keys(float *y, const float *weights, const float *x, size_t n_keys, size_t hd, size_t stride) {
+static void mix_keys(float *y, const float *weights, const float *x, size_t n_keys, size_t hd, size_t stride) {
     size_t j = 0;
+    for (; j + W <= hd; j += W)
+        mix_rows(y + j * stride, weights, x + j * stride, n_keys, stride, W);
     for (; j + 4 <= hd; j += 4)
-        mix_keys(y + j * stride, weights, x + j * stride, n_keys, stride, 4);
+        mix_rows(y + j * stride, weights, x + j * stride, n_keys, stride, 4);
     for (; j < hd; j++)
-        mix_keys(y + j * stride, weights, x + j * stride, n_keys, stride, 1);
+        mix_rows(y + j * stride, weights, x + j * stride, n_keys, stride, 1);
 }
 
 /* heads: (n_embd), every head's out, from qkv: (3 n_embd), for heads first to end */
@@ -81,43 +95,34 @@ static void attention_by_document_forward(const Shape *s, const Group *g, Layer 
             float *pairs = a->weights + h * g->n_pairs + g->pairs[d];
             for (size_t p = 0; p < n; p += W) {
                 float *weights = weights_of(pairs, p);
-                softmax_of_scores(s, weights, query, query + block, p, n, stride);
-                mix_all_keys(a->heads + row + p, weights, query + 2 * block, smaller(p + W, n), hd, stride);
+                dot_keys(weights, query + block, query, p, hd, stride);
+                softmax_of_queries(s, weights, p, n);
+                mix_keys(a->heads + row + p, weights, query + 2 * block, smaller(p + W, n), hd, stride);
             }
         }
 }
 
-/* d_scores of the queries at p.. of a document with n tokens; value, out, d_out: at its first token */
-static void scores_by_document_backward(const Shape *s, float *d_scores, const float *weights, const float *value,
-                                        const float *out, const float *d_out, size_t p, size_t n, size_t stride) {
-    size_t hd = s->head_dim;
+/* From d_weights to d_scores, in their place, for the queries at p..; out, d_out: at the queries */
+static void softmax_of_queries_backward(const Shape *s, float *d_weights, const float *weights, const float *out,
+                                        const float *d_out, size_t p, size_t stride) {
     vf sum = vset1(0.0f), inverse_root = vset1((float)s->inverse_root);
-    for (size_t j = 0; j < hd; j++)
-        sum = vfma(vload(out + j * stride + p), vload(d_out + j * stride + p), sum);
-    for (size_t q = 0; q < smaller(p + W, n); q++) {
-        vf d_weight = vset1(0.0f);
-        for (size_t j = 0; j < hd; j++)
-            d_weight = vfma(vset1(value[j * stride + q]), vload(d_out + j * stride + p), d_weight);
-        vstore(d_scores + q * W, vload(weights + q * W) * inverse_root * (d_weight - sum));
-    }
+    for (size_t j = 0; j < s->head_dim; j++)
+        sum = vfma(vload(out + j * stride), vload(d_out + j * stride), sum);
+    for (size_t q = 0; q < p + W; q++)
+        vstore(d_weights + q * W, vload(weights + q * W) * inverse_root * (vload(d_weights + q * W) - sum));
 }
 
-/* d_key[q] and d_value[q] of all keys of a document with n tokens, for W features: here they fill the vectors, and a token has
- * `padded` of them. */
-INLINE void keys_backward(float *d_key_t, float *d_value_t, float *d_scores, float *weights, const float *query_t,
-                          const float *d_out_t, size_t n, size_t padded) {
-    for (size_t q = 0; q < n; q++) {
-        vf dk = vset1(0.0f), dv = dk;
-        for (size_t p = q / W * W; p < n; p += W) {
-            const float *ds = weights_of(d_scores, p) + q * W, *w = weights_of(weights, p) + q * W;
-            for (size_t lane = q > p ? q - p : 0; lane < smaller(W, n - p); lane++) { /* mutant: lanes-of-queries */
-                dk = vfma(vset1(ds[lane]), vload(query_t + (p + lane) * padded), dk);
-                dv = vfma(vset1(w[lane]), vload(d_out_t + (p + lane) * padded), dv);
-            }
-        }
-        vstore(d_key_t + q * padded, dk);
-        vstore(d_value_t + q * padded, dv);
-    }
+/* d_key_t of W keys from q on, for W features, from d_scores and query_t; d_value_t from weights and d_out_t. Here features
+ * fill the vectors, and a token has `padded` of them. What queries past the document's end, and before a key, would add is
+ * 0. */
+INLINE void key_backward(float *d_key_t, float *d_scores, const float *query_t, size_t q, size_t n, size_t padded) {
+    vf sum[W];
+    UNROLL_FOR (int k = 0; k < W; k++)
+        sum[k] = vset1(0.0f);
+    for (size_t p = q; p < n; p += W)
+        add_rows(sum, weights_of(d_scores, p) + q * W, W, 1, query_t + p * padded, padded, W, W);
+    UNROLL_FOR (int k = 0; k < W; k++)
+        vstore(d_key_t + (q + k) * padded, sum[k]);
 }
 
 /* d_qkv: (3 n_embd) from d_heads: (n_embd), for heads first to end */
@@ -132,14 +137,17 @@ static void attention_by_document_backward(const Shape *s, const Group *g, Layer
                   *d_value_t = g->d_value_t + at;
             for (size_t p = 0; p < n; p += W) {
                 float *ds = weights_of(d_scores, p);
-                scores_by_document_backward(s, ds, weights_of(weights, p), query + 2 * block, a->heads + row, d_out, p, n,
-                                            stride);
-                mix_all_keys(a->d_qkv + row + p, ds, query + block, smaller(p + W, n), hd, stride);
+                dot_keys(ds, query + 2 * block, d_out, p, hd, stride);
+                softmax_of_queries_backward(s, ds, weights_of(weights, p), a->heads + row + p, d_out + p, p, stride);
+                mix_keys(a->d_qkv + row + p, ds, query + block, smaller(p + W, n), hd, stride);
             }
             transpose_to(query_t, query, hd, 0, n, stride);
             transpose_to(d_out_t, d_out, hd, 0, n, stride);
-            for (size_t j = 0; j < hd; j += W)
-                keys_backward(d_key_t + j, d_value_t + j, d_scores, weights, query_t + j, d_out_t + j, n, padded);
+            for (size_t q = 0; q < n; q += W)
+                for (size_t j = 0; j < hd; j += W) {
+                    key_backward(d_key_t + j, d_scores, query_t + j, q, n, padded);
+                    key_backward(d_value_t + j, weights, d_out_t + j, q, n, padded);
+                }
             transpose_back(a->d_qkv + row + block, d_key_t, hd, n, stride);
             transpose_back(a->d_qkv + row + 2 * block, d_value_t, hd, n, stride);
         }

@@ -1,7 +1,10 @@
 /* From a batch's documents to groups whose tokens lie position by position. */
 #include "engine.h"
 
-#define FEW_DOCS 6 /* up to so many, the positions of a document fill the lanes better than the documents do */
+/* Up to so many documents, or from such a length on, the lanes are the positions of a document: they fill them better than so few
+ * documents would; or the keys and values of one document stay in the cache, where those of sixteen do not. */
+#define FEW_DOCS 6
+#define LONG_DOCS 96
 
 size_t fast_groups_of(size_t batch_size) {
     return batch_size / MOST_DOCS + (batch_size % MOST_DOCS != 0); /* mutant: number-of-groups */
@@ -56,7 +59,7 @@ enum outcome fast_group_fill(Group *g, const Shape *s, const Documents *docs, si
     size_t n_docs = collect(sorted, s, docs, step, batch_size, index, n_groups);
     if (n_docs == 0)
         return BAD_CORPUS;
-    int by_document = n_docs <= FEW_DOCS;
+    int by_document = n_docs <= FEW_DOCS || sorted[n_docs / 2].n >= LONG_DOCS;
     Extent size = arrange(NULL, sorted, n_docs, by_document);
     if (fast_group_reserve(g, s, size) < 0)
         return NO_MEMORY;

@@ -35,26 +35,31 @@ static void move_likeliest(float *to, float *from, size_t vocab, size_t n_rounds
     }
 }
 
+/* e**((logit - largest) / temperature); 0 for the token that is never chosen */
+INLINE vf weight_of(const Sampler *sampler, const float *logits, size_t i, vf largest) {
+    vf e = vexp((vload(logits + i * LANES) - largest) * vset1(sampler->scale));
+    return i == sampler->never ? vset1(0.0f) : e; /* mutant: never-chosen */
+}
+
 /* weights: (vocab) the cumulative sums of e**((logit - the largest) / temperature) over the tokens that top_k and top_p keep.
  * NaN where a logit is not finite. */
 static void cumulate(const Sampler *sampler, Lanes *l) {
     size_t vocab = sampler->shape.vocab;
-    const vf scale = vset1(sampler->scale);
     int of_all = sampler->top_k == vocab && sampler->top_p >= 2.0f;
     for (size_t c = 0; c < LANES; c += W) {
         float *logits = l->logits + c, *weights = l->weights + c, *kept = l->kept + c;
-        vf largest = vload(logits), total = vset1(0.0f);
+        vf largest = vload(logits + (sampler->never == 0 ? LANES : 0)), total = vset1(0.0f);
         for (size_t i = 1; i < vocab; i++)
-            largest = vmax(largest, vload(logits + i * LANES));
+            largest = i == sampler->never ? largest : vmax(largest, vload(logits + i * LANES));
         if (of_all) {
             for (size_t i = 0; i < vocab; i++) {
-                total = total + vexp((vload(logits + i * LANES) - largest) * scale);
+                total = total + weight_of(sampler, logits, i, largest);
                 vstore(weights + i * LANES, total);
             }
             continue;
         }
         for (size_t i = 0; i < vocab; i++) {
-            vf e = vexp((vload(logits + i * LANES) - largest) * scale);
+            vf e = weight_of(sampler, logits, i, largest);
             vstore(weights + i * LANES, e);
             total = total + e;
         }

@@ -31,12 +31,14 @@ typedef struct {
     size_t n_tasks;
     Group *groups;
     size_t n_groups; /* that are reserved; a batch may need fewer */
+    float *packed;   /* [thread][PACKED] room for linear.h */
+    size_t n_packed;
     Pace pace;
     void *memory; /* of params to overflowed */
 } Trainer;
 
 int fast_trainer_reserve(Trainer *t);
-int fast_trainer_reserve_batch(Trainer *t, size_t n_groups);
+int fast_trainer_reserve_batch(Trainer *t, size_t n_groups, size_t n_threads);
 void fast_trainer_free_batch(Trainer *t);
 void fast_trainer_free(Trainer *t);
 

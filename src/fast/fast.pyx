@@ -7,6 +7,7 @@ from array import array
 
 from microgpt.engines import EngineError, chosen_isa
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t, uint64_t
@@ -216,14 +217,15 @@ cdef extern from "fast/random.h" nogil:
 
 cdef extern from "fast/sampler.h" nogil:
     enum:
-        WRITTEN, WRITER_NO_MEMORY, NOT_FINITE
+        WRITTEN, WRITER_NO_MEMORY, NOT_FINITE, UNFINISHED
 
     ctypedef struct Sampler:
         Shape shape
         uint32_t key[2]
         uint32_t bos
-        size_t top_k, n_prefix
+        size_t top_k, n_prefix, never, most
         float scale, top_p
+        int is_long
 
     ctypedef struct Portion:
         uint32_t *tokens
@@ -238,6 +240,7 @@ cdef extern from "fast/writer.h" nogil:
 
     int fast_writer_prepare(CWriter *w, const double *params, const uint32_t *prefix, double expected)
     int fast_writer_write(CWriter *w, uint64_t first, size_t n_docs, size_t n_threads)
+    int fast_writer_go_on(CWriter *w)
     void fast_writer_free(CWriter *w)
 
 
@@ -266,7 +269,11 @@ cdef class Writer(OneCaller):
     cdef bint ascii
     cdef readonly size_t portion
 
-    def __cinit__(self, Network network, uint64_t key, letters, prefix, temperature, top_k, top_p, expected, size_t n_threads):
+    def __cinit__(
+        self, Network network, uint64_t key, letters, size_t bos, bint ends, prefix, size_t length, temperature, top_k, top_p,
+        expected, size_t n_threads,
+    ):
+        """ends: whether BOS ends a document, or is never chosen; length: of what is written after the prefix, at least 1."""
         cdef Sampler *s = &self.writer.sampler
         cdef const double[::1] params = network.params
         cdef const uint32_t[::1] tokens = array("I", prefix)
@@ -275,21 +282,23 @@ cdef class Writer(OneCaller):
         self.ascii = letters.isascii()
         self.letters, self.n_threads = array("I", map(ord, letters)), n_threads
         s.shape, self.writer.kernels = network.trainer.shape, network.trainer.kernels
-        s.key[0], s.key[1], s.bos = <uint32_t>key, <uint32_t>(key >> 32), tokens[0]
+        s.key[0], s.key[1], s.bos = <uint32_t>key, <uint32_t>(key >> 32), bos
         if temperature == 0:
             temperature, top_k = 1.0, 1
         s.scale = min(1 / temperature, 1e30)  # 0 * infinity would be NaN
         s.top_k = s.shape.vocab if top_k is None else min(top_k, s.shape.vocab)
         s.top_p = 2.0 if top_p is None or top_p == 1 else max(top_p, 1e-30)
         s.n_prefix = tokens.shape[0]
-        if s.n_prefix > s.shape.block_size or max(tokens) >= s.shape.vocab or <size_t>self.letters.shape[0] != s.shape.vocab:
+        s.never, s.most = s.shape.vocab if ends else bos, s.n_prefix - 1 + length
+        s.is_long = s.most > s.shape.block_size
+        if length < 1 or bos >= s.shape.vocab or max(tokens) >= s.shape.vocab or <size_t>self.letters.shape[0] != s.shape.vocab:
             raise ValueError("this prompt or alphabet is not of this model")
         with nogil:
             outcome = fast_writer_prepare(&self.writer, &params[0], &tokens[0], count)
         self.check(outcome)
         # Some 20 ms of work, if documents were as long as they may be.
-        effort = <double>s.shape.n_params * s.shape.block_size
-        self.portion = max(64, n_threads * int(min(2e9 / effort, 1e6 / s.shape.block_size)))
+        effort = <double>s.shape.n_params * s.most
+        self.portion = max(64, n_threads * int(min(2e9 / effort, 1e6 / s.most)))
 
     def __dealloc__(self):
         fast_writer_free(&self.writer)
@@ -297,14 +306,18 @@ cdef class Writer(OneCaller):
     def write(self, uint64_t first, size_t n_docs):
         """The texts of documents first .. first + n_docs - 1."""
         cdef CWriter *w = &self.writer
-        cdef size_t i, block = w.sampler.shape.block_size
+        cdef size_t i, most = w.sampler.most
         cdef int outcome
         self.acquire()
         try:
             with nogil:
                 outcome = fast_writer_write(w, first, n_docs, self.n_threads)
+            while outcome == UNFINISHED:
+                PyErr_CheckSignals()
+                with nogil:
+                    outcome = fast_writer_go_on(w)
             self.check(outcome)
-            return [self.text(w.portion.tokens + i * block, w.portion.lengths[i]) for i in range(n_docs)]
+            return [self.text(w.portion.tokens + i * most, w.portion.lengths[i]) for i in range(n_docs)]
         finally:
             self.release()
 

@@ -12,7 +12,7 @@
 
 #define LANES (VECS * W)
 
-static const Columns ALL_LANES = {0, LANES, LANES};
+static const Columns ALL_LANES = {0, LANES, LANES, NULL};
 
 /* Where the keys of a head and a vector of lanes are: those of the prefix, the same in all lanes, and those in the ring, the
  * last token's first. Values are n_embd features further on. */
@@ -113,7 +113,7 @@ static void attend_lanes(const Sampler *sampler, Lanes *l, size_t i) {
         for (size_t h = 0; h < s->n_head; h++) {
             size_t row = h * hd;
             Keys keys = {
-                .prefix = sampler->prefix_kv + i * sampler->n_prefix * 2 * e + row,
+                .prefix = sampler->prefix_kv + i * sampler->n_prefix_kv * 2 * e + row,
                 .slot = slot_at(l, s, 0) + (i * 2 * e + row) * LANES + c,
                 .n_prefix = sampler->n_prefix_kv,
                 .n_ring = (size_t)most + 1,

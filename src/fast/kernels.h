@@ -2,8 +2,8 @@
 #include "gradients.h"
 #include "measure.h"
 #include "pass.h"
+#include "slide.h"
 #include "update.h"
-#include "write.h"
 
 #define KERNELS(name)                                                                                                          \
     const Kernels fast_kernels_##name = {                                                                                      \
@@ -18,4 +18,5 @@
         .lanes = LANES,                                                                                                        \
         .prepare = prepare_beginnings,                                                                                         \
         .write = write_documents,                                                                                              \
+        .write_long = write_long,                                                                                              \
     }

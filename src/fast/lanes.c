@@ -28,6 +28,8 @@ static void place_lanes(Lanes *l, const Shape *s, size_t n, Arena *a) {
     l->inputs = take(a, n, 1, sizeof(uint32_t));
     l->positions = take(a, n, 1, sizeof(uint32_t));
     l->docs = take(a, n, 1, sizeof(size_t));
+    l->read = take(a, n, 1, sizeof(size_t));
+    l->known = take(a, n, 1, sizeof(size_t));
     l->random = take(a, n, DRAWN, sizeof(uint32_t));
     l->block = take(a, BLOCK, DRAWN, sizeof(uint32_t));
 }

@@ -35,6 +35,7 @@ struct Lanes {
     float *chances, *chosen; /* the random number, and the token it chooses */
     size_t *docs;            /* the lane's document, counted from the portion's first; SIZE_MAX: none */
     uint32_t *random;        /* [lane][DRAWN] */
+    size_t *read, *known;    /* of its document's tokens, the one that is read and how many there are; see slide.h */
     size_t n_busy;           /* lanes that have a document */
     /* The block that documents are taken from: the next one, the block's end, and the first random numbers of each. */
     size_t next, end;

@@ -4,20 +4,17 @@
  *     backward    dx[j][t] = sum over i of w[i][j] * dy[i][t]
  *
  * Each computes a tile of rows x vectors of results in registers: enough sums that do not wait for each other, and few loads
- * for each multiplication. An epilogue may change a sum before it is stored.
+ * for each multiplication. An epilogue may change a sum before it is stored. Large products go through copies, see blocks.h.
  */
 #ifndef MICROGPT_FAST_LINEAR_H
 #define MICROGPT_FAST_LINEAR_H
 
+#include "blocks.h"
 #include "model.h"
 #include "simd/floats.h"
 
-#if REGISTERS == 32
-#define ROWS 8 /* 24 sums */
-#else
-#define ROWS 4 /* 12 */
-#endif
 #define VECS 3
+#define TILE (VECS * W) /* columns of a tile: of ROWS by VECS sums, 24 or 12 */
 
 /* What is stored for a vector of sums; `other` is the same place of another activation. */
 typedef vf Epilogue(vf sum, const float *other);
@@ -32,7 +29,7 @@ INLINE vf plus(vf sum, const float *other) { return sum + vload(other); }
 /* y[r] = epilogue(sum over i < n of w[r * across + i * along] * x[i]), for `rows` rows and `vecs` vectors of tokens */
 INLINE void linear_tile(float *y, const float *w, size_t across, size_t along, const float *x, size_t n, size_t stride,
                         Epilogue *epilogue, const float *other, const int rows, const int vecs) {
-    vf sum[ROWS][VECS];
+    vf sum[2 * ROWS][VECS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         UNROLL_FOR (int c = 0; c < vecs; c++)
             sum[r][c] = vset1(0.0f);
@@ -49,22 +46,53 @@ INLINE void linear_tile(float *y, const float *w, size_t across, size_t along, c
             vstore(y + r * stride + c * W, epilogue(sum[r][c], other + r * stride + c * W));
 }
 
+INLINE void linear_rows(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n,
+                        size_t stride, Epilogue *epilogue, const float *other, const int rows, const int vecs) {
+    for (size_t next = 0; next < n_rows; next += rows) {
+        size_t r = smaller(next, n_rows - rows); /* the last tile may compute rows again: it stores the same */
+        linear_tile(y + r * stride, w + r * across, across, along, x, n, stride, epilogue, other + r * stride, rows, vecs);
+    }
+}
+
 INLINE void linear_columns(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n,
                            size_t stride, Epilogue *epilogue, const float *other, const int vecs) {
-    if (n_rows < ROWS) {
-        for (size_t r = 0; r < n_rows; r++)
-            linear_tile(y + r * stride, w + r * across, across, along, x, n, stride, epilogue, other + r * stride, 1, vecs);
-        return;
-    }
-    for (size_t next = 0; next < n_rows; next += ROWS) {
-        size_t r = smaller(next, n_rows - ROWS); /* the last tile may compute rows again: it stores the same */
-        linear_tile(y + r * stride, w + r * across, across, along, x, n, stride, epilogue, other + r * stride, ROWS, vecs);
+    if (vecs == 1 && n_rows >= 2 * ROWS)
+        linear_rows(y, w, across, along, x, n_rows, n, stride, epilogue, other, 2 * ROWS, vecs);
+    else if (n_rows >= ROWS)
+        linear_rows(y, w, across, along, x, n_rows, n, stride, epilogue, other, ROWS, vecs);
+    else
+        linear_rows(y, w, across, along, x, n_rows, n, stride, epilogue, other, 1, vecs);
+}
+
+/* A large product, in blocks; the epilogue comes after it. */
+static void linear_in_blocks(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n,
+                             Columns to) {
+    float *panels = to.packed, *packed = panels + DEPTH * BREADTH;
+    size_t n_columns = to.end - to.first;
+    for (size_t i = 0; i < n; i += DEPTH) {
+        size_t depth = smaller(DEPTH, n - i);
+        pack_columns(panels, x + i * to.stride + to.first, to.stride, n_columns, depth);
+        for (size_t r = 0; r < n_rows; r += HEIGHT) {
+            size_t height = smaller(HEIGHT, n_rows - r);
+            Rows rows = {w + r * across + i, ROWS * across, across, 1};
+            if (along != 1)
+                rows = pack_rows(packed, w + r + i * along, along, height, depth);
+            add_block(y + r * to.stride + to.first, to.stride, height, n_columns, rows, panels, depth, depth, i > 0);
+        }
     }
 }
 
 INLINE void linear(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n, Columns to,
                    Epilogue *epilogue, const float *other) {
     size_t c = to.first;
+    if (to.packed) {
+        linear_in_blocks(y, w, across, along, x, n_rows, n, to);
+        if (epilogue != keep)
+            for (size_t r = 0; r < n_rows; r++)
+                for (c = r * to.stride + to.first; c < r * to.stride + to.end; c += W)
+                    vstore(y + c, epilogue(vload(y + c), other + c));
+        return;
+    }
     for (; c + VECS * W <= to.end; c += VECS * W)
         linear_columns(y + c, w, across, along, x + c, n_rows, n, to.stride, epilogue, other + c, VECS);
     if (c + 2 * W <= to.end) {

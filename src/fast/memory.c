@@ -1,14 +1,32 @@
 /* Everything a run allocates. */
+#define _DEFAULT_SOURCE /* madvise */
 #include "engine.h"
 
 #include "common/arena.h"
 
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#define LARGE_PAGE ((size_t)2 << 20)
+
+/* Zeros, as far as possible in large pages: rows of a large matrix are further apart than a processor has entries for small
+ * ones. */
+static void *allocate(size_t bytes) {
+    char *block = allocate_zeros(bytes);
+#if defined(MADV_HUGEPAGE)
+    size_t before = block ? (LARGE_PAGE - (uintptr_t)block % LARGE_PAGE) % LARGE_PAGE : 0;
+    if (block && bytes >= before + LARGE_PAGE)
+        madvise(block + before, (bytes - before) / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE); /* where not, nothing is lost */
+#endif
+    return block;
+}
 
 static float *floats(Arena *a, size_t rows, size_t columns) { return take(a, rows, columns, sizeof(float)); }
 
 static void place_layer(Layer *l, const Shape *s, Arena *a, Extent room) {
-    size_t columns = room.columns, stride = room.stride, e = s->n_embd, padded = rounded_up(e, WIDEST);
+    size_t columns = room.columns, stride = room.stride, e = s->n_embd, padded = rounded_up(e, 2 * WIDEST);
     l->scale1 = floats(a, 1, stride);
     l->norm1 = floats(a, e, stride);
     l->norm1_t = floats(a, padded, columns);
@@ -21,7 +39,7 @@ static void place_layer(Layer *l, const Shape *s, Arena *a, Extent room) {
     l->norm2_t = floats(a, padded, columns);
     l->act = floats(a, s->n_mlp, stride);
     l->slope = floats(a, s->n_mlp, stride);
-    l->act_t = floats(a, rounded_up(s->n_mlp, WIDEST), columns);
+    l->act_t = floats(a, rounded_up(s->n_mlp, 2 * WIDEST), columns);
     l->d_qkv = floats(a, 3 * e, stride);
     l->d_mid = floats(a, e, stride);
     l->d_pre = floats(a, s->n_mlp, stride);
@@ -44,7 +62,7 @@ static void place_group(Group *g, const Shape *s, Arena *a, Extent room) {
     g->mid = floats(a, e, stride);
     g->scale0 = floats(a, 1, stride);
     g->norm0 = floats(a, e, stride);
-    g->out_t = floats(a, rounded_up(e, WIDEST), columns);
+    g->out_t = floats(a, rounded_up(e, 2 * WIDEST), columns);
     g->d_logits = floats(a, s->vocab, stride);
     g->d_norm = floats(a, e, stride);
     g->d_heads = floats(a, e, stride);
@@ -53,11 +71,12 @@ static void place_group(Group *g, const Shape *s, Arena *a, Extent room) {
     g->d_out_t = floats(a, heads_padded, columns);
     g->d_key_t = floats(a, heads_padded, columns);
     g->d_value_t = floats(a, heads_padded, columns);
-    g->d_embedding_t = floats(a, rounded_up(e, WIDEST), columns);
+    g->d_embedding_t = floats(a, rounded_up(e, 2 * WIDEST), columns);
     for (size_t i = 0; i < s->n_layer && !a->overflow; i++) {
         Layer counted;
         place_layer(a->base ? &g->layers[i] : &counted, s, a, room);
     }
+    floats(a, PAST, stride);
 }
 
 size_t fast_token_bytes(const Shape *s) {
@@ -94,7 +113,7 @@ int fast_group_reserve(Group *g, const Shape *s, Extent needed) {
     if (s->n_embd > SIZE_MAX / 32)
         return -1;
     place_group(g, s, &arena, room);
-    g->memory = arena.overflow ? NULL : allocate_zeros(arena.used);
+    g->memory = arena.overflow ? NULL : allocate(arena.used);
     if (!g->memory)
         return -1;
     arena = (Arena){g->memory, 0, 0};
@@ -150,6 +169,7 @@ static void place_trainer(Trainer *t, Arena *a) {
     t->v = floats(a, 1, n);
     t->gradients = floats(a, t->n_tasks, t->largest_task);
     t->params = floats(a, 1, n);
+    floats(a, PAST, t->shape.n_mlp);
 }
 
 int fast_trainer_reserve(Trainer *t) {
@@ -162,7 +182,7 @@ int fast_trainer_reserve(Trainer *t) {
     t->largest_task = rounded_up(list.largest, WIDEST);
     Arena arena = {NULL, 0, 0};
     place_trainer(t, &arena);
-    t->memory = arena.overflow ? NULL : allocate_zeros(arena.used);
+    t->memory = arena.overflow ? NULL : allocate(arena.used);
     if (!t->memory)
         return -1;
     arena = (Arena){t->memory, 0, 0};
@@ -171,7 +191,15 @@ int fast_trainer_reserve(Trainer *t) {
     return 0;
 }
 
-int fast_trainer_reserve_batch(Trainer *t, size_t n_groups) {
+int fast_trainer_reserve_batch(Trainer *t, size_t n_groups, size_t n_threads) {
+    if (n_threads > t->n_packed) {
+        free_zeros(t->packed);
+        t->n_packed = 0;
+        t->packed = n_threads > SIZE_MAX / sizeof(float) / PACKED ? NULL : allocate(n_threads * PACKED * sizeof(float));
+        if (!t->packed)
+            return -1;
+        t->n_packed = n_threads;
+    }
     if (n_groups <= t->n_groups)
         return 0;
     if (n_groups > SIZE_MAX / sizeof(Group))
@@ -189,8 +217,10 @@ void fast_trainer_free_batch(Trainer *t) {
     for (size_t i = 0; i < t->n_groups; i++)
         free_zeros(t->groups[i].memory);
     free(t->groups);
+    free_zeros(t->packed);
     t->groups = NULL;
-    t->n_groups = 0;
+    t->packed = NULL;
+    t->n_groups = t->n_packed = 0;
 }
 
 void fast_trainer_free(Trainer *t) {

@@ -3,7 +3,7 @@
  * A batch is dealt into groups of a few documents. A group's documents are sorted by length, and its tokens lie position by
  * position: first that of every document at position 0, then those at position 1, ... So the documents that reach a position
  * are the first of them, nothing is padded, and in attention a vector's lanes are different documents at one position. In a
- * group of very few documents the tokens lie document by document, and the lanes are the positions of one.
+ * group of very few documents, or of long ones, the tokens lie document by document, and the lanes are the positions of one.
  *
  * Activations are [feature][token], `stride` floats a row, and a comment gives the number of features in parentheses. Tokens
  * from n_tokens on fill up the last vector: their activations are finite and count for nothing. What ends in _t is transposed:
@@ -15,6 +15,14 @@
 #include "common/shape.h"
 
 #include <stdint.h>
+
+/* Blocks of large products, see blocks.h: terms of a sum and columns, which stay in the second cache; rows that are copied at a
+ * time; floats for the copies of both. */
+#define DEPTH 256
+#define BREADTH 384
+#define HEIGHT 64
+#define PACKED (DEPTH * (BREADTH + HEIGHT))
+#define PAST 16 /* rows past a matrix's last that may be read */
 
 #define WIDEST 16        /* floats in the widest vector: layouts are the same for every instruction set */
 #define MOST_DOCS WIDEST /* in a group: the lanes of a vector, so that attention wastes none */
@@ -69,6 +77,7 @@ typedef struct {
 /* Some of a group's tokens: whole vectors of them. */
 typedef struct {
     size_t first, end, stride;
+    float *packed; /* room for linear.h */
 } Columns;
 
 typedef struct {
@@ -96,7 +105,7 @@ typedef struct {
     const char *isa;
     /* A group forward and backward, in stages, see pass.h: all but the gradients of the matrices. A stage is for some of the
      * group's columns or for some of the heads, first to end. */
-    void (*columns)(const Shape *, const float *params, Group *, size_t stage, size_t first, size_t end);
+    void (*columns)(const Shape *, const float *params, Group *, size_t stage, size_t first, size_t end, float *packed);
     void (*heads)(const Shape *, Group *, size_t stage, size_t first, size_t end);
     /* A group's losses, forward only, see measure.h. */
     void (*measure)(const Shape *, const float *params, Group *);
@@ -111,6 +120,7 @@ typedef struct {
     size_t lanes;
     int (*prepare)(Sampler *, Lanes *);
     int (*write)(const Sampler *, const Portion *, Lanes *, struct Team *);
+    int (*write_long)(const Sampler *, const Portion *, Lanes *); /* see slide.h */
 } Kernels;
 
 extern const Kernels fast_kernels_baseline, fast_kernels_avx2, fast_kernels_avx512;

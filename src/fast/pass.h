@@ -26,7 +26,7 @@ static void before_attention(const Shape *s, const float *params, const Group *g
     size_t e = s->n_embd;
     Layer *a = &g->layers[i];
     rmsnorm_forward(s, a->norm1, a->scale1, input_of(g, i), to);
-    transpose(a->norm1_t, a->norm1, e, to);
+    transpose(a->norm1_t, a->norm1, e, g->columns, to);
     linear_forward(a->qkv, params + layer_offsets(s, i).wq, a->norm1, 3 * e, e, to);
 }
 
@@ -43,12 +43,12 @@ static void after_attention(const Shape *s, const float *params, const Group *g,
     size_t e = s->n_embd;
     Layer *a = &g->layers[i];
     LayerOffsets at = layer_offsets(s, i);
-    transpose(a->heads_t, a->heads, e, to);
+    transpose(a->heads_t, a->heads, e, g->columns, to);
     linear_forward_to(g->mid, params + at.wo, a->heads, e, e, to, plus, input_of(g, i));
     rmsnorm_forward(s, a->norm2, a->scale2, g->mid, to);
-    transpose(a->norm2_t, a->norm2, e, to);
+    transpose(a->norm2_t, a->norm2, e, g->columns, to);
     mlp_forward(s, a->act, a->slope, params + at.fc1, a->norm2, to);
-    transpose(a->act_t, a->act, s->n_mlp, to);
+    transpose(a->act_t, a->act, s->n_mlp, g->columns, to);
     linear_forward_to(g->x, params + at.fc2, a->act, e, s->n_mlp, to, plus, g->mid);
 }
 
@@ -68,7 +68,7 @@ static void after_attention_backward(const Shape *s, const float *params, const 
 static void head_and_loss(const Shape *s, const float *params, const Group *g, Columns to) {
     size_t e = s->n_embd;
     const float *lm_head = params + s->lm_head;
-    transpose(g->out_t, g->x, e, to);
+    transpose(g->out_t, g->x, e, g->columns, to);
     linear_forward(g->d_logits, lm_head, g->x, s->vocab, e, to); /* logits, until the next line */
     loss_and_derivatives(s, g->losses, g->d_logits, g, to);
     linear_backward(g->layers[s->n_layer - 1].d_out, lm_head, g->d_logits, s->vocab, e, to);
@@ -95,15 +95,19 @@ static void stage_for(const Shape *s, const float *params, const Group *g, size_
     } else {
         before_attention_backward(s, params, g, 0, g->x, to); /* x, now free, takes d_norm0 and then d_embedding */
         rmsnorm_backward(s, g->x, g->x, NULL, g->norm0, g->scale0, to);
-        transpose(g->d_embedding_t, g->x, s->n_embd, to);
+        transpose(g->d_embedding_t, g->x, s->n_embd, g->columns, to);
     }
 }
 
-/* Few columns at a time, whose numbers stay in the cache from one matrix to the next. */
-static void columns(const Shape *s, const float *params, Group *g, size_t stage, size_t first, size_t end) {
-    size_t step = VECS * W < WIDEST ? WIDEST : VECS * W / WIDEST * WIDEST;
+/* Few columns at a time, whose numbers stay in the cache from one matrix to the next; or many, for matrices that do not. */
+static void columns(const Shape *s, const float *params, Group *g, size_t stage, size_t first, size_t end, float *packed) {
+    size_t step = BREADTH;
+    if (s->n_embd < 128 || s->n_embd * (end - first) < 1 << 15) { /* copies would not pay */
+        step = TILE < WIDEST ? WIDEST : TILE / WIDEST * WIDEST;
+        packed = NULL;
+    }
     for (size_t c = first; c < end; c += step)
-        stage_for(s, params, g, stage, (Columns){c, smaller(c + step, end), g->stride});
+        stage_for(s, params, g, stage, (Columns){c, smaller(c + step, end), g->stride, packed});
 }
 
 /* An odd stage, for heads first to end. */

@@ -10,7 +10,7 @@
 
 #define ROW 32 /* cumulative weights that are compared at a time */
 
-enum written { WRITTEN, WRITER_NO_MEMORY, NOT_FINITE };
+enum written { WRITTEN, WRITER_NO_MEMORY, NOT_FINITE, UNFINISHED };
 
 struct Sampler {
     Shape shape;
@@ -18,7 +18,10 @@ struct Sampler {
     uint32_t key[2], bos;
     size_t top_k;       /* 1 .. vocab */
     float scale, top_p; /* 1 / temperature; a top_p of 2 or more omits no token */
-    /* The prefix: the tokens that all documents begin with, BOS and the prompt. */
+    size_t never;       /* a token that is not chosen, BOS in a text; vocab: none */
+    size_t most;        /* tokens of a document, the prompt's among them */
+    int is_long;        /* documents may be longer than the block: see slide.h, which uses no beginnings */
+    /* The prefix: the tokens that all documents begin with, BOS (or what stands before a text) and the prompt. */
     size_t n_prefix;
     uint32_t *prefix;
     size_t n_prefix_kv; /* of the prefix, the tokens whose keys and values are in prefix_kv: all or none */
@@ -31,7 +34,7 @@ struct Sampler {
 };
 
 /* The documents that are being written: numbers `first` to first + n_docs - 1. Document first + i has lengths[i] tokens, the
- * prompt's among them, from tokens[i * block_size] on. */
+ * prompt's among them, from tokens[i * most] on. */
 struct Portion {
     uint64_t first;
     size_t n_docs;

@@ -18,6 +18,7 @@ typedef struct {
     const double *lr; /* NULL: gradients only */
     double *losses;
     size_t n_losses;
+    double seconds; /* from when all threads were there */
     enum outcome outcome;
 } Job;
 
@@ -28,14 +29,15 @@ static void fill(const Job *job, size_t i, size_t step) {
 }
 
 /* Each thread takes whole groups, and waits for no other. */
-static void pass_groups(const Job *job, Team *team, size_t step) {
+static void pass_groups(const Job *job, Team *team, size_t thread, size_t step) {
     const Trainer *t = job->trainer;
+    float *packed = t->packed + thread * PACKED;
     for (size_t i; (i = fast_team_next(team)) < job->n_groups;) {
         Group *g = &t->groups[i];
         fill(job, i, step);
         for (size_t stage = 0; stage < stages_of(&t->shape) && g->outcome == DONE; stage++)
             if (stage % 2 == 0)
-                t->kernels->columns(&t->shape, t->params, g, stage, 0, g->columns);
+                t->kernels->columns(&t->shape, t->params, g, stage, 0, g->columns, packed);
             else
                 t->kernels->heads(&t->shape, g, stage, 0, t->shape.n_head);
     }
@@ -59,7 +61,7 @@ static void share_groups(const Job *job, Team *team, size_t thread, size_t step)
             /* mutant: share-columns */
             if (stage % 2 == 0)
                 t->kernels->columns(&t->shape, t->params, g, stage, part(g->columns, thread, n, WIDEST),
-                                    part(g->columns, thread + 1, n, WIDEST));
+                                    part(g->columns, thread + 1, n, WIDEST), t->packed + thread * PACKED);
             else
                 t->kernels->heads(&t->shape, g, stage, part(n_head, thread, n, 1), part(n_head, thread + 1, n, 1));
         }
@@ -144,14 +146,15 @@ static void work(void *context, Team *team, size_t thread) {
     Job *job = context;
     Trainer *t = job->trainer;
     uint64_t denormals = flush_denormals(), done = t->num_steps;
-    double c1 = 0, c2 = 0;
+    double c1 = 0, c2 = 0, started;
     size_t i = 0;
     enum outcome outcome = DONE;
-    fast_team_barrier(team); /* all have read num_steps */
+    fast_team_barrier(team); /* all are there, and have read num_steps */
+    started = fast_team_clock();
     for (; i < job->n_steps && outcome == DONE; i++) {
         double loss;
         if (enough_groups(job->n_groups, fast_team_size(team)))
-            pass_groups(job, team, job->first_step + i);
+            pass_groups(job, team, thread, job->first_step + i);
         else
             share_groups(job, team, thread, job->first_step + i);
         fast_team_barrier(team); /* mutant: after-the-pass */
@@ -175,14 +178,20 @@ static void work(void *context, Team *team, size_t thread) {
     if (thread == 0) {
         job->outcome = outcome;
         job->n_losses = i;
+        job->seconds = fast_team_clock() - started;
         t->num_steps = done + (job->lr ? i : 0); /* mutant: steps-done */
     }
 }
 
+/* As many as are asked for, and find something to do. */
+static size_t most_threads(const Job *job) {
+    size_t n_tasks = job->trainer->n_tasks, most = n_tasks > job->n_groups ? n_tasks : job->n_groups;
+    return smaller(job->options->n_threads, most);
+}
+
 static void run_team(Job *job, size_t n_threads) {
     Trainer *t = job->trainer;
-    size_t most = t->n_tasks > job->n_groups ? t->n_tasks : job->n_groups; /* more threads would find nothing to do */
-    fast_team_run(n_threads < most ? n_threads : most, work, job);
+    fast_team_run(smaller(n_threads, most_threads(job)), work, job);
     /* mutant: free-batch */
     if (job->outcome != DONE)
         fast_trainer_free_batch(t); /* to begin with zeros: a NaN left in a group's padding would stay, as 0 * NaN is NaN */
@@ -194,14 +203,13 @@ static enum outcome run(Job *job, size_t n_steps) {
     const Options *o = job->options;
     size_t done = 0;
     job->n_groups = fast_groups_of(o->batch_size);
-    if (fast_trainer_reserve(t) < 0 || fast_trainer_reserve_batch(t, job->n_groups) < 0)
+    if (fast_trainer_reserve(t) < 0 || fast_trainer_reserve_batch(t, job->n_groups, most_threads(job)) < 0)
         return NO_MEMORY;
     while (done < n_steps) {
         int with_team = 0;
         job->n_steps = o->n_threads > 1 ? pace_next(&t->pace, o->batch_size, n_steps - done, &with_team) : n_steps;
-        double started = fast_team_clock();
         run_team(job, with_team ? o->n_threads : 1);
-        pace_done(&t->pace, with_team, job->n_steps, fast_team_clock() - started);
+        pace_done(&t->pace, with_team, job->n_steps, job->seconds);
         done += job->n_losses;
         if (job->outcome != DONE)
             break;
@@ -216,7 +224,7 @@ static enum outcome run(Job *job, size_t n_steps) {
 enum outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss) {
     Job job = {.trainer = t, .docs = docs, .options = o, .first_step = step, .n_steps = 1, .losses = loss};
     job.n_groups = fast_groups_of(o->batch_size);
-    if (fast_trainer_reserve(t) < 0 || fast_trainer_reserve_batch(t, job.n_groups) < 0)
+    if (fast_trainer_reserve(t) < 0 || fast_trainer_reserve_batch(t, job.n_groups, most_threads(&job)) < 0)
         return NO_MEMORY;
     run_team(&job, o->n_threads);
     return job.outcome;

@@ -2,6 +2,7 @@
 #ifndef MICROGPT_FAST_TRANSPOSE_H
 #define MICROGPT_FAST_TRANSPOSE_H
 
+#include "blocks.h"
 #include "model.h"
 #include "simd/floats.h"
 
@@ -19,9 +20,25 @@ INLINE void transpose_to(float *x_t, const float *x, size_t n_rows, size_t first
         }
 }
 
-/* The same for the tokens `to`, which keep their places. */
-static void transpose(float *x_t, const float *x, size_t n_rows, Columns to) {
-    transpose_to(x_t + to.first * rounded_up(n_rows, W), x, n_rows, to.first, to.end, to.stride);
+/* ---- In panels: [panel][token][feature of the panel], see blocks.h ---- */
+
+/* Features j.. of a token, where j is a multiple of W */
+INLINE float *transposed_at(float *x_t, size_t columns, size_t j, size_t t) {
+    return x_t + j / PANEL * PANEL * columns + t * PANEL + j % PANEL;
+}
+
+/* For the tokens `to`, which keep their places among the `columns` tokens of the group */
+static void transpose(float *x_t, const float *x, size_t n_rows, size_t columns, Columns to) {
+    for (size_t t = to.first; t < to.end; t += W)
+        for (size_t j = 0; j < n_rows; j += W) {
+            vf block[W];
+            UNROLL_FOR (size_t k = 0; k < W; k++)
+                block[k] = j + k < n_rows ? vload(x + (j + k) * to.stride + t) : vset1(0.0f);
+            vtranspose(block);
+            float *at = transposed_at(x_t, columns, j, t);
+            UNROLL_FOR (size_t k = 0; k < W; k++)
+                vstore(at + k * PANEL, block[k]);
+        }
 }
 
 /* x = x_t transposed back */

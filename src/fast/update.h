@@ -13,6 +13,8 @@
 #include "model.h"
 #include "simd/floats.h"
 
+#include <float.h>
+
 /* of n floats */
 static double sum(const float *x, size_t n) {
     vf sums = vset1(0.0f);
@@ -50,11 +52,12 @@ INLINE void adam_step(Adam *a, float *params, const float *gradients, float *m, 
     vf g = vload_some(gradients, lanes) * a->clip, p = vload_some(params, lanes), zero = vset1(0.0f);
     vf mi = vfma(a->beta1, vload_some(m, lanes), a->rest1 * g);
     vf vi = vfma(a->beta2, vload_some(v, lanes), a->rest2 * g * g);
-    vf root = vsqrt(vi * a->inverse_c2) + a->eps;
-    p = p * a->keep - a->lr * vdivide(mi, root); /* mutant: decayed-step */
+    vf root = vsqrt_near(vmax(vset1(FLT_MIN), vi * a->inverse_c2)) + a->eps;
+    p = p * a->keep - a->lr * vdivide_near(mi, root); /* mutant: decayed-step */
     /* mutant: overflowed-gradient */
-    a->overflowed_root = vfma(root, zero, a->overflowed_root); /* infinity * 0 is NaN */
-    a->overflowed_p = vfma(p, zero, a->overflowed_p);          /* mutant: overflowed-parameter */
+    a->overflowed_root =
+        vfma(root, zero, a->overflowed_root);         /* that of infinity is infinity or NaN, and infinity * 0 is NaN */
+    a->overflowed_p = vfma(p, zero, a->overflowed_p); /* mutant: overflowed-parameter */
     vstore_some(params, p, lanes);
     vstore_some(m, mi, lanes);
     vstore_some(v, vi, lanes);

@@ -49,12 +49,12 @@ static void draw_more(const Sampler *sampler, const Portion *portion, Lanes *l, 
 /* Begin the documents of the next block. They go level by level together: within one document, each choice waits for the last.
  */
 static int begin_block(const Sampler *sampler, const Portion *portion, Lanes *l) {
-    size_t block = sampler->shape.block_size, vocab = sampler->shape.vocab, n_prompt = sampler->n_prefix - 1;
+    size_t most = sampler->most, vocab = sampler->shape.vocab, n_prompt = sampler->n_prefix - 1;
     size_t first = l->next, count = l->end - first, skipped = n_prompt - first_drawn(sampler);
     draw(l->block, sampler, portion, first, first_drawn(sampler), BLOCK);
     for (size_t d = 0; d < count; d++) {
         for (size_t i = 0; i < n_prompt; i++)
-            portion->tokens[(first + d) * block + i] = sampler->prefix[i + 1];
+            portion->tokens[(first + d) * most + i] = sampler->prefix[i + 1];
         l->begun[d] = (Begun){.open = 1};
     }
     for (size_t level = 0; level <= sampler->n_levels; level++) {
@@ -70,8 +70,8 @@ static int begin_block(const Sampler *sampler, const Portion *portion, Lanes *l)
             if (b->last == vocab)
                 return 0;
             if (b->last != sampler->bos)
-                portion->tokens[(first + d) * block + n] = (uint32_t)b->last;
-            b->open = b->last != sampler->bos && n + 1 < block;
+                portion->tokens[(first + d) * most + n] = (uint32_t)b->last;
+            b->open = b->last != sampler->bos && n + 1 < most;
             portion->lengths[first + d] = (uint32_t)(n + (b->last != sampler->bos));
         }
     }
@@ -117,12 +117,12 @@ static int begin_document(const Sampler *sampler, const Portion *portion, Lanes 
 
 /* Append the chosen token to the lane's document. */
 INLINE int take_token(const Sampler *sampler, const Portion *portion, Lanes *l, size_t lane, Team *team) {
-    size_t doc = l->docs[lane], n = l->positions[lane], token = (size_t)l->chosen[lane], block = sampler->shape.block_size;
+    size_t doc = l->docs[lane], n = l->positions[lane], token = (size_t)l->chosen[lane], most = sampler->most;
     if (token == sampler->shape.vocab)
         return 0;
     if (token != sampler->bos) {
-        portion->tokens[doc * block + n++] = (uint32_t)token;
-        if (n < block) {
+        portion->tokens[doc * most + n++] = (uint32_t)token;
+        if (n < most) {
             l->inputs[lane] = (uint32_t)token;
             l->positions[lane] = (uint32_t)n;
             l->ages[lane] += 1.0f;

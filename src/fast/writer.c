@@ -32,7 +32,7 @@ static void choose_levels(Sampler *sampler, double expected) {
     size_t bytes = sizeof(float) * (rounded_up(s->vocab, ROW) + s->n_layer * 2 * s->n_embd), row = 1, n = 1;
     sampler->n_beginnings = 1;
     for (sampler->n_levels = 0; sampler->n_levels < MOST_LEVELS; sampler->n_levels++) {
-        if (sampler->n_prefix + sampler->n_levels + 1 >= s->block_size || row > MOST_BEGINNINGS / s->vocab)
+        if (sampler->is_long || sampler->n_prefix + sampler->n_levels + 1 >= s->block_size || row > MOST_BEGINNINGS / s->vocab)
             return;
         row *= s->vocab;
         n += row;
@@ -45,12 +45,13 @@ static void choose_levels(Sampler *sampler, double expected) {
 static int sampler_reserve(Sampler *sampler) {
     const Shape *s = &sampler->shape;
     size_t kv = 2 * s->n_embd, padded = rounded_up(s->vocab, ROW);
+    size_t n_kept = sampler->is_long ? 1 : sampler->n_prefix; /* of the prefix, in a cache of keys and values */
     /* n_params is more than any size below but one, that of n_layer copies of the prefix. */
-    if (s->n_params > SIZE_MAX / 32 || sampler->n_prefix > SIZE_MAX / sizeof(float) / kv / s->n_layer)
+    if (s->n_params > SIZE_MAX / 32 || n_kept > SIZE_MAX / sizeof(float) / kv / s->n_layer)
         return -1;
     sampler->params = allocate_zeros(s->n_params * sizeof(float));
     sampler->prefix = allocate_zeros(sampler->n_prefix * sizeof(uint32_t));
-    sampler->prefix_kv = allocate_zeros(s->n_layer * sampler->n_prefix * kv * sizeof(float));
+    sampler->prefix_kv = allocate_zeros(s->n_layer * n_kept * kv * sizeof(float));
     sampler->cumulative = allocate_zeros(sampler->n_beginnings * padded * sizeof(float));
     sampler->beginnings_kv = allocate_zeros(sampler->n_beginnings * s->n_layer * kv * sizeof(float));
     return sampler->params && sampler->prefix && sampler->prefix_kv && sampler->cumulative && sampler->beginnings_kv ? 0 : -1;
@@ -75,6 +76,8 @@ int fast_writer_prepare(Writer *w, const double *params, const uint32_t *prefix,
             return NOT_FINITE;
     }
     memcpy(sampler->prefix, prefix, sampler->n_prefix * sizeof(uint32_t));
+    if (sampler->is_long)
+        return WRITTEN;
     uint64_t denormals = flush_denormals();
     int outcome = w->kernels->prepare(sampler, &w->lanes[0]);
     restore_denormals(denormals);
@@ -83,13 +86,13 @@ int fast_writer_prepare(Writer *w, const double *params, const uint32_t *prefix,
 
 static int portion_reserve(Writer *w, size_t n_docs) {
     Portion *portion = &w->portion;
-    size_t block = w->sampler.shape.block_size;
+    size_t most = w->sampler.most;
     if (n_docs <= w->room)
         return 0;
     free(portion->tokens);
     free(portion->lengths);
     w->room = 0;
-    portion->tokens = n_docs > SIZE_MAX / sizeof(uint32_t) / block ? NULL : malloc(n_docs * block * sizeof(uint32_t));
+    portion->tokens = n_docs > SIZE_MAX / sizeof(uint32_t) / most ? NULL : malloc(n_docs * most * sizeof(uint32_t));
     portion->lengths = malloc(n_docs * sizeof(uint32_t));
     if (!portion->tokens || !portion->lengths)
         return -1;
@@ -100,10 +103,25 @@ static int portion_reserve(Writer *w, size_t n_docs) {
 static void work(void *context, Team *team, size_t thread) {
     Writer *w = context;
     uint64_t denormals = flush_denormals();
-    Lanes own = w->lanes[thread]; /* away from what other threads write */
-    own.outcome = w->kernels->write(&w->sampler, &w->portion, &own, team);
-    w->lanes[thread] = own;
+    size_t n_threads = fast_team_size(team); /* there may be fewer than lanes */
+    for (size_t i = thread; i < w->n_writing; i += n_threads) {
+        Lanes own = w->lanes[i]; /* away from what other threads write */
+        if (!w->sampler.is_long)
+            own.outcome = w->kernels->write(&w->sampler, &w->portion, &own, team);
+        else if (own.outcome != WRITTEN || own.next < own.end)
+            own.outcome = w->kernels->write_long(&w->sampler, &w->portion, &own);
+        w->lanes[i] = own;
+    }
     restore_denormals(denormals);
+}
+
+/* An error where a thread met one, else UNFINISHED where one is. */
+static int outcome_of(const Writer *w) {
+    int outcome = WRITTEN;
+    for (size_t i = 0; i < w->n_writing; i++)
+        if (w->lanes[i].outcome != WRITTEN && (outcome == WRITTEN || outcome == UNFINISHED))
+            outcome = w->lanes[i].outcome;
+    return outcome;
 }
 
 int fast_writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads) {
@@ -113,13 +131,19 @@ int fast_writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads
         return WRITER_NO_MEMORY;
     w->portion.first = first;
     w->portion.n_docs = n_docs;
-    for (size_t i = 0; i < n_threads; i++)
+    w->n_writing = n_threads;
+    for (size_t i = 0; i < n_threads; i++) {
         w->lanes[i].outcome = WRITTEN; /* of a thread that the system did not give, too */
+        w->lanes[i].next = n_docs * i / n_threads;
+        w->lanes[i].end = n_docs * (i + 1) / n_threads;
+    }
     fast_team_run(n_threads, work, w);
-    for (size_t i = 0; i < n_threads; i++)
-        if (w->lanes[i].outcome != WRITTEN)
-            return w->lanes[i].outcome;
-    return WRITTEN;
+    return outcome_of(w);
+}
+
+int fast_writer_go_on(Writer *w) {
+    fast_team_run(w->n_writing, work, w);
+    return outcome_of(w);
 }
 
 void fast_writer_free(Writer *w) {

@@ -12,13 +12,16 @@ typedef struct {
     size_t room;     /* documents that fit into it */
     Lanes *lanes;    /* of each thread */
     size_t n_lanes;
+    size_t n_writing; /* of them, those that write the portion */
 } Writer;
 
-/* Of a new writer the caller fills in kernels and, of the sampler: shape, key, bos, top_k, scale, top_p and n_prefix. Takes
+/* Of a new writer the caller fills in kernels and, of the sampler: shape, key, bos, top_k, scale, top_p, never, most,
+ * is_long and n_prefix. Takes
  * copies of params and prefix; about `expected` documents will be written. Returns an enum written, as does writing. */
 int fast_writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected);
-/* Documents number first .. first + n_docs - 1, into w->portion. */
+/* Documents number first .. first + n_docs - 1, into w->portion. UNFINISHED where that takes long; to be gone on with then. */
 int fast_writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads);
+int fast_writer_go_on(Writer *w);
 void fast_writer_free(Writer *w);
 
 #endif

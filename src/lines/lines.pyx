@@ -95,6 +95,18 @@ def encode(str text not None, uint64_t[::1] starts not None, const uint32_t[::1]
     return made
 
 
+def cut(const uint64_t[::1] starts not None, uint64_t block_size):
+    """(how many documents of a Corpus are longer than block_size, how many tokens they have beyond it)."""
+    cdef size_t count = 0
+    cdef Py_ssize_t i
+    cdef uint64_t lost = 0
+    for i in range(1, starts.shape[0]):
+        if starts[i] - starts[i - 1] > block_size:
+            count += 1
+            lost += starts[i] - starts[i - 1] - block_size
+    return count, lost
+
+
 # ---- random.shuffle ------------------------------------------------------------------------------------------------------
 
 DEF N = 624  # numbers in the state of the Mersenne Twister (Matsumoto and Nishimura, 1998), as random.Random has it
@@ -121,12 +133,12 @@ cdef uint32_t next_number(Twister *r) noexcept nogil:
     return y ^ (y >> 18)
 
 
-def shuffle(uint64_t[::1] items not None, rng):
+def shuffle(uint32_t[::1] items not None, rng):
     """rng.shuffle(items), for fewer than 2**32 items and a random.Random that is nobody's subclass; it leaves the same state."""
     cdef Twister r
     cdef size_t i, j
     cdef int bits
-    cdef uint64_t swapped
+    cdef uint32_t swapped
     version, words, gauss = rng.getstate()
     for i in range(N):
         r.state[i] = words[i]

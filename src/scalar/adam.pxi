@@ -20,7 +20,7 @@ cdef class Adam:
     """
 
     cdef list params
-    cdef public double learning_rate, beta1, beta2, eps
+    cdef public object learning_rate, beta1, beta2, eps  # as they were given: an int stays one
     cdef public long long num_steps
     cdef double *m_
     cdef double *v_
@@ -113,9 +113,10 @@ cdef class Adam:
                 slow_path = fallback()
                 # three steps, because what one has changed remains if the next one fails
                 m, v = self._moments(i)
-                m = slow_path.first_moment(m, p, beta1)
+                m = slow_path.first_moment(m, p, self.beta1)
                 self._keep(i, m, v)
-                v = slow_path.second_moment(v, p, beta2)
+                v = slow_path.second_moment(v, p, self.beta2)
                 self._keep(i, m, v)
-                slow_path.adam_update(p, m, v, lr, self.eps, c1, c2)
+                rate, t = self.learning_rate if learning_rate is None else learning_rate, self.num_steps + 1
+                slow_path.adam_update(p, m, v, rate, self.eps, 1 - self.beta1**t, 1 - self.beta2**t)
         self.num_steps += 1

@@ -136,7 +136,8 @@ static int accumulate_product(const Operands *w, const Operands *x, uint32_t k, 
 static int accumulate_start(Node *dot) {
     int at = dot->f.operands[0]->size == 1 ? GRAD : LOCAL0; /* where partial[0] is the node itself, it is not 0 + 1 * grad */
     if (dot->f.flags & (KIND(at) | IS_OBJECT(GRAD)))
-        return accumulate_objects(dot_start(dot), sum_locals & IS_INT(LOCAL0) ? Py_NewRef(one) : PyFloat_FromDouble(1.0), slot_get(dot, at));
+        return accumulate_objects(dot_start(dot), sum_locals & IS_INT(LOCAL0) ? Py_NewRef(one) : PyFloat_FromDouble(1.0),
+                                  slot_get(dot, at));
     return accumulate_float(dot_start(dot), 1.0, dot->f.slot[at].number);
 }
 

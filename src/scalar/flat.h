@@ -28,7 +28,8 @@
 
 /* Whether a node can be in a part: it is a Value of ints and floats, with edges as operators make them. */
 static inline int is_flat(const Node *node) {
-    return !more_attributes && is_exact((PyObject *)node) && !(node->f.flags & (ANY_OBJECT | PYTHON_EDGES | MANY_CHILDREN | FLOWS));
+    return !more_attributes && is_exact((PyObject *)node) &&
+           !(node->f.flags & (ANY_OBJECT | PYTHON_EDGES | MANY_CHILDREN | FLOWS));
 }
 
 /* ---- The part of a node ------------------------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
 
 #define MAX_LOADS 32
 #define MAX_VECTORS 16
+#define MAX_INPUTS 64
 #define MAX_RESULTS (MAX_LOADS + MAX_STEPS)
 
 /* In the order of lists.py. FIXED: an input, a Value or a number; ITEM: element offset + i of an input, a list; INDEX: offset + i itself */
@@ -96,7 +97,7 @@ static PyObject **column_of(PyObject *const *rows, Py_ssize_t size, Py_ssize_t a
 /* `size` elements of a vector in this list, in *result. Returns how many of them are numbers, or -1 to give up. */
 static Py_ssize_t vector_operands(Run *run, unsigned v, PyObject *list, Py_ssize_t i, Py_ssize_t size, Operands **result) {
     const Vector *of = &run->program->vector[v];
-    PyObject **column = NULL, *const *items;
+    PyObject **column = NULL, *const * items;
     Py_ssize_t offset = input_size(run, of->offset), at = input_size(run, of->column), numbers = 0;
     if ((*result = run->whole[v]) && (*result)->size == size) {
         operands_xincref(*result);
@@ -171,7 +172,8 @@ static PyObject *load_register(const Run *run, const Load *of, Py_ssize_t i) {
     if (of->kind == INDEX)
         return PyLong_FromSsize_t(offset + i);
     if (of->kind == ITEM)
-        found = is_vector(input) && offset + i < PySequence_Fast_GET_SIZE(input) ? PySequence_Fast_ITEMS(input)[offset + i] : Py_None;
+        found = is_vector(input) && offset + i < PySequence_Fast_GET_SIZE(input) ? PySequence_Fast_ITEMS(input)[offset + i]
+                                                                                 : Py_None;
     return is_operand(found) ? Py_NewRef(found) : NULL;
 }
 
@@ -205,8 +207,6 @@ static int run_element(Run *run, Py_ssize_t i) {
 
 /* ---- Programs ----------------------------------------------------------------------------------------------------- */
 
-static PyObject *last_sum; /* borrowed, never followed: what the last program that made one sum returned; NULL if it gave up */
-
 /* How many elements there are; -1 to give up. */
 static Py_ssize_t number_of_elements(const Run *run) {
     const Program *program = run->program;
@@ -237,8 +237,9 @@ static PyCFunction wrapped_method(const char *name) {
 static int find_methods(PyObject *names, PyCFunction *methods) {
     for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(names); k++) {
         PyObject *found = PyDict_GetItem(value_type->tp_dict, PyTuple_GET_ITEM(names, k));
-        const PyMethodDef *definition = found && Py_IS_TYPE(found, &PyMethodDescr_Type) ? ((PyMethodDescrObject *)found)->d_method : NULL;
-        methods[k] = !definition                            ? NULL
+        const PyMethodDef *definition =
+            found && Py_IS_TYPE(found, &PyMethodDescr_Type) ? ((PyMethodDescrObject *)found)->d_method : NULL;
+        methods[k] = !definition                           ? NULL
                      : definition->ml_flags == METH_NOARGS ? definition->ml_meth
                                                            : wrapped_method(definition->ml_name);
         if (!methods[k])
@@ -252,7 +253,8 @@ static PyObject *run_elements(Run *run) {
     const Program *program = run->program;
     Py_ssize_t count = number_of_elements(run);
     int sums = program->first != NO_INPUT;
-    PyObject *out = count > 0 ? PyList_New(sums ? 1 : count) : NULL, *total = sums ? Py_NewRef(run->inputs[program->first]) : NULL;
+    PyObject *out = count > 0 ? PyList_New(sums ? 1 : count) : NULL,
+             *total = sums ? Py_NewRef(run->inputs[program->first]) : NULL;
     int status = out && (!sums || is_operand(total)) ? 0 : -1;
     for (Py_ssize_t i = 0; i < count && status == 0; i++) {
         PyObject *element = run_element(run, i) == 0 ? run->registers[program->result] : NULL;
@@ -272,17 +274,24 @@ static PyObject *run_elements(Run *run) {
     return out;
 }
 
-/* What a program makes of its inputs, a tuple, or None. names: of its methods, a tuple. */
-static PyObject *run_program(const Program *program, PyObject *names, PyObject *inputs) {
+/* What a program makes of its inputs, a tuple, or None. names: of its methods, a tuple; globals: names, or None, of inputs that are
+ * looked up among the script's globals. */
+static PyObject *run_program(const Program *program, PyObject *names, PyObject *globals, PyObject *inputs) {
+    PyObject *looked_up[MAX_INPUTS], *scope = NULL;
     PyCFunction methods[MAX_STEPS];
     Run run;
     int num_registers = program->num_loads + program->num_steps;
     run.program = program;
-    run.inputs = &PyTuple_GET_ITEM(inputs, 0);
+    run.inputs = looked_up;
     run.methods = methods;
     memset(run.registers, 0, (size_t)num_registers * sizeof *run.registers);
     memset(run.whole, 0, program->num_vectors * sizeof *run.whole);
-    last_sum = NULL;
+    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(inputs); k++) {
+        looked_up[k] = PyTuple_GET_ITEM(inputs, k);
+        PyObject *name = PyTuple_GET_ITEM(globals, k);
+        if (name != Py_None && (scope = scope ? scope : PyEval_GetGlobals()) && !(looked_up[k] = PyDict_GetItem(scope, name)))
+            return Py_NewRef(Py_None);
+    }
     if (!is_unmodified() || !are_standard(program->needs) || !find_methods(names, methods))
         return Py_NewRef(Py_None);
     PyObject *out = run_elements(&run);
@@ -290,10 +299,8 @@ static PyObject *run_program(const Program *program, PyObject *names, PyObject *
         Py_XDECREF(run.registers[k]);
     for (int k = 0; k < program->num_vectors; k++)
         operands_xdecref(run.whole[k]);
-    if (out) {
-        last_sum = PyList_GET_ITEM(out, 0);
+    if (out)
         return out;
-    }
     if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
         return NULL;
     PyErr_Clear();

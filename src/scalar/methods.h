@@ -110,7 +110,8 @@ static PyObject *run_composed(const Case *of, PyObject *self, PyObject *other) {
 static PyObject *call_method(int i, PyObject *self, PyObject *other) {
     const Method *method = &formula_methods[i];
     const Case *of = !other || is_value(other) ? &method->of_values : &method->of_number;
-    if (of->kind == COMPOSED && is_exact(self) && (!other || is_exact(other) || number_kind(other, &(double){0.0}) >= 0) && is_unmodified()) {
+    if (of->kind == COMPOSED && is_exact(self) && (!other || is_exact(other) || number_kind(other, &(double){0.0}) >= 0) &&
+        is_unmodified()) {
         PyObject *result = run_composed(of, self, other);
         if (result || (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)))
             return result;

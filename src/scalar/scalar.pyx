@@ -10,14 +10,16 @@ The graph itself is C. This file is what Python sees of it. Each header includes
     dot.h         a dot product as one node
     flat.h        a part of a graph as bytes; pickle.pxi is what pickle sees of it
     edges.h       _children and _local_grads
-    backward.h    the backward pass
     operators.h   Value's operators
+    formula.h     arithmetic of a script as a list of instructions
+    steps.h       operators one after the other, as a script has them
+    methods.h     methods of a script's class that are formulas or steps
+    backward.h    the backward pass
     type.h        the Python type Value
     functions.h   linear, softmax, rmsnorm, attention and cross_entropy
-    formula.h     arithmetic of a script as a list of instructions
-    methods.h     methods of a script's class that are formulas
+    lists.h       lists and sums of a script, element by element
     adam.h        the update of a parameter by Adam; adam.pxi is the class
-    script.h      lines of other people's scripts for `microgpt run`; script.pxi is their Python side
+    script.h      a script's class and its loops over parameters, for `microgpt run`; script.pxi is the Python side
 """
 
 cimport cython

@@ -26,8 +26,7 @@ static int script_accept_attributes(void) {
 /* What a script's class does otherwise than the reference's. floats: bits of what is a float and not an int: 1 a new gradient, 2
  * the gradient that backward() starts with, 4 a sum's local gradients, 8 data (by the constructor's float()). 16: the exponent
  * of a power is kept. */
-static void script_class(unsigned standard_methods, unsigned missing_methods, unsigned floats, int order,
-                         PyObject *own) {
+static void script_class(unsigned standard_methods, unsigned missing_methods, unsigned floats, int order, PyObject *own) {
     Py_XSETREF(methods, Py_NewRef(own));
     standard = standard_methods;
     missing = missing_methods;

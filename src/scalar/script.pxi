@@ -1,6 +1,8 @@
 # For `microgpt run` (microgpt/run/): lists and loops of a script, done in C on the script's own objects. Where script.h
 # has no fast path, each returns None, or leaves iterations to the script. Not part of the API; included by scalar.pyx.
 
+from time import perf_counter
+
 from cpython.mem cimport PyMem_Realloc
 
 
@@ -37,7 +39,7 @@ cdef extern from "scalar/methods.h":
 
 cdef extern from "scalar/lists.h":
     enum:
-        MAX_LOADS, MAX_VECTORS
+        MAX_LOADS, MAX_VECTORS, MAX_INPUTS
     ctypedef struct Load:
         unsigned char kind, input, offset
     ctypedef struct Vector:
@@ -49,8 +51,7 @@ cdef extern from "scalar/lists.h":
         Load load[32]
         Vector vector[16]
         Step step[64]
-    object run_program(const Program *program, object names, object inputs)
-    PyObject *last_sum
+    object run_program(const Program *program, object names, object globals, object inputs)
 
 cdef extern from "scalar/extras.h":
     int more_attributes
@@ -189,17 +190,19 @@ def script_propagate(Value node):
 # ---- Lists and sums ----------------------------------------------------------------------------------------------------
 
 cdef Program *programs = NULL
+cdef object spent = None
 cdef list method_names = []
 
 
-def script_program(counts, flags, loads, vectors, steps, zipped, methods):
+def script_program(counts, flags, loads, vectors, steps, zipped, methods, globals):
     """A program for script_list, as lists.py writes it; returns its number, or None if it is too long. See lists.h.
 
-    counts: (count, counts_items, first, result); flags: the methods that must be the reference's; loads, vectors, steps: tuples of bytes.
+    counts: (count, counts_items, first, result); flags: the methods that must be the reference's; loads, vectors, steps: tuples of bytes;
+    globals: for each input a name that is looked up, or None.
     """
     global programs
     cdef Program *program
-    if len(loads) > MAX_LOADS or len(vectors) > MAX_VECTORS or len(steps) > MAX_STEPS or len(zipped) > MAX_LOADS:
+    if len(loads) > MAX_LOADS or len(vectors) > MAX_VECTORS or len(steps) > MAX_STEPS or len(zipped) > MAX_LOADS or len(globals) > MAX_INPUTS:
         return None
     grown = <Program *> PyMem_Realloc(programs, (len(method_names) + 1) * sizeof(Program))
     if grown is NULL:
@@ -217,7 +220,7 @@ def script_program(counts, flags, loads, vectors, steps, zipped, methods):
         program.vector[<Py_ssize_t> i] = Vector(kind, index, offset, column)
     for i, (kind, a, b, size, start, wraps, invariant) in enumerate(steps):
         program.step[<Py_ssize_t> i] = Step(kind, a, b, size, start, wraps, invariant)
-    method_names.append(tuple(methods))
+    method_names.append((tuple(methods), tuple(globals)))
     return len(method_names) - 1
 
 
@@ -231,12 +234,20 @@ def script_list(Py_ssize_t number, inputs):
             inputs = inputs()
         except Exception:  # the script's own line will raise it
             return None
-    return run_program(&programs[number], method_names[number], inputs)
+    names, globals = method_names[number]
+    if spent is None:
+        return run_program(&programs[number], names, globals, inputs)
+    before = perf_counter()
+    made = run_program(&programs[number], names, globals, inputs)
+    spent[None] += perf_counter() - before
+    return made
 
 
-def script_is_sum(total):
-    """Whether this is what the last program made, which was a sum; no object if that gave up."""
-    return <PyObject *> total is last_sum
+def script_measure(seconds):
+    """From now on, add the seconds that script_list takes to seconds[None]. It looks at the globals of its caller, so nothing may call it
+    in the script's place."""
+    global spent
+    spent = seconds
 
 
 # ---- Loops over the parameters -----------------------------------------------------------------------------------------

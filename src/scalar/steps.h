@@ -40,34 +40,25 @@ static inline Node *operate_plain(int kind, Node *a, PyObject *b) {
     double number = is_float ? PyFloat_AS_DOUBLE(b) : 0.0;
     Node *node = (Node *)b;
     switch (kind) {
-    case STEP_ADD:
-        return is_float ? then_apply(node_add, node_incref(a), node_new(number)) : node_add(a, node);
+    case STEP_ADD: return is_float ? then_apply(node_add, node_incref(a), node_new(number)) : node_add(a, node);
     case STEP_SUB:
-        return is_float ? then_apply(node_add, node_incref(a), node_new(-number)) : then_apply(node_add, node_incref(a), then_mul_int(node_incref(node), -1));
-    case STEP_MUL:
-        return is_float ? then_apply(node_mul, node_incref(a), node_new(number)) : node_mul(a, node);
-    case STEP_DIV:
-        return then_apply(node_mul, node_incref(a), is_float ? inverse_of(number) : node_pow(node, minus_one));
-    default:
-        return NULL;
+        return is_float ? then_apply(node_add, node_incref(a), node_new(-number))
+                        : then_apply(node_add, node_incref(a), then_mul_int(node_incref(node), -1));
+    case STEP_MUL: return is_float ? then_apply(node_mul, node_incref(a), node_new(number)) : node_mul(a, node);
+    case STEP_DIV: return then_apply(node_mul, node_incref(a), is_float ? inverse_of(number) : node_pow(node, minus_one));
+    default: return NULL;
     }
 }
 
 /* Python's operators, which errors are to come from as well. */
 static PyObject *operate(int kind, PyObject *a, PyObject *b) {
     switch (kind) {
-    case STEP_ADD:
-        return PyNumber_Add(a, b);
-    case STEP_SUB:
-        return PyNumber_Subtract(a, b);
-    case STEP_MUL:
-        return PyNumber_Multiply(a, b);
-    case STEP_DIV:
-        return PyNumber_TrueDivide(a, b);
-    case STEP_POW:
-        return PyNumber_Power(a, b, Py_None);
-    default:
-        return PyNumber_Negative(a);
+    case STEP_ADD: return PyNumber_Add(a, b);
+    case STEP_SUB: return PyNumber_Subtract(a, b);
+    case STEP_MUL: return PyNumber_Multiply(a, b);
+    case STEP_DIV: return PyNumber_TrueDivide(a, b);
+    case STEP_POW: return PyNumber_Power(a, b, Py_None);
+    default: return PyNumber_Negative(a);
     }
 }
 

@@ -11,10 +11,14 @@
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline, unused))
+#define NOINLINE __attribute__((noinline))
 #define UNROLL_FOR(...) _Pragma("GCC unroll 16") for (__VA_ARGS__)
+#define prefetch(address) __builtin_prefetch(address)
 #else
 #define INLINE static inline
+#define NOINLINE __declspec(noinline)
 #define UNROLL_FOR(...) for (__VA_ARGS__)
+#define prefetch(address) ((void)0)
 #endif
 
 #endif

@@ -23,13 +23,14 @@ INLINE vf vmax(vf a, vf b) { return _mm512_max_ps(a, b); } /* a > b ? a : b */
 INLINE vf vsqrt(vf a) { return _mm512_sqrt_ps(a); }
 INLINE vf vfma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }   /* a * b + c */
 INLINE vf vfnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a * b */
-#define HAVE_DIVIDE 1
-INLINE vf vdivide(vf a, vf b) { /* 14 bits of 1 / b, 28, all; then a / b and its remainder (Markstein, IBM J. R&D 34, 1990) */
-    vf r = _mm512_rcp14_ps(b), one = _mm512_set1_ps(1.0f);
-    r = _mm512_fmadd_ps(_mm512_fnmadd_ps(b, r, one), r, r);
-    r = _mm512_fmadd_ps(_mm512_fnmadd_ps(b, r, one), r, r);
-    vf q = a * r;
-    return _mm512_fmadd_ps(_mm512_fnmadd_ps(b, q, a), r, q);
+#define HAVE_NEAR 1
+INLINE vf vdivide_near(vf a, vf b) { /* 14 bits of 1 / b, then 28 */
+    vf r = _mm512_rcp14_ps(b);
+    return a * _mm512_fmadd_ps(_mm512_fnmadd_ps(b, r, _mm512_set1_ps(1.0f)), r, r);
+}
+INLINE vf vsqrt_near(vf a) { /* 14 bits of 1 / the root, then 28 of the root */
+    vf r = _mm512_rsqrt14_ps(a), root = a * r;
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(root, root, a), r * _mm512_set1_ps(0.5f), root);
 }
 INLINE vm vgt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE vm veq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
@@ -248,10 +249,11 @@ INLINE void vtranspose(vf *r) { (void)r; }
 /* vscale(a, k): a * 2**i for k = 1.5 * 2**23 + i, an integer i kept in the low bits. vsplit(a, &e): m with a = m * 2**e and
  * sqrt(1/2) <= m < sqrt(2), for normal a > 0. */
 
-/* a / b as the divider rounds it, where b, 1 / b and a / b are normal; with multiplications where these leave the divider to a
- * root that is taken beside it. */
-#ifndef HAVE_DIVIDE
-INLINE vf vdivide(vf a, vf b) { return a / b; }
+/* a / b and the root of a within 2 units in the last place, where a, b, 1 / b, a / b and the root are normal: with multiplications,
+ * where the divider and the root take longer. */
+#ifndef HAVE_NEAR
+INLINE vf vdivide_near(vf a, vf b) { return a / b; }
+INLINE vf vsqrt_near(vf a) { return vsqrt(a); }
 #endif
 
 #ifndef HAVE_TRANSPOSE

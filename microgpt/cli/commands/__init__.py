@@ -46,12 +46,25 @@ class Stopped(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
-def load(source, documents):
+def load(source, *documents):
     """load_docs for a command."""
     from microgpt.corpus.loading import load_docs
 
     with data_notes():
-        return load_docs(source, documents)
+        return load_docs(source, *documents)
+
+
+def load_lines(source):
+    """As load(source, "lines"), without an object for each line: a microgpt.corpus.lines.Lines."""
+    from microgpt.corpus.lines import Lines
+    from microgpt.corpus.loading import read
+
+    notes = []
+    try:
+        return Lines(read(source, notes))
+    finally:
+        for note in notes:
+            say(note)
 
 
 @contextmanager

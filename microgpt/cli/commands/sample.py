@@ -6,7 +6,7 @@ from microgpt import engines, verdict
 from microgpt.cli.commands import Failure, Usage, characters, count, for_output, load, whole
 from microgpt.cli.options import CHOICE, add, in_options, threads_of
 from microgpt.cli.output import Documents, say
-from microgpt.common.words import printable
+from microgpt.common.words import printable, quoted_path
 from microgpt.config import SampleConfig
 from microgpt.engines import THREADS
 from microgpt.model import GPT, LENGTH, TEXT_LENGTH
@@ -68,6 +68,8 @@ def run(arguments):
         model = GPT(saved.config, saved.tokenizer, saved.params, arguments.engine, threads)
     except engines.EngineError as error:
         raise Failure(in_options(error)) from None
+    if arguments.novel is not None and kind == "text":
+        raise Usage(f"--novel compares documents, and {quoted_path(arguments.model)} writes one long text; omit --novel")
     exclude = load(arguments.novel, kind) if arguments.novel is not None else ()
     documents = Documents(sys.stdout, kind, arguments.prompt)
     chosen = arguments.unique or arguments.novel is not None  # so that some are not printed
@@ -81,6 +83,8 @@ def run(arguments):
             documents.print(texts, after=lambda text: f"\t{_scores(model, text)}" if arguments.scores else "")
     except (ValueError, ArithmeticError) as error:
         raise Failure(error) from None
+    finally:
+        documents.close()
 
 
 def _warn_if_not_learned(saved):

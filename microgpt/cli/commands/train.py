@@ -9,7 +9,7 @@ from functools import partial
 
 from microgpt import engines, verdict
 from microgpt.cli import automatic, places, progress
-from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, duration, load, whole
+from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, duration, for_output, load, load_lines, whole
 from microgpt.cli.commands.sample import length_help
 from microgpt.cli.keeping import Keeping
 from microgpt.cli.options import (
@@ -28,7 +28,6 @@ from microgpt.cli.options import (
 from microgpt.cli.output import Documents, Screen, as_command, say
 from microgpt.common import interrupts
 from microgpt.common.words import quoted, quoted_path, sized
-from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
 from microgpt.corpus.loading import file_of
 from microgpt.display import history
@@ -59,7 +58,7 @@ def run(arguments):
         docs = automatic.settle(arguments, text)
     config, training, evaluation, temperature = settings(arguments, saved)
     threads = threads_of(arguments)
-    docs = docs or load(arguments.data, config.documents)
+    docs = docs or (load_lines(arguments.data) if config.documents == "lines" else load(arguments.data, config.documents))
     val_docs = None if arguments.val is None else load(arguments.val, config.documents)
     try:
         with data_notes():
@@ -70,7 +69,7 @@ def run(arguments):
             )  # fmt: skip
     except ValueError as error:
         raise Failure(in_options(error)) from None
-    _warn_if_cut(run, docs)
+    _warn_if_cut(run)
     if arguments.resume:
         _warn_if_rounded_differently(saved.source.engine, run.model.engine)
     screen = Screen(quoted_path(out or arguments.log) if out or arguments.log else None)
@@ -134,11 +133,11 @@ def _check_files(arguments, out):
         places.check("--log", arguments.log, "a log of microgpt train", history.is_log, arguments.force, read)
 
 
-def _warn_if_cut(run, docs):
+def _warn_if_cut(run):
     if run.long != "truncate" or run.model.config.documents == "text":
         return
     block_size = run.model.config.block_size
-    of_docs, of_text = documents.share_cut(docs, block_size)
+    of_docs, of_text = run.corpus.share_cut(block_size)
     if of_text > LARGE_SHARE:
         say(
             f"{of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of "
@@ -175,7 +174,7 @@ def _train(run, arguments, screen, keeping, temperature):
                     shown.update()
                     keeping.update()
                     if arguments.sample_every and len(run.losses) % arguments.sample_every == 0:
-                        shown.note(_sample_on_the_way(run, temperature))
+                        shown.note(_sample_on_the_way(run, temperature, arguments.length))
 
                 periods = [every for every in (keeping.every, arguments.sample_every) if every]
                 run.train(progress=update, pause_every=math.gcd(*periods) or None, stopped=stopped)
@@ -195,13 +194,14 @@ def _train(run, arguments, screen, keeping, temperature):
         raise _stopped(stopped[-1], arguments, keeping)
 
 
-def _sample_on_the_way(run, temperature):
+def _sample_on_the_way(run, temperature, length):
     """A line with a document by the weights as they are; its random numbers are its own, so that the run's stay as they were."""
     try:
-        [text] = run.model.generate(1, temperature, seed=len(run.losses))
+        [text] = run.model.generate(1, temperature, seed=len(run.losses), length=length)
     except (ArithmeticError, ValueError) as error:
         return f"sample at step {len(run.losses)}: none ({error})"
-    return f"sample at step {len(run.losses)}: {for_output(text)}"
+    lines = "\n".join(map(for_output, text.split("\n")))
+    return f"sample at step {len(run.losses)}:{' ' if run.model.config.documents == 'lines' else chr(10)}{lines}"
 
 
 def _stopped(number, arguments, keeping):
@@ -250,6 +250,9 @@ def _print_samples(run, n, length, temperature, screen, heading, label):
         except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
             advice = in_options(verdict.remedy(run, len(run.losses) + 1))
             raise Failure(f"no sample can be drawn: {error}; {advice}, or a higher --temperature") from None
+        except KeyboardInterrupt:
+            documents.close()
+            raise
         documents.print([text], begin)
         if time.perf_counter() - started > 0.02:  # a slow one is seen when it is there
             screen.flush()
