@@ -74,7 +74,10 @@ def test_the_table_of_bad_input(folder, arguments, message):
     "arguments, message",
     [
         (["--engine", "fast", "--batch-size", "1000000000"], "choose a smaller --batch-size or --block-size"),
-        (["--threads", "2"], "--threads 2 needs --engine fast; the engine 'exact' computes on one thread"),
+        (
+            ["--engine", "graph", "--threads", "2"],
+            "--threads 2 needs --engine exact or fast; the engine 'graph' computes on one thread",
+        ),
         (["--engine", "fast", "--eps", "1e-50"], "--eps must be at least 1e-15 and finite on the engine 'fast', not 1e-50"),
     ],
 )
