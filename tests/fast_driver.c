@@ -15,7 +15,7 @@ enum { FIRST_BATCH = 0, NEXT_BATCH = 1 };
 
 /* The last loss, and in `params` (malloc) what was trained. */
 static double run(Shape shape, const Kernels *kernels, const Options *options, float **params) {
-    Documents docs = {tokens, starts, starts[DOCS] + 1, DOCS};
+    Documents docs = {.tokens = tokens, .starts = starts, .n_tokens = starts[DOCS] + 1, .n_docs = DOCS};
     Trainer t = {.shape = shape, .kernels = kernels, .beta1 = 0.85f, .beta2 = 0.99f, .eps = 1e-8};
     double losses[STEPS], lr[STEPS], loss;
     size_t n_losses;

@@ -159,7 +159,7 @@ def preset_of(arguments, saved=None):
 def in_options(error):
     """An error's text with the user's options in place of the fields; what it quotes of the user's stays as it is."""
     text = re.sub(r"\bomit (seed|long|documents)\b", r"omit --\1", str(error)).replace("with init", "with --init")
-    text = re.sub(r"^threads=(\S+) needs engine='(\w+)'", r"--threads \1 needs --engine \2", text)
-    text = re.sub(r"\bengine='(\w+)'", r"--engine \1", text)
+    text = re.sub(r"^threads=(?=\S+ needs)", "--threads ", text)
+    text = re.sub(r"\bengine='(\w+)'((?: or '\w+')*)", lambda part: f"--engine {part[1]}{part[2].replace(chr(39), '')}", text)
     text = re.sub(r"^threads\b", "--threads", text)
     return re.sub(r"""(?<!\w)'[^']*'|(?<!\w)"[^"]*"|(?<!-)\b\w+""", lambda part: FLAGS.get(part[0], part[0]), text)
