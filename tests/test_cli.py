@@ -10,15 +10,25 @@ import sys
 from dataclasses import replace
 
 import pytest
-from command_line import NAMES, TINY, assert_fails, driver, environment, microgpt_command, posix, printed, without_comment
+from command_line import (
+    NAMES,
+    TINY,
+    assert_fails,
+    driver,
+    environment,
+    microgpt_command,
+    posix,
+    printed,
+    without_comment,
+)
 
 import microgpt
 from microgpt import EvalConfig, TrainConfig, cli, engines
-from microgpt.common import words
-from microgpt.config import RECIPES
 from microgpt.cli import options
 from microgpt.cli.commands import COMMANDS
 from microgpt.cli.commands import train as train_command
+from microgpt.common import words
+from microgpt.config import RECIPES
 
 # ---- Output to a pipe -------------------------------------------------------------------------------------------
 

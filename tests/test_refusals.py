@@ -8,7 +8,16 @@ import sys
 
 import pytest
 from command_line import (
-    NAMES, SMALL, TEN_NAMES, TINY, assert_fails, environment, fail, microgpt_command, printed, succeed,
+    NAMES,
+    SMALL,
+    TEN_NAMES,
+    TINY,
+    assert_fails,
+    environment,
+    fail,
+    microgpt_command,
+    printed,
+    succeed,
 )  # fmt: skip
 
 import microgpt
@@ -64,7 +73,7 @@ def test_the_table_of_bad_input(folder, arguments, message):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--engine", "fast", "--batch-size", "1000000000"], "a batch of 1,000,000,000 documents takes "),
+        (["--engine", "fast", "--batch-size", "1000000000"], "choose a smaller --batch-size or --block-size"),
         (["--threads", "2"], "--threads 2 needs --engine fast; the engine 'exact' computes on one thread"),
         (["--engine", "fast", "--eps", "1e-50"], "--eps must be at least 1e-15 and finite on the engine 'fast', not 1e-50"),
     ],
@@ -113,11 +122,11 @@ def test_how_many_were_found_before_there_was_no_other(folder):
         (["train", "--eps", "0"], r"--eps must be more than 0 .*"),
         (["train", "--batch-size", "0"], r"--batch-size must be at least 1, not 0"),
         (["train", "--schedule", "step"], r"--schedule: invalid choice: 'step' .*"),
-        (["train", "--clip-norm", "0"], r"--clip-norm must be more than 0 and finite, not 0.0; omit it to switch it off"),
+        (["train", "--clip-norm", "0"], r"--clip-norm must be more than 0 and finite, not 0.0; otherwise omit it"),
         (["train", "--weight-decay", "-1"], r"--weight-decay must be at least 0 and finite, not -1.0"),
         (["train", "--warmup-steps", "-1"], r"--warmup-steps must be at least 0, not -1"),
         (["train", "--val-fraction", "1"], r"--val-fraction must be at least 0 and less than 1, not 1.0"),
-        (["train", "--eval-every", "0"], r"--eval-every must be at least 1, not 0"),
+        (["train", "--eval-every", "0"], r"--eval-every must be at least 1, not 0; otherwise omit it"),
         (["train", "--patience", "3"], r"--patience needs documents to measure on; give a --val-fraction too, such as 0.1, or --val"),
         (["train", "--eval-every", "100"], r"--eval-every needs documents to measure on; give a --val-fraction too, .* or --val"),
         (["train", "--split-seed", "3"], r"--split-seed chooses the documents of a --val-fraction; omit it, or give a --val-fraction, .*"),
@@ -129,11 +138,11 @@ def test_how_many_were_found_before_there_was_no_other(folder):
         (["train", "--resume", "x", "--init", "x"], r"--resume goes on with a run's own weights; .*"),
         (["train", "--log", "x.txt"], r"--log must end in \.csv or \.jsonl, which says how to write it; not 'x\.txt'"),
         (["sample"], r"the following arguments are required: MODEL .*"),
-        (["sample", "x", "--top-k", "0"], r"--top-k must be at least 1, not 0; omit it to switch it off"),
+        (["sample", "x", "--top-k", "0"], r"--top-k must be at least 1, not 0; otherwise omit it"),
         (["sample", "x", "--prompt", "\udcff"], r"--prompt: must be text in UTF-8, not '\\udcff' .*"),
         (["run", "--explain"], r"the following arguments are required: SCRIPT \(see microgpt run --help\)"),
         (["bench", "--n-embd", "16", "3"], r"--n-embd must be a multiple of 4, the number of heads; not 3"),
-        (["sample", "x", "--top-p", "0"], r"--top-p must be more than 0 and at most 1, not 0.0; omit it to switch it off"),
+        (["sample", "x", "--top-p", "0"], r"--top-p must be more than 0 and at most 1, not 0.0; otherwise omit it"),
         (["train", "--temperature", "-1"], r"--temperature must be at least 0 and finite.*"),
         (["train", "--temperature", "inf"], r"--temperature must be .*"),
     ],

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from microgpt import compiled, reference
-from microgpt.compiled import access, exact as _exact, fast as _fast, lines, scalar
+from microgpt.compiled import access, lines, scalar
+from microgpt.compiled import exact as _exact
+from microgpt.compiled import fast as _fast
 
 FOLDER = Path(compiled.__file__).parent
 MODULES = {module.__name__.rpartition(".")[2]: module for module in (access, lines, scalar, _exact, _fast)}
