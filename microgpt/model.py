@@ -28,7 +28,7 @@ class GPT:
 
     config: GPTConfig; tokenizer: Tokenizer; params: array or other writable buffer of doubles, config.num_params(vocab_size)
     of them, all matrices one after the other in parameter order. The model keeps the buffer and does not copy it. engine: what
-    computes, see microgpt.engines; threads: how many the engine "fast" may use, 0 for all cores.
+    computes, see microgpt.engines; threads: how many the engines "exact" (to train) and "fast" may use, 0 for all cores.
 
     Any number of threads may read a model at a time: generate, loss, logits, save and the others. While one trains it, each
     document, loss or copy that another asks for is computed with the weights after some whole step. What writes into the
@@ -274,8 +274,9 @@ class GPT:
         access = self.engine.access
         with access.reading():
             if threads is not None or engine not in (None, self.engine.name):
-                threads = 1 if threads is None else threads
-                writing = GPT(self.config, self.tokenizer, self.params, engine or self.engine.name, threads).engine
+                name = engine or self.engine.name
+                threads = 1 if threads is None else engines.check_threads(name, threads, "writes")
+                writing = GPT(self.config, self.tokenizer, self.params, name, threads).engine
                 writing.access = access  # the weights are the same
             else:
                 writing = self.engine

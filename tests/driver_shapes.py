@@ -14,6 +14,7 @@ MODELS = [
     *(GPTConfig(n_layer=2, n_embd=24, n_head=2, block_size=40, activation=activation) for activation in ACTIVATIONS),
     GPTConfig(n_layer=1, n_embd=9, n_head=3, block_size=7),
     GPTConfig(n_layer=1, n_embd=80, n_head=5, block_size=16),
+    GPTConfig(n_layer=2, n_embd=36, n_head=2, block_size=16),
     GPTConfig(n_layer=1, n_embd=130, n_head=5, block_size=40),  # products in blocks
 ]
 

@@ -161,8 +161,11 @@ def with_condition(tokens, condition):
 
 
 def reverse_loop(tokens):
-    """`i = a; i < b; i++` becomes `i = b; i-- > a;`, or that becomes this."""
+    """`i = a; i < b; i++` becomes `i = b; i-- > a;`, or that becomes this; `i = b; i > a; i--` becomes `i = a + 1; i <= b; i++`."""
     code, up = " ".join(tokens), r"(\w+) = (.*?) ; \1 < (.*?) ; \1 \+\+ \)"
     if re.search(up, code):
         return tokenized(re.sub(up, r"\1 = \3; \1-- > \2;)", code, count=1))
+    down = r"(\w+) = (.*?) ; \1 > (.*?) ; \1 -- \)"
+    if re.search(down, code):
+        return tokenized(re.sub(down, r"\1 = \3 + 1; \1 <= \2; \1++)", code, count=1))
     return tokenized(re.sub(r"(\w+) = (.*?) ; \1 -- > (.*?) ; \)", r"\1 = \3; \1 < \2; \1++)", code, count=1))

@@ -25,7 +25,9 @@ EXACT = {
     "norm-fold-reversed": (EXACT_ENGINE, {"norm-fold": reverse_loop}),
     "cached-fold-reversed": (EXACT_ENGINE, {"key-fold": reverse_loop}),
     "heads-ascending": (EXACT_ENGINE, {"heads-fold": reverse_loop}),
-    "documents-ascending": (EXACT_ENGINE, {"documents-fold": reverse_loop}),
+    "documents-ascending": (EXACT_ENGINE, {"dw-documents": reverse_loop}),
+    "documents-ascending-in-rows": (EXACT_ENGINE, {"rows-documents": reverse_loop}),
+    "sums-not-resumed": (EXACT_ENGINE, {"dx-start": replace("resume", "0")}),
     "k-before-v": (
         EXACT_ENGINE,
         {
@@ -33,13 +35,13 @@ EXACT = {
             "k-segment": replace("*segment++", "*(segment++ - 1)"),
         },
     ),
-    "target-not-last": (EXACT_ENGINE, {"target-last": instead("d_target[p] = 0.0;")}),
+    "target-not-last": (EXACT_ENGINE, {"target-last": instead("g->d_logits[target] = g->d_target[p]; g->d_target[p] = 0.0;"), "targets-back": delete}),
     "dw-added-afterwards": (
         EXACT_ENGINE,
         {
-            "dw-start": replace("accumulate ? vload(dw + r * n_in + j + c * W) : vset1(0.0)", "vset1(0.0)"),
+            "dw-start": replace("before ? vload_some(before + r * n_in + j + c * W, n_in - j - c * W) : vset1(0.0)", "vset1(0.0)"),
             "dw-store": replace(
-                "sum[r][c]", "(accumulate ? vload(dw + r * n_in + j + c * W) : vset1(0.0)) + sum[r][c]"
+                "sum[r][c]", "(before ? vload_some(before + r * n_in + j + c * W, n_in - j - c * W) : vset1(0.0)) + sum[r][c]"
             ),
         },
     ),
@@ -66,7 +68,7 @@ EXACT = {
         EXACT_ENGINE,
         {"exact-sigmoid": replace("e * inverse, inverse", "inverse, e * inverse")},
     ),
-    "masked-keys-counted": (EXACT_ENGINE, {"keys-seen": replace("sees(p0, t)", "sees(p0, p0)")}),
+    "masked-keys-counted": (EXACT_ENGINE, {"keys-seen": replace("sees(p0, t - 1)", "sees(p0, p0)")}),
     "mean-over-all-at-once": (
         EXACT_ENGINE,
         {"mean-loss": replace("1.0 / (double)d->n * d_loss", "1.0 / ((double)d->n / d_loss)")},
@@ -74,8 +76,12 @@ EXACT = {
     # ---- Adam, clipping and decay ----
     "quotient-not-corrected": (EXACT_ENGINE, {"correct-quotient": delete, "correct-it-again": instead("return q;")}),
     "zeros-to-the-multiplier": (EXACT_ENGINE, {"tiny-moment": never}),
-    "no-fallback-in-adam": (EXACT_ENGINE, {"open-lanes": replace("vbits(open)", "vbits(open) & 0")}),
-    "first-correction-dropped-early": (EXACT_ENGINE, {"second-moment-only": replace("a.c2 != 1", "a.c2 < 0.999999")}),
+    "no-fallback-in-adam": (EXACT_ENGINE, {"open-lanes": instead("return vgt(vset1(0.0), vset1(0.0));")}),
+    "first-correction-dropped-early": (EXACT_ENGINE, {"second-moment-only": replace("a->c2 != 1", "a->c2 < 0.999999")}),
+    "root-not-corrected": (EXACT_ENGINE, {"root-step": delete}),
+    "either-root-will-do": (EXACT_ENGINE, {"either-root": replace("next !=", "0 && next !=")}),
+    "overflow-in-the-middle": (EXACT_ENGINE, {"separable": replace("job->bound < 1e17", "1")}),
+    "decay-left-out": (EXACT_ENGINE, {"share-decay": delete}),
     "overflow-goes-on": (EXACT_ENGINE, {"overflowing-square": instead("adam_v(a, &v[i], g[i]);")}),
     "clip-fold-in-vectors": (
         EXACT_ENGINE,
@@ -84,16 +90,15 @@ EXACT = {
     "clip-without-libm": (EXACT_ENGINE, {"clip-settled": always}),
     "decay-before-clipping": (
         EXACT_ENGINE,
-        {"decay": delete, "clipping": before("k->decay(&t->shape, t->params, lr * o->weight_decay);")},
+        {"decay": delete, "clipping": before("k->decay(&t->shape, t->params, job->step.decay);")},
     ),
     "decay-after-adam": (
         EXACT_ENGINE,
         {
             "decay": delete,
             "adam-step": instead(
-                "size_t n = k->adam(&t->shape, t->params, &t->adam, lr);"
-                "k->decay(&t->shape, t->params, lr * o->weight_decay);"
-                "return n;"
+                "done = k->adam(&t->shape, t->params, &t->adam, &job->step);"
+                "k->decay(&t->shape, t->params, job->step.decay);"
             ),
         },
     ),

@@ -32,10 +32,10 @@ static void read_once(Read *r) {
     Trainer t = {.shape = *r->shape, .kernels = r->kernels, .params = r->params};
     Shape one_layer = *r->shape;
     Cache cache = {0};
-    Document scratch = {0};
+    Group scratch = {0};
     double logits[VOCAB + 8], loss, overflowing;
     one_layer.n_layer = 1;
-    if (exact_document_reserve(&scratch, &one_layer, 8) < 0)
+    if (exact_group_reserve(&scratch, &one_layer, 1, 8, 1) < 0)
         exit(2);
     for (size_t i = 0; i < TOKENS; i++) {
         if (exact_cache_reserve(&cache, r->shape, i + 1) < 0 ||
@@ -49,7 +49,7 @@ static void read_once(Read *r) {
         r->hash = hashed(r->hash, &loss, sizeof loss);
     }
     exact_cache_free(&cache);
-    exact_document_free(&scratch);
+    exact_group_free(&scratch);
     exact_trainer_free(&t);
 }
 #else

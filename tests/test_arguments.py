@@ -82,7 +82,7 @@ def test_what_is_no_number(wrong):
     [(SampleConfig, dict(top_k=0)), (SampleConfig, dict(top_p=0)), (TrainConfig, dict(clip_norm="x")), (EvalConfig, dict(patience=0.5))],
 )
 def test_how_to_switch_an_option_off(kind, options):
-    with pytest.raises((ValueError, TypeError), match=rf"{next(iter(options))} must be .*; omit it to switch it off$"):
+    with pytest.raises((ValueError, TypeError), match=rf"{next(iter(options))} must be .*; otherwise omit it$"):
         kind(**options)
 
 

@@ -391,7 +391,7 @@ def test_on_the_command_line(model, saved, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.splitlines() == model.generate(1, 0) and "in 1000 tries" in err  # what was found is not lost
     assert cli.main(["sample", saved, "--threads", "2"]) == 1
-    message = "microgpt: error: --threads 2 needs --engine fast; the engine 'exact' computes on one thread\n"
+    message = "microgpt: error: --threads 2 needs --engine fast; the engine 'exact' writes on one thread\n"
     assert capsys.readouterr().err == message
 
 

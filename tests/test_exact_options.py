@@ -234,3 +234,36 @@ def test_a_batch_beyond_memory():
     losses = []
     engine.train(corpus, range(1), TrainConfig(batch_size=2), losses)
     assert len(losses) == 1
+
+
+THREADED = [
+    (GPTConfig(), TrainConfig(num_steps=400)),  # threads share the gradients and Adam only
+    (GPTConfig(n_embd=36, n_head=3, n_layer=2), TrainConfig(num_steps=60, batch_size=3, weight_decay=0.1)),
+    (GPTConfig(n_embd=33, n_head=1), TrainConfig(num_steps=60, batch_size=17, clip_norm=0.5, weight_decay=0.1)),
+]
+
+
+@pytest.mark.parametrize("config, training", THREADED, ids=["16", "36", "33"])
+def test_any_number_of_threads(config, training):
+    """The bits of one thread, in gradients, and in runs long enough for a team to be tried."""
+    docs, results = ["emma", "olivia", "ava", "isabella", "christopherjameson", "x", "mia"], []
+    for threads in (1, 2, 3, 5):
+        engine, corpus = made("exact", config, docs, 3)
+        engine.threads, losses = threads, []
+        before = [bits(engine.gradients(corpus, step, training)[1]) for step in range(3)]
+        engine.train(corpus, range(training.num_steps), training, losses)
+        results.append((before, bits(losses), bits(engine.params), [bits(m) for m in engine.moments()]))
+    assert all(result == results[0] for result in results)
+
+
+def test_matrices_that_do_not_fit_the_cache(on_path):
+    """Their sums backward are put aside and taken up again; and groups of documents follow one another in a batch."""
+    config, docs = GPTConfig(n_embd=100, n_head=4, block_size=24), ["emma", "christopherjameson", "ava", "ab" * 12]
+    training = TrainConfig(batch_size=7)
+    loss, gradients = graph_gradients(config, docs, training)
+    for isa, libm in PATHS:
+        if libm == "vector":
+            on_path(isa, libm)
+            engine, corpus = made("exact", config, docs, 1)
+            assert bits([engine.network.backward(corpus, 0, training, 2)]) == bits([loss])
+            assert bits(engine.network.gradients) == bits(gradients)

@@ -103,7 +103,7 @@ def test_quoted_is_never_long():
         (["train", "a\0b"], r"'a\x00b' is no argument: it has a NUL, or half of a character"),
         (["train", "--out", "\ud800"], r"'\ud800' is no argument: it has a NUL, or half of a character"),
         (["train", ""], "there is no file ''; check the path"),
-        (["train", "docs.txt", "--engine", "fast", "--engine", "python", "--threads", "2"], "--threads 2 needs --engine fast; the engine 'python' "),
+        (["train", "docs.txt", "--engine", "fast", "--engine", "python", "--threads", "2"], "--threads 2 needs --engine exact or fast; the engine 'python' "),
     ],
     ids=lambda value: ascii(value)[:50],
 )

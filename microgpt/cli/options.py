@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from functools import partial
 
 from microgpt import engines
-from microgpt.cli.commands import Failure, Usage, number, whole
+from microgpt.cli.commands import Failure, Usage, number, whole, whole_or_auto
 from microgpt.common.options import options_of, shown
 from microgpt.common.words import quoted_path, shortened
 from microgpt.config import PRESETS, RECIPES, EvalConfig, GPTConfig, SampleConfig, TrainConfig
@@ -31,6 +31,9 @@ def add(group, options, default=None, **notes):
             more = dict(choices=option.choices)
         else:
             more = KINDS[option.kind]
+        if option.name == "block_size":
+            more = dict(type=whole_or_auto, metavar="N")
+            option = replace(option, text=f"{option.text}; auto: one that the documents fit into")
         action = group.add_argument(option.flags(), dest=option.name, help=option.text, default=default, **more)
         action.describe = partial(described, option, notes.get(option.name))  # when somebody asks for help
 
@@ -156,7 +159,7 @@ def preset_of(arguments, saved=None):
 def in_options(error):
     """An error's text with the user's options in place of the fields; what it quotes of the user's stays as it is."""
     text = re.sub(r"\bomit (seed|long|documents)\b", r"omit --\1", str(error)).replace("with init", "with --init")
-    text = re.sub(r"^threads=(\S+) needs engine='(\w+)'", r"--threads \1 needs --engine \2", text)
-    text = re.sub(r"\bengine='(\w+)'", r"--engine \1", text)
+    text = re.sub(r"^threads=(?=\S+ needs)", "--threads ", text)
+    text = re.sub(r"\bengine='(\w+)'((?: or '\w+')*)", lambda part: f"--engine {part[1]}{part[2].replace(chr(39), '')}", text)
     text = re.sub(r"^threads\b", "--threads", text)
     return re.sub(r"""(?<!\w)'[^']*'|(?<!\w)"[^"]*"|(?<!-)\b\w+""", lambda part: FLAGS.get(part[0], part[0]), text)

@@ -45,7 +45,7 @@ class Option:
         """
         if value is None and None in (self.default, self.before):
             return None
-        off = "; omit it to switch it off" if self.default is None else ""
+        off = "; otherwise omit it" if self.default is None else ""
         if self.kind is bool:
             if not isinstance(value, bool):
                 raise TypeError(f"{self.name} must be True or False, not {quoted(value)}")

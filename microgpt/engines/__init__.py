@@ -2,7 +2,7 @@
 
     python   microgpt.reference: the scalar graph in plain Python
     graph    the scalar graph on compiled Values
-    exact    float64 in C without a graph: the same bits, some thousand times faster
+    exact    float64 in C without a graph: the same bits, some thousand times faster, on threads
     fast     float32 in C, many documents at a time, on threads: the same model, rounded differently
 """
 
@@ -31,7 +31,8 @@ ENGINE = Option(
     choices=ENGINES,
 )
 THREADS = Option(
-    "threads", int, 1, "threads that the engine fast may use, 0 for all cores; results do not depend on it", least=0, most=1024
+    "threads", int, 1, "threads that the engines exact (to train) and fast may use, 0 for all cores; results do not depend on it",
+    least=0, most=1024,
 )
 
 # Fields of GPTConfig and TrainConfig. AROUND: what is done before or around any engine, which gets its weights drawn and a learning
@@ -82,7 +83,7 @@ class Engine(ABC):
 
     name: str
     exact = True  # its results are the reference's, bit for bit
-    threaded = False  # it can use several threads
+    threaded = ()  # of "computes" (trains) and "writes" (generates), what it does on several threads
     batch_size = 1  # documents a step where nobody says how many
     options: set  # the fields of GPTConfig and TrainConfig that it computes; others must have their defaults
     activations: tuple  # the values of GPTConfig.activation that it computes
@@ -243,11 +244,17 @@ def create(name, config, vocab_size, params, threads=1):
     """
     kind = engine_class(name)
     kind.refuse(config)
-    threads = THREADS.check(threads)
-    if threads != 1 and not kind.threaded:
-        able = " or ".join(repr(other) for other in ENGINES if engine_class(other).threaded)
-        raise EngineError(f"threads={quoted(threads)} needs engine={able}; the engine {name!r} computes on one thread")
+    threads = check_threads(name, threads)
     return kind(config, vocab_size, params, threads or cores())
+
+
+def check_threads(name, threads, work="computes"):
+    """The number `threads`; EngineError unless the engine called `name` does this work on so many. work: see Engine.threaded."""
+    threads = THREADS.check(threads)
+    if threads != 1 and work not in engine_class(name).threaded:
+        able = " or ".join(repr(other) for other in ENGINES if work in engine_class(other).threaded)
+        raise EngineError(f"threads={quoted(threads)} needs engine={able}; the engine {name!r} {work} on one thread")
+    return threads
 
 
 # ---- What several engines need ---------------------------------------------------------------------------------------

@@ -8,28 +8,32 @@ from microgpt.engines import COMMON, Engine, check_finite, sampling
 
 
 class ExactEngine(Engine):
+    """An Engine; its results do not depend on `threads`."""
+
     name = "exact"
+    threaded = ("computes",)
     options = COMMON
     activations = ACTIVATIONS
     isas = staticmethod(isas)
 
     def __init__(self, config, vocab_size, params, threads=1):
-        super().__init__(config, vocab_size, params)
+        super().__init__(config, vocab_size, params, threads)
         self.network = Network(config, vocab_size, params)
         self._idle = []  # decoders that nobody uses: there is one for each of the callers that there were at a time
 
     def activation_bytes(self, tokens):
-        c, positions = self.config, min(self.config.block_size, tokens)  # one document's at a time
-        doubles = (16 * c.n_layer + 17) * c.n_embd + 3 * self.vocab_size + (c.n_layer * c.n_head / 2 + 2) * positions
+        c, positions = self.config, min(self.config.block_size, tokens)  # one long document's, or some short ones', at a time
+        own = 4 * c.n_embd + 2 * positions  # of each thread
+        doubles = (25 * c.n_layer + 5) * c.n_embd + 3 * self.vocab_size + c.n_layer * c.n_head / 2 * positions + own * self.threads
         return 8 * positions * doubles
 
     def train(self, corpus, steps, training, losses):
-        stopped = self.network.train(corpus, steps, training, losses)
+        stopped = self.network.train(corpus, steps, training, losses, self.threads)
         if stopped is not None:
             self._raise_reason(corpus, stopped, training)
 
     def gradients(self, corpus, step, training):
-        loss = self.network.backward(corpus, step, training)
+        loss = self.network.backward(corpus, step, training, self.threads)
         if loss is None:
             self._raise_reason(corpus, step, training)
         return loss, array("d", self.network.gradients)

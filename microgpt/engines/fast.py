@@ -20,7 +20,7 @@ class FastEngine(Engine):
 
     name = "fast"
     exact = False
-    threaded = True
+    threaded = ("computes", "writes")
     batch_size = 16
     bytes_per_param = 24  # the weight as a double, and with its gradient and Adam's moments as floats
     options = COMMON

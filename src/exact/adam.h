@@ -14,12 +14,7 @@
 #define MICROGPT_ADAM_H
 
 #include "libm.h"
-#include "model.h"
-
-typedef struct {
-    double beta1, rest1, beta2, rest2, c1, c2, lr, eps; /* rest = 1 - beta */
-    double inverse_c1, inverse_c2;                      /* 1 / c */
-} AdamStep;
+#include "share.h"
 
 /* One parameter, with the C library. Returns 0, with v and p unchanged as in the reference, if the square of g overflows. */
 static int adam_v(const AdamStep *a, double *v, double g) {
@@ -32,6 +27,23 @@ static int adam_v(const AdamStep *a, double *v, double g) {
 
 static void adam_p(const AdamStep *a, double *p, double m, double v) {
     *p -= a->lr * (m / a->c1) / (pow(v / a->c2, 0.5) + a->eps); /* mutant: adam-root */
+}
+
+/* The same without the C library, if the next double in place of the rounded root leads to the same p: that is the only other
+ * root the C library may give. Returns whether it does; else p is unchanged. */
+INLINE int adam_p_either(const AdamStep *a, double *p, double m, double v) {
+#ifdef HAVE_FMA
+    double x = v / a->c2, numerator = a->lr * (m / a->c1), root = sqrt(x), error = fma(-root, root, x);
+    double other = double_of(bits_of(root) + (error < 0 ? (uint64_t)-1 : error > 0));
+    double next = *p - numerator / (root + a->eps);
+    if (!(x > 1e-70) || next != *p - numerator / (other + a->eps)) /* mutant: either-root */
+        return 0;
+    *p = next;
+    return 1;
+#else
+    (void)a, (void)p, (void)m, (void)v;
+    return 0;
+#endif
 }
 
 /* Parameters first..n one by one; returns n, or the index of the one that overflows. */
@@ -50,15 +62,6 @@ INLINE vm square_in_doubt(vd x, vd square, vd *error) {
     *error = square_error(x, square);
     vm near = vnlt(vabs(*error), vspacing(square, 2 - 4 * MARGIN));
     return vor(near, vand(vlt(square, vset1(1e-35)), vneq(x, vset1(0.0))));
-}
-
-/* a * b + c with or without a rounding in between, just to see if it differs. */
-INLINE vd bound(vd a, vd b, vd c) {
-#ifdef HAVE_FMA
-    return vfma(a, b, c);
-#else
-    return a * b + c;
-#endif
 }
 
 #if defined(HAVE_FMA) && W == 8 /* dividers of fewer lanes keep up */
@@ -98,44 +101,81 @@ INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const
 
 #endif
 
-/* W parameters, with gradients below 1e17, |m| and v below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all
- * there is of the sum. Returns the lanes that are not settled: their p and v are left as they were, m is new. The corrections
- * c1 and c2 become exactly 1 after some hundred or thousand steps, and then their divisions are left out. */
-INLINE unsigned adam_vector(const AdamStep *a, double *p, double *m, double *v, const double *g, const int correct1,
-                            const int correct2) {
-    const double change = 0x1p-50; /* more than two neighbours, and what is computed of them, can differ, relatively */
-    const vd hair = vset1(1e-300); /* moves nothing but what is too small for relative errors */
-    const vd one = vset1(1.0);
-    vd gi = vload(g), pi = vload(p), vi = vload(v), error;
-    vd mi = vset1(a->beta1) * vload(m) + vset1(a->rest1) * gi;
-    vstore(m, mi);
-
-    vd square = gi * gi, decayed = vset1(a->beta2) * vi, share = vset1(a->rest2) * square, v_new = decayed + share;
+/* The square of x, and the square that pow(x, 2) might give instead: the neighbour on the side of the true one where that is in
+ * doubt (within 0.02 units in the last place of the midpoint), else the same. True where x is so small that pow may err by more.
+ */
+INLINE vm square_and_other(vd x, vd *square, vd *other) {
+    *square = x * x;
 #ifdef HAVE_FMA
-    vm open = square_in_doubt(gi, square, &error);
-    open = vand(open, vneq(v_new, bound(share, one + vcopysign(change, error), decayed + hair)));
-#else /* the doubt is dear without it, and seldom matters: look on both sides first */
-    vm open = vneq(decayed - hair + share * vset1(1 - change), decayed + hair + share * vset1(1 + change));
-    if (RARELY(vbits(open)))
-        open = vand(open, square_in_doubt(gi, square, &error));
+    *other = vfma(square_error(x, *square), vset1(1 / (1 - 2 * 0.02)), *square); /* rounds to the neighbour if it is in doubt */
+    return vtiny(*square, 1e-85);
+#else
+    vd error;
+    vm near = square_in_doubt(x, *square, &error);
+    *other = vselect(near, *square * (vset1(1.0) + vcopysign(0x1p-50, error)), *square);
+    return vgt(vset1(0.0), vset1(0.0));
 #endif
-
-    vd m_hat, v_hat;
-    corrected(a, mi, v_new, &m_hat, &v_hat, correct1, correct2);
-    vd root = vsqrt(v_hat);
-    vd step = (vset1(a->lr) * m_hat) / (root + vset1(a->eps));
-    vd p_new = pi - step; /* a larger root gives a smaller step */
-    vm p_open = root_in_doubt(v_hat, root, MARGIN, &error);
-    p_open = vand(p_open, vneq(p_new, bound(step, vcopysign(change, error) - one, pi - hair)));
-
-    open = vor(open, p_open);
-    vstore(v, vselect(open, vi, v_new));
-    vstore(p, vselect(open, pi, p_new));
-    return vbits(open); /* mutant: open-lanes */
 }
 
-#define GROUP (8 * W)      /* parameters whose open lanes fit in 64 bits */
-#define BLOCK (64 * GROUP) /* parameters between looks at the open lanes: a branch a group would wait for its last division */
+/* The root of x, rounded; in *doubt, where pow(x, 0.5) might give the neighbour on the side of *error's sign. x from 1e-70 on;
+ * below it the root may be wrong, but is not above 1e-35. */
+INLINE vd root_and_doubt(vd x, vm *doubt, vd *error) {
+#ifdef HAVE_ROOT_ESTIMATE
+    /* From an estimate y of x**-0.5: with t = x * y and r = 1 - t * y, below 2**-13, the root is t * (1 - r)**-0.5, by a series;
+     * one Newton step later it errs, before its rounding, by less than 0.001 units in the last place. */
+    x = x + vset1(1e-100);
+    vd y = vroot_estimate(x), t = x * y, r = vfnma(t, y, vset1(1.0));
+    vd series = vfma(vfma(r, vset1(0.3125), vset1(0.375)), r, vset1(0.5));
+    vd root = vfma(t * r, series, t);
+    root = vfma(vfnma(root, root, x), vset1(0.5) * y, root); /* mutant: root-step */
+    *error = vfnma(root, root, x);
+    *doubt = vneq(vfma(*error, vset1(0.5 / (1 - 2 * 0.017)) * y, root), root); /* rounds to the neighbour if it is in doubt */
+    return root;
+#else
+    vd root = vsqrt(x);
+    *doubt = root_in_doubt(x, root, MARGIN, error);
+    return root;
+#endif
+}
+
+/* What is known of W parameters before the division. */
+typedef struct {
+    vd p, numerator, denominator, change;
+    vm open, doubt; /* the lanes whose v is not settled; those whose root is in doubt */
+} Begun;
+
+/* W parameters, with gradients below 1e17, |m| and v below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all
+ * there is of the sum. m is new; v too, but in the lanes where it is not settled, which are set in *open. The corrections c1 and
+ * c2 become exactly 1 after some hundred or thousand steps, and then their divisions are left out. */
+INLINE Begun adam_begin(const AdamStep *a, const double *p, double *m, double *v, const double *g, const int correct1,
+                        const int correct2) {
+    vd gi = vload(g), vi = vload(v), square, other, m_hat, v_hat, error;
+    Begun b;
+    vd mi = vset1(a->beta1) * vload(m) + vset1(a->rest1) * gi;
+    vstore(m, mi);
+    vm small = square_and_other(gi, &square, &other);
+    vd decayed = vset1(a->beta2) * vi, v_new = decayed + vset1(a->rest2) * square;
+    b.open = vor(small, vneq(v_new, decayed + vset1(a->rest2) * other));
+    vstore(v, vselect(b.open, vi, v_new));
+    corrected(a, mi, v_new, &m_hat, &v_hat, correct1, correct2);
+    b.p = vload(p);
+    b.numerator = vset1(a->lr) * m_hat;
+    b.denominator = root_and_doubt(v_hat, &b.doubt, &error) + vset1(a->eps);
+    b.change = vcopysign(0x1p-50, error);
+    return b;
+}
+
+/* p is new, but in the lanes where it is not settled, which are returned. A larger root gives a smaller step. Neighbours, and
+ * what is computed of them, differ by less than 2**-50, relatively; 1e-300 moves nothing but what is too small for relative
+ * errors. */
+INLINE vm adam_finish(double *p, Begun b) {
+    vd step = b.numerator / b.denominator, p_new = b.p - step;
+    vm open = vor(b.open, vneq_in(b.doubt, p_new, fused(step, b.change - vset1(1.0), b.p - vset1(1e-300))));
+    vstore(p, vselect(open, b.p, p_new));
+    return open; /* mutant: open-lanes */
+}
+
+#define BLOCK (512 * W) /* parameters between looks at the open lanes */
 
 /* Are all |g| < limit (> 2)? The union of their bits tells at once if all are below 2: then no exponent has its highest bit. */
 INLINE int all_below(const double *g, size_t n, double limit) {
@@ -150,9 +190,47 @@ INLINE int all_below(const double *g, size_t n, double limit) {
     return 1;
 }
 
+/* n parameters, a multiple of W, at most BLOCK. The root waits for the square, and the division for the root: so a vector is begun
+ * before the one before it is finished, or the processor would have too little to do meanwhile. */
+INLINE void adam_block(const AdamStep *a, double *p, double *m, double *v, const double *g, size_t n, const int correct1,
+                       const int correct2) {
+    unsigned char v_open[BLOCK / W], open[BLOCK / W]; /* a bit a lane */
+    size_t k = 0, i = 0;
+    if (n == 0)
+        return;
+    Begun even = adam_begin(a, p, m, v, g, correct1, correct2), odd;
+#define BEGIN(x, k) x = adam_begin(a, p + (k), m + (k), v + (k), g + (k), correct1, correct2)
+#define FINISH(x, k, i) v_open[i] = (unsigned char)vbits(x.open), open[i] = (unsigned char)vbits(adam_finish(p + (k), x))
+    for (; k + 2 * W < n; k += 2 * W, i += 2) {
+        BEGIN(odd, k + W);
+        FINISH(even, k, i);
+        BEGIN(even, k + 2 * W);
+        FINISH(odd, k + W, i + 1);
+    }
+    if (k + W < n) {
+        BEGIN(odd, k + W);
+        FINISH(even, k, i);
+        FINISH(odd, k + W, i + 1);
+        i += 2;
+    } else {
+        FINISH(even, k, i);
+        i += 1;
+    }
+    for (k = 0; k < i; k += 8) { /* a branch a vector would wait for its division */
+        uint64_t bits = 0;
+        memcpy(&bits, open + k, i - k < 8 ? i - k : 8);
+        FOR_EACH_BIT (bit, 0, bits) {
+            size_t at = (k + bit / 8) * W + bit % 8;
+            if (v_open[k + bit / 8] >> bit % 8 & 1)
+                adam_v(a, &v[at], g[at]);
+            if (!adam_p_either(a, &p[at], m[at], v[at]))
+                adam_p(a, &p[at], m[at], v[at]);
+        }
+    }
+}
+
 INLINE size_t adam_vectors(const AdamStep *a, double *p, double *m, double *v, const double *g, size_t n, int *large,
                            const int correct1, const int correct2) {
-    uint64_t open[BLOCK / GROUP];
     size_t whole = n - n % W;
     for (size_t start = 0; start < whole; start += BLOCK) {
         size_t end = whole - start < BLOCK ? whole : start + BLOCK;
@@ -163,53 +241,64 @@ INLINE size_t adam_vectors(const AdamStep *a, double *p, double *m, double *v, c
                 return done;
             continue;
         }
-        for (size_t i = start; i < end; i += GROUP) {
-            size_t stop = end - i < GROUP ? end : i + GROUP;
-            uint64_t bits = 0;
-            for (size_t k = i; k < stop; k += W)
-                bits |= (uint64_t)adam_vector(a, p + k, m + k, v + k, g + k, correct1, correct2) << (k - i);
-            open[(i - start) / GROUP] = bits;
-        }
-        for (size_t i = start; i < end; i += GROUP)
-            FOR_EACH_BIT (k, i, open[(i - start) / GROUP]) {
-                adam_v(a, &v[k], g[k]);
-                adam_p(a, &p[k], m[k], v[k]);
-            }
+        adam_block(a, p + start, m + start, v + start, g + start, end - start, correct1, correct2);
     }
     return adam_plain(a, p, m, v, g, whole, n);
 }
 
 /* Update every parameter from its gradient. Returns n_params, or the index of the gradient whose square overflows. */
-static size_t adam_update(const Shape *s, double *params, Adam *adam, double lr) {
-    double t = (double)(adam->num_steps + 1);
-    if (adam->c1 != 1) /* from then on the power is too small to change it */
-        adam->c1 = 1 - pow(adam->beta1, t);
-    if (adam->c2 != 1)
-        adam->c2 = 1 - pow(adam->beta2, t);
-    AdamStep a = {
-        .beta1 = adam->beta1,
-        .rest1 = 1 - adam->beta1,
-        .beta2 = adam->beta2,
-        .rest2 = 1 - adam->beta2,
-        .c1 = adam->c1,
-        .c2 = adam->c2,
-        .lr = lr,
-        .eps = adam->eps,
-        .inverse_c1 = 1 / adam->c1,
-        .inverse_c2 = 1 / adam->c2,
-    };
-    size_t n = s->n_params, done;
+static size_t adam_update(const Shape *s, double *params, Adam *adam, const AdamStep *a) {
+    size_t n = s->n_params;
     if (!s->vector_libm || adam->large || adam->eps < 1e-15)
-        done = adam_plain(&a, params, adam->m, adam->v, adam->gradients, 0, n);
-    else if (a.c1 != 1)
-        done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 1, 1);
-    else if (a.c2 != 1) /* mutant: second-moment-only */
-        done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 0, 1);
+        return adam_plain(a, params, adam->m, adam->v, adam->gradients, 0, n);
+    if (a->c1 != 1)
+        return adam_vectors(a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 1, 1);
+    if (a->c2 != 1)
+        return adam_vectors(a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 0, 1);
+    return adam_vectors(a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 0, 0);
+}
+
+INLINE void adam_blocks(const AdamStep *a, double *p, double *m, double *v, const double *g, size_t n, const int correct1,
+                        const int correct2) {
+    for (size_t start = 0; start < n; start += BLOCK)
+        adam_block(a, p + start, m + start, v + start, g + start, smaller(BLOCK, n - start), correct1, correct2);
+}
+
+/* A multiple of W, whose gradients are below 1e17. */
+static void adam_whole(const AdamStep *a, double *p, double *m, double *v, const double *g, size_t n) {
+    if (a->c1 != 1)
+        adam_blocks(a, p, m, v, g, n, 1, 1);
+    else if (a->c2 != 1) /* mutant: second-moment-only */
+        adam_blocks(a, p, m, v, g, n, 0, 1);
     else
-        done = adam_vectors(&a, params, adam->m, adam->v, adam->gradients, n, &adam->large, 0, 0);
-    if (done == n)
-        adam->num_steps++;
-    return done;
+        adam_blocks(a, p, m, v, g, n, 0, 0);
+}
+
+/* `count` parameters from `at` on, whose gradients are below 1e17; with weight decay before it. g: those of these parameters
+ * only. What is left of a vector has others' parameters behind it: it is done in a place of its own. */
+static void adam_range(const AdamStep *a, double *params, double *ms, double *vs, const double *g, size_t at, size_t count) {
+    double *p = params + at, *m = ms + at, *v = vs + at, rest[4][W] = {{0}};
+    size_t whole = count - count % W, left = (count - whole) * sizeof(double);
+    if (a->decay != 0)
+        for (size_t i = 0; i < count; i++)
+            p[i] -= a->decay * p[i]; /* mutant: share-decay */
+    adam_whole(a, p, m, v, g, whole);
+    if (left) {
+        memcpy(rest[0], p + whole, left);
+        memcpy(rest[1], m + whole, left);
+        memcpy(rest[2], v + whole, left);
+        memcpy(rest[3], g + whole, left);
+        adam_whole(a, rest[0], rest[1], rest[2], rest[3], W);
+        memcpy(p + whole, rest[0], left);
+        memcpy(m + whole, rest[1], left);
+        memcpy(v + whole, rest[2], left);
+    }
+}
+
+/* A share of all. */
+static void share_adam(const Shape *s, double *params, Adam *adam, const AdamStep *a, const Share *share) {
+    Range mine = share_of(share, s->n_params, 8);
+    adam_range(a, params, adam->m, adam->v, adam->gradients + mine.first, mine.first, mine.end - mine.first);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* Causal self-attention over a whole document, one head at a time.
+/* Causal self-attention over whole documents, one head at a time.
  *
  * The query at position p sees the keys t <= p. For each of them, sums over t in ascending order:
  *
@@ -91,27 +91,33 @@ INLINE void mix_forward(double *out, const double *exps, vd inverse_total, const
         mix_tile(out + j * stride, exps, inverse_total, v + j * stride, n_keys, stride, 1);
 }
 
-/* a->heads: (n_embd) from a->q, k, v: (n_embd); keeps exps, total and inverse_total for the backward pass. scores: [key][W] */
-static void attention_forward(const Shape *s, Layer *a, double *scores, size_t n, size_t stride) {
-    size_t hd = s->head_dim;
-    for (size_t h = 0; h < s->n_head; h++) {
-        size_t row = h * hd * stride;
-        for (size_t p0 = 0; p0 < stride; p0 += W) {
-            double *exps = a->exps + h * triangle(stride) + triangle(p0);
-            size_t n_keys = smaller(n, p0 + W);
-            scores_forward(scores, a->q + row + p0, a->k + row, vset1(s->inverse_root), n_keys, hd, stride);
-            exps_forward(exps, a->total + h * stride + p0, scores, p0, n_keys, s->vector_libm);
+/* Some heads' rows of a->heads: (n_embd) from a->qkv: (3 n_embd); keeps exps, total and inverse_total for the backward pass.
+ * scores: [key][W] */
+static void attention_forward(const Shape *s, Layer *a, double *scores, const Group *g, Range heads) {
+    size_t e = s->n_embd, hd = s->head_dim, stride = g->stride;
+    for (size_t h = heads.first; h < heads.end; h++)
+        for (const Span *d = g->spans; d < g->spans + g->n_spans; d++) {
+            size_t length = padded_to_vector(d->n);
+            const double *q = a->qkv + h * hd * stride + d->first, *k = q + e * stride;
+            for (size_t p0 = 0; p0 < length; p0 += W) {
+                double *exps = a->exps + d->exps + h * triangle(length) + triangle(p0);
+                size_t n_keys = smaller(d->n, p0 + W);
+                scores_forward(scores, q + p0, k, vset1(s->inverse_root), n_keys, hd, stride);
+                exps_forward(exps, a->total + h * stride + d->first + p0, scores, p0, n_keys, s->vector_libm);
+            }
         }
-    }
-    inverse_array(a->inverse_total, a->total, s->n_head * stride, s->vector_libm);
-    for (size_t h = 0; h < s->n_head; h++) {
-        size_t row = h * hd * stride;
-        for (size_t p0 = 0; p0 < stride; p0 += W) {
-            const double *exps = a->exps + h * triangle(stride) + triangle(p0);
-            vd inverse_total = vload(a->inverse_total + h * stride + p0);
-            mix_forward(a->heads + row + p0, exps, inverse_total, a->v + row, smaller(n, p0 + W), hd, stride);
+    inverse_array(a->inverse_total + heads.first * stride, a->total + heads.first * stride, (heads.end - heads.first) * stride,
+                  s->vector_libm);
+    for (size_t h = heads.first; h < heads.end; h++)
+        for (const Span *d = g->spans; d < g->spans + g->n_spans; d++) {
+            size_t row = h * hd * stride + d->first, length = padded_to_vector(d->n);
+            const double *v = a->qkv + 2 * e * stride + row;
+            for (size_t p0 = 0; p0 < length; p0 += W) {
+                const double *exps = a->exps + d->exps + h * triangle(length) + triangle(p0);
+                vd inverse_total = vload(a->inverse_total + h * stride + d->first + p0);
+                mix_forward(a->heads + row + p0, exps, inverse_total, v, smaller(d->n, p0 + W), hd, stride);
+            }
         }
-    }
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------------------- */
@@ -126,9 +132,9 @@ INLINE void weight_backward_tile(double *d_weights, const double *v, const doubl
     vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
-    for (size_t j = hd; j-- > 0;)
+    for (size_t j = hd; j > 0; j--)
         UNROLL_FOR (int r = 0; r < rows; r++)
-            sum[r] = sum[r] + vset1(v[j * stride + r]) * vload(d_out + j * stride);
+            sum[r] = sum[r] + vset1(v[(j - 1) * stride + r]) * vload(d_out + (j - 1) * stride);
     UNROLL_FOR (int r = 0; r < rows; r++)
         vstore(d_weights + r * W, sum[r]);
 }
@@ -149,9 +155,9 @@ INLINE void weights_backward(double *d_weights, const double *v, const double *d
  *     d_dot[t] = inverse_root * d_score[t]
  *
  * d_dots: [key][W], holds d_weights first; exps: [key][W]; inverse_square: total**-2. By query too, for what the keys and
- * values collect: d_dots_of, weights_of: [query][key] */
+ * values collect: d_dots_of, weights_of: [query][key], `length` keys a row */
 INLINE void softmax_backward(double *d_dots, double *d_dots_of, double *weights_of, const double *exps, vd inverse_total,
-                             vd inverse_square, vd inverse_root, size_t p0, size_t n_keys, size_t stride) {
+                             vd inverse_square, vd inverse_root, size_t p0, size_t n_keys, size_t length) {
     vd slope = vset1(-1.0) * inverse_square, d_total = vset1(0.0);
     for (size_t t = n_keys; t-- > 0;) {
         vd share = slope * (vload(exps + t * W) * vload(d_dots + t * W));
@@ -168,8 +174,8 @@ INLINE void softmax_backward(double *d_dots, double *d_dots_of, double *weights_
         vtranspose(d_dot);
         vtranspose(weight);
         UNROLL_FOR (size_t k = 0; k < W; k++) {
-            vstore(d_dots_of + k * stride + t, d_dot[k]);
-            vstore(weights_of + k * stride + t, weight[k]);
+            vstore(d_dots_of + k * length + t, d_dot[k]);
+            vstore(weights_of + k * length + t, weight[k]);
         }
     }
 }
@@ -182,11 +188,11 @@ INLINE void query_backward_tile(double *dq, const double *k, const double *d_dot
     vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
-    for (size_t t = n_keys; t-- > 0;) {
-        vd d = vload(d_dots + t * W);
-        vm seen = sees(p0, t); /* mutant: keys-seen */
+    for (size_t t = n_keys; t > 0; t--) {
+        vd d = vload(d_dots + (t - 1) * W);
+        vm seen = sees(p0, t - 1); /* mutant: keys-seen */
         UNROLL_FOR (int r = 0; r < rows; r++)
-            sum[r] = vselect(seen, sum[r] + vset1(k[r * stride + t]) * d, sum[r]);
+            sum[r] = vselect(seen, sum[r] + vset1(k[r * stride + t - 1]) * d, sum[r]);
     }
     UNROLL_FOR (int r = 0; r < rows; r++)
         vstore(dq + r * stride, sum[r]);
@@ -205,50 +211,55 @@ INLINE void query_backward(double *dq, const double *k, const double *d_dots, si
  * weight[t](p) * v[j](t); so
  *     dk[j](t) = sum over descending p of q[j](p) * d_dot[t](p)
  *     dv[j](t) = sum over descending p of d_out[j](p) * weight[t](p)
- * A tile of either, for `rows` features and W keys from t0 on. dy: (rows)(key), x: (rows)(query), factors: [query][key] */
-INLINE void key_backward_tile(double *dy, const double *x, const double *factors, size_t n, size_t t0, size_t stride,
-                              const int rows) {
+ * A tile of either, for `rows` features and W keys from t0 on. dy: (rows)(key), x: (rows)(query), factors: [query][key],
+ * `length` keys a row */
+INLINE void key_backward_tile(double *dy, const double *x, const double *factors, size_t n, size_t t0, size_t length,
+                              size_t stride, const int rows) {
     vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
-    for (size_t p = n; p-- > t0;) { /* mutant: key-fold */
-        vd factor = vload(factors + p * stride + t0);
-        vm seen = vnot(lanes_from(smaller(p - t0 + 1, W)));
+    for (size_t p = n; p > t0; p--) { /* mutant: key-fold */
+        vd factor = vload(factors + (p - 1) * length + t0);
+        vm seen = vnot(lanes_from(smaller(p - t0, W)));
         UNROLL_FOR (int r = 0; r < rows; r++)
-            sum[r] = vselect(seen, sum[r] + vset1(x[r * stride + p]) * factor, sum[r]);
+            sum[r] = vselect(seen, sum[r] + vset1(x[r * stride + p - 1]) * factor, sum[r]);
     }
     UNROLL_FOR (int r = 0; r < rows; r++)
         vstore(dy + t0 + r * stride, sum[r]);
 }
 
-INLINE void key_backward(double *dy, const double *x, const double *factors, size_t n, size_t t0, size_t hd, size_t stride) {
+INLINE void key_backward(double *dy, const double *x, const double *factors, size_t n, size_t t0, size_t length, size_t hd,
+                         size_t stride) {
     size_t j = 0;
     for (; j + HEAD_ROWS <= hd; j += HEAD_ROWS)
-        key_backward_tile(dy + j * stride, x + j * stride, factors, n, t0, stride, HEAD_ROWS);
+        key_backward_tile(dy + j * stride, x + j * stride, factors, n, t0, length, stride, HEAD_ROWS);
     for (; j < hd; j++)
-        key_backward_tile(dy + j * stride, x + j * stride, factors, n, t0, stride, 1);
+        key_backward_tile(dy + j * stride, x + j * stride, factors, n, t0, length, stride, 1);
 }
 
-/* d->d_q, d_k, d_v: (n_embd) from d->d_heads: (n_embd) */
-static void attention_backward(const Shape *s, const Layer *a, Document *d) {
-    size_t hd = s->head_dim, n = d->n, stride = d->stride;
-    double *inverse_square = d->power, *d_dots = d->tile;
-    inverse_square_array(inverse_square, a->total, s->n_head * stride, s->vector_libm);
-    for (size_t h = 0; h < s->n_head; h++) {
-        size_t row = h * hd * stride;
-        for (size_t p0 = 0; p0 < stride; p0 += W) {
-            const double *exps = a->exps + h * triangle(stride) + triangle(p0);
-            size_t n_keys = smaller(n, p0 + W), at = h * stride + p0;
-            weights_backward(d_dots, a->v + row, d->d_heads + row + p0, n_keys, hd, stride);
-            softmax_backward(d_dots, d->d_dots + p0 * stride, d->weights + p0 * stride, exps, vload(a->inverse_total + at),
-                             vload(inverse_square + at), vset1(s->inverse_root), p0, n_keys, stride);
-            query_backward(d->d_q + row + p0, a->k + row, d_dots, n_keys, p0, hd, stride);
+/* Some heads' rows of a->d_qkv: (3 n_embd) from g->d_heads: (n_embd) */
+static void attention_backward(const Shape *s, const Layer *a, const Group *g, const Scratch *t, Range heads) {
+    size_t e = s->n_embd, hd = s->head_dim, stride = g->stride;
+    inverse_square_array(g->power + heads.first * stride, a->total + heads.first * stride, (heads.end - heads.first) * stride,
+                         s->vector_libm);
+    for (size_t h = heads.first; h < heads.end; h++)
+        for (const Span *d = g->spans; d < g->spans + g->n_spans; d++) {
+            size_t row = h * hd * stride + d->first, length = padded_to_vector(d->n);
+            const double *q = a->qkv + row, *k = q + e * stride, *v = k + e * stride, *d_heads = g->d_heads + row;
+            double *d_q = a->d_qkv + row, *d_k = d_q + e * stride, *d_v = d_k + e * stride;
+            for (size_t p0 = 0; p0 < length; p0 += W) {
+                const double *exps = a->exps + d->exps + h * triangle(length) + triangle(p0);
+                size_t n_keys = smaller(d->n, p0 + W), at = h * stride + d->first + p0;
+                weights_backward(t->tile, v, d_heads + p0, n_keys, hd, stride);
+                softmax_backward(t->tile, t->d_dots + p0 * length, t->weights + p0 * length, exps, vload(a->inverse_total + at),
+                                 vload(g->power + at), vset1(s->inverse_root), p0, n_keys, length);
+                query_backward(d_q + p0, k, t->tile, n_keys, p0, hd, stride);
+            }
+            for (size_t t0 = 0; t0 < length; t0 += W) {
+                key_backward(d_k, q, t->d_dots, d->n, t0, length, hd, stride);
+                key_backward(d_v, d_heads, t->weights, d->n, t0, length, hd, stride);
+            }
         }
-        for (size_t t0 = 0; t0 < stride; t0 += W) {
-            key_backward(d->d_k + row, a->q + row, d->d_dots, n, t0, hd, stride);
-            key_backward(d->d_v + row, d->d_heads + row, d->weights, n, t0, hd, stride);
-        }
-    }
 }
 
 #endif

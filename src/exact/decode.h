@@ -80,18 +80,18 @@ static void rmsnorm_row(const Shape *s, double *y, double *mean_square, double *
         vstore(y + j, vload(x + j) * vload(scale));
 }
 
-/* a->heads: (n_embd) from a->q, k, v: (n_embd) of the position at the end of the cache, which it joins.
+/* a->heads: (n_embd) from a->qkv: (3 n_embd) of the position at the end of the cache, which it joins.
  * keys: [n_embd][capacity], values: [capacity][n_embd] */
 static void attention_row(const Shape *s, const Layer *a, Cache *cache, double *keys, double *values) {
     size_t e = s->n_embd, hd = s->head_dim, last = cache->length, n = last + 1;
     for (size_t j = 0; j < e; j++)
-        keys[j * cache->capacity + last] = a->k[j];
-    memcpy(values + last * e, a->v, e * sizeof(double));
+        keys[j * cache->capacity + last] = a->qkv[e + j];
+    memcpy(values + last * e, a->qkv + 2 * e, e * sizeof(double));
     for (size_t h = 0; h < s->n_head; h++) {
         for (size_t t = 0; t < n; t += W) {
             vd sum = vset1(0.0);
             for (size_t j = h * hd; j < (h + 1) * hd; j++)
-                sum = sum + vset1(a->q[j]) * vload(keys + j * cache->capacity + t);
+                sum = sum + vset1(a->qkv[j]) * vload(keys + j * cache->capacity + t);
             vstore(cache->scores + t, sum * vset1(s->inverse_root));
         }
         softmax_row(s, cache->scores, cache->exps, n);
@@ -105,27 +105,25 @@ static void attention_row(const Shape *s, const Layer *a, Cache *cache, double *
 }
 
 /* Returns 0, or 1 where the activation of *overflowing overflows: the reference raises OverflowError there. logits: vocab. */
-static int decode(const Shape *s, const double *params, Cache *cache, Document *d, uint32_t token, double *logits,
+static int decode(const Shape *s, const double *params, Cache *cache, Group *g, uint32_t token, double *logits,
                   double *overflowing) {
     size_t e = s->n_embd, n_mlp = s->n_mlp;
     const double *wte = params + s->wte + token * e, *wpe = params + s->wpe + cache->length * e;
     for (size_t j = 0; j < e; j++)
-        d->embedding[j] = wte[j] + wpe[j];
-    double *x = d->out;
-    rmsnorm_row(s, x, d->mean_square, d->scale, d->embedding);
+        g->embedding[j] = wte[j] + wpe[j];
+    double *x = g->out;
+    rmsnorm_row(s, x, g->mean_square, g->scale, g->embedding);
     for (size_t i = 0; i < s->n_layer; i++) {
-        Layer *a = &d->layers[0]; /* nothing is kept for a backward pass: one layer's memory will do */
+        Layer *a = &g->layers[0]; /* nothing is kept for a backward pass: one layer's memory will do */
         LayerOffsets w = layer_offsets(s, i);
         rmsnorm_row(s, a->norm1, a->mean_square1, a->scale1, x);
-        linear_row(a->q, params + w.wq, a->norm1, e, e);
-        linear_row(a->k, params + w.wk, a->norm1, e, e);
-        linear_row(a->v, params + w.wv, a->norm1, e, e);
+        linear_row(a->qkv, params + w.wq, a->norm1, 3 * e, e); /* three matrices, one after the other */
         attention_row(s, a, cache, cache->keys + i * e * cache->capacity, cache->values + i * e * cache->capacity);
         linear_row(a->mid, params + w.wo, a->heads, e, e);
         add(a->mid, a->mid, x, e);
         rmsnorm_row(s, a->norm2, a->mean_square2, a->scale2, a->mid);
         linear_row(a->pre, params + w.fc1, a->norm2, n_mlp, e);
-        activation_forward(s, a->act, a->pre, d->d_act, padded_to_vector(n_mlp));
+        activation_forward(s, a->act, a->pre, a->d_pre, padded_to_vector(n_mlp));
         size_t overflow = activation_overflow(s, a->act, a->pre, n_mlp);
         if (overflow < n_mlp) {
             *overflowing = a->pre[overflow];

@@ -4,12 +4,14 @@
 
 #include "model.h"
 #include "common/documents.h"
+#include "common/pace.h"
 
 const Kernels *exact_kernels_at(int i); /* this build's, best first; NULL after the last */
 
 /* ---- memory.c: everything a run allocates; each returns 0, or -1 when there is no memory (or no number for its size) ---- */
-int exact_document_reserve(Document *d, const Shape *s, size_t positions); /* room for that many; grows, never shrinks */
-void exact_document_free(Document *d);
+/* Room for so many documents, columns and threads; grows, never shrinks. */
+int exact_group_reserve(Group *g, const Shape *s, size_t spans, size_t columns, size_t threads);
+void exact_group_free(Group *g);
 int exact_cache_reserve(Cache *c, const Shape *s, size_t positions); /* keeps what is in it */
 void exact_cache_free(Cache *c);
 int exact_adam_reserve(Adam *a, const Shape *s);
@@ -20,8 +22,9 @@ typedef struct {
     Shape shape;
     const Kernels *kernels;
     double *params;
-    Document document;
+    Group group;
     Adam adam;
+    Pace pace;
     double *losses; /* of a step's documents; there is room for n_losses */
     size_t n_losses;
 } Trainer;
@@ -38,7 +41,7 @@ enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_
 enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss);
 
 /* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses and how many there are. When a gradient's
- * square overflows, *overflowing is that gradient. */
+ * square overflows, *overflowing is that gradient. The results do not depend on n_threads. */
 enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
                          double *losses, size_t *n_losses, double *overflowing);
 

@@ -23,7 +23,7 @@ include "common/documents.pxi"
 
 
 cdef extern from "exact/model.h" nogil:
-    ctypedef struct Document:
+    ctypedef struct Group:
         pass
 
     ctypedef struct Cache:
@@ -39,15 +39,14 @@ cdef extern from "exact/model.h" nogil:
     ctypedef struct Kernels:
         const char *isa
         size_t width
-        size_t (*adam)(const Shape *, double *, Adam *, double) noexcept nogil
-        int (*decode)(const Shape *, const double *, Cache *, Document *, uint32_t, double *, double *) noexcept nogil
+        int (*decode)(const Shape *, const double *, Cache *, Group *, uint32_t, double *, double *) noexcept nogil
         void (*softmax)(const Shape *, double *, double *, size_t) noexcept nogil
         int (*libm_agrees)() noexcept nogil
 
 
 cdef extern from "exact/engine.h" nogil:
-    int exact_document_reserve(Document *d, const Shape *s, size_t positions)
-    void exact_document_free(Document *d)
+    int exact_group_reserve(Group *g, const Shape *s, size_t spans, size_t columns, size_t threads)
+    void exact_group_free(Group *g)
     int exact_cache_reserve(Cache *c, const Shape *s, size_t positions)
     void exact_cache_free(Cache *c)
     int exact_adam_reserve(Adam *a, const Shape *s)
@@ -56,7 +55,7 @@ cdef extern from "exact/engine.h" nogil:
         Shape shape
         const Kernels *kernels
         double *params
-        Document document
+        Group group
         Adam adam
         size_t n_losses
 
@@ -145,7 +144,7 @@ cdef class Network(OneCaller):
         """Make the gradients and moments, all 0, with the settings of `training`; `train` does so itself."""
         self.prepare(training)
 
-    def train(self, corpus, steps, training, list losses not None):
+    def train(self, corpus, steps, training, list losses not None, size_t n_threads=1):
         """See Engine.train. Returns the step whose loss is not finite, or None; the caller finds out why."""
         cdef Steps task
         cdef double overflowing = 0.0
@@ -155,7 +154,7 @@ cdef class Network(OneCaller):
         self.acquire()
         try:
             self.prepare(training)
-            task = self.task(corpus, steps, training)
+            task = self.task(corpus, steps, training, n_threads)
             with nogil:
                 result = exact_train(
                     &self.trainer, &task.docs, task.first_step, task.n_steps, &task.options, &task.lr[0], &task.losses[0],
@@ -172,10 +171,10 @@ cdef class Network(OneCaller):
             raise OverflowError(34, "Numerical result out of range")
         return None
 
-    cdef Steps task(self, corpus, steps, training):
+    cdef Steps task(self, corpus, steps, training, size_t n_threads):
         if training.batch_size > SIZE_MAX:
             self.check(NO_MEMORY, training.batch_size)
-        return Steps(corpus, steps, training)
+        return Steps(corpus, steps, training, n_threads)
 
     cdef check(self, outcome result, batch_size):
         """Raise what stopped the C code at a batch of so many documents."""
@@ -186,7 +185,7 @@ cdef class Network(OneCaller):
         if result == BAD_CORPUS:
             raise ValueError(f"a document must be two or more token ids below {self.trainer.shape.vocab}")
 
-    def backward(self, corpus, step, training):
+    def backward(self, corpus, step, training, size_t n_threads=1):
         """Fill `gradients` with those of a step's loss, and return the loss; None where it is not finite."""
         cdef Steps task
         cdef double loss = 0.0
@@ -194,7 +193,7 @@ cdef class Network(OneCaller):
         self.acquire()
         try:
             self.prepare(training)
-            task = self.task(corpus, range(step, step + 1), training)
+            task = self.task(corpus, range(step, step + 1), training, n_threads)
             with nogil:
                 result = exact_batch_gradients(&self.trainer, &task.docs, task.first_step, &task.options, &loss)
             self.check(result, training.batch_size)
@@ -263,9 +262,9 @@ cdef class Decoder(OneCaller):
 
     cdef Network network
     cdef Shape shape
-    cdef Trainer reader  # the network's shape, kernels and weights, with a document of its own
+    cdef Trainer reader  # the network's shape, kernels and weights, with a group of its own
     cdef Cache cache
-    cdef Document scratch
+    cdef Group scratch
     cdef double[::1] logits, probs, work
 
     def __cinit__(self, Network network not None):
@@ -273,14 +272,14 @@ cdef class Decoder(OneCaller):
         self.network, self.shape = network, network.trainer.shape
         self.reader.shape, self.reader.kernels, self.reader.params = self.shape, network.trainer.kernels, network.trainer.params
         one_layer.n_layer = 1  # of scratch memory
-        if exact_document_reserve(&self.scratch, &one_layer, 8) < 0:
+        if exact_group_reserve(&self.scratch, &one_layer, 1, 8, 1) < 0:
             raise_memory("the activations of a token")
         room = 8 * (self.shape.vocab + 8)
         self.logits, self.probs, self.work = (array("d", bytes(room * k)) for k in (1, 1, 2))
 
     def __dealloc__(self):
         exact_trainer_free(&self.reader)
-        exact_document_free(&self.scratch)
+        exact_group_free(&self.scratch)
         exact_cache_free(&self.cache)
 
     def __call__(self, token):

@@ -4,10 +4,12 @@
 #include "clip.h"
 #include "decode.h"
 #include "forward.h"
+#include "gradients.h"
 #include "loss.h"
 #include "selftest.h"
 
 #define KERNELS(name)                                                                                                          \
     const Kernels exact_kernels_##name = {                                                                                     \
-        #name, W, forward, loss_forward, backward, clip, decay, adam_update, decode, softmax_row, libm_agrees,                 \
+        #name, W,     forward,     loss_forward, backward, bound,       gradients,                                             \
+        clip,  decay, adam_update, share_adam,   decode,   softmax_row, libm_agrees,                                           \
     }

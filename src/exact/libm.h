@@ -22,6 +22,15 @@
 
 #define MARGIN 0.015 /* in units in the last place; enough for powers from 1e-35 to 1e35 */
 
+/* a * b + c with or without a rounding in between: where it is not the bits that count. */
+INLINE vd fused(vd a, vd b, vd c) {
+#ifdef HAVE_FMA
+    return vfma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 /* Round hi + lo (|lo| << |hi|, hi > 0). True in the lanes whose rounding is in doubt. */
 INLINE vm round_sum(vd hi, vd lo, double margin, vd *rounded) {
     vd sum = hi + lo;
@@ -137,24 +146,21 @@ static const double EXP2_16_LO[16] = {
 INLINE vm exp_vector(vd x, double margin, vd *y) {
     /* x = k * ln2/16 + r + r_lo, |r| < 0.022; k * ln2/16's first part has 42 bits, so that the products with k are exact */
     const vd magic = vset1(0x1.8p52);
-    vd k_bits = x * vset1(0x1.71547652b82fep+4) + magic;
+    vd k_bits = fused(x, vset1(0x1.71547652b82fep+4), magic);
     vd k = k_bits - magic;
-    vd r1 = x - k * vset1(0x1.62e42fefa3800p-5);
-    vd t = vset1(0.0) - k * vset1(0x1.ef35793c76730p-49);
+    vd r1 = fused(k, vset1(-0x1.62e42fefa3800p-5), x);
+    vd t = k * vset1(-0x1.ef35793c76730p-49);
     vd r = r1 + t;
     vd r_lo = (r1 - r) + t;
     /* exp(r) - 1 = r + q */
-    vd q = vset1(1.0 / 5040) + r * vset1(1.0 / 40320);
-    q = vset1(1.0 / 720) + r * q;
-    q = vset1(1.0 / 120) + r * q;
-    q = vset1(1.0 / 24) + r * q;
-    q = vset1(1.0 / 6) + r * q;
-    q = vset1(0.5) + r * q;
-    q = r_lo + (r * r) * q;
+    vd square = r * r;
+    vd even = fused(fused(fused(square, vset1(1.0 / 40320), vset1(1.0 / 720)), square, vset1(1.0 / 24)), square, vset1(0.5));
+    vd odd = fused(fused(square, vset1(1.0 / 5040), vset1(1.0 / 120)), square, vset1(1.0 / 6));
+    vd q = fused(square, fused(odd, r, even), r_lo);
     /* 2**(k/16) * (1 + r + q), the leading products without rounding */
     vd table = vtable16(EXP2_16, k_bits), table_lo = vtable16(EXP2_16_LO, k_bits);
     vd p = table * r;
-    vd rest = product_error(table, r, p) + (table_lo + (table * q + table_lo * r));
+    vd rest = product_error(table, r, p) + fused(table, q, fused(table_lo, r, table_lo));
     vd s = p + rest;
     vd s_lo = (p - s) + rest;
     vd sum = table + s;

@@ -9,33 +9,37 @@
  *     e[i] = exp(logit[i] - largest)
  *     total = sum of e[i]
  *     p = e[target] * total**-1                              the target's probability
- * loss = (sum over ascending positions of log(p) * -1) * (1 / n), for n positions. Not finite if
- * anything on the way was not.
+ * A document's loss is (sum over ascending positions of log(p) * -1) * (1 / n), for n positions. Not finite if anything on the
+ * way was not.
  *
- * From d->logits: (vocab), which are used up; keeps exps, total, inverse_total and p for the backward pass. */
-static double loss_forward(const Shape *s, Document *d) {
-    size_t stride = d->stride;
+ * From g->logits: (vocab), which are used up; keeps exps, total, inverse_total and p for the backward pass. */
+static void loss_forward(const Shape *s, Group *g, double *losses) {
+    size_t stride = g->stride;
     for (size_t p = 0; p < stride; p += W) {
-        vd largest = vload(d->logits + p);
+        vd largest = vload(g->logits + p);
         for (size_t i = 1; i < s->vocab; i++)
-            largest = vmax(vload(d->logits + i * stride + p), largest);
+            largest = vmax(vload(g->logits + i * stride + p), largest);
         for (size_t i = 0; i < s->vocab; i++)
-            vstore(d->logits + i * stride + p, vload(d->logits + i * stride + p) - largest);
+            vstore(g->logits + i * stride + p, vload(g->logits + i * stride + p) - largest);
     }
-    exp_array(d->exps, d->logits, s->vocab * stride, s->vector_libm);
+    exp_array(g->exps, g->logits, s->vocab * stride, s->vector_libm);
     for (size_t p = 0; p < stride; p += W) {
         vd sum = vset1(0.0);
         for (size_t i = 0; i < s->vocab; i++)
-            sum = sum + vload(d->exps + i * stride + p);
-        vstore(d->total + p, sum);
+            sum = sum + vload(g->exps + i * stride + p);
+        vstore(g->total + p, sum);
     }
-    inverse_array(d->inverse_total, d->total, stride, s->vector_libm);
-    double sum = 0.0;
-    for (size_t p = 0; p < d->n; p++) {
-        d->p[p] = d->exps[d->tokens[p + 1] * stride + p] * d->inverse_total[p];
-        sum += log(d->p[p]) * -1.0;
+    inverse_array(g->inverse_total, g->total, stride, s->vector_libm);
+    for (size_t i = 0; i < g->n_spans; i++) {
+        const Span *d = &g->spans[i];
+        double sum = 0.0;
+        for (size_t p = 0; p < d->n; p++) {
+            size_t column = d->first + p;
+            g->p[column] = g->exps[d->tokens[p + 1] * stride + column] * g->inverse_total[column];
+            sum += log(g->p[column]) * -1.0;
+        }
+        losses[i] = sum * (1.0 / (double)d->n);
     }
-    return sum * (1.0 / (double)d->n);
 }
 
 /* forward computed, at each position, e[i] = exp(logit[i] - largest) with a constant largest, total = sum of e[i],
@@ -46,26 +50,31 @@ static double loss_forward(const Shape *s, Document *d) {
  *     d_e[target] = total**-1 * dp + d_total      the target by its own probability too
  *     d_logit[i] = e[i] * d_e[i]
  *
- * d->d_logits: (vocab). d_loss: the derivative of the step's loss with respect to this document's. */
-static void loss_backward(const Shape *s, Document *d, double d_loss) {
-    size_t stride = d->stride;
-    double *inverse_square = d->power, *d_total = d->d_total;
-    double d_term = -1.0 * (1.0 / (double)d->n * d_loss); /* mutant: mean-loss */
-    inverse_square_array(inverse_square, d->total, stride, s->vector_libm);
-    for (size_t p = 0; p < d->n; p++) {
-        double e = d->exps[d->tokens[p + 1] * stride + p];
-        d->d_p[p] = 1.0 / d->p[p] * d_term;
-        d_total[p] = -1.0 * inverse_square[p] * (e * d->d_p[p]);
+ * g->d_logits: (vocab), with 0 for the targets, whose numbers are in g->d_target. d_loss: the derivative of the step's loss with
+ * respect to a document's. */
+static void loss_backward(const Shape *s, const Group *g, double d_loss) {
+    size_t stride = g->stride;
+    double *inverse_square = g->power, *d_total = g->d_total;
+    inverse_square_array(inverse_square, g->total, stride, s->vector_libm);
+    for (size_t p = 0; p < stride; p++)
+        d_total[p] = 0.0; /* of the columns that are no position */
+    for (const Span *d = g->spans; d < g->spans + g->n_spans; d++) {
+        double d_term = -1.0 * (1.0 / (double)d->n * d_loss); /* mutant: mean-loss */
+        for (size_t p = d->first; p < d->first + d->n; p++) {
+            double e = g->exps[d->tokens[p - d->first + 1] * stride + p];
+            g->d_p[p] = 1.0 / g->p[p] * d_term;
+            d_total[p] = -1.0 * inverse_square[p] * (e * g->d_p[p]);
+        }
     }
-    for (size_t p = d->n; p < stride; p++)
-        d_total[p] = 0.0;
     for (size_t i = 0; i < s->vocab; i++)
         for (size_t p = 0; p < stride; p += W)
-            vstore(d->d_logits + i * stride + p, vload(d->exps + i * stride + p) * vload(d_total + p));
-    for (size_t p = 0; p < d->n; p++) {
-        size_t target = d->tokens[p + 1] * stride + p;
-        d->d_logits[target] = d->exps[target] * (d->inverse_total[p] * d->d_p[p] + d_total[p]);
-    }
+            vstore(g->d_logits + i * stride + p, vload(g->exps + i * stride + p) * vload(d_total + p));
+    for (const Span *d = g->spans; d < g->spans + g->n_spans; d++)
+        for (size_t p = d->first; p < d->first + d->n; p++) {
+            size_t target = d->tokens[p - d->first + 1] * stride + p;
+            g->d_target[p] = g->exps[target] * (g->inverse_total[p] * g->d_p[p] + d_total[p]);
+            g->d_logits[target] = 0.0; /* mutant: target-last */
+        }
 }
 
 #endif

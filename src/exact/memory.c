@@ -7,93 +7,119 @@
 
 static double *doubles(Arena *a, size_t rows, size_t columns) { return take(a, rows, columns, sizeof(double)); }
 
-static void place_layer(Layer *l, const Shape *s, Arena *a, size_t positions) {
+static void place_layer(Layer *l, const Shape *s, Arena *a, size_t columns) {
     size_t e = s->n_embd, h = s->n_head;
-    l->x = doubles(a, e, positions);
-    l->mean_square1 = doubles(a, 1, positions);
-    l->scale1 = doubles(a, 1, positions);
-    l->norm1 = doubles(a, e, positions);
-    l->q = doubles(a, e, positions);
-    l->k = doubles(a, e, positions);
-    l->v = doubles(a, e, positions);
-    /* the triangle: sum of (p0 + W) * W over the tiles, at most positions * (positions + 8) / 2 */
+    l->x = doubles(a, e, columns);
+    l->mean_square1 = doubles(a, 1, columns);
+    l->scale1 = doubles(a, 1, columns);
+    l->norm1 = doubles(a, e, columns);
+    l->qkv = doubles(a, 3 * e, columns);
+    /* the triangles: of each document sum of (p0 + W) * W over the tiles, at most columns * (columns + 8) / 2 for all */
     size_t before = a->used;
-    doubles(a, positions + 8, positions);
+    doubles(a, columns + 8, columns);
     size_t triangle = (a->used - before) / (2 * sizeof(double));
     a->used = before;
     l->exps = doubles(a, h, triangle);
-    l->total = doubles(a, h, positions);
-    l->inverse_total = doubles(a, h, positions);
-    l->heads = doubles(a, e, positions);
-    l->mid = doubles(a, e, positions);
-    l->mean_square2 = doubles(a, 1, positions);
-    l->scale2 = doubles(a, 1, positions);
-    l->norm2 = doubles(a, e, positions);
-    l->pre = doubles(a, s->n_mlp, positions);
-    l->act = doubles(a, s->n_mlp, positions);
+    l->total = doubles(a, h, columns);
+    l->inverse_total = doubles(a, h, columns);
+    l->heads = doubles(a, e, columns);
+    l->mid = doubles(a, e, columns);
+    l->mean_square2 = doubles(a, 1, columns);
+    l->scale2 = doubles(a, 1, columns);
+    l->norm2 = doubles(a, e, columns);
+    l->pre = doubles(a, s->n_mlp, columns);
+    l->act = doubles(a, s->n_mlp, columns);
+    l->d_out = doubles(a, e, columns);
+    l->d_mid = doubles(a, e, columns);
+    l->d_qkv = doubles(a, 3 * e, columns);
+    l->d_pre = doubles(a, s->n_mlp, columns);
 }
 
-static void place(Document *d, const Shape *s, Arena *a, size_t positions) {
+static void place_scratch(Scratch *t, const Shape *s, Arena *a, size_t columns) {
+    size_t padded = (s->n_mlp + 7) / 8 * 8;
+    t->tile = doubles(a, 8, columns);
+    t->d_dots = doubles(a, columns, columns);
+    t->weights = doubles(a, columns, columns);
+    t->transposed = doubles(a, columns, padded);
+    t->gradients = doubles(a, 8, padded > BLOCK_PARAMS / 8 ? padded : BLOCK_PARAMS / 8 + 1);
+    t->segments = take(a, 3, s->n_head, sizeof(Segment));
+}
+
+static void place(Group *g, const Shape *s, Arena *a, size_t columns) {
     size_t e = s->n_embd;
-    d->embedding = doubles(a, e, positions);
-    d->mean_square = doubles(a, 1, positions);
-    d->scale = doubles(a, 1, positions);
-    d->out = doubles(a, e, positions);
-    d->logits = doubles(a, s->vocab, positions);
-    d->exps = doubles(a, s->vocab, positions);
-    d->total = doubles(a, 1, positions);
-    d->inverse_total = doubles(a, 1, positions);
-    d->p = doubles(a, 1, positions);
-    d->d_logits = doubles(a, s->vocab, positions);
-    d->d_x = doubles(a, e, positions);
-    d->d_mid = doubles(a, e, positions);
-    d->d_norm = doubles(a, e, positions);
-    d->d_heads = doubles(a, e, positions);
-    d->d_q = doubles(a, e, positions);
-    d->d_k = doubles(a, e, positions);
-    d->d_v = doubles(a, e, positions);
-    d->d_act = doubles(a, s->n_mlp, positions);
-    d->power = doubles(a, s->n_head, positions);
-    d->d_total = doubles(a, 1, positions);
-    d->d_p = doubles(a, 1, positions);
-    d->tile = doubles(a, 8, positions);
-    d->d_dots = doubles(a, positions, positions);
-    d->weights = doubles(a, positions, positions);
-    d->transposed = doubles(a, positions, (s->n_mlp + 7) / 8 * 8);
+    g->embedding = doubles(a, e, columns);
+    g->mean_square = doubles(a, 1, columns);
+    g->scale = doubles(a, 1, columns);
+    g->out = doubles(a, e, columns);
+    g->logits = doubles(a, s->vocab, columns);
+    g->exps = doubles(a, s->vocab, columns);
+    g->total = doubles(a, 1, columns);
+    g->inverse_total = doubles(a, 1, columns);
+    g->p = doubles(a, 1, columns);
+    g->d_logits = doubles(a, s->vocab, columns);
+    g->d_target = doubles(a, 1, columns);
+    g->d_embedding = doubles(a, e, columns);
+    g->d_norm = doubles(a, e, columns);
+    g->d_heads = doubles(a, e, columns);
+    g->power = doubles(a, s->n_head, columns);
+    g->d_total = doubles(a, 1, columns);
+    g->d_p = doubles(a, 1, columns);
     for (size_t i = 0; i < s->n_layer && !a->overflow; i++)
-        place_layer(&d->layers[i], s, a, positions);
+        place_layer(&g->layers[i], s, a, columns);
+    for (size_t i = 0; i < g->n_scratch && !a->overflow; i++)
+        place_scratch(&g->scratch[i], s, a, columns);
 }
 
-int exact_document_reserve(Document *d, const Shape *s, size_t positions) {
-    if (positions <= d->capacity)
+/* A list of at least n items of `size` bytes, in place of one of *capacity that may be used up. */
+static int reserve_list(void **list, size_t *capacity, size_t n, size_t size) {
+    if (n <= *capacity)
         return 0;
-    if (positions > SIZE_MAX - 8 || s->n_mlp > SIZE_MAX - 8)
+    void *longer = n > SIZE_MAX / size ? NULL : realloc(*list, n * size);
+    if (!longer)
         return -1;
-    positions = (positions + 7) / 8 * 8;
-    if (!d->layers)
-        d->layers = calloc(s->n_layer, sizeof(Layer));
-    if (!d->segments)
-        d->segments = calloc(s->n_head, 3 * sizeof(Segment));
-    if (!d->layers || !d->segments)
-        return -1;
-    Arena arena = {NULL, 0, 0};
-    place(d, s, &arena, positions);
-    d->capacity = 0;
-    free_zeros(d->arena); /* before the new one: its contents are not needed */
-    char *base = d->arena = arena.overflow ? NULL : allocate_zeros(arena.used);
-    if (!base)
-        return -1;
-    arena = (Arena){base, 0, 0};
-    place(d, s, &arena, positions);
-    d->capacity = positions;
+    *list = longer;
+    *capacity = n;
     return 0;
 }
 
-void exact_document_free(Document *d) {
-    free_zeros(d->arena);
-    free(d->layers);
-    free(d->segments);
-    memset(d, 0, sizeof *d);
+int exact_group_reserve(Group *g, const Shape *s, size_t spans, size_t columns, size_t threads) {
+    void *list = g->spans;
+    int failed = reserve_list(&list, &g->span_capacity, spans, sizeof(Span));
+    g->spans = list;
+    if (failed)
+        return -1;
+    if (columns <= g->capacity && threads <= g->n_scratch)
+        return 0;
+    if (columns > SIZE_MAX - 8 || s->n_mlp > SIZE_MAX - 8)
+        return -1;
+    columns = ((columns > g->capacity ? columns : g->capacity) + 7) / 8 * 8;
+    g->capacity = 0;
+    free_zeros(g->arena); /* before the new one: its contents are not needed */
+    g->arena = NULL;
+    if (!g->layers)
+        g->layers = calloc(s->n_layer, sizeof(Layer));
+    list = g->scratch;
+    failed = reserve_list(&list, &g->n_scratch, threads, sizeof(Scratch));
+    g->scratch = list;
+    if (!g->layers || failed)
+        return -1;
+    Arena arena = {NULL, 0, 0};
+    place(g, s, &arena, columns);
+    char *base = g->arena = arena.overflow ? NULL : allocate_zeros(arena.used);
+    if (!base)
+        return -1;
+    arena = (Arena){base, 0, 0};
+    place(g, s, &arena, columns);
+    g->capacity = columns;
+    return 0;
+}
+
+void exact_group_free(Group *g) {
+    free_zeros(g->arena);
+    free(g->layers);
+    free(g->scratch);
+    free(g->spans);
+    memset(g, 0, sizeof *g);
 }
 
 int exact_cache_reserve(Cache *c, const Shape *s, size_t positions) {

@@ -1,43 +1,236 @@
-/* The training loop: forward, loss, backward, update, step after step, without going back to Python. */
+/* The training loop, as every thread of a team runs it, step after step, without going back to Python.
+ *
+ * Each number is computed by one thread, as one thread alone would: so results do not depend on how many there are. */
 #include "engine.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* The mean loss of the `n` predictions of a document. */
-static enum outcome forward(Trainer *t, const uint32_t *tokens, size_t n, double *loss) {
-    const Shape *s = &t->shape;
+/* A batch is done in groups of documents, as many as fit so many columns: then a matrix is fetched once for all of them. */
+enum { COLUMNS = 64 };
+
+/* With fewer features, threads that share the passes wait for each other longer than those take: they share only the gradients
+ * and Adam, and the first does the rest. */
+enum { SHARED_EMBD = 32 };
+
+typedef struct {
+    Trainer *trainer;
+    const Documents *docs;
+    const Options *options;
+    size_t first_step, n_steps, n_threads;
+    const double *lr;                     /* NULL: gradients only */
+    double *losses, overflowing, seconds; /* from when all threads were there */
+    size_t n_losses;
+    /* What the first thread finds out for all, which they read between two meetings: */
+    enum outcome outcome;
+    size_t first_doc;   /* of the group, in the batch */
+    double bound;       /* of the gradients so far; not below it if something is not finite */
+    int fused, clipped; /* whether the gradients go straight into Adam; whether Adam is shared after clipping */
+    AdamStep step;
+} Job;
+
+/* ---- a group of documents ------------------------------------------------------------------------------------------- */
+
+static size_t padded(const Trainer *t, size_t n) { return (n + t->kernels->width - 1) / t->kernels->width * t->kernels->width; }
+
+static void clear(Group *g) { g->n_spans = g->stride = 0; }
+
+/* Put a document of n predictions behind the group's others. */
+static enum outcome put(Trainer *t, const uint32_t *tokens, size_t n, size_t n_threads) {
+    Group *g = &t->group;
+    size_t width = t->kernels->width, exps = 0;
     for (size_t i = 0; i <= n; i++)
-        if (tokens[i] >= s->vocab)
+        if (tokens[i] >= t->shape.vocab)
             return BAD_CORPUS;
-    if (exact_document_reserve(&t->document, s, n) < 0)
+    if (exact_group_reserve(g, &t->shape, g->n_spans + 1, g->stride + padded(t, n), n_threads) < 0)
         return NO_MEMORY;
-    t->document.n = n;
-    t->document.tokens = tokens;
-    t->kernels->forward(s, t->params, &t->document);
-    *loss = t->kernels->loss(s, &t->document);
-    return isfinite(*loss) ? DONE : LOSS_NOT_FINITE;
+    if (g->n_spans) { /* behind the last one's triangles, see attention.h */
+        const Span *last = &g->spans[g->n_spans - 1];
+        size_t blocks = padded(t, last->n) / width;
+        exps = last->exps + t->shape.n_head * (blocks * (blocks + 1) / 2 * width * width);
+    }
+    g->spans[g->n_spans++] = (Span){tokens, n, g->stride, exps};
+    g->stride += padded(t, n);
+    return DONE;
 }
 
-enum outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss) {
-    return length < 2 ? BAD_CORPUS : forward(t, tokens, predictions(length, t->shape.block_size), loss);
-}
-
-enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses) {
-    for (size_t i = 0; i < n_docs; i++) {
-        const uint32_t *tokens;
-        size_t n = batch_document(docs, first + i, 0, 1, t->shape.block_size, &tokens);
-        enum outcome outcome = n == 0 ? BAD_CORPUS : forward(t, tokens, n, &losses[i]);
-        if (outcome != DONE && outcome != LOSS_NOT_FINITE)
+/* The last documents of a batch before `end`. */
+static enum outcome fill(Job *job, size_t step, size_t end) {
+    Trainer *t = job->trainer;
+    size_t first = end, columns = 0, batch_size = job->options->batch_size, block_size = t->shape.block_size;
+    const uint32_t *tokens;
+    while (first > 0) {
+        size_t n = batch_document(job->docs, step, first - 1, batch_size, block_size, &tokens);
+        if (n == 0)
+            return BAD_CORPUS;
+        if (columns > 0 && columns + padded(t, n) > COLUMNS)
+            break;
+        columns += padded(t, n);
+        first--;
+    }
+    clear(&t->group);
+    job->first_doc = first;
+    for (size_t j = first; j < end; j++) {
+        size_t n = batch_document(job->docs, step, j, batch_size, block_size, &tokens);
+        enum outcome outcome = put(t, tokens, n, job->n_threads);
+        if (outcome != DONE)
             return outcome;
     }
     return DONE;
 }
 
-void exact_trainer_free(Trainer *t) {
-    exact_document_free(&t->document);
-    exact_adam_free(&t->adam);
-    free(t->losses);
+/* ---- a step --------------------------------------------------------------------------------------------------------- */
+
+static void meet(Team *team) { SYMBOL(team_barrier)(team); }
+
+/* A group through the model and back, by all threads of a share. */
+static void pass(Job *job, const Share *share) {
+    Trainer *t = job->trainer;
+    Group *g = &t->group;
+    const Shape *s = &t->shape;
+    double *losses = t->losses + job->first_doc;
+    t->kernels->forward(s, t->params, g, share);
+    if (share->index == 0) {
+        t->kernels->loss(s, g, losses);
+        for (size_t i = 0; i < g->n_spans; i++)
+            if (!isfinite(losses[i]))
+                job->outcome = LOSS_NOT_FINITE;
+    }
+    if (share->n > 1)
+        meet(share->team);
+    if (job->outcome != DONE)
+        return;
+    t->kernels->backward(s, t->params, g, 1.0 / (double)job->options->batch_size, share);
+    double bound = t->kernels->bound(s, g, share);
+    if (share->index == 0)
+        job->bound += bound;
+}
+
+/* 1 - beta**step. Once it is 1 the power is too small to change it, and pow is not called again. */
+static double correction(double before, double beta, double step) { return before == 1 ? 1 : 1 - pow(beta, step); }
+
+static AdamStep adam_step(Adam *adam, const Options *o, double lr) {
+    double step = (double)(adam->num_steps + 1);
+    adam->c1 = correction(adam->c1, adam->beta1, step);
+    adam->c2 = correction(adam->c2, adam->beta2, step);
+    return (AdamStep){
+        .beta1 = adam->beta1,
+        .rest1 = 1 - adam->beta1,
+        .beta2 = adam->beta2,
+        .rest2 = 1 - adam->beta2,
+        .c1 = adam->c1,
+        .c2 = adam->c2,
+        .lr = lr,
+        .eps = adam->eps,
+        .inverse_c1 = 1 / adam->c1,
+        .inverse_c2 = 1 / adam->c2,
+        .decay = lr * o->weight_decay,
+    };
+}
+
+/* Whether every parameter can be updated by itself: no square overflows, which would end the update at its place, and all
+ * numbers are as large as Adam's vectors take them. */
+static int separable(const Job *job) {
+    const Trainer *t = job->trainer;
+    return t->shape.vector_libm && !t->adam.large && t->adam.eps >= 1e-15 && job->bound < 1e17; /* mutant: separable */
+}
+
+/* Losses and gradients of a step's documents, and with *fused the update too, if nothing comes between. The reference builds the
+ * documents' graphs one after the other and goes back through them from the last: so the last group is done first here, and only
+ * one group's activations are kept. */
+static enum outcome gradients(Job *job, Team *team, size_t thread, size_t step, int *fused) {
+    Trainer *t = job->trainer;
+    const Share all = {team, thread, SYMBOL(team_size)(team)}, alone = {NULL, 0, 1};
+    int accumulate = 0;
+    size_t end = job->options->batch_size;
+    while (end > 0) {
+        if (thread == 0)
+            job->outcome = fill(job, step, end);
+        meet(team);
+        if (job->outcome != DONE)
+            return job->outcome;
+        if (t->shape.n_embd >= SHARED_EMBD)
+            pass(job, &all);
+        else if (thread == 0)
+            pass(job, &alone);
+        if (thread == 0)
+            job->fused = job->lr && job->first_doc == 0 && !(job->options->clip_norm > 0) && separable(job);
+        meet(team);
+        if (job->outcome != DONE)
+            return job->outcome;
+        *fused = job->fused;
+        end = job->first_doc;
+        t->kernels->gradients(&t->shape, t->params, &t->group, &t->adam, accumulate, *fused ? &job->step : NULL, &all);
+        accumulate = 1;
+        meet(team);
+    }
+    return DONE;
+}
+
+/* What follows gradients that were kept. */
+static enum outcome update(Job *job, Team *team, size_t thread) {
+    Trainer *t = job->trainer;
+    const Kernels *k = t->kernels;
+    const Share all = {team, thread, SYMBOL(team_size)(team)};
+    size_t done = t->shape.n_params;
+    if (thread == 0) {
+        if (job->options->clip_norm > 0) /* mutant: clipping */
+            done = k->clip(&t->shape, t->adam.gradients, job->options->clip_norm);
+        job->clipped = done == t->shape.n_params && separable(job);
+        if (done == t->shape.n_params && !job->clipped) {
+            if (job->step.decay != 0) /* mutant: decay */
+                k->decay(&t->shape, t->params, job->step.decay);
+            done = k->adam(&t->shape, t->params, &t->adam, &job->step); /* mutant: adam-step */
+        }
+        if (done < t->shape.n_params) {
+            job->overflowing = t->adam.gradients[done];
+            job->outcome = GRADIENT_OVERFLOW;
+        }
+    }
+    meet(team);
+    enum outcome outcome = job->outcome;
+    if (job->clipped)
+        k->share_adam(&t->shape, t->params, &t->adam, &job->step, &all);
+    meet(team);
+    return outcome;
+}
+
+static void work(void *context, Team *team, size_t thread) {
+    Job *job = context;
+    Trainer *t = job->trainer;
+    meet(team);
+    double started = SYMBOL(team_clock)();
+    for (size_t i = 0; i < job->n_steps; i++) {
+        if (thread == 0) {
+            job->bound = 0.0;
+            if (job->lr)
+                job->step = adam_step(&t->adam, job->options, job->lr[i]);
+        }
+        int fused = 0;
+        enum outcome outcome = gradients(job, team, thread, job->first_step + i, &fused);
+        if (outcome == DONE && job->lr && !fused)
+            outcome = update(job, team, thread);
+        if (outcome != DONE)
+            return;
+        if (thread == 0) {
+            double sum = 0.0;
+            for (size_t j = 0; j < job->options->batch_size; j++)
+                sum += t->losses[j];
+            job->losses[i] = sum * (1.0 / (double)job->options->batch_size); /* of one document: its own */
+            job->n_losses = i + 1;
+            t->adam.num_steps += job->lr != NULL;
+            job->seconds = SYMBOL(team_clock)() - started;
+        }
+    }
+}
+
+/* ---- what exact.pyx calls ------------------------------------------------------------------------------------------- */
+
+static enum outcome run(Job *job, size_t n_threads) {
+    job->n_threads = n_threads;
+    job->n_losses = 0;
+    SYMBOL(team_run)(n_threads, work, job);
+    return job->outcome;
 }
 
 static int reserve_losses(Trainer *t, size_t n) {
@@ -51,57 +244,72 @@ static int reserve_losses(Trainer *t, size_t n) {
     return 0;
 }
 
-/* The reference builds the documents' graphs one after the other and goes back through them from the last: so the last document
- * is done first here, and only one document's activations are kept. */
 enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss) {
-    size_t batch_size = o->batch_size;
-    double mean = 1.0 / (double)batch_size, sum = 0.0;
-    int accumulate = 0;
-    if (reserve_losses(t, batch_size) < 0)
+    Job job = {.trainer = t, .docs = docs, .options = o, .first_step = step, .n_steps = 1, .losses = loss};
+    if (reserve_losses(t, o->batch_size) < 0)
         return NO_MEMORY;
-    for (size_t j = batch_size; j-- > 0;) { /* mutant: documents-fold */
-        const uint32_t *tokens;
-        size_t n = batch_document(docs, step, j, batch_size, t->shape.block_size, &tokens);
-        enum outcome outcome = n == 0 ? BAD_CORPUS : forward(t, tokens, n, &t->losses[j]);
-        if (outcome != DONE)
-            return outcome;
-        t->kernels->backward(&t->shape, t->params, &t->document, mean, t->adam.gradients, accumulate);
-        accumulate = 1;
-    }
-    for (size_t j = 0; j < batch_size; j++)
-        sum += t->losses[j];
-    *loss = sum * mean; /* of one document: its own */
-    return DONE;
+    return run(&job, o->n_threads > 0 ? o->n_threads : 1);
 }
 
-/* What follows the gradients in a step. Returns n_params, or the index of the gradient whose square overflows. */
-static size_t update(Trainer *t, const Options *o, double lr) {
-    const Kernels *k = t->kernels;
-    if (o->clip_norm > 0) { /* mutant: clipping */
-        size_t done = k->clip(&t->shape, t->adam.gradients, o->clip_norm);
-        if (done < t->shape.n_params)
-            return done;
-    }
-    if (o->weight_decay != 0) /* mutant: decay */
-        k->decay(&t->shape, t->params, lr * o->weight_decay);
-    return k->adam(&t->shape, t->params, &t->adam, lr); /* mutant: adam-step */
-}
-
+/* All steps, in stretches with the team or without, see pace.h. */
 enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
                          double *losses, size_t *n_losses, double *overflowing) {
+    Job job = {.trainer = t, .docs = docs, .options = o, .first_step = first, .lr = lr, .losses = losses};
+    enum outcome outcome = DONE;
+    *n_losses = 0;
+    if (reserve_losses(t, o->batch_size) < 0)
+        return NO_MEMORY;
     for (size_t i = 0; i < t->shape.n_params; i++) /* Python may have written there */
         t->adam.large |= !(fabs(t->adam.m[i]) < 1e50 && t->adam.v[i] < 1e50);
-    for (size_t i = 0; i < n_steps; i++) {
-        *n_losses = i;
-        enum outcome outcome = exact_batch_gradients(t, docs, first + i, o, &losses[i]);
+    while (*n_losses < n_steps && outcome == DONE) {
+        int with_team = 0;
+        job.n_steps = o->n_threads > 1 ? pace_next(&t->pace, o->batch_size, n_steps - *n_losses, &with_team) : n_steps;
+        outcome = run(&job, with_team ? o->n_threads : 1);
+        pace_done(&t->pace, with_team, job.n_steps, job.seconds);
+        *n_losses += job.n_losses;
+        job.lr += job.n_steps;
+        job.losses += job.n_steps;
+        job.first_step += job.n_steps;
+    }
+    *overflowing = job.overflowing;
+    return outcome;
+}
+
+/* The losses of the group's documents, forward only. */
+static void read(Trainer *t, double *losses) {
+    const Share alone = {NULL, 0, 1};
+    t->kernels->forward(&t->shape, t->params, &t->group, &alone);
+    t->kernels->loss(&t->shape, &t->group, losses);
+    clear(&t->group);
+}
+
+enum outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss) {
+    clear(&t->group);
+    enum outcome outcome = length < 2 ? BAD_CORPUS : put(t, tokens, predictions(length, t->shape.block_size), 1);
+    if (outcome != DONE)
+        return outcome;
+    read(t, loss);
+    return isfinite(*loss) ? DONE : LOSS_NOT_FINITE;
+}
+
+enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses) {
+    clear(&t->group);
+    for (size_t i = 0; i < n_docs; i++) {
+        const uint32_t *tokens;
+        size_t n = batch_document(docs, first + i, 0, 1, t->shape.block_size, &tokens);
+        if (n > 0 && t->group.n_spans && t->group.stride + padded(t, n) > COLUMNS)
+            read(t, losses + i - t->group.n_spans);
+        enum outcome outcome = n == 0 ? BAD_CORPUS : put(t, tokens, n, 1);
         if (outcome != DONE)
             return outcome;
-        size_t done = update(t, o, lr[i]);
-        if (done < t->shape.n_params) {
-            *overflowing = t->adam.gradients[done];
-            return GRADIENT_OVERFLOW;
-        }
     }
-    *n_losses = n_steps;
+    if (t->group.n_spans)
+        read(t, losses + n_docs - t->group.n_spans);
     return DONE;
+}
+
+void exact_trainer_free(Trainer *t) {
+    exact_group_free(&t->group);
+    exact_adam_free(&t->adam);
+    free(t->losses);
 }

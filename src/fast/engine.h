@@ -3,7 +3,7 @@
 #define MICROGPT_FAST_ENGINE_H
 
 #include "model.h"
-#include "pace.h"
+#include "common/pace.h"
 #include "common/documents.h"
 
 const Kernels *fast_kernels_at(int i); /* this build's, best first; NULL after the last */

@@ -1,7 +1,7 @@
 /* The losses of documents, forward only: each thread takes whole groups, and waits for no other. */
 #include "engine.h"
 #include "simd/denormals.h"
-#include "team.h"
+#include "common/team.h"
 
 #include "common/arena.h"
 

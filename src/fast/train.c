@@ -6,7 +6,7 @@
  */
 #include "engine.h"
 #include "simd/denormals.h"
-#include "team.h"
+#include "common/team.h"
 
 #include <math.h>
 

@@ -7,7 +7,7 @@
 #include "choose.h"
 #include "forward_lanes.h"
 #include "random.h"
-#include "team.h"
+#include "common/team.h"
 
 /* ---- Random numbers ---- */
 

@@ -3,7 +3,7 @@
 
 #include "common/arena.h"
 #include "simd/denormals.h"
-#include "team.h"
+#include "common/team.h"
 
 #include <math.h>
 #include <string.h>

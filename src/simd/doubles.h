@@ -32,6 +32,13 @@ INLINE vm vneq(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ); } /* 
 INLINE vm vand(vm a, vm b) { return a & b; }
 INLINE vm vor(vm a, vm b) { return a | b; }
 INLINE vm vnot(vm a) { return (vm)~a; }
+INLINE vm vneq_in(vm m, vd a, vd b) { return _mm512_mask_cmp_pd_mask(m, a, b, _CMP_NEQ_UQ); } /* m and vneq */
+INLINE vm vtiny(vd a, double limit) { /* 0 < a < limit, for a >= 0: the bits of 0 become the largest number */
+    __m512i bits = _mm512_sub_epi64(_mm512_castpd_si512(a), _mm512_set1_epi64(1));
+    return _mm512_cmplt_epu64_mask(bits, _mm512_castpd_si512(_mm512_set1_pd(limit)));
+}
+#define HAVE_ROOT_ESTIMATE 1
+INLINE vd vroot_estimate(vd a) { return _mm512_rsqrt14_pd(a); } /* a**-0.5, relative error below 2**-14, for normal a > 0 */
 INLINE vd vselect(vm m, vd a, vd b) { return _mm512_mask_blend_pd(m, b, a); } /* m ? a : b */
 INLINE unsigned vbits(vm m) { return m; }
 INLINE vm lanes_from(size_t k) { return (vm)(0xffu << k); } /* lanes k, k + 1, ... */
@@ -257,6 +264,11 @@ INLINE vd vscale16(vd a, vd k) { return from_bits(as_bits(a) + ((as_bits(k) & ~(
 
 /* For k = 1.5 * 2**52 + i, an integer i in the low bits: vtable16(t, k) = t[i % 16], vscale16(a, k) = a * 2**(i // 16). */
 
+INLINE uint64_t bits_of(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, 8);
+    return bits;
+}
 INLINE double double_of(uint64_t bits) {
     double x;
     memcpy(&x, &bits, 8);
@@ -298,6 +310,11 @@ INLINE vd square_error(vd a, vd square) {
 #endif
 }
 
+#ifndef HAVE_ROOT_ESTIMATE
+INLINE vm vneq_in(vm m, vd a, vd b) { return vand(m, vneq(a, b)); }
+INLINE vm vtiny(vd a, double limit) { return vand(vgt(a, vset1(0.0)), vlt(a, vset1(limit))); }
+#endif
+
 #ifndef HAVE_TRANSPOSE /* r[i][j] <-> r[j][i], W vectors */
 INLINE void vtranspose(vd *r) {
     double a[W * W];
@@ -311,6 +328,15 @@ INLINE void vtranspose(vd *r) {
     }
 }
 #endif
+
+/* Load the first `count` lanes; 0 in the others. */
+INLINE vd vload_some(const double *p, size_t count) {
+    double lanes[W] = {0};
+    if (count >= W)
+        return vload(p);
+    memcpy(lanes, p, count * sizeof(double));
+    return vload(lanes);
+}
 
 /* Store the first `count` lanes. */
 INLINE void vstore_some(double *p, vd a, size_t count) {

@@ -65,6 +65,7 @@ def run(arguments):
         many = arguments.seed is None and arguments.n >= MANY
         arguments.engine = engines.BULK if many else engines.DEFAULT
     try:
+        threads = engines.check_threads(arguments.engine, threads, "writes")
         model = GPT(saved.config, saved.tokenizer, saved.params, arguments.engine, threads)
     except engines.EngineError as error:
         raise Failure(in_options(error)) from None

@@ -15,7 +15,7 @@ static void lock(Lock *l) { AcquireSRWLockExclusive(l); }
 static void unlock(Lock *l) { ReleaseSRWLockExclusive(l); }
 static void sleep_on(Condition *c, Lock *l) { SleepConditionVariableSRW(c, l, INFINITE, 0); }
 static void wake_all(Condition *c) { WakeAllConditionVariable(c); }
-double fast_team_clock(void) {
+double SYMBOL(team_clock)(void) {
     LARGE_INTEGER now, frequency;
     QueryPerformanceCounter(&now);
     QueryPerformanceFrequency(&frequency);
@@ -33,7 +33,7 @@ static void lock(Lock *l) { pthread_mutex_lock(l); }
 static void unlock(Lock *l) { pthread_mutex_unlock(l); }
 static void sleep_on(Condition *c, Lock *l) { pthread_cond_wait(c, l); }
 static void wake_all(Condition *c) { pthread_cond_broadcast(c); }
-double fast_team_clock(void) {
+double SYMBOL(team_clock)(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
@@ -84,9 +84,9 @@ typedef struct {
     Thread thread;
 } Member;
 
-size_t fast_team_size(const Team *team) { return team->n; }
+size_t SYMBOL(team_size)(const Team *team) { return team->n; }
 
-size_t fast_team_next(Team *team) {
+size_t SYMBOL(team_next)(Team *team) {
     if (team->n == 1)
         return (size_t)team->next++;
     return add(&team->next, 1);
@@ -117,7 +117,7 @@ static void begin_round(Team *team, size_t round) {
     }
 }
 
-void fast_team_barrier(Team *team) {
+void SYMBOL(team_barrier)(Team *team) {
     if (team->n == 1) {
         team->next = 0;
         return;
@@ -159,7 +159,7 @@ static int thread_start(Member *m) { return pthread_create(&m->thread, NULL, thr
 static void thread_join(Member *m) { pthread_join(m->thread, NULL); }
 #endif
 
-void fast_team_run(size_t n, void (*work)(void *, Team *, size_t), void *context) {
+void SYMBOL(team_run)(size_t n, void (*work)(void *, Team *, size_t), void *context) {
     Team team = {.n = 1, .work = work, .context = context, .lock = NEW_LOCK, .passed = NEW_CONDITION};
     Member *members = n > 1 ? calloc(n, sizeof(Member)) : NULL;
     if (members)

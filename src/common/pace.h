@@ -5,8 +5,8 @@
  * stretches, each the way that was faster last, with a trial of the other now and then. Threads are begun for each stretch, which
  * takes them some 50 microseconds: a stretch is so long that this does not matter, and does not count in the time of a trial.
  */
-#ifndef MICROGPT_FAST_PACE_H
-#define MICROGPT_FAST_PACE_H
+#ifndef MICROGPT_PACE_H
+#define MICROGPT_PACE_H
 
 #include <stddef.h>
 

@@ -1,0 +1,102 @@
+"""The exact engine of this checkout beside that of another build of the package, for example of an earlier commit.
+
+    python benchmarks/compare_builds.py FOLDER [--n-embd 16 32 64] [--batch-size 1] [--threads 1 2] [--isa avx2] [--seconds 10]
+
+FOLDER: what PYTHONPATH names to import the other build. Both train the same model on the same documents, each in a process of its
+own, and take turns every few milliseconds, so that what else the machine does falls on both; all losses must be equal in every
+bit. The other build computes on one thread. Prints microseconds a document and the ratio, this to the other: its median, and the
+quarter and three quarters of all turns.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CHILD = """
+import json, sys, time
+from microgpt import GPTConfig, TrainConfig, load_docs
+from microgpt.training import start
+n_embd, batch_size, threads = map(int, sys.argv[1:])
+rate = 0.01 if n_embd <= 128 else 0.0002  # what larger models can take
+training = TrainConfig(num_steps=10**9, batch_size=batch_size, learning_rate=rate)
+options = {"threads": threads} if threads > 1 else {}
+run, first = start(load_docs("names"), GPTConfig(n_embd=n_embd), training, engine="exact", **options), 0
+for line in sys.stdin:
+    losses, started = [], time.perf_counter()
+    run.model.engine.train(run.corpus, range(first, first + int(line)), training, losses)
+    first += int(line)
+    print(json.dumps([time.perf_counter() - started, losses]), flush=True)
+"""
+
+
+class Build:
+    """A process that trains with one build of the package."""
+
+    def __init__(self, folder, n_embd, batch_size, threads, isa):
+        environment = os.environ | {"PYTHONPATH": str(folder)} | ({"MICROGPT_ISA": isa} if isa else {})
+        command = [sys.executable, "-c", CHILD, str(n_embd), str(batch_size), str(threads)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd="/"
+        )
+
+    def train(self, steps):
+        """Seconds and losses of the next steps."""
+        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def end(self):
+        self.process.communicate()
+
+
+def compare(other, n_embd, batch_size, threads, isa, seconds):
+    """Microseconds a document of this build and of the other, one of each a turn."""
+    builds = [Build(ROOT, n_embd, batch_size, threads, isa), Build(other, n_embd, batch_size, 1, isa)]
+    try:
+        once = [build.train(2) for build in builds]
+        steps = max(1, int(0.005 / min(time / 2 for time, _ in once)))
+        turns, total = [], 0.0
+        while total < seconds or len(turns) < 3:
+            order = builds if len(turns) % 2 else builds[::-1]
+            (time, losses), (other_time, other_losses) = [found for _, found in sorted((builds.index(b), b.train(steps)) for b in order)]
+            if losses != other_losses:
+                raise SystemExit(f"n_embd {n_embd}: the losses differ")
+            turns.append([1e6 * t / steps / batch_size for t in (time, other_time)])
+            total += time + other_time
+        return turns[1:]  # the first is still warming up
+    finally:
+        for build in builds:
+            build.end()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("other", metavar="FOLDER", type=os.path.abspath)
+    parser.add_argument("--n-embd", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[1])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--isa", nargs="+", default=[""])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    args = parser.parse_args()
+    print(f"{'n_embd':>6} {'batch':>5} {'threads':>7} {'isa':9} {'us a document':>13} {'the other':>10} {'ratio':>6} {'spread':>14}")
+    for isa in args.isa:
+        for n_embd in args.n_embd:
+            for batch_size in args.batch_size:
+                for threads in args.threads:
+                    turns = compare(args.other, n_embd, batch_size, threads, isa, args.seconds)
+                    ours, others = (statistics.median(column) for column in zip(*turns))
+                    low, middle, high = statistics.quantiles([a / b for a, b in turns], n=4)
+                    print(
+                        f"{n_embd:6} {batch_size:5} {threads:7} {isa or 'best':9} {ours:13,.1f} {others:10,.1f} {middle:6.3f} "
+                        f"{f'{low:.3f} .. {high:.3f}':>14}",
+                        flush=True,
+                    )
+
+
+if __name__ == "__main__":
+    main()
