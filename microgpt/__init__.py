@@ -8,6 +8,7 @@
 __version__ = "0.2.0"
 
 _HOMES = {  # where each public name is defined; its module is imported when the name is first used
+    "microgpt.advice": ["suggest"],
     "microgpt.config": ["PRESETS", "EvalConfig", "GPTConfig", "TrainConfig"],
     "microgpt.tokenizer": ["Tokenizer"],
     "microgpt.corpus.loading": ["DataError", "DataWarning", "load_docs"],

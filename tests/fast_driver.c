@@ -44,8 +44,14 @@ static double run(Shape shape, const Kernels *kernels, const Options *options, f
 
 /* A hash of documents that start beyond what 32 bits can number. */
 static uint64_t written(Shape shape, const Kernels *kernels, const float *trained, size_t threads) {
-    Sampler sampler = {
-        .shape = shape, .key = {1, 2}, .bos = VOCAB - 1, .top_k = VOCAB - 2, .scale = 1.5f, .top_p = 0.95f, .n_prefix = 2};
+    Sampler sampler = {.shape = shape,
+                       .key = {1, 2},
+                       .bos = VOCAB - 1,
+                       .top_k = VOCAB - 2,
+                       .scale = 1.5f,
+                       .top_p = 0.95f,
+                       .most = shape.block_size,
+                       .n_prefix = 2};
     Writer w = {.kernels = kernels, .sampler = sampler};
     uint32_t prefix[] = {VOCAB - 1, 4};
     double *params = malloc(shape.n_params * sizeof(double));

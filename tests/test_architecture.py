@@ -24,6 +24,7 @@ FLOORS = [  # from the ground up; what stands together may import one another
     {"model"},
     {"verdict"},
     {"training"},
+    {"advice"},
     {"display"},
     {"proof", "run"},
     {"cli"},

@@ -16,7 +16,8 @@ from test_progress import on_terminal
 
 import microgpt
 from microgpt import GPT, CheckpointError, EvalConfig, GPTConfig, Tokenizer, TrainConfig, engines, load_docs, reference
-from microgpt.corpus.documents import arrange_text, recommend
+from microgpt.advice import recommend
+from microgpt.corpus.documents import arrange_text
 from microgpt.corpus.tokens import Windows
 from microgpt.engines import fast, sampling
 from microgpt.training import start

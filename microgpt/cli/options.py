@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from functools import partial
 
 from microgpt import engines
-from microgpt.cli.commands import Failure, Usage, number, whole
+from microgpt.cli.commands import Failure, Usage, number, whole, whole_or_auto
 from microgpt.common.options import options_of, shown
 from microgpt.common.words import quoted_path, shortened
 from microgpt.config import PRESETS, RECIPES, EvalConfig, GPTConfig, SampleConfig, TrainConfig
@@ -31,6 +31,9 @@ def add(group, options, default=None, **notes):
             more = dict(choices=option.choices)
         else:
             more = KINDS[option.kind]
+        if option.name == "block_size":
+            more = dict(type=whole_or_auto, metavar="N")
+            option = replace(option, text=f"{option.text}; auto: one that the documents fit into")
         action = group.add_argument(option.flags(), dest=option.name, help=option.text, default=default, **more)
         action.describe = partial(described, option, notes.get(option.name))  # when somebody asks for help
 

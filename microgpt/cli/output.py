@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 
 from microgpt.common.words import printable
@@ -25,6 +26,15 @@ def settle(stream):
         stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def as_command(words):
+    """A command line that the shell reads as these words."""
+    if os.name == "posix":
+        return shlex.join(words)
+    import subprocess
+
+    return subprocess.list2cmdline(words)
 
 
 class Documents:

@@ -9,7 +9,7 @@ from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted
 from microgpt.config import EvalConfig
 from microgpt.corpus.lines import Lines
-from microgpt.corpus.loading import DOCUMENTS, DataWarning
+from microgpt.corpus.loading import DataWarning
 from microgpt.corpus.tokens import Corpus, Windows
 
 LONG = Option(
@@ -131,36 +131,6 @@ def share_cut(docs, block_size):
     tokens = [len(doc) + 1 for doc in docs]
     lost = [n - block_size for n in tokens if n > block_size]
     return len(lost) / len(tokens), sum(lost) / sum(tokens)
-
-
-# ---- Which kind suits a text ---------------------------------------------------------------------------------------------
-
-LONG_BLOCK = 256  # characters: in longer blocks a step takes long
-WIDE = 40  # characters: broken prose has lines of at least so many
-
-
-def recommend(text):
-    """(what documents suit the whole text of a file: "lines", "paragraphs" or "text"; and why, as a clause)."""
-    lines, paragraphs = DOCUMENTS["lines"](text), DOCUMENTS["paragraphs"](text)
-    usual, of_paragraphs = (sorted(map(len, docs))[int(0.99 * (len(docs) - 1))] for docs in (lines, paragraphs))
-    if len(lines) == 1 and usual >= LONG_BLOCK:
-        return "text", "it is one long line"
-    if usual >= LONG_BLOCK:
-        return "text", f"it has lines of {usual:,} characters, longer than a block should be"
-    if len(paragraphs) > 1 and len(lines) > 1.5 * len(paragraphs):
-        if of_paragraphs >= LONG_BLOCK:
-            return "text", f"its lines belong together, and it has paragraphs of {of_paragraphs:,} characters, longer than a block should be"
-        return "paragraphs", f"blank lines separate its paragraphs, of which 99% have at most {of_paragraphs:,} characters"
-    if usual >= WIDE and _is_broken_prose(lines, usual):
-        return "text", f"its lines are broken at about {usual} characters, as in prose"
-    return "lines", f"99% of its lines have at most {counted(usual, 'character')}"
-
-
-def _is_broken_prose(lines, width):
-    """Whether nearly every line has many words, and no room for the first word of the next one."""
-    spaces = sum(line.count(" ") for line in lines)
-    full = sum(len(line) + 1 + len(after.split(None, 1)[0]) > 0.9 * width for line, after in zip(lines, lines[1:]))
-    return spaces >= 5 * len(lines) and full >= 0.8 * (len(lines) - 1)
 
 
 # ---- What a program gives ----------------------------------------------------------------------------------------------

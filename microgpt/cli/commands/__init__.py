@@ -4,6 +4,7 @@ A command's module is imported only when that command runs, since start-up count
 """
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -113,6 +114,28 @@ def whole(text):
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a whole number, not {quoted(text)}") from None
+
+
+def whole_or_auto(text):
+    try:
+        return text if text == "auto" else whole(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(str(error).replace("a whole number", "a whole number or auto")) from None
+
+
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def duration(text):
+    """Seconds, from text such as 90, 90s, 1m or 0.5h."""
+    unit = text[-1:] if text[-1:] in SECONDS else ""
+    try:
+        seconds = float(text.removesuffix(unit)) * SECONDS[unit]
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a time, such as 30s, 5m or 1h, not {quoted(text)}")
+    return seconds
 
 
 def count(text):

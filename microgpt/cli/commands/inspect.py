@@ -4,7 +4,8 @@ import math
 import time
 from collections import Counter
 
-from microgpt import engines, verdict
+from microgpt import advice, engines, verdict
+from microgpt.cli import automatic
 from microgpt.cli.commands import Failure, load
 from microgpt.cli.options import MODEL, TRAINING, add, add_preset, complete, in_options, settings
 from microgpt.common.words import counted, quoted
@@ -22,6 +23,7 @@ MEASURED, FAR = 16, 1.02  # documents for the first loss; how many times that of
 
 def configure(parser):
     parser.add_argument("data", metavar="DATA", nargs="?", help="a text file, '-', 'names' or 'shakespeare', as for train")
+    parser.set_defaults(auto=False)  # which is train's
     group = parser.add_argument_group("the run")
     add_preset(group)
     group.add_argument(
@@ -34,10 +36,12 @@ def configure(parser):
 def run(arguments):
     complete(arguments)
     arguments.engine = arguments.engine or engines.DEFAULT
-    config, training, _, _ = settings(arguments)
     [text] = load(arguments.data, "text")
+    if arguments.block_size == "auto":
+        automatic.settle(arguments, text)
+    config, training, _, _ = settings(arguments)
     docs = DOCUMENTS[config.documents](text)
-    facts = {"encoding": "UTF-8", **describe(docs, config, *documents.recommend(text))}
+    facts = {"encoding": "UTF-8", **describe(docs, config, *advice.recommend(text))}
     try:
         run = start(docs, config, training, engine=arguments.engine)
     except ValueError as error:
@@ -63,7 +67,7 @@ def _share(run):
 
 
 def describe(docs, config, recommended, why):
-    """Name -> text, of what can be said without a model. recommended, why: what documents.recommend() says."""
+    """Name -> text, of what can be said without a model. recommended, why: what advice.recommend() says."""
     block_size = config.block_size
     lengths = sorted(map(len, docs))
     characters = Counter()
@@ -73,7 +77,7 @@ def describe(docs, config, recommended, why):
     rare = sum(n == 1 for n in characters.values())
     of_docs, of_text = documents.share_cut(docs, block_size)
     repetitions = len(docs) - len(set(docs))
-    suggested = suggest(lengths)
+    suggested = advice.block_size(docs, config.documents)
     known = f"{characters.total():,}, {len(characters):,} different: {quoted(shown)}" + (f"; {rare:,} of them only once" if rare else "")
     other = f"--documents {recommended}: {why}"
     if config.documents == "text":
@@ -81,7 +85,7 @@ def describe(docs, config, recommended, why):
             "documents": "the windows of one text",
             "characters": known,
             f"block_size {block_size}": f"the model sees up to {counted(block_size, 'character')} before the next; nothing is cut",
-            "suggestion": other if recommended != "text" else "--block-size 64 or more" if block_size < 64 else f"as it is: {why}",
+            "suggestion": other if recommended != "text" else f"--block-size {suggested} or more" if block_size < suggested else f"as it is: {why}",
         }
     facts = {
         "documents": f"{len(docs):,}, " + (f"with {counted(repetitions, 'repetition')}" if repetitions else "all different"),
@@ -119,12 +123,6 @@ def first_loss(run):
         return text
     config = run.model.config
     return f"{text}; " + ("try a smaller --init-std" if config.scale_init or config.n_embd <= 16 else "--scale-init begins there")
-
-
-def suggest(lengths, most=256):
-    """A block_size for sorted lengths: that of the longest document and its end, unless a few are far longer."""
-    longest, usual = lengths[-1] + 1, lengths[int(0.99 * (len(lengths) - 1))] + 1
-    return min(longest if longest <= 2 * usual else usual, most)
 
 
 def measure(run):

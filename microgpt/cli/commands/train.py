@@ -2,15 +2,14 @@
 
 import math
 import os
-import shlex
 import signal
 import sys
 import time
 from functools import partial
 
 from microgpt import engines, verdict
-from microgpt.cli import places, progress
-from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, for_output, load, load_lines, whole
+from microgpt.cli import automatic, places, progress
+from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, duration, for_output, load, load_lines, whole
 from microgpt.cli.commands.sample import length_help
 from microgpt.cli.keeping import Keeping
 from microgpt.cli.options import (
@@ -26,7 +25,7 @@ from microgpt.cli.options import (
     settings,
     threads_of,
 )
-from microgpt.cli.output import Documents, Screen, say
+from microgpt.cli.output import Documents, Screen, as_command, say
 from microgpt.common import interrupts
 from microgpt.common.words import quoted, quoted_path, sized
 from microgpt.corpus.documents import LONG
@@ -48,13 +47,18 @@ NOT_SAVED = "the model was not saved, for which there is --out FILE"
 
 def run(arguments):
     complete(arguments)
+    automatic.check(arguments)
     out = arguments.out or arguments.resume
     _check_files(arguments, out)
     origin = arguments.resume or arguments.init
     saved = checkpoint.read(origin) if origin else None
+    docs = None
+    if arguments.auto or arguments.block_size == "auto":
+        [text] = load(arguments.data, "text")
+        docs = automatic.settle(arguments, text)
     config, training, evaluation, temperature = settings(arguments, saved)
     threads = threads_of(arguments)
-    docs = load_lines(arguments.data) if config.documents == "lines" else load(arguments.data, config.documents)
+    docs = docs or (load_lines(arguments.data) if config.documents == "lines" else load(arguments.data, config.documents))
     val_docs = None if arguments.val is None else load(arguments.val, config.documents)
     try:
         with data_notes():
@@ -230,12 +234,7 @@ def _command_to_go_on(argv, out):
             kept.append(argument)
     resume = [f"--resume={out}"] if out.startswith("-") else ["--resume", out]
     data = [os.path.join(".", argument) if argument[:1] == "-" != argument else argument for argument in arguments]
-    command = ["microgpt", *kept, *data, *resume]
-    if os.name == "posix":
-        return shlex.join(command)
-    import subprocess
-
-    return subprocess.list2cmdline(command)
+    return as_command(["microgpt", *kept, *data, *resume])
 
 
 def _print_samples(run, n, length, temperature, screen, heading, label):
@@ -271,6 +270,13 @@ def configure(parser):
         "lines of Shakespeare (default: input.txt in the current folder where there is one, else names)",
     )
     group = parser.add_argument_group("the run")
+    group.add_argument(
+        "--auto", action="store_true",
+        help="choose documents, model, engine and steps from the data and --time, except for what is given, and say which (default: as below)",
+    )  # fmt: skip
+    group.add_argument(
+        "--time", type=duration, metavar="TIME", help="how long --auto may train on this machine: 30s, 5m, 1h (default: 1m)"
+    )
     add_preset(group)
     add(group, [SEED, ENGINE, THREADS, LONG], engine="with --resume, the saved run's")
     files = parser.add_argument_group("files")

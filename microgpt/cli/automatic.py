@@ -1,0 +1,66 @@
+"""--auto and --block-size auto: what they choose takes their place, as if the user had given it, and is told as a command."""
+
+from microgpt import advice
+from microgpt.cli.commands import Usage
+from microgpt.cli.options import in_options, preset_of, recipe_of, threads_of
+from microgpt.cli.output import as_command, say
+from microgpt.config import PRESETS
+from microgpt.corpus.loading import DOCUMENTS
+from microgpt.engines import EngineError
+
+SECONDS = 60  # of training, where no --time says otherwise
+FLAGS = {name: option.flags() for name, option in advice.OPTIONS.items()}  # of all that may be chosen
+
+
+def check(arguments):
+    """Usage for options that exclude one another, before anything is read."""
+    if arguments.time is not None and not arguments.auto:
+        raise Usage("--time says how long --auto may train; give --auto too, or --steps in place of --time")
+    for option in ("preset", "resume", "init"):
+        if getattr(arguments, option) is None:
+            continue
+        if arguments.auto:
+            raise Usage(f"--auto chooses what --{option} settles; omit one of them")
+        if arguments.block_size == "auto" and option != "preset":
+            raise Usage(f"the model of --{option} has its block size; omit --block-size")
+
+
+def settle(arguments, text):
+    """Put what is chosen for the text, a string, into the arguments and their command line; returns the text's documents."""
+    if arguments.auto:
+        given = {name: value for name in FLAGS if (value := getattr(arguments, name)) not in (None, "auto")}
+        try:
+            suggestion = advice.suggest(text, arguments.time or SECONDS, threads_of(arguments), **given)
+        except EngineError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise Usage(in_options(error)) from None
+        docs, chosen = suggestion.docs, {name: value for name, value in suggestion.options().items() if name not in given}
+    else:
+        kind = arguments.documents or (recipe_of(arguments) or PRESETS[preset_of(arguments)]).config.documents
+        docs = DOCUMENTS[kind](text)
+        chosen = {"block_size": advice.block_size(docs, kind)}
+    vars(arguments).update(chosen)
+    arguments.argv = explicit(arguments.argv, chosen)
+    say(f"chosen: {as_command(['microgpt', *arguments.argv])}")
+    return docs
+
+
+def explicit(argv, chosen):
+    """The command line with what was chosen, name -> value, in place of what asked for it."""
+    kept, arguments = [], iter(argv)
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if argument == "--":  # from here on there are no options
+            break
+        if name in ("--time", "--block-size"):
+            value = value if equals else next(arguments)
+            if name == "--block-size" and value != "auto":
+                kept += [name, value]
+        elif argument != "--auto":
+            kept.append(argument)
+    else:
+        argument = None
+    for name, value in chosen.items():
+        kept += [FLAGS[name], str(value)] if not isinstance(value, bool) else [FLAGS[name] if value else f"--no-{FLAGS[name][2:]}"]
+    return kept if argument is None else [*kept, argument, *arguments]
