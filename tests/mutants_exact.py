@@ -76,6 +76,8 @@ EXACT = {
     # ---- Adam, clipping and decay ----
     "quotient-not-corrected": (EXACT_ENGINE, {"correct-quotient": delete, "correct-it-again": instead("return q;")}),
     "zeros-to-the-multiplier": (EXACT_ENGINE, {"tiny-moment": never}),
+    "denormal-rounded-twice": (EXACT_ENGINE, {"denormal-product": replace("vfma(k, vset1(beta), integers)", "k * vset1(beta) + integers")}),
+    "denormal-step-left-out": (EXACT_ENGINE, {"large-parameter": replace("1e-250", "0.0")}),
     "no-fallback-in-adam": (EXACT_ENGINE, {"open-lanes": instead("return vgt(vset1(0.0), vset1(0.0));")}),
     "first-correction-dropped-early": (EXACT_ENGINE, {"second-moment-only": replace("a->c2 != 1", "a->c2 < 0.999999")}),
     "root-not-corrected": (EXACT_ENGINE, {"root-step": delete}),

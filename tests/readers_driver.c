@@ -1,5 +1,6 @@
 /* One model read by several threads, without Python, for fast_driver.sh: each writes with a memory of its own (the exact engine's
- * decoders and document losses; the fast engine's writers, each with a team), and fails where it gets other bits than one alone. */
+ * decoders and document losses; the fast engine's writers), with a team of its own for losses and writers, and fails where it gets
+ * other bits than one alone. */
 #include "driver.h"
 #ifdef READ_exact
 #include "exact/engine.h"
@@ -12,7 +13,7 @@
 
 #include <pthread.h>
 
-enum { READERS = 4, ROUNDS = 3, TOKENS = 7, WRITTEN_DOCS = 150 };
+enum { READERS = 4, ROUNDS = 3, TOKENS = 7, WRITTEN_DOCS = 150, READ_DOCS = 50 };
 
 typedef struct {
     const Shape *shape;
@@ -48,6 +49,11 @@ static void read_once(Read *r) {
             exit(4);
         r->hash = hashed(r->hash, &loss, sizeof loss);
     }
+    Documents docs = {.tokens = tokens, .starts = starts, .n_tokens = starts[DOCS] + 1, .n_docs = DOCS};
+    double losses[READ_DOCS];
+    if (exact_losses(&t, &docs, 1, READ_DOCS, losses, 3) != DONE)
+        exit(5);
+    r->hash = hashed(r->hash, losses, sizeof losses);
     exact_cache_free(&cache);
     exact_group_free(&scratch);
     exact_trainer_free(&t);

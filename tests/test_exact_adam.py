@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # most positions are in no document: their gradients are 0, and their moments stay next to nothing
 CONFIG, DOCS = GPTConfig(n_embd=5, n_head=1, block_size=20), ["ab", "b", "abab", "aa"]
 PARAMETERS = (0.0, -0.0, 5e-324, -1e-310, 1e-290, -1e-150, 1e-101, 1e-99, -1e-30, 1.0, -1e3)
-FIRST = (0.0, -0.0, 3e-308, -5e-324, -1e-310, 1e-290, -1e-200, 1e-60, -1.0, 1e49, -1e51, 1e120)
+FIRST = (0.0, -0.0, 3e-308, -5e-324, 1e-323, -1e-310, 1e-290, -1e-200, 1e-60, -1.0, 1e49, -1e51, 1e120)
 SECOND = (0.0, 5e-324, 1e-310, 1e-290, 1e-200, 1e-70, 1e-35, 1.0, 1e49, 1e51, 1e300)
 
 
@@ -32,11 +32,12 @@ SECOND = (0.0, 5e-324, 1e-310, 1e-290, 1e-200, 1e-70, 1e-35, 1.0, 1e49, 1e51, 1e
     st.sampled_from([0, 1, 300, 5000]),
     st.sampled_from([0.0, 1e-300, 1e-2, 1.0, 1e49, 1e51]),
     st.sampled_from([1e-15, 1e-8, 1.0, 1e300]),
+    st.sampled_from([(0.85, 0.99), (0.5, 0.6), (0.0, 0.9), (0.999, 0.0)]),
 )
-def test_numbers_near_nothing(monkeypatch, seed, hard, first, learning_rate, eps):
+def test_numbers_near_nothing(monkeypatch, seed, hard, first, learning_rate, eps, betas):
     tokenizer, rng = Tokenizer.from_docs(DOCS), random.Random(seed)
     corpus, n_params = Corpus(DOCS, tokenizer), CONFIG.num_params(tokenizer.vocab_size)
-    training = TrainConfig(first + 2, learning_rate, eps=eps, schedule="constant")
+    training = TrainConfig(first + 2, learning_rate, eps=eps, beta1=betas[0], beta2=betas[1], schedule="constant")
 
     def some(numbers, usual):  # the first of the hard ones: most runs are not led by the very large
         hard_one = lambda: rng.choice(numbers[:hard]) * rng.uniform(1, 2)

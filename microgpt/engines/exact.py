@@ -75,7 +75,7 @@ class ExactEngine(Engine):
     def losses(self, corpus, which):
         decoder = self._take()
         try:
-            found = decoder.losses(corpus, which)
+            found = decoder.losses(corpus, which, self.threads)
         finally:
             self._idle.append(decoder)
         return [loss if math.isfinite(loss) else self.loss_or_infinity(corpus[i]) for i, loss in zip(which, found)]

@@ -144,25 +144,67 @@ typedef struct {
     vm open, doubt; /* the lanes whose v is not settled; those whose root is in doubt */
 } Begun;
 
+/* The moments of a parameter that has no gradient any more become denormal, below 2**-1022, and stay so: three times the smallest
+ * double, times 0.85, is three times the smallest double again. Processors with wide vectors take a hundred cycles and more to
+ * multiply such a number, though not to add it. So the integer that it is a multiple by is multiplied in its place. */
+#if defined(HAVE_FMA) && W > 2
+#define SLOW_DENORMALS 1
+
+/* beta * x, for beta below 1 */
+INLINE vd times(double beta, vd x) {
+    const vd integers = vset1(0x1p52); /* numbers of this size have no fraction: a sum of that size is rounded to an integer */
+    vm denormal = vdenormal(x);
+    vd k = vbits_or(vabs(vselect(denormal, x, vset1(0.0))), integers) - integers;
+    vd product = vbits_subtract(vfma(k, vset1(beta), integers), bits_of(0x1p52)); /* mutant: denormal-product */
+    return vselect(denormal, vbits_and_or(x, vset1(-0.0), product), vset1(beta) * vselect(denormal, vset1(0.0), x));
+}
+
+/* For moments that move p: 0 for those denormal ones that move nothing. The root of such a v is nothing to eps, 1e-15 or more;
+ * and m divided by eps is nothing to a p far larger. */
+INLINE void without_denormals(const AdamStep *a, vd p, vd *m, vd *v) {
+    vm large = vgt(vabs(p), vset1(fabs(a->lr) < 1e20 * a->c1 ? 1e-250 : INFINITY)); /* mutant: large-parameter */
+    *m = vselect(vand(vdenormal(*m), large), vset1(0.0), *m);
+    *v = vselect(vdenormal(*v), vset1(0.0), *v);
+}
+#else
+INLINE vd times(double beta, vd x) { return vset1(beta) * x; }
+INLINE void without_denormals(const AdamStep *a, vd p, vd *m, vd *v) { (void)a, (void)p, (void)m, (void)v; }
+#endif
+
 /* W parameters, with gradients below 1e17, |m| and v below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all
  * there is of the sum. m is new; v too, but in the lanes where it is not settled, which are set in *open. The corrections c1 and
- * c2 become exactly 1 after some hundred or thousand steps, and then their divisions are left out. */
+ * c2 become exactly 1 after some hundred or thousand steps, and then their divisions are left out. denormals: there are some. */
 INLINE Begun adam_begin(const AdamStep *a, const double *p, double *m, double *v, const double *g, const int correct1,
-                        const int correct2) {
-    vd gi = vload(g), vi = vload(v), square, other, m_hat, v_hat, error;
+                        const int correct2, const int denormals) {
+    vd gi = vload(g), vi = vload(v), square, other, m_hat, v_hat, error, m_decayed, v_decayed;
     Begun b;
-    vd mi = vset1(a->beta1) * vload(m) + vset1(a->rest1) * gi;
+    b.p = vload(p);
+    if (denormals)
+        m_decayed = times(a->beta1, vload(m)), v_decayed = times(a->beta2, vi);
+    else
+        m_decayed = vset1(a->beta1) * vload(m), v_decayed = vset1(a->beta2) * vi;
+    vd mi = m_decayed + vset1(a->rest1) * gi;
     vstore(m, mi);
     vm small = square_and_other(gi, &square, &other);
-    vd decayed = vset1(a->beta2) * vi, v_new = decayed + vset1(a->rest2) * square;
-    b.open = vor(small, vneq(v_new, decayed + vset1(a->rest2) * other));
+    vd v_new = v_decayed + vset1(a->rest2) * square;
+    b.open = vor(small, vneq(v_new, v_decayed + vset1(a->rest2) * other));
     vstore(v, vselect(b.open, vi, v_new));
+    if (denormals)
+        without_denormals(a, b.p, &mi, &v_new);
     corrected(a, mi, v_new, &m_hat, &v_hat, correct1, correct2);
-    b.p = vload(p);
     b.numerator = vset1(a->lr) * m_hat;
     b.denominator = root_and_doubt(v_hat, &b.doubt, &error) + vset1(a->eps);
     b.change = vcopysign(0x1p-50, error);
     return b;
+}
+
+INLINE Begun adam_begin_any(const AdamStep *a, const double *p, double *m, double *v, const double *g, const int correct1,
+                            const int correct2) {
+#ifdef SLOW_DENORMALS
+    if (RARELY(vbits(vdenormal(vload(m)))))        /* v is seldom denormal where m is not */
+        return adam_begin(a, p, m, v, g, 1, 1, 1); /* a division by 1 changes nothing */
+#endif
+    return adam_begin(a, p, m, v, g, correct1, correct2, 0);
 }
 
 /* p is new, but in the lanes where it is not settled, which are returned. A larger root gives a smaller step. Neighbours, and
@@ -198,8 +240,8 @@ INLINE void adam_block(const AdamStep *a, double *p, double *m, double *v, const
     size_t k = 0, i = 0;
     if (n == 0)
         return;
-    Begun even = adam_begin(a, p, m, v, g, correct1, correct2), odd;
-#define BEGIN(x, k) x = adam_begin(a, p + (k), m + (k), v + (k), g + (k), correct1, correct2)
+    Begun even = adam_begin_any(a, p, m, v, g, correct1, correct2), odd;
+#define BEGIN(x, k) x = adam_begin_any(a, p + (k), m + (k), v + (k), g + (k), correct1, correct2)
 #define FINISH(x, k, i) v_open[i] = (unsigned char)vbits(x.open), open[i] = (unsigned char)vbits(adam_finish(p + (k), x))
     for (; k + 2 * W < n; k += 2 * W, i += 2) {
         BEGIN(odd, k + W);

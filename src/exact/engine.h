@@ -18,6 +18,12 @@ int exact_adam_reserve(Adam *a, const Shape *s);
 void exact_adam_free(Adam *a);
 
 /* ---- train.c ---- */
+/* A thread that reads documents, forward only. */
+typedef struct {
+    Group group;
+    enum outcome outcome;
+} Reader;
+
 typedef struct {
     Shape shape;
     const Kernels *kernels;
@@ -27,6 +33,8 @@ typedef struct {
     Pace pace;
     double *losses; /* of a step's documents; there is room for n_losses */
     size_t n_losses;
+    Reader *readers; /* n_readers */
+    size_t n_readers;
 } Trainer;
 
 void exact_trainer_free(Trainer *t); /* all but params */
@@ -34,8 +42,9 @@ void exact_trainer_free(Trainer *t); /* all but params */
 /* The document's mean loss, forward only. tokens: length of them, both BOS included. */
 enum outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss);
 
-/* The mean loss of each of n_docs documents from number `first` on, forward only; some may be infinite or NaN. */
-enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses);
+/* The mean loss of each of n_docs documents from number `first` on, forward only, on at most n_threads; some may be infinite or
+ * NaN. */
+enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses, size_t n_threads);
 
 /* The mean loss of a step's documents (from 0), and its gradients. When the loss is not finite, the gradients are of no use. */
 enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss);

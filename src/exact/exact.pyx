@@ -61,7 +61,7 @@ cdef extern from "exact/engine.h" nogil:
 
     void exact_trainer_free(Trainer *t)
     outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss)
-    outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses)
+    outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses, size_t n_threads)
     outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
     outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
                         double *losses, size_t *n_losses, double *overflowing)
@@ -328,7 +328,7 @@ cdef class Decoder(OneCaller):
             self.release()
         return loss
 
-    def losses(self, corpus, which):
+    def losses(self, corpus, which, size_t n_threads=1):
         """The mean cross-entropy of each document of the range `which`, as `loss` has it: an array of doubles."""
         cdef Reading read = Reading(corpus)
         cdef double[::1] found = array("d", bytes(8 * len(which)))
@@ -338,7 +338,7 @@ cdef class Decoder(OneCaller):
         try:
             if n:
                 with nogil:
-                    result = exact_losses(&self.reader, &read.docs, first, n, &found[0])
+                    result = exact_losses(&self.reader, &read.docs, first, n, &found[0], n_threads)
             self.network.check(result, 0)
         finally:
             self.release()

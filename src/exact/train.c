@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A batch is done in groups of documents, as many as fit so many columns: then a matrix is fetched once for all of them. */
 enum { COLUMNS = 64 };
@@ -12,6 +13,9 @@ enum { COLUMNS = 64 };
 /* With fewer features, threads that share the passes wait for each other longer than those take: they share only the gradients
  * and Adam, and the first does the rest. */
 enum { SHARED_EMBD = 32 };
+
+/* Documents that a thread reads at a time, forward only, at least: it takes longer to begin a thread than to read fewer. */
+enum { FEW_DOCS = 16 };
 
 typedef struct {
     Trainer *trainer;
@@ -36,8 +40,7 @@ static size_t padded(const Trainer *t, size_t n) { return (n + t->kernels->width
 static void clear(Group *g) { g->n_spans = g->stride = 0; }
 
 /* Put a document of n predictions behind the group's others. */
-static enum outcome put(Trainer *t, const uint32_t *tokens, size_t n, size_t n_threads) {
-    Group *g = &t->group;
+static enum outcome put(const Trainer *t, Group *g, const uint32_t *tokens, size_t n, size_t n_threads) {
     size_t width = t->kernels->width, exps = 0;
     for (size_t i = 0; i <= n; i++)
         if (tokens[i] >= t->shape.vocab)
@@ -72,7 +75,7 @@ static enum outcome fill(Job *job, size_t step, size_t end) {
     job->first_doc = first;
     for (size_t j = first; j < end; j++) {
         size_t n = batch_document(job->docs, step, j, batch_size, block_size, &tokens);
-        enum outcome outcome = put(t, tokens, n, job->n_threads);
+        enum outcome outcome = put(t, &t->group, tokens, n, job->n_threads);
         if (outcome != DONE)
             return outcome;
     }
@@ -275,40 +278,89 @@ enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t
     return outcome;
 }
 
-/* The losses of the group's documents, forward only. */
-static void read(Trainer *t, double *losses) {
+/* ---- forward only --------------------------------------------------------------------------------------------------- */
+
+/* The losses of the group's documents. */
+static void read(const Trainer *t, Group *g, double *losses) {
     const Share alone = {NULL, 0, 1};
-    t->kernels->forward(&t->shape, t->params, &t->group, &alone);
-    t->kernels->loss(&t->shape, &t->group, losses);
-    clear(&t->group);
+    t->kernels->forward(&t->shape, t->params, g, &alone);
+    t->kernels->loss(&t->shape, g, losses);
+    clear(g);
 }
 
 enum outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t length, double *loss) {
-    clear(&t->group);
-    enum outcome outcome = length < 2 ? BAD_CORPUS : put(t, tokens, predictions(length, t->shape.block_size), 1);
+    Group *g = &t->group;
+    clear(g);
+    enum outcome outcome = length < 2 ? BAD_CORPUS : put(t, g, tokens, predictions(length, t->shape.block_size), 1);
     if (outcome != DONE)
         return outcome;
-    read(t, loss);
+    read(t, g, loss);
     return isfinite(*loss) ? DONE : LOSS_NOT_FINITE;
 }
 
-enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses) {
-    clear(&t->group);
-    for (size_t i = 0; i < n_docs; i++) {
+typedef struct {
+    Trainer *trainer;
+    const Documents *docs;
+    size_t first, n_docs, portion; /* documents: from this one on; all; a thread's at a time */
+    double *losses;
+} Reading;
+
+/* Documents begin .. end - 1 of a reading, a group at a time. */
+static enum outcome read_some(const Reading *r, Group *g, size_t begin, size_t end) {
+    const Trainer *t = r->trainer;
+    clear(g);
+    for (size_t i = begin; i < end; i++) {
         const uint32_t *tokens;
-        size_t n = batch_document(docs, first + i, 0, 1, t->shape.block_size, &tokens);
-        if (n > 0 && t->group.n_spans && t->group.stride + padded(t, n) > COLUMNS)
-            read(t, losses + i - t->group.n_spans);
-        enum outcome outcome = n == 0 ? BAD_CORPUS : put(t, tokens, n, 1);
+        size_t n = batch_document(r->docs, r->first + i, 0, 1, t->shape.block_size, &tokens);
+        if (n > 0 && g->n_spans && g->stride + padded(t, n) > COLUMNS)
+            read(t, g, r->losses + i - g->n_spans);
+        enum outcome outcome = n == 0 ? BAD_CORPUS : put(t, g, tokens, n, 1);
         if (outcome != DONE)
             return outcome;
     }
-    if (t->group.n_spans)
-        read(t, losses + n_docs - t->group.n_spans);
+    read(t, g, r->losses + end - g->n_spans);
+    return DONE;
+}
+
+/* Each thread takes some documents and then some more, and waits for no other. */
+static void read_portions(void *context, Team *team, size_t thread) {
+    const Reading *r = context;
+    Reader *own = &r->trainer->readers[thread];
+    for (size_t i; own->outcome == DONE && (i = SYMBOL(team_next)(team) * r->portion) < r->n_docs;)
+        own->outcome = read_some(r, &own->group, i, r->n_docs - i < r->portion ? r->n_docs : i + r->portion);
+}
+
+static int reserve_readers(Trainer *t, size_t n) {
+    if (n <= t->n_readers)
+        return 0;
+    Reader *longer = n > SIZE_MAX / sizeof(Reader) ? NULL : realloc(t->readers, n * sizeof(Reader));
+    if (!longer)
+        return -1;
+    memset(longer + t->n_readers, 0, (n - t->n_readers) * sizeof(Reader));
+    t->readers = longer;
+    t->n_readers = n;
+    return 0;
+}
+
+enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses, size_t n_threads) {
+    size_t most = n_docs / FEW_DOCS + 1; /* threads that have enough to do */
+    n_threads = n_threads < most ? n_threads : most;
+    if (reserve_readers(t, n_threads) < 0)
+        return NO_MEMORY;
+    for (size_t i = 0; i < n_threads; i++)
+        t->readers[i].outcome = DONE;
+    Reading reading = {t, docs, first, n_docs, n_threads > 1 ? n_docs / (8 * n_threads) + FEW_DOCS : n_docs, losses};
+    SYMBOL(team_run)(n_threads, read_portions, &reading);
+    for (size_t i = 0; i < n_threads; i++)
+        if (t->readers[i].outcome != DONE)
+            return t->readers[i].outcome;
     return DONE;
 }
 
 void exact_trainer_free(Trainer *t) {
+    for (size_t i = 0; i < t->n_readers; i++)
+        exact_group_free(&t->readers[i].group);
+    free(t->readers);
     exact_group_free(&t->group);
     exact_adam_free(&t->adam);
     free(t->losses);
