@@ -357,7 +357,7 @@ def start(
     rng = random.Random(seed)
     if init is None:
         config = config or GPTConfig()
-        tokenizer, saved = Tokenizer(documents.characters(docs), config.bos_first), None
+        tokenizer, saved = Tokenizer(documents.characters(docs, config), config.bos_first), None
     else:
         saved = init if isinstance(init, GPT) else GPT.load(init)
         _refuse_differences("the model to start from has", config=(config, saved.config))

@@ -18,6 +18,7 @@ import microgpt
 from microgpt import GPT, CheckpointError, EvalConfig, GPTConfig, Tokenizer, TrainConfig, engines, load_docs, reference
 from microgpt.advice import recommend
 from microgpt.corpus.documents import arrange_text
+from microgpt.corpus.lines import Lines
 from microgpt.corpus.tokens import Windows
 from microgpt.engines import fast, sampling
 from microgpt.training import start
@@ -191,7 +192,8 @@ def test_what_a_text_cannot_be():
     ):
         with pytest.raises(ValueError, match=message):
             start(docs, CONFIG, TRAINING, **options)
-    assert start(["ab", "\nc", "b"], CONFIG).fingerprint() == start(["ab\n\nc\nb"], CONFIG).fingerprint()  # each begins a line
+    for docs in (["ab", "\nc", "b"], ["ab", "cab"], Lines("ab\ncab")):  # each begins a line, whether there was a line break or not
+        assert start(docs, CONFIG).fingerprint() == start(["\n".join(docs)], CONFIG).fingerprint()
 
 
 @pytest.mark.parametrize("engine", ["graph", "exact", "fast"])

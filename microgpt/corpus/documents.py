@@ -154,9 +154,11 @@ def checked(name, docs):
     return docs
 
 
-def characters(docs):
-    """The characters of all documents, each once, sorted."""
-    return docs.characters if isinstance(docs, Lines) else sorted(set("".join(docs)))
+def characters(docs, config):
+    """The characters of all documents, each once, sorted; of a text that is given as several, the line breaks between them too."""
+    found = docs.characters if isinstance(docs, Lines) else set("".join(docs))
+    between = "\n" if config.documents == "text" and len(docs) > 1 else ""
+    return sorted({*found, *between})
 
 
 def note_newlines(name, docs):
