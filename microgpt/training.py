@@ -463,8 +463,11 @@ def _resume(docs, val_docs, path, engine, threads, **given):
 
 
 def _note_oddities(docs, val_docs, config):
-    """A DataWarning for each thing about documents that the user should know; in a text it is nothing."""
-    if config.documents != "text":
+    """A DataWarning for each thing about documents that the user should know."""
+    if config.documents == "text":
+        if val_docs is not None:
+            documents.note_part(docs, val_docs)
+    else:
         documents.note_newlines("docs", docs)
         if val_docs is not None:
             documents.note_newlines("val_docs", val_docs)

@@ -182,6 +182,12 @@ def note_repetitions(docs, val_docs):
         _warn(f"the data to train on have {count:,} of the {counted(len(val_docs), 'document')} to measure on as well")
 
 
+def note_part(docs, val_docs):
+    """A DataWarning where the text to measure on is a part of that to train on."""
+    if "\n".join(val_docs) in "\n".join(docs):
+        _warn("the text to measure on is trained on as well")
+
+
 def _warn(text):
     """A DataWarning that points at the line which called this package."""
     level, frame = 1, sys._getframe()
