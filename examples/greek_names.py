@@ -37,5 +37,5 @@ print(f"trained for {len(run.losses)} steps; the model is the one of step {run.b
 options = dict(temperature=0.8, seed=1, unique=True, exclude=names)
 print("new names:", ", ".join(run.model.generate(10, **options)))
 print("with αν:", ", ".join(run.model.generate(5, prompt="αν", **options)))
-for name in ("ελένη", "ελέκη", "κκκκκ"):
+for name in ("μαρία", "μαρκα", "κκκκκ"):
     print(f"{name}: a loss of {run.model.loss(name):.2f} nats a letter")

@@ -450,7 +450,7 @@ def check_columns(driver):
     for column in [end for end in ends if end[0] < middle], [end for end in ends if end[1] > middle]:
         column = sorted((top, bottom) for _, _, top, bottom in column)
         gaps = [later[0] - earlier[1] for earlier, later in zip(column, [*column[1:], (below, below)])]
-        assert max(gaps) < 250, gaps
+        assert max(gaps) < 320, gaps
 
 
 @pytest.mark.parametrize("width", [320, 360, 800, 1440, 2560])

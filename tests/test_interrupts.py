@@ -200,7 +200,7 @@ def test_a_ctrl_c_while_weights_are_handed_over_is_one_in_a_step(folder, ctrl_c,
 
 @posix
 def test_ctrl_c_while_samples_are_printed_says_what_there_is(folder):
-    code = "import os, signal; from microgpt.training import Run; Run.generate = lambda *_: os.kill(os.getpid(), signal.SIGINT)"
+    code = "import os, signal; from microgpt.training import Run; Run.generate = lambda *_, **options: os.kill(os.getpid(), signal.SIGINT)"
     for more, left in ([], "the model was not saved, for which there is --out FILE\n"), (["--out", "run"], "go on with: microgpt train "):
         done = subprocess.run(driver(code, "train", "docs.txt", "--steps", 300, *SMALL, *more), capture_output=True, encoding="utf-8")
         assert done.returncode == 130 and done.stderr.startswith(f"microgpt: interrupted after step 300 of 300; {left}"), done.stderr

@@ -377,7 +377,7 @@ def test_long_documents(folder):
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL)
     assert done.stderr == (
         "microgpt: 80% of the documents are longer than --block-size 16, and 68% of the text is never learned; see "
-        "microgpt inspect, and --long for what can be done\n"
+        "microgpt inspect, and --documents text or --long for what can be done\n"
     )
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL, "--long", "split")
     assert done.stderr == "" and done.stdout.startswith("num docs: 17\n")
