@@ -22,7 +22,7 @@ from dataclasses import fields, replace
 from typing import NamedTuple
 
 from microgpt import engines
-from microgpt.common.options import options_of
+from microgpt.common.options import Option, options_of
 from microgpt.common.words import counted, quoted
 from microgpt.config import GPTConfig, TrainConfig
 from microgpt.corpus import documents
@@ -97,6 +97,7 @@ FEWEST_STEPS = 200  # in fewer a model learns nothing, however small the data
 PORTION, PORTIONS = 0.003, 10  # seconds, and how many: to measure the speed of each size
 SAMPLE = 50_000  # characters, from which it is measured
 OPTIONS = options_of(GPTConfig) | options_of(TrainConfig) | {"engine": engines.ENGINE, "long": LONG}
+SECONDS = Option("seconds", float, 60, "how long training may take", above=0.0)
 clock = time.perf_counter
 
 
@@ -116,7 +117,7 @@ class Suggestion(NamedTuple):
         return {"engine": self.engine} | {name: value for name, value in chosen.items() if value != usual[name]}
 
 
-def suggest(text, seconds=60, threads=1, **given):
+def suggest(text, seconds=SECONDS.default, threads=1, **given):
     """A Suggestion for so many seconds of training on this machine, whose speed is measured for some tenths of one.
 
         run = microgpt.train(**microgpt.suggest(text, seconds=60)._asdict())
@@ -131,8 +132,7 @@ def suggest(text, seconds=60, threads=1, **given):
         raise TypeError(f"text must be a string, not {quoted(text)}; load_docs(source, 'text') has it in a list")
     if not text.strip():
         raise ValueError("there is nothing to train on: give a text that is not blank")
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"seconds must be more than 0 and finite, not {quoted(seconds)}")
+    seconds = SECONDS.check(seconds)
     unknown = given.keys() - OPTIONS.keys()
     if unknown:
         raise TypeError(f"there is no option {quoted(min(unknown))}; choose from {', '.join(OPTIONS)}")
@@ -187,7 +187,7 @@ def _training(config, batch_size, num_steps, weight_decay, given):
 
 
 def _long(docs, config, given):
-    cut = config.documents != "text" and documents.share_cut(docs, config.block_size)[0]
+    cut = config.documents != "text" and config.block_size > 1 and documents.share_cut(docs, config.block_size)[0]
     return given.get("long", "split" if cut else LONG.default)
 
 

@@ -357,7 +357,7 @@ def start(
     rng = random.Random(seed)
     if init is None:
         config = config or GPTConfig()
-        tokenizer, saved = Tokenizer(documents.characters(docs), config.bos_first), None
+        tokenizer, saved = Tokenizer(documents.characters(docs, config), config.bos_first), None
     else:
         saved = init if isinstance(init, GPT) else GPT.load(init)
         _refuse_differences("the model to start from has", config=(config, saved.config))
@@ -463,8 +463,11 @@ def _resume(docs, val_docs, path, engine, threads, **given):
 
 
 def _note_oddities(docs, val_docs, config):
-    """A DataWarning for each thing about documents that the user should know; in a text it is nothing."""
-    if config.documents != "text":
+    """A DataWarning for each thing about documents that the user should know."""
+    if config.documents == "text":
+        if val_docs is not None:
+            documents.note_part(docs, val_docs)
+    else:
         documents.note_newlines("docs", docs)
         if val_docs is not None:
             documents.note_newlines("val_docs", val_docs)

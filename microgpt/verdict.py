@@ -27,7 +27,7 @@ def complaint(losses, vocab_size, entropy=None):
     """A sentence about a model that has diverged or learned too little to be worth reading, from its losses; else None.
 
     entropy: of the training documents' characters, in nats a token; a model with a higher loss has not even learned how
-    frequent they are. None: that of guessing, ln(vocab_size).
+    frequent they are. None, or 0, which no loss can be below: that of guessing, ln(vocab_size).
     """
     if not len(losses):
         return "the model is untrained, so its samples are random"
@@ -35,10 +35,10 @@ def complaint(losses, vocab_size, entropy=None):
     guessing = math.log(vocab_size)
     if diverged(losses, vocab_size):
         return f"training diverged: the mean loss of the last {steps} is {loss:.4g}, and guessing at random has {guessing:.4g}"
-    if loss <= (guessing if entropy is None else entropy):
+    if loss <= (entropy or guessing):
         return None
     known = f"guessing at random has {guessing:.4g}"
-    if entropy is not None:
+    if entropy:
         known = f"the frequencies of the characters alone give {entropy:.4g}"
     return f"the model has hardly learned anything: the mean loss of the last {steps} is {loss:.4g}, and {known}"
 

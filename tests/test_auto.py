@@ -77,6 +77,7 @@ def test_documents_that_are_longer_than_the_block(speed):
     """A few are cut in pieces; where most are, the data are one text."""
     few = advice.suggest("\n".join([*["emma", "olivia"] * 200, "x" * 60]), 1)
     assert (few.config.block_size, few.long) == (7, "split")
+    assert advice.suggest("emma", 1, block_size=1).long == "truncate"  # there is no room for pieces
     text = advice.suggest("a b" * 1000, 1)
     assert (text.config.documents, text.config.block_size, text.long, len(text.docs)) == ("text", 32, "truncate", 1)
     assert [advice.block_size(docs, kind) for docs, kind in ((["a" * 999], "lines"), (["emma", "ava"], "lines"), (["a"], "text"))] == [256, 5, 64]
@@ -96,6 +97,7 @@ def test_a_suggestion_can_be_trained(text, engine):
         ((["emma"],), TypeError, "text must be a string, not .*; load_docs"),
         ((" \n",), ValueError, "there is nothing to train on: give a text that is not blank"),
         (("x", 0), ValueError, "seconds must be more than 0 and finite, not 0"),
+        (("x", "5m"), TypeError, "seconds must be a number, not '5m'"),
         (("x", 1, 1, {"n_embed": 3}), TypeError, "there is no option 'n_embed'; choose from n_layer, n_embd"),
         (("x", 1, 1, {"documents": "words"}), ValueError, "documents must be one of lines, paragraphs, text"),
         (("x", 1, 1, {"engine": "slow"}), ValueError, "engine must be one of python"),

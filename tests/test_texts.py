@@ -4,6 +4,7 @@ import copy
 import random
 import re
 import textwrap
+import warnings
 from array import array
 
 import pytest
@@ -18,7 +19,9 @@ import microgpt
 from microgpt import GPT, CheckpointError, EvalConfig, GPTConfig, Tokenizer, TrainConfig, engines, load_docs, reference
 from microgpt.advice import recommend
 from microgpt.corpus.documents import arrange_text
+from microgpt.corpus.lines import Lines
 from microgpt.corpus.tokens import Windows
+from microgpt.display import history
 from microgpt.engines import fast, sampling
 from microgpt.training import start
 
@@ -178,20 +181,21 @@ def test_the_end_of_a_text_is_held_out(n, fraction, block_size):
     assert run.corpus.tokens.tolist() == list(range(n - count))
     assert [token for window in run.held_out for token in window[1:]] == list(range(n - count + 1, n))
     assert max(map(len, run.held_out)) <= block_size + 1
-    assert start([text[:-count]], config, TrainConfig(0), val_docs=["一丁"], seed=n).corpus[0] == run.corpus[0]
+    assert start([text[:-count]], config, TrainConfig(0), val_docs=["丁一"], seed=n).corpus[0] == run.corpus[0]
 
 
 def test_what_a_text_cannot_be():
     for docs, options, message in (
         (["x"], {}, "a text of one character has none to predict after it; give a longer one to train on"),
-        ([POEM], {"val_docs": ["T"]}, "a text of one character .*; give a longer one to measure on"),
+        ([POEM], {"val_docs": ["#"]}, "a text of one character .*; give a longer one to measure on"),
         (["Tygers"], {"val_docs": ["Tz"]}, "val_docs cannot be measured: the character 'z' .*; leave it out there, or train on some that do"),
         ([POEM], {"long": "split"}, "omit long: it has no effect on a text, whose windows leave nothing out"),
         ([POEM], {"evaluation": EvalConfig(0.1, split_seed=1)}, "omit split_seed: it has no effect on a text, of which the end is held out"),
     ):
         with pytest.raises(ValueError, match=message):
             start(docs, CONFIG, TRAINING, **options)
-    assert start(["ab", "\nc", "b"], CONFIG).fingerprint() == start(["ab\n\nc\nb"], CONFIG).fingerprint()  # each begins a line
+    for docs in (["ab", "\nc", "b"], ["ab", "cab"], Lines("ab\ncab")):  # each begins a line, whether there was a line break or not
+        assert start(docs, CONFIG).fingerprint() == start(["\n".join(docs)], CONFIG).fingerprint()
 
 
 @pytest.mark.parametrize("engine", ["graph", "exact", "fast"])
@@ -208,6 +212,15 @@ def test_a_run_on_a_text_goes_on(tmp_path, engine):
     model = GPT.load(tmp_path / "run")
     for other in (copy.copy(model), GPT.from_json(model.to_json())):
         assert other.config == CONFIG and other.generate(1, seed=1, length=20) == model.generate(1, seed=1, length=20)
+
+
+def test_a_text_that_is_measured_and_trained_on():
+    for val_docs, trained, warned in (([POEM[9:40]], "trained on as well", 1), ([POEM[40:] + POEM[:9]], "not trained on", 0)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run = microgpt.train([POEM], CONFIG, TrainConfig(2), val_docs=val_docs)
+        assert [str(warning.message) for warning in caught] == ["the text to measure on is trained on as well"] * warned
+        assert f" characters that is {trained}; " in history.summary(run)[1]
 
 
 # ---- On the command line ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from command_line import SMALL, TEN_NAMES as DOCS, driver, environment, microgpt
 
 import microgpt
 from microgpt import GPTConfig, TrainConfig, Tokenizer, verdict
-from microgpt.corpus.tokens import Corpus
+from microgpt.corpus.tokens import Corpus, Windows
 
 CONFIG = GPTConfig(n_embd=8, n_head=2)
 
@@ -51,6 +51,7 @@ def test_the_rule():
     assert "is untrained" in verdict.complaint([], 27)
     assert verdict.complaint([guessing - 0.01], 27) is None and "guessing at random has 3.296" in verdict.complaint([guessing + 0.01], 27)
     assert verdict.complaint([2.8], 27, 2.81) is None
+    assert verdict.complaint([1e-9], 2, Windows("x" * 9, Tokenizer("x"), 4, 0).entropy()) is None  # a text of one character, known by heart
     assert verdict.complaint([2.82], 27, 2.81) == (
         "the model has hardly learned anything: the mean loss of the last 1 step is 2.82, and the frequencies of the characters "
         "alone give 2.81"

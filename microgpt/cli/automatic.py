@@ -8,7 +8,6 @@ from microgpt.config import PRESETS
 from microgpt.corpus.loading import DOCUMENTS
 from microgpt.engines import EngineError
 
-SECONDS = 60  # of training, where no --time says otherwise
 FLAGS = {name: option.flags() for name, option in advice.OPTIONS.items()}  # of all that may be chosen
 
 
@@ -30,7 +29,7 @@ def settle(arguments, text):
     if arguments.auto:
         given = {name: value for name in FLAGS if (value := getattr(arguments, name)) not in (None, "auto")}
         try:
-            suggestion = advice.suggest(text, arguments.time or SECONDS, threads_of(arguments), **given)
+            suggestion = advice.suggest(text, arguments.time or advice.SECONDS.default, threads_of(arguments), **given)
         except EngineError:
             raise
         except (ValueError, TypeError) as error:

@@ -74,9 +74,9 @@ class LiveLine:
             from rich.text import Text
 
             tokens = f"{_rounded(self.tokens * (done - self.before) / seconds)} tokens/s"
-            text = f"{self._figures(seconds)} | {tokens} | {_clock(left)} left"
-            if len(text) > self.live.console.width:
-                text = text.replace(f" | {tokens}", "")
+            parts = [*self._figures(seconds), tokens, f"{_clock(left)} left"]
+            while len(text := " | ".join(parts)) > self.live.console.width and len(parts) > 2:
+                del parts[-2]  # the steps, and the time that is left, are wanted most
             self.live.update(Text(text, no_wrap=True, overflow="crop"), refresh=True)
         self.next_refresh = time.perf_counter() + REFRESH_SECONDS
 
@@ -93,16 +93,14 @@ class LiveLine:
         if self.live is not None:
             self.live.stop()
         if len(self.run.losses) > self.before and not isinstance(error, OSError):
-            self.out.write(f"\r{self._figures(seconds)} | {_clock(seconds)}\n")
+            self.out.write("\r" + " | ".join([*self._figures(seconds), _clock(seconds)]) + "\n")
 
     def _figures(self, seconds):
         losses, num_steps = self.run.losses, self.run.training.num_steps
         rate = _rounded((len(losses) - self.before) / seconds)
-        held_out = f" | held-out {self.run.val_losses[-1][1]:.4f}" if self.run.val_losses else ""
-        return (
-            f"step {len(losses):{len(str(num_steps))}d}/{num_steps} | loss {losses[-1]:.4f} | "
-            f"smoothed {smoothed(losses):.4f}{held_out} | {rate} steps/s"
-        )
+        held_out = [f"held-out {self.run.val_losses[-1][1]:.4f}"] if self.run.val_losses else []
+        step = f"step {len(losses):{len(str(num_steps))}d}/{num_steps}"
+        return [step, f"loss {losses[-1]:.4f}", f"smoothed {smoothed(losses):.4f}", *held_out, f"{rate} steps/s"]
 
 
 def _live(out):

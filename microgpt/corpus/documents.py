@@ -154,9 +154,11 @@ def checked(name, docs):
     return docs
 
 
-def characters(docs):
-    """The characters of all documents, each once, sorted."""
-    return docs.characters if isinstance(docs, Lines) else sorted(set("".join(docs)))
+def characters(docs, config):
+    """The characters of all documents, each once, sorted; of a text that is given as several, the line breaks between them too."""
+    found = docs.characters if isinstance(docs, Lines) else set("".join(docs))
+    between = "\n" if config.documents == "text" and len(docs) > 1 else ""
+    return sorted({*found, *between})
 
 
 def note_newlines(name, docs):
@@ -178,6 +180,12 @@ def note_repetitions(docs, val_docs):
     count = sum(doc in known for doc in val_docs)
     if count:
         _warn(f"the data to train on have {count:,} of the {counted(len(val_docs), 'document')} to measure on as well")
+
+
+def note_part(docs, val_docs):
+    """A DataWarning where the text to measure on is a part of that to train on."""
+    if "\n".join(val_docs) in "\n".join(docs):
+        _warn("the text to measure on is trained on as well")
 
 
 def _warn(text):

@@ -67,6 +67,11 @@ class Corpus:
         there = {doc for start, end in pairwise(other.starts) if (doc := tokens[start : end + 1].tobytes()) in known}
         return sum(doc in there for doc in own)
 
+    def is_within(self, other):
+        """Whether another Corpus has all these tokens in a row: of texts, whether this one is a part of that."""
+        part, whole = (c.tokens.tobytes().decode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass") for c in (self, other))
+        return part in whole
+
     def entropy(self):
         """What a model that knew only how frequent each token is would have as its loss, in nats a token."""
         ids = range(max(self.tokens) + 1)

@@ -169,7 +169,8 @@ def _held_out(run):
     first = f"the first {run.measured:,} of " if run.measured < len(run.held_out) else ""
     if run.model.config.documents == "text":
         of = f"{run.measured * run.model.config.block_size:,} characters of " if first else ""
-        return f"{of}a text of {counted(len(run.held_out.tokens), 'character')} that is not trained on"
+        trained = "trained on as well" if run.held_out.is_within(run.corpus) else "not trained on"
+        return f"{of}a text of {counted(len(run.held_out.tokens), 'character')} that is {trained}"
     repeated = run.held_out.count_in(run.corpus)
     also = f"of which {repeated:,} are trained on as well" if repeated else "not trained on"
     return f"{first}{counted(len(run.held_out), 'document')} {also}"

@@ -42,7 +42,7 @@ def select(source, n, unique=False, exclude=()):
         if tries == MOST_TRIES:
             raise ValueError(
                 f"in {MOST_TRIES} tries there was no document that is not there already, after {found} of {n}; "
-                "a higher temperature gives more variety"
+                "a higher temperature or a greater length gives more variety"
             )
 
 
