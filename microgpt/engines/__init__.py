@@ -31,7 +31,7 @@ ENGINE = Option(
     choices=ENGINES,
 )
 THREADS = Option(
-    "threads", int, 1, "threads that the engines exact (to train) and fast may use, 0 for all cores; results do not depend on it",
+    "threads", int, 1, "threads that the engines exact (to train and to measure) and fast may use, 0 for all cores; results do not depend on it",
     least=0, most=1024,
 )
 
