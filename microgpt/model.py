@@ -1,6 +1,5 @@
 """A trained (or fresh) model: its configuration, its tokenizer and its parameters."""
 
-import math
 import operator
 from array import array
 from itertools import chain
