@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     """A folder with a trained model in it, and the loss of what was held out."""
     folder = tmp_path_factory.mktemp("torch")
     run = microgpt.train(
-        microgpt.load_docs(str(NAMES)), GPTConfig(n_embd=8, n_head=2), TrainConfig(500), evaluation=EvalConfig(0.1)
+        microgpt.load_docs(str(NAMES)), GPTConfig(n_embd=8, n_head=2), TrainConfig(500), evaluation=EvalConfig(0.1, eval_every=500)
     )
     run.save(folder / "names.safetensors")
     (folder / "loss").write_text(f"{run.val_losses[-1][1]:.4f}")
