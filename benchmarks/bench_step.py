@@ -6,7 +6,6 @@ A document counts as one of mean length, as in `microgpt bench`, and one of the 
 a step, `fast` sixteen.
 """
 
-import gc
 import math
 import random
 import statistics
@@ -34,15 +33,6 @@ def expected(docs):
     return train(docs, training=TRAINING, engine="python", callback=lambda step: step.step == 3).losses
 
 
-@pytest.fixture
-def own_heap():
-    """What the test session has allocated is no work for the collector, as in a program that only trains."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.mark.parametrize("engine", engines.ENGINES)
 @pytest.mark.benchmark(group="training, a document", timer=clock)
 def bench_training(benchmark, own_heap, docs, expected, engine):
@@ -56,7 +46,7 @@ def bench_training(benchmark, own_heap, docs, expected, engine):
     run = start(docs, training=training, engine=engine)
     steps, losses = range(STEPS[engine]), []
     block_size = run.model.config.block_size
-    length = lambda i: min(block_size, len(run.corpus[i]) - 1)
+    length = lambda i: run.corpus.predictions(i, block_size)
     tokens = sum(length(i) for step in steps for i in training.batch(step, len(run.corpus)))
     clock.units = tokens / statistics.mean(map(length, range(len(run.corpus))))
     run.model.engine.train(run.corpus, range(WARM_UP_STEPS), training, losses)

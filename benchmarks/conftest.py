@@ -1,9 +1,12 @@
 import warnings
 
 import pytest
+from heap import own_heap
 
 from microgpt import DataWarning, load_docs, reference
 from microgpt.compiled import scalar
+
+__all__ = ["own_heap"]  # a fixture
 
 
 @pytest.fixture(params=[reference, scalar], ids=["python", "compiled"])

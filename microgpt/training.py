@@ -362,8 +362,8 @@ def start(
         saved = init if isinstance(init, GPT) else GPT.load(init)
         _refuse_differences("the model to start from has", config=(config, saved.config))
         config, tokenizer = saved.config, saved.tokenizer
-    _note_oddities(docs, val_docs, config)
-    _refuse_idle(config, evaluation, long)
+    documents.note_oddities(docs, val_docs, config)
+    documents.refuse_idle(config, evaluation, long)
     trained, held_out = documents.parts(docs, rng, config, evaluation, long, val_docs or ())
     corpus = trained(tokenizer)
     try:
@@ -435,7 +435,7 @@ def _resume(docs, val_docs, path, engine, threads, **given):
         raise CheckpointError(f"{what} was started with val_docs; give the same documents again")
     if val_docs is not None and expected is None:
         raise CheckpointError(f"{what} was started without val_docs; omit val_docs, or begin a new run")
-    _note_oddities(docs, val_docs, saved.config)
+    documents.note_oddities(docs, val_docs, saved.config)
     rng = random.Random(saved.source.seed)
     trained, held_out = documents.parts(docs, rng, saved.config, saved.evaluation, saved.source.long, val_docs or ())
     data = f"the data are not those that {what} was trained on"
@@ -460,27 +460,6 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     if given["training"] is not None:
         _extend(run, given["training"].num_steps, what)
     return run
-
-
-def _note_oddities(docs, val_docs, config):
-    """A DataWarning for each thing about documents that the user should know."""
-    if config.documents == "text":
-        if val_docs is not None:
-            documents.note_part(docs, val_docs)
-    else:
-        documents.note_newlines("docs", docs)
-        if val_docs is not None:
-            documents.note_newlines("val_docs", val_docs)
-            documents.note_repetitions(docs, val_docs)
-
-
-def _refuse_idle(config, evaluation, long):
-    """ValueError for options that say what becomes of documents, where there is a text."""
-    if config.documents == "text":
-        if long != LONG.default:
-            raise ValueError("omit long: it has no effect on a text, whose windows leave nothing out")
-        if evaluation.split_seed not in (EvalConfig.split_seed, None):
-            raise ValueError("omit split_seed: it has no effect on a text, of which the end is held out")
 
 
 def _as_old(given, saved):

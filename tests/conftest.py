@@ -5,12 +5,15 @@ from pathlib import Path
 import browser
 import pytest
 from command_line import NAMES, TEN_NAMES
+from heap import own_heap
 from hypothesis import settings
 
 import microgpt
 from microgpt import EvalConfig, GPTConfig, TrainConfig, engines, load_docs, reference
 from microgpt.compiled import scalar
 from microgpt.display import explore
+
+__all__ = ["own_heap"]  # a fixture
 
 settings.register_profile("microgpt", deadline=None)  # a busy machine is no failure
 settings.load_profile("microgpt")

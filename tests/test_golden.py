@@ -1,20 +1,9 @@
 """The published runs on names.txt, of both revisions, on every engine: all losses, all parameters and twenty samples."""
 
-import gc
-
 import pytest
 
 from microgpt import PRESETS, engines
 from microgpt.proof import published, verify
-
-
-@pytest.fixture
-def own_heap():
-    """What other tests have allocated is no work for the collector, which takes most of the pure version's time."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -188,6 +188,27 @@ def note_part(docs, val_docs):
         _warn("the text to measure on is trained on as well")
 
 
+def note_oddities(docs, val_docs, config):
+    """A DataWarning for each thing about documents that the user should know."""
+    if config.documents == "text":
+        if val_docs is not None:
+            note_part(docs, val_docs)
+    else:
+        note_newlines("docs", docs)
+        if val_docs is not None:
+            note_newlines("val_docs", val_docs)
+            note_repetitions(docs, val_docs)
+
+
+def refuse_idle(config, evaluation, long):
+    """ValueError for options that say what becomes of documents, where there is a text."""
+    if config.documents == "text":
+        if long != LONG.default:
+            raise ValueError("omit long: it has no effect on a text, whose windows leave nothing out")
+        if evaluation.split_seed not in (EvalConfig.split_seed, None):
+            raise ValueError("omit split_seed: it has no effect on a text, of which the end is held out")
+
+
 def _warn(text):
     """A DataWarning that points at the line which called this package."""
     level, frame = 1, sys._getframe()

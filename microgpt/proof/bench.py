@@ -172,7 +172,7 @@ def measure(case, source):
         engine.train(corpus, steps, case.training, done)
         seconds = time.perf_counter() - started
         batches = (case.training.batch(step, len(corpus)) for step in steps)
-        return seconds, sum(min(config.block_size, len(corpus[i]) - 1) for batch in batches for i in batch)
+        return seconds, sum(corpus.predictions(i, config.block_size) for batch in batches for i in batch)
 
     warm_up = timed(WARM_UP_STEPS)[0]
     if case.engine == "python":  # in one go, as a script does: the collector finds less to do where a call ends each step
