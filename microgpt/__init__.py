@@ -7,26 +7,34 @@
 
 __version__ = "0.2.0"
 
-_HOMES = {  # where each public name is defined; its module is imported when the name is first used
-    "microgpt.advice": ["suggest"],
-    "microgpt.config": ["PRESETS", "EvalConfig", "GPTConfig", "TrainConfig"],
+# Where each public name is defined; its module is imported when the name is first used. __init__.pyi says the same to type checkers
+# and editors, and tests/test_typing.py compares the two: a new name goes into both.
+_HOMES = {
+    "microgpt.advice": ["Suggestion", "suggest"],
+    "microgpt.config": ["PRESETS", "EvalConfig", "GPTConfig", "Preset", "TrainConfig"],
     "microgpt.tokenizer": ["Tokenizer"],
     "microgpt.corpus.loading": ["DataError", "DataWarning", "load_docs"],
     "microgpt.compiled.scalar": [
         "Adam", "Value", "attention", "cross_entropy", "linear", "matrix", "rmsnorm", "softmax"
     ],
-    "microgpt.storage.checkpoint": ["CheckpointError"],
+    "microgpt.storage.schema": ["CheckpointError"],
     "microgpt.model": ["GPT", "load"],
     "microgpt.engines": ["EngineError"],
     "microgpt.training": ["DivergenceError", "Interrupted", "Run", "Step", "TrainingWarning", "train"],
-    "microgpt.display.drawing": ["graph"],
+    "microgpt.display.drawing": ["Drawing", "draw"],
     "microgpt.run.notebook": ["accelerate"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
+_RENAMED = {"graph": "draw"}  # the name in 0.1 -> today's
 __all__ = sorted(_HOME)
 
 
 def __getattr__(name):
+    if name in _RENAMED:
+        import warnings
+
+        warnings.warn(f"microgpt.{name} is now microgpt.{_RENAMED[name]}; use that name", DeprecationWarning, stacklevel=2)
+        return __getattr__(_RENAMED[name])
     if name not in _HOME:
         raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
     import importlib  # not before: a program can hear Ctrl-C only once this module is imported

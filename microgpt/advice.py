@@ -19,7 +19,7 @@ import random
 import time
 import warnings
 from dataclasses import fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from microgpt import engines
 from microgpt.common.options import Option, options_of
@@ -104,20 +104,20 @@ clock = time.perf_counter
 class Suggestion(NamedTuple):
     """What microgpt.train takes, by these names: documents, GPTConfig, TrainConfig, the engine, and what becomes of long documents."""
 
-    docs: list
+    docs: list[str]
     config: GPTConfig
     training: TrainConfig
     engine: str
     long: str
 
-    def options(self):
+    def options(self) -> dict[str, Any]:
         """Name -> value of the engine and of all that is not its default."""
         usual = vars(GPTConfig()) | vars(TrainConfig(batch_size=engines.engine_class(self.engine).batch_size)) | {"long": LONG.default}
         chosen = vars(self.config) | vars(self.training) | {"long": self.long}
         return {"engine": self.engine} | {name: value for name, value in chosen.items() if value != usual[name]}
 
 
-def suggest(text, seconds=SECONDS.default, threads=1, **given):
+def suggest(text: str, seconds: float = 60, threads: int = 1, **given: Any) -> Suggestion:
     """A Suggestion for so many seconds of training on this machine, whose speed is measured for some tenths of one.
 
         run = microgpt.train(**microgpt.suggest(text, seconds=60)._asdict())
@@ -140,7 +140,7 @@ def suggest(text, seconds=SECONDS.default, threads=1, **given):
     kind = given.get("documents") or recommend(text)[0]
     docs, engine = DOCUMENTS[kind](text), given.get("engine", "fast")
     tokenizer = Tokenizer.from_docs(docs, given.get("bos_first", False))
-    config = None
+    config: Any = None
     for size in SIZES:
         larger = _config(size, docs, kind, given)
         params = larger.num_params(tokenizer.vocab_size)

@@ -3,6 +3,7 @@
 What an option means is in microgpt/reference.py. An engine refuses those that it does not compute, see microgpt.engines.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class GPTConfig(Settings):
         False, "make the initial weights suit the width: init_std, which suits an n_embd of 16, times the root of 16 / n_embd", since="0.2"
     )
 
-    def check_together(self):
+    def check_together(self) -> None:
         if self.n_embd % self.n_head:
             able = ", ".join(str(n) for n in range(1, 1025) if self.n_embd % n == 0)
             raise ValueError(
@@ -100,14 +101,14 @@ class TrainConfig(Settings):
         0.0, "learning rate to which the schedule falls, in place of 0; at most learning_rate", least=0.0, since="0.2"
     )
 
-    def check_together(self):
+    def check_together(self) -> None:
         if self.min_learning_rate > self.learning_rate:
             raise ValueError(
                 f"min_learning_rate {self.min_learning_rate!r} is more than learning_rate {self.learning_rate!r}, from which the "
                 "schedule falls to it; choose a smaller one"
             )
 
-    def idle(self):
+    def idle(self) -> str | None:
         if 0 < self.num_steps <= self.warmup_steps:
             return (
                 f"warmup_steps {quoted(self.warmup_steps)} leaves nothing of the num_steps {quoted(self.num_steps)} after the warm-up; "
@@ -115,6 +116,7 @@ class TrainConfig(Settings):
             )
         if self.min_learning_rate and self.schedule == "constant":
             return "min_learning_rate has no effect on a constant schedule, which does not fall; omit it, or choose another schedule"
+        return None
 
     def lr(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -160,11 +162,12 @@ class EvalConfig(Settings):
         choices=("tokens", "documents"), since="0.2", before="documents",
     )
 
-    def idle(self):
+    def idle(self) -> str | None:
         if not self.val_fraction and self.split_seed not in (EvalConfig.split_seed, None):
             return "split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction, such as 0.1"
+        return None
 
-    def documents(self, training, n_docs):
+    def documents(self, training: TrainConfig, n_docs: int) -> int:
         """How many of n_docs documents held out a measurement takes, in a run by this TrainConfig: the first ones."""
         wanted = n_docs
         if self.eval_docs is not None:
@@ -174,17 +177,17 @@ class EvalConfig(Settings):
             wanted = max(min(budget, FEW_DOCS), budget // FEW_TIMES)
         return min(wanted, n_docs)
 
-    def every(self, training, documents):
+    def every(self, training: TrainConfig, documents: int) -> int:
         """Steps from one measurement to the next, each of so many documents, in a run by this TrainConfig."""
         if self.eval_every is not None:
             return self.eval_every
         times = min(max(1, self._budget(training) // documents), MANY_TIMES)
         return max(1, -(-training.num_steps // times))
 
-    def _budget(self, training):
+    def _budget(self, training: TrainConfig) -> int:
         return max(1, int(MEASURED * training.num_steps * training.batch_size))
 
-    def check_documents(self, val_docs, given=None):
+    def check_documents(self, val_docs: bool, given: Collection[str] | None = None) -> None:
         """ValueError where documents to measure on are given twice, or not at all although an option needs some.
 
         val_docs: whether there are some beside those to train on; given: names of options, None: those without their default.
@@ -208,7 +211,7 @@ class SampleConfig(Settings):
         None, "choose among the fewest characters whose probabilities reach this sum", kind=float, above=0.0, most=1.0
     )
 
-    def check_together(self):
+    def check_together(self) -> None:
         if 0 < self.temperature < 1e-300:
             raise ValueError(
                 f"temperature {self.temperature!r} is too small to divide by; use 0 for the likeliest character"

@@ -2,17 +2,27 @@
 
 import operator
 from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from os import PathLike
+from random import Random
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from microgpt import engines
 from microgpt.common.extras import require
 from microgpt.common.options import Option
 from microgpt.common.words import counted, quoted
 from microgpt.compiled.scalar import Value
-from microgpt.config import SampleConfig
+from microgpt.config import GPTConfig, SampleConfig
 from microgpt.engines import sampling
 from microgpt.engines.writing import OneByOne, select
 from microgpt.storage import checkpoint
+from microgpt.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy
+    import torch
+
 
 NUMBER = Option("the number of documents", int, 1, "how many are written", least=0)
 TEXT_LENGTH = 500
@@ -34,7 +44,9 @@ class GPT:
     buffer itself, or into the views that state_dict and to_numpy give, has to see to that alone.
     """
 
-    def __init__(self, config, tokenizer, params, engine=engines.DEFAULT, threads=1):
+    def __init__(
+        self, config: GPTConfig, tokenizer: Tokenizer, params: "array[float] | memoryview[float]", engine: str = engines.DEFAULT, threads: int = 1
+    ) -> None:
         params = memoryview(params)
         expected = config.num_params(tokenizer.vocab_size)
         if params.format != "d" or params.ndim != 1 or len(params) != expected:
@@ -50,7 +62,9 @@ class GPT:
         self.engine = engines.create(engine, config, tokenizer.vocab_size, params, threads)
 
     @classmethod
-    def init(cls, config, tokenizer, rng, engine=engines.DEFAULT, threads=1):
+    def init(
+        cls, config: GPTConfig, tokenizer: Tokenizer, rng: Random, engine: str = engines.DEFAULT, threads: int = 1
+    ) -> "GPT":
         """A model with fresh Gaussian weights, drawn from rng (random.Random) in parameter order.
 
         MemoryError, before anything is drawn, where this machine could not hold the model and Adam's moments.
@@ -64,7 +78,7 @@ class GPT:
         return cls(config, tokenizer, params, engine, threads)
 
     @classmethod
-    def load(cls, path, engine=engines.DEFAULT, threads=1):
+    def load(cls, path: str | PathLike[str], engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
         """The model in a file that `save`, Run.save or `microgpt train --out` wrote.
 
         OSError where it cannot be read; CheckpointError (a ValueError) where it is damaged, or not such a file.
@@ -72,7 +86,7 @@ class GPT:
         saved = checkpoint.read(path)
         return cls(saved.config, saved.tokenizer, saved.params, engine, threads)
 
-    def save(self, path):
+    def save(self, path: str | PathLike[str]) -> None:
         """Save the model as a safetensors file: names, shapes and numbers of state_dict; see docs/checkpoints.md.
 
         OSError where it cannot be written, CheckpointError where a weight is not finite; an old file then stays as it
@@ -84,14 +98,16 @@ class GPT:
     # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
     # What comes back takes engine and threads, as GPT does.
 
-    def to_numpy(self):
+    def to_numpy(self) -> "dict[str, numpy.ndarray[Any, numpy.dtype[numpy.float64]]]":
         """Name -> NumPy array of each parameter matrix: views, so that writing into one changes the model."""
         from microgpt.storage import arrays
 
         return arrays.to_numpy(self)
 
     @classmethod
-    def from_numpy(cls, arrays, config, tokenizer, *, engine=engines.DEFAULT, threads=1):
+    def from_numpy(
+        cls, arrays: Mapping[str, Any], config: GPTConfig, tokenizer: Tokenizer, *, engine: str = engines.DEFAULT, threads: int = 1
+    ) -> "GPT":
         """A model with copies of the weights in `arrays`, name -> array of floats, as to_numpy gives them.
 
         ValueError where they are not the configuration's and the tokenizer's, or not finite; TypeError for what is not
@@ -101,7 +117,7 @@ class GPT:
 
         return cls(config, tokenizer, from_numpy(arrays, config, tokenizer), engine, threads)
 
-    def to_values(self, kind=Value):
+    def to_values(self, kind: Callable[[float], Any] = Value) -> dict[str, list[list[Any]]]:
         """The reference's state_dict: name -> list of rows of fresh Values; kind: their class."""
         from microgpt.storage import values
 
@@ -109,7 +125,9 @@ class GPT:
             return values.to_values(self, kind)
 
     @classmethod
-    def from_values(cls, weights, config, tokenizer, *, engine=engines.DEFAULT, threads=1):
+    def from_values(
+        cls, weights: Mapping[str, Any], config: GPTConfig, tokenizer: Tokenizer, *, engine: str = engines.DEFAULT, threads: int = 1
+    ) -> "GPT":
         """A model with the weights of a state_dict of Values, pure, compiled or of a script's own class.
 
         ValueError where they are not the configuration's and the tokenizer's, or not finite.
@@ -118,19 +136,19 @@ class GPT:
 
         return cls(config, tokenizer, values.from_values(weights, config, tokenizer), engine, threads)
 
-    def loss_graph(self, text):
+    def loss_graph(self, text: str) -> tuple[Value, dict[str, list[list[Value]]]]:
         """(loss, weights): the loss of a document as the root of its graph of Values, and its leaves as a state_dict.
 
         loss.data is `loss(text)`, and loss.backward() leaves in weights["wte"][3][5].grad and the others the gradients
         that training takes. The Values are copies: changing them leaves the model as it is. ValueError where the loss
-        is infinite. microgpt.graph(loss, names=weights, to=...) draws the way to a weight.
+        is infinite. microgpt.draw(loss, names=weights, to=...) draws the way to a weight.
         """
         from microgpt.storage import values
 
         with self.engine.access.reading():
             return values.loss_graph(self, text)
 
-    def to_json(self):
+    def to_json(self) -> str:
         """The model as JSON text, exact to the last bit. CheckpointError where a weight is not finite."""
         from microgpt.storage import jsontext
 
@@ -138,13 +156,14 @@ class GPT:
             return jsontext.to_json(self)
 
     @classmethod
-    def from_json(cls, text, *, engine=engines.DEFAULT, threads=1):
+    def from_json(cls, text: str, *, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
         """The model in JSON text that to_json wrote. CheckpointError (a ValueError) where it is not such a text."""
         from microgpt.storage import jsontext
 
-        return cls(*jsontext.from_json(text), engine, threads)
+        config, tokenizer, params = jsontext.from_json(text)
+        return cls(config, tokenizer, params, engine, threads)
 
-    def to_torch(self, dtype=None):
+    def to_torch(self, dtype: "torch.dtype | None" = None) -> "torch.nn.Module":
         """An equivalent torch.nn.Module with a copy of the weights, see microgpt/storage/pytorch.py.
 
         dtype: torch.float64 where it is None. ImportError where PyTorch is not installed.
@@ -156,7 +175,7 @@ class GPT:
             return pytorch.to_torch(self, dtype)
 
     @classmethod
-    def from_torch(cls, module, *, engine=engines.DEFAULT, threads=1):
+    def from_torch(cls, module: "torch.nn.Module", *, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
         """The model of a module that to_torch made, trained or not; float32 and smaller floats are widened.
 
         TypeError for another module, ValueError where weights are missing, unknown or not finite.
@@ -181,7 +200,7 @@ class GPT:
     def num_params(self) -> int:
         return len(self.params)
 
-    def state_dict(self):
+    def state_dict(self) -> "dict[str, memoryview[float]]":
         """Name -> matrix of each parameter, in parameter order: 2-D memoryviews of doubles into the model, no copies."""
         views, start = {}, 0
         for name, (rows, columns) in self.config.shapes(self.tokenizer.vocab_size).items():
@@ -190,7 +209,7 @@ class GPT:
             start += rows * columns
         return views
 
-    def logits(self, text):
+    def logits(self, text: str) -> list[list[float]]:
         """The logits after BOS and after each character of `text`: len(text) + 1 lists of vocab_size floats.
 
         Where `text` is longer than the block, the model sees of it what microgpt.reference.context() says. A model of text
@@ -200,7 +219,7 @@ class GPT:
         with self.engine.access.reading():
             return list(map(self._reader().after, (self._opening(), *tokens)))
 
-    def loss(self, text):
+    def loss(self, text: str) -> float:
         """Mean cross-entropy, in nats a token, of the document `text` with its end; cut at block_size as in training.
 
         Infinite where the model gives a character a probability too small for a float. A text (GPTConfig.documents) has no end, and
@@ -208,19 +227,19 @@ class GPT:
         """
         return self.token_loss(self.document(text))
 
-    def document(self, text):
+    def document(self, text: str) -> list[int]:
         """The token ids of a document, as `loss` takes it and training did."""
         tokens = self.tokenizer.document(text, self.config.documents)
         if len(tokens) < 2:
             raise ValueError("an empty text has nothing to predict; give at least one character")
         return tokens
 
-    def token_loss(self, tokens):
+    def token_loss(self, tokens: Sequence[int]) -> float:
         """As `loss`, of a document's token ids [BOS, ..., BOS]."""
         with self.engine.access.reading():
             return self.engine.loss_or_infinity(tokens)
 
-    def scores(self, text):
+    def scores(self, text: str) -> list[float]:
         """The probability the model gives each character of `text` and then its end: a list of floats.
 
         They are the model's own, without temperature or top_k. A text of block_size characters or more has no end, nor has any where
@@ -237,9 +256,11 @@ class GPT:
         return scores
 
     def generate(
-        self, n=1, temperature=SampleConfig.temperature, *, seed=None, engine=None, threads=None,
-        prompt="", length=None, top_k=None, top_p=None, unique=False, exclude=(),
-    ):  # fmt: skip
+        self, n: int = 1, temperature: float = SampleConfig.temperature, *,
+        seed: int | None = None, engine: str | None = None, threads: int | None = None,
+        prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
+        unique: bool = False, exclude: Iterable[str] = (),
+    ) -> list[str]:  # fmt: skip
         """n new documents, a list of strings.
 
         temperature: below 1 the likely characters become likelier, above 1 less so; 0 always takes the likeliest. top_k:
@@ -260,16 +281,18 @@ class GPT:
         return list(chain.from_iterable(found))
 
     def portions(
-        self, n=1, temperature=SampleConfig.temperature, *, seed=None, engine=None, threads=None,
-        prompt="", length=None, top_k=None, top_p=None, unique=False, exclude=(), echo=None,
-    ):  # fmt: skip
+        self, n: int = 1, temperature: float = SampleConfig.temperature, *,
+        seed: int | None = None, engine: str | None = None, threads: int | None = None,
+        prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
+        unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
+    ) -> Iterator[list[str]]:  # fmt: skip
         """As `generate`, yielding lists of documents as they are written. A list takes some hundredths of a second, or one document.
 
         echo: called with each character as it is written, those of the prompt not; but not where many documents are written at once.
         """
         choice = SampleConfig(temperature, top_k, top_p)
         n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
-        seed = operator.index(seed) if hasattr(seed, "__index__") else seed  # an int where it is NumPy's
+        seed = operator.index(seed) if isinstance(seed, SupportsIndex) else seed  # an int where it is NumPy's
         access = self.engine.access
         with access.reading():
             if threads is not None or engine not in (None, self.engine.name):
@@ -283,9 +306,10 @@ class GPT:
         return select(source, n, unique, exclude)
 
     def generate_from(
-        self, rng, n=1, temperature=SampleConfig.temperature, *,
-        prompt="", length=None, top_k=None, top_p=None, unique=False, exclude=(), echo=None,
-    ):  # fmt: skip
+        self, rng: Random, n: int = 1, temperature: float = SampleConfig.temperature, *,
+        prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
+        unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
+    ) -> list[str]:  # fmt: skip
         """As `generate`, drawing each token from the given random.Random. echo: see `portions`."""
         n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
         source = OneByOne(self.engine, self.tokenizer, rng, tokens, SampleConfig(temperature, top_k, top_p), length, tell)
@@ -308,7 +332,7 @@ class GPT:
     def _reader(self):
         return sampling.Reader(self.engine.decoder, self.config, self.tokenizer.bos)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<GPT with {counted(self.num_params, 'parameter')}, {self.config}>"
 
 

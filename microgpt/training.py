@@ -6,10 +6,12 @@ import random
 import time
 import warnings
 from array import array
+from collections.abc import Callable, Collection, Iterable
 from copy import deepcopy
-from copyreg import __newobj__
+from copyreg import __newobj__  # type: ignore[attr-defined]  # typeshed lacks it
 from dataclasses import replace
-from typing import NamedTuple
+from os import PathLike
+from typing import Any, NamedTuple
 
 from microgpt import engines, verdict
 from microgpt.common import files, interrupts
@@ -18,10 +20,11 @@ from microgpt.common.words import counted, quoted_path, shortened
 from microgpt.config import EvalConfig, GPTConfig, SampleConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
-from microgpt.corpus.tokens import fingerprint
+from microgpt.corpus.tokens import Corpus, fingerprint
 from microgpt.model import GPT
 from microgpt.storage import checkpoint
-from microgpt.storage.checkpoint import Checkpoint, CheckpointError, Progress, Source
+from microgpt.storage.checkpoint import Checkpoint, Progress, Source
+from microgpt.storage.schema import CheckpointError
 from microgpt.tokenizer import Tokenizer
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
@@ -49,18 +52,26 @@ class Run:
     it can go on. extended: list of (steps done, TrainConfig until then), where it was resumed with more or fewer steps.
     """
 
+    losses: list[float]
+    val_losses: list[tuple[int, float]]
+    extended: list[tuple[int, TrainConfig]]
+
     def __init__(
-        self, model, corpus, training, rng, held_out=None, evaluation=EvalConfig(), seed=SEED.default, long=LONG.default
-    ):
+        self, model: GPT, corpus: Corpus, training: TrainConfig, rng: random.Random, held_out: Corpus | None = None,
+        evaluation: EvalConfig = EvalConfig(), seed: int = 42, long: str = "truncate",
+    ) -> None:  # fmt: skip
         self.model, self.corpus, self.training, self.rng = model, corpus, training, rng
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
         self.losses, self.val_losses, self.extended = [], [], []
         model.engine.check(corpus, training)
         self.drawn = True  # whether its first weights were, or loaded
-        self._best_params = None  # those of `best`, a copy, where there is patience
+        self._best_params: array[float] | None = None  # those of `best`, a copy, where there is patience
         self._torn = False  # whether something ended it in the middle of a step
 
-    def train(self, callback=None, progress=None, pause_every=None, stopped=()):
+    def train(
+        self, callback: Callable[[Step], object] | None = None, progress: Callable[[], object] | None = None,
+        pause_every: int | None = None, stopped: Collection[Any] = (),
+    ) -> None:  # fmt: skip
         """Do the steps that are left. callback: as for the function `train`, called after every step.
 
         progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
@@ -108,33 +119,33 @@ class Run:
                 portion *= 2
             yield self._evaluate_where_due(ended)
 
-    def lr(self, step):
+    def lr(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
         return next((before.lr(step) for done, before in self.extended if step < done), self.training.lr(step))
 
     @property
-    def memory(self):
+    def memory(self) -> engines.Memory:
         """What the training takes, about: a microgpt.engines.Memory."""
         return self.model.engine.memory(self.corpus, self.training)
 
-    def tokens_per_step(self):
+    def tokens_per_step(self) -> float:
         """How many tokens a step predicts, about: as many as the first thousand documents have, which are in random order."""
         n = min(1000, len(self.corpus))
         mean = sum(self.corpus.predictions(i, self.model.config.block_size) for i in range(n)) / n
         return mean * self.training.batch_size
 
     @property
-    def diverged(self):
+    def diverged(self) -> bool:
         """Whether the last steps' losses are far worse than those of a model that has not begun to learn, see verdict."""
         return verdict.diverged(self.losses, self.model.tokenizer.vocab_size)
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """Whether there is no step left: all are done, or the patience is at its end."""
         return len(self.losses) >= self.training.num_steps or self.stopped_early
 
     @property
-    def stopped_early(self):
+    def stopped_early(self) -> bool:
         """Whether the held-out loss had no new best for `patience` evaluations."""
         patience = self.evaluation.patience
         if patience is None or not self.val_losses:
@@ -142,16 +153,19 @@ class Run:
         return len(self.val_losses) - 1 - self.val_losses.index(self.best) >= patience
 
     @property
-    def best(self):
+    def best(self) -> tuple[int, float]:
         """(step, loss) of the lowest held-out loss so far, the first of equals."""
         return min(self.val_losses, key=lambda pair: pair[1])
 
-    def evaluate(self):
+    def evaluate(self) -> float:
         """The held-out loss, in nats a token; changes nothing.
 
         It is the mean over the tokens of the first `measured` documents held out; or, with evaluation.val_mean "documents", the
         mean of these documents' losses, each as GPT.loss has it. The engine "fast" computes it in float32.
+        ValueError where no documents are held out.
         """
+        if self.held_out is None:
+            raise ValueError("no documents are held out to measure on; start the run with a val_fraction, such as 0.1, or with val_docs")
         return self._evaluate(lambda: False)
 
     def _evaluate(self, ended):
@@ -170,20 +184,21 @@ class Run:
         return math.fsum(map(operator.mul, losses, weights)) / sum(weights)
 
     @property
-    def measured(self):
+    def measured(self) -> int:
         """How many of the documents held out a measurement takes, which are the first ones; the same as long as the run lasts."""
         training = self.extended[0][1] if self.extended else self.training
-        return self.evaluation.documents(training, len(self.held_out))
+        return self.evaluation.documents(training, len(self.held_out or ()))
 
     @property
-    def eval_every(self):
+    def eval_every(self) -> int | None:
         """The steps from one measurement to the next; None where nothing is held out."""
         return self.evaluation.every(self.training, self.measured) if self.held_out else None
 
     def generate(
-        self, n=1, temperature=SampleConfig.temperature, *,
-        prompt="", length=None, top_k=None, top_p=None, unique=False, exclude=(), echo=None,
-    ):  # fmt: skip
+        self, n: int = 1, temperature: float = SampleConfig.temperature, *,
+        prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
+        unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
+    ) -> list[str]:  # fmt: skip
         """n new documents, drawn from the run's own random generator: after training, those the reference prints.
 
         Arguments as for GPT.generate_from.
@@ -193,7 +208,7 @@ class Run:
             prompt=prompt, length=length, top_k=top_k, top_p=top_p, unique=unique, exclude=exclude, echo=echo,
         )  # fmt: skip
 
-    def save(self, path):
+    def save(self, path: str | PathLike[str]) -> None:
         """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
 
         OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays. RuntimeError
@@ -233,7 +248,7 @@ class Run:
         """A run with a model, a generator and losses of its own."""
         return deepcopy(self)
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
         return fingerprint(self.corpus, self.held_out)
 
@@ -280,7 +295,7 @@ class Run:
                 self.model.params[:] = self._best_params
         return val_loss
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Run of {counted(len(self.losses), 'step')}, {self.model!r}>"
 
 
@@ -292,7 +307,7 @@ def _reduce(error):
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, or a notebook's "interrupt", during training. run: the Run, whole, after its last step."""
 
-    def __init__(self, run):
+    def __init__(self, run: Run) -> None:
         self.run = run
         done = f"after step {len(run.losses)} of {run.training.num_steps}"
         super().__init__(
@@ -310,7 +325,7 @@ class TrainingWarning(UserWarning):
 class DivergenceError(ValueError):
     """Training cannot go on: a number grew out of range. step: which step, from 1; losses: those of the steps before."""
 
-    def __init__(self, run, cause):
+    def __init__(self, run: Run, cause: object) -> None:
         self.step, self.losses = len(run.losses) + 1, run.losses
         super().__init__(
             f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; "
@@ -324,19 +339,19 @@ class DivergenceError(ValueError):
 
 
 def start(
-    docs,
-    config=None,
-    training=None,
+    docs: Iterable[str],
+    config: GPTConfig | None = None,
+    training: TrainConfig | None = None,
     *,
-    seed=None,
-    engine=None,
-    threads=1,
-    evaluation=None,
-    val_docs=None,
-    long=None,
-    init=None,
-    resume=None,
-):
+    seed: int | None = None,
+    engine: str | None = None,
+    threads: int = 1,
+    evaluation: EvalConfig | None = None,
+    val_docs: Iterable[str] | None = None,
+    long: str | None = None,
+    init: GPT | str | PathLike[str] | None = None,
+    resume: str | PathLike[str] | None = None,
+) -> Run:
     """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
     docs = documents.checked("docs", docs)
     if val_docs is not None:
@@ -384,9 +399,20 @@ def start(
 
 
 def train(
-    docs, config=None, training=None, *, seed=None, engine=None, threads=1, callback=None,
-    evaluation=None, val_docs=None, long=None, init=None, resume=None,
-):  # fmt: skip
+    docs: Iterable[str],
+    config: GPTConfig | None = None,
+    training: TrainConfig | None = None,
+    *,
+    seed: int | None = None,
+    engine: str | None = None,
+    threads: int = 1,
+    callback: Callable[[Step], object] | None = None,
+    evaluation: EvalConfig | None = None,
+    val_docs: Iterable[str] | None = None,
+    long: str | None = None,
+    init: GPT | str | PathLike[str] | None = None,
+    resume: str | PathLike[str] | None = None,
+) -> Run:
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
 
     config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", all

@@ -11,7 +11,7 @@ import pytest
 from programs import Program
 
 import microgpt
-from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig, Value, graph, reference
+from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig, Value, draw, reference
 from microgpt.compiled import scalar
 from microgpt.display import drawing
 from microgpt.corpus.tokens import Corpus
@@ -47,8 +47,8 @@ def test_a_graph_in_full(layer):
     a, b = layer.Value(2.0), layer.Value(-3)
     c = a * b + a
     c.backward()
-    drawn = graph(c, names={"a": a, "b": b})
-    assert drawn.num_nodes == 4 and repr(drawn) == "<Graph of 4 Values>"
+    drawn = draw(c, names={"a": a, "b": b})
+    assert drawn.num_nodes == 4 and repr(drawn) == "<Drawing of 4 Values>"
     assert drawn.dot.splitlines() == [
         "digraph {",
         '  graph [rankdir=LR, label="", fontname="sans-serif"]',
@@ -88,7 +88,7 @@ def test_a_graph_in_full(layer):
 )
 def test_operators(layer, make, symbol, local_grads):
     result = make(layer.Value(1.5), layer.Value(0.5))
-    lines, edges = boxes(graph(result))
+    lines, edges = boxes(draw(result))
     assert lines[0][0] == symbol
     assert [label for _, to, label in edges][: len(local_grads)] == local_grads
 
@@ -100,11 +100,11 @@ def test_operators_that_nothing_proves(layer):
     changed = a * b
     a.data = 7.0
     for node in (tanh, changed, layer.Value(0.0) ** 2, layer.Value(1.0, (a, b, a), (1, 2, 3)), layer.Value(1, (a,), ())):
-        lines, edges = boxes(graph(node))
+        lines, edges = boxes(draw(node))
         assert lines[0][0] == "f"
         assert len(edges) == len(node._children)
     assert [label for *_, label in edges] == [""]
-    assert boxes(graph(layer.Value(2.0, (layer.Value(3),), (10**15,))))[0][0][0] == "f"  # no 3 ** 10**15 on the way
+    assert boxes(draw(layer.Value(2.0, (layer.Value(3),), (10**15,))))[0][0][0] == "f"  # no 3 ** 10**15 on the way
 
 
 def test_both_layers_draw_the_same():
@@ -114,13 +114,13 @@ def test_both_layers_draw_the_same():
     pure_loss = reference.batch_loss([model.tokenizer.document("ae")], pure, model.config)
     for root in (loss, pure_loss):
         root.backward()
-    assert graph(loss, names=weights, max_nodes=10**6).dot == graph(pure_loss, names=pure, max_nodes=10**6).dot
+    assert draw(loss, names=weights, max_nodes=10**6).dot == draw(pure_loss, names=pure, max_nodes=10**6).dot
 
 
 def test_names():
     rows = [[Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)]]
     total = sum(x for row in rows for x in row)
-    lines, _ = boxes(graph(total, names={"w": rows, "total": total}))
+    lines, _ = boxes(draw(total, names={"w": rows, "total": total}))
     assert [line[0] for line in lines if line[0][0] == "w"] == ["w[1][1]", "w[1][0]", "w[0][1]", "w[0][0]"]
     assert lines[0][0] == "total: +"
 
@@ -130,7 +130,7 @@ NASTY = 'a"b\\n<c>&amp;{|}\n\t\x00\N{LATIN SMALL LETTER E WITH ACUTE}\ud800 \\N\
 
 def test_escaping():
     a = Value(1.0)
-    text = graph(a * 2, names={NASTY: a}).dot
+    text = draw(a * 2, names={NASTY: a}).dot
     assert r'label="a\"b\\n<c>&amp;amp;{|}\\n\\t\\x00é\\ud800 \\N\\G\ndata 1' in text
     assert text.encode("utf-8").isascii() is False
 
@@ -138,7 +138,7 @@ def test_escaping():
 @GRAPHVIZ
 def test_graphviz_reads_what_is_written():
     a = Value(1.0)
-    svg = ElementTree.fromstring(graph(a * 2, names={NASTY: a}).svg())
+    svg = ElementTree.fromstring(draw(a * 2, names={NASTY: a}).svg())
     texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert 'a"b\\n<c>&amp;{|}\\n\\t\\x00é\\ud800 \\N\\G' in texts
     assert "×" in texts
@@ -146,9 +146,9 @@ def test_graphviz_reads_what_is_written():
 
 def test_numbers_of_every_kind():
     for data in (1, 10**400, 10**5000, 1.5, float("nan"), float("-inf"), 2j, "text"):
-        assert graph(reference.Value(data)).dot
+        assert draw(reference.Value(data)).dot
     node = reference.Value(float("nan")) + 1
-    assert boxes(graph(node))[0][0] == ["+", "data nan", "grad 0"]
+    assert boxes(draw(node))[0][0] == ["+", "data nan", "grad 0"]
 
 
 # ---- limits -------------------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_numbers_of_every_kind():
 @pytest.mark.parametrize("max_nodes", [1, 2, 7, 50])
 def test_what_is_left_out_is_said(max_nodes):
     loss, weights = small_model().loss_graph("emma")
-    drawn = graph(loss, names=weights, max_nodes=max_nodes)
+    drawn = draw(loss, names=weights, max_nodes=max_nodes)
     total = len(list(drawing._breadth_first(loss)))
     assert caption(drawn) == f"{max_nodes} Values of {total:,}: … {total - max_nodes:,} more"
     assert drawn.num_nodes == max_nodes == len(boxes(drawn)[0])
@@ -170,7 +170,7 @@ def test_what_is_left_out_is_said(max_nodes):
 def test_all_of_it_says_nothing_of_more():
     a = Value(1.0)
     for max_nodes in (3, 4):
-        drawn = graph(a * 2, max_nodes=max_nodes)
+        drawn = draw(a * 2, max_nodes=max_nodes)
         assert caption(drawn) == "" and "…" not in drawn.dot and "dashed" not in drawn.dot
 
 
@@ -178,8 +178,8 @@ def test_deep_graphs(layer):
     leaf = node = layer.Value(1.0)
     for _ in range(100_000):
         node = node + 1
-    assert caption(graph(node, max_nodes=3)) == "3 Values of 200,001: … 199,998 more"
-    assert caption(graph(node, to=leaf, max_nodes=3)).startswith("shortest path of 100,000 edges")
+    assert caption(draw(node, max_nodes=3)) == "3 Values of 200,001: … 199,998 more"
+    assert caption(draw(node, to=leaf, max_nodes=3)).startswith("shortest path of 100,000 edges")
     while node is not leaf:  # the pure one's end would be as deep
         node = node._children[0]
 
@@ -187,7 +187,7 @@ def test_deep_graphs(layer):
 def test_a_graph_above_itself():
     node = reference.Value(1.0)
     node._children, node._local_grads = (node,), (1,)
-    assert graph(node).num_nodes == 1
+    assert draw(node).num_nodes == 1
 
 
 # ---- the way to a Value -------------------------------------------------------------------------------------------------
@@ -195,20 +195,20 @@ def test_a_graph_above_itself():
 def test_the_shortest_paths(layer):
     a, b = layer.Value(2.0), layer.Value(3.0)
     root = (a + b) * (a * b) + a.log().exp().exp()
-    drawn = graph(root, names={"a": a, "b": b}, to=a)
+    drawn = draw(root, names={"a": a, "b": b}, to=a)
     assert caption(drawn) == "2 shortest paths of 3 edges; product of the local gradients: 21"  # 1 * 6 + 3 * 5
     lines, _ = boxes(drawn)
     assert {line[0] for line in lines} == {"+", "×", "a", "b", "exp"}  # log is too far
     assert [line[-1] for line in lines if line[0] == "exp"] == ["… 1 more"]
-    short = graph(root, to=a, max_nodes=1)
+    short = draw(root, to=a, max_nodes=1)
     assert short.num_nodes == 5 and "exp" not in short.dot  # the paths are whole, what is beside them is left out
     assert [line[-1] for line in boxes(short)[0]].count("… 1 more") == 3
 
 
 def test_a_square_is_two_paths():
     a = Value(3.0)
-    assert caption(graph(a * a, to=a)) == "2 shortest paths of 1 edge; product of the local gradients: 6"
-    assert caption(graph(a, to=a)) == "shortest path of 0 edges; product of the local gradients: 1"
+    assert caption(draw(a * a, to=a)) == "2 shortest paths of 1 edge; product of the local gradients: 6"
+    assert caption(draw(a, to=a)) == "shortest path of 0 edges; product of the local gradients: 1"
 
 
 def test_where_all_paths_are_the_shortest_their_product_is_the_gradient():
@@ -221,7 +221,7 @@ def test_where_all_paths_are_the_shortest_their_product_is_the_gradient():
     reached = [leaf for leaf in leaves if leaf.grad]
     assert reached
     for leaf in reached:
-        levels = re.search(r"gradients: (.*)", caption(graph(root, to=leaf)))[1]
+        levels = re.search(r"gradients: (.*)", caption(draw(root, to=leaf)))[1]
         assert float(levels) == pytest.approx(leaf.grad, rel=1e-3)
 
 
@@ -232,7 +232,7 @@ def test_the_way_from_the_loss_to_each_weight():
     for name, matrix in weights.items():
         weight = matrix[1][2]
         if weight.grad:
-            lines, _ = boxes(graph(loss, names=weights, to=weight))
+            lines, _ = boxes(draw(loss, names=weights, to=weight))
             assert f"{name}[1][2]" in [line[0] for line in lines]
 
 
@@ -248,9 +248,9 @@ class Watched(Program):
 
     def drawn(self):
         for value in self.pool[-3:]:
-            graph(value, names={"x": self.pool[0]}, max_nodes=30)
+            draw(value, names={"x": self.pool[0]}, max_nodes=30)
             if value._children:
-                graph(value, to=value._children[0])
+                draw(value, to=value._children[0])
 
 
 Watched.STEPS = [Watched.backward if step is Program.backward else step for step in Program.STEPS]
@@ -288,11 +288,11 @@ def test_the_loss_as_a_graph(config):
     twice = flat(weights)
 
     seen, weights = model.loss_graph("emma")
-    graph(seen, names=weights)
-    graph(seen, to=weights["wte"][model.tokenizer.bos][0])
+    draw(seen, names=weights)
+    draw(seen, to=weights["wte"][model.tokenizer.bos][0])
     seen.backward()
     assert flat(weights) == gradients
-    graph(seen, names=weights)
+    draw(seen, names=weights)
     seen.backward()
     assert flat(weights) == twice
     assert model.params.tolist() == params
@@ -311,7 +311,7 @@ def test_a_loss_without_a_graph():
 
 @GRAPHVIZ
 def test_pictures(tmp_path):
-    drawn = graph(Value(2.0) * 3, direction="TB")
+    drawn = draw(Value(2.0) * 3, direction="TB")
     for suffix, begins in (("dot", b"digraph {"), ("svg", b"<?xml"), ("png", b"\x89PNG")):
         drawn.save(tmp_path / f"graph.{suffix}")
         assert (tmp_path / f"graph.{suffix}").read_bytes().startswith(begins)
@@ -322,7 +322,7 @@ def test_pictures(tmp_path):
 
 def test_without_graphviz(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    drawn = graph(Value(2.0) * 3)
+    drawn = draw(Value(2.0) * 3)
     with pytest.raises(FileNotFoundError, match="install Graphviz"):
         drawn.svg()
     with pytest.raises(FileNotFoundError, match="install Graphviz"):
@@ -337,20 +337,20 @@ def test_without_graphviz(monkeypatch, tmp_path):
 def test_graphviz_that_fails(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: sys.executable)  # knows no option -Tsvg
     with pytest.raises(RuntimeError, match="could not draw"):
-        graph(Value(2.0)).svg()
+        draw(Value(2.0)).svg()
 
 
 @pytest.mark.parametrize(
     "use, error, text",
     [
-        (lambda v: graph(3.0), TypeError, "graph draws a Value, not float"),
-        (lambda v: graph(v, to=2), TypeError, "to must be a Value, not int"),
-        (lambda v: graph(v, names={"w": [v, 1.0]}), TypeError, r"'w\[1\]' in names must be a Value, not float"),
-        (lambda v: graph(v, to=Value(1)), ValueError, "no path"),
-        (lambda v: graph(v, max_nodes=0), ValueError, "max_nodes must be a whole number of at least 1, not 0"),
-        (lambda v: graph(v, max_nodes=True), ValueError, "max_nodes"),
-        (lambda v: graph(v, direction="up"), ValueError, "direction must be one of LR, TB, RL, BT, not 'up'"),
-        (lambda v: graph(v).save("graph.jpeg"), ValueError, "saved as .dot, .svg or .png, .*, not in '.jpeg'"),
+        (lambda v: draw(3.0), TypeError, "draw takes a Value, not float"),
+        (lambda v: draw(v, to=2), TypeError, "to must be a Value, not int"),
+        (lambda v: draw(v, names={"w": [v, 1.0]}), TypeError, r"'w\[1\]' in names must be a Value, not float"),
+        (lambda v: draw(v, to=Value(1)), ValueError, "no path"),
+        (lambda v: draw(v, max_nodes=0), ValueError, "max_nodes must be a whole number of at least 1, not 0"),
+        (lambda v: draw(v, max_nodes=True), ValueError, "max_nodes"),
+        (lambda v: draw(v, direction="up"), ValueError, "direction must be one of LR, TB, RL, BT, not 'up'"),
+        (lambda v: draw(v).save("graph.jpeg"), ValueError, "saved as .dot, .svg or .png, .*, not in '.jpeg'"),
     ],
 )
 def test_errors(use, error, text):
@@ -363,7 +363,7 @@ def test_the_picture_in_the_docs_is_what_its_page_draws():
     code = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "graph.dot" in block)
     drawn = {}
     exec(code.replace('.save("graph.dot")', ""), {"__name__": "docs"}, drawn)
-    picture = next(value for value in drawn.values() if isinstance(value, microgpt.display.drawing.Graph))
+    picture = next(value for value in drawn.values() if isinstance(value, microgpt.display.drawing.Drawing))
     lines = [line for box in boxes(picture)[0] for line in box] + [label for *_, label in boxes(picture)[1]]
     svg = ElementTree.fromstring((DOCS / "graph.svg").read_text(encoding="utf-8"))
     texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]

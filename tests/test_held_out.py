@@ -286,3 +286,9 @@ def test_the_seed_of_the_split(folder):
     succeed(*options, "--split-seed", 1, "--out", "run")
     found = fail("train", "docs.txt", "--resume", "run", "--split-seed", 2)
     assert "'run' was started with --split-seed 1, not 2; omit --split-seed, or begin a new run" in found
+
+
+def test_a_run_that_holds_nothing_out_has_nothing_to_measure_on():
+    run = microgpt.train(["emma"], training=TrainConfig(num_steps=1))
+    with pytest.raises(ValueError, match="no documents are held out to measure on; start the run with a val_fraction"):
+        run.evaluate()

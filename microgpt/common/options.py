@@ -9,6 +9,7 @@ import math
 import operator
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from microgpt.common.words import quoted
 
@@ -25,7 +26,7 @@ class Option:
 
     name: str
     kind: type
-    default: object
+    default: Any
     text: str
     unit: str = ""
     least: float = -math.inf
@@ -127,7 +128,7 @@ def _short(number):
 # ---- Dataclasses made of options -------------------------------------------------------------------------------------
 
 
-def option(default, text, kind=None, **facts):
+def option(default: Any, text: str, kind: type | None = None, **facts: Any) -> Any:
     """A field of a dataclass that is an option; kind: where the default does not tell; facts: see Option."""
     return field(default=default, metadata={"option": Option("", kind or type(default), default, text, **facts)})
 
@@ -140,7 +141,7 @@ def options_of(settings):
 class Settings:
     """The base of a frozen dataclass of options: its objects are checked when made."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, option in options_of(self).items():
             object.__setattr__(self, name, option.check(getattr(self, name)))
         self.check_together()
@@ -148,10 +149,10 @@ class Settings:
         if idle:
             raise ValueError(idle)
 
-    def check_together(self):
+    def check_together(self) -> None:
         """ValueError for values that exclude one another."""
 
-    def idle(self):
+    def idle(self) -> str | None:
         """What is wrong where a value has no effect beside the others: a sentence; else None."""
 
     @classmethod
@@ -164,7 +165,10 @@ class Settings:
         return made
 
 
-def documented(cls):
+T = TypeVar("T")
+
+
+def documented(cls: type[T]) -> type[T]:
     """Lists a dataclass's options in its docstring."""
     lines = [f"    {o.name} = {o.default!r}: {o.text} ({o.values()})" for o in options_of(cls).values()]
     if cls.__doc__:  # not under python -OO

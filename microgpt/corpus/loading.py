@@ -40,7 +40,7 @@ class DataWarning(UserWarning):
     """Something about the data that the user should know; the run goes on."""
 
 
-def load_docs(source=None, documents=GPTConfig.documents):
+def load_docs(source: str | bytes | os.PathLike[str] | None = None, documents: str = GPTConfig.documents) -> list[str]:
     """The documents of a text file (UTF-8), a list of strings in file order: its lines, stripped, without empty ones.
 
     documents: "lines"; "paragraphs", which are separated by blank lines and keep their line breaks; or "text", all of the file as
@@ -54,7 +54,7 @@ def load_docs(source=None, documents=GPTConfig.documents):
     cache folder; "shakespeare" likewise, with MICROGPT_SHAKESPEARE. Without a network, "names" is a shorter list that comes with
     the package, and a DataWarning says so; "shakespeare" is a DataError.
     """
-    notes = []
+    notes: list[str] = []
     documents = options_of(GPTConfig)["documents"].check(documents)
     try:
         return DOCUMENTS[documents](read(source, notes))

@@ -6,6 +6,9 @@ gradients, to the bit and of the same type.
 """
 
 import math
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
 
 from microgpt.common.words import quoted
 
@@ -15,8 +18,15 @@ MISSING = (
 )
 
 
-def graph(root, *, names=None, to=None, max_nodes=MAX_NODES, direction="LR"):
-    """A Graph of the Value `root` and what it was computed from; Jupyter displays it. Drawing changes no Value.
+def draw(
+    root: Any,
+    *,
+    names: Mapping[str, Any] | None = None,
+    to: Any = None,
+    max_nodes: int = MAX_NODES,
+    direction: str = "LR",
+) -> "Drawing":
+    """A Drawing of the Value `root` and what it was computed from; Jupyter displays it. Drawing changes no Value.
 
     A box is a Value, with its name, operator, data and gradient; an arrow leads from an operand to the result and is
     labelled with the local gradient, d result / d operand. A Value is a microgpt.Value, a microgpt.reference.Value or
@@ -30,14 +40,15 @@ def graph(root, *, names=None, to=None, max_nodes=MAX_NODES, direction="LR"):
 
     Raises ValueError if root was not computed from `to`, TypeError for what is not a Value.
     """
-    _check_value("graph draws", root)
+    _check_value("draw takes", root)
     if direction not in ("LR", "TB", "RL", "BT"):
         raise ValueError(f"direction must be one of LR, TB, RL, BT, not {quoted(direction)}")
     if isinstance(max_nodes, bool) or not isinstance(max_nodes, int) or max_nodes < 1:
         raise ValueError(f"max_nodes must be a whole number of at least 1, not {quoted(max_nodes)}")
     names = _names(names or {})
     if to is None:
-        drawn, more = [], 0
+        drawn: list[Any] = []
+        more = 0
         for node in _breadth_first(root):
             if len(drawn) < max_nodes:
                 drawn.append(node)
@@ -50,20 +61,20 @@ def graph(root, *, names=None, to=None, max_nodes=MAX_NODES, direction="LR"):
         marked, caption = _shortest_paths(root, to)
         beside = dict.fromkeys(operand for node in marked for operand in node._children if operand not in marked)
         drawn = [*marked, *list(beside)[: max(0, max_nodes - len(marked))]]
-    return Graph(_dot(drawn, names, marked, caption, direction), len(drawn))
+    return Drawing(_dot(drawn, names, marked, caption, direction), len(drawn))
 
 
-class Graph:
-    """A drawn graph. dot: its text in Graphviz's language, DOT; num_nodes: how many Values are drawn."""
+class Drawing:
+    """A picture of a graph. dot: its text in Graphviz's language, DOT; num_nodes: how many Values are drawn."""
 
-    def __init__(self, dot, num_nodes):
+    def __init__(self, dot: str, num_nodes: int) -> None:
         self.dot, self.num_nodes = dot, num_nodes
 
-    def svg(self):
+    def svg(self) -> str:
         """The picture as SVG text. Raises FileNotFoundError if Graphviz is not installed."""
         return self._run("svg").decode("utf-8")
 
-    def save(self, path):
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the graph as .dot, .svg or .png, whichever `path` ends in: the whole file or none."""
         import os
 
@@ -74,7 +85,7 @@ class Graph:
             raise ValueError(f"a graph is saved as .dot, .svg or .png, which the path must end in, not in {quoted(suffix)}")
         write_atomically(path, self.dot.encode("utf-8") if suffix == ".dot" else self._run(suffix[1:]))
 
-    def _run(self, form):
+    def _run(self, form: str) -> bytes:
         import shutil
         import subprocess
 
@@ -93,7 +104,7 @@ class Graph:
             return {"text/plain": f"{self!r}\n{error}:\n\n{self.dot}"}
 
     def __repr__(self):
-        return f"<Graph of {self.num_nodes:,} Values>"
+        return f"<Drawing of {self.num_nodes:,} Values>"
 
 
 # ---- Which Values ----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import os
 import random
 from abc import ABC, abstractmethod
 from array import array
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import NamedTuple
 
@@ -58,15 +59,15 @@ class Memory(NamedTuple):
     activations: int
     documents: int
 
-    def total(self):
+    def total(self) -> int:
         return sum(self)
 
-    def remedy(self):
+    def remedy(self) -> str:
         """What to do where it is too much."""
         remedies = "choose a smaller n_embd or n_layer", "choose a smaller batch_size or block_size", "give less data"
         return remedies[self.index(max(self))]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"{sized(self.weights)} for weights, gradients and Adam's moments, {sized(self.activations)} for a step's activations, "
             f"{sized(self.documents)} for the documents"
@@ -83,12 +84,12 @@ class Engine(ABC):
 
     name: str
     exact = True  # its results are the reference's, bit for bit
-    threaded = ()  # of "computes" (trains) and "writes" (generates), what it does on several threads
+    threaded: tuple[str, ...] = ()  # of "computes" (trains) and "writes" (generates), what it does on several threads
     batch_size = 1  # documents a step where nobody says how many
-    options: set  # the fields of GPTConfig and TrainConfig that it computes; others must have their defaults
-    activations: tuple  # the values of GPTConfig.activation that it computes
+    options: set[str]  # the fields of GPTConfig and TrainConfig that it computes; others must have their defaults
+    activations: Collection[str]  # the values of GPTConfig.activation that it computes
     bytes_per_param = 32  # doubles: the weight, its gradient, and Adam's two moments
-    limits = {}  # name of an option -> bounds that are narrower here, as fields of Option
+    limits: Mapping[str, Mapping[str, float]] = {}  # name of an option -> bounds that are narrower here, as fields of Option
 
     def __init__(self, config, vocab_size, params, threads=1):
         self.config, self.vocab_size, self.params, self.threads = config, vocab_size, params, threads

@@ -115,7 +115,7 @@ def load_ipython_extension(shell):
     shell.register_magic_function(magic, "cell", "microgpt")
 
 
-def accelerate():
+def accelerate() -> None:
     """From now on, what `microgpt run` would compile is compiled: in a notebook, in the cells that follow; in a script, in the modules
     that it imports after this call, from its own folder or below. Says in a line on standard error what that is.
 

@@ -8,8 +8,9 @@ CheckpointError. What files of other versions may have or lack is in microgpt.st
 import json
 import math
 from array import array
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from microgpt import __version__
 from microgpt.common.words import quoted
@@ -80,7 +81,7 @@ class Checkpoint(NamedTuple):
 
     config: GPTConfig
     tokenizer: Tokenizer
-    params: array  # doubles, in parameter order
+    params: "array[float] | memoryview[float]"  # doubles, in parameter order
     training: TrainConfig | None = None
     evaluation: EvalConfig | None = None
     source: Source | None = None
