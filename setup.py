@@ -1,7 +1,7 @@
 """Builds the compiled core. Everything else is in pyproject.toml.
 
 Environment switches, each off unless set to 1:
-    MICROGPT_DEBUG      bounds checks and asserts, no optimisation, debug symbols
+    MICROGPT_DEBUG      bounds checks and asserts, no optimisation, debug symbols; warnings are errors
     MICROGPT_SANITIZE   AddressSanitizer and UndefinedBehaviorSanitizer (see tests/sanitize.sh)
     MICROGPT_NATIVE     this machine's own instruction set; what is built may not run elsewhere
 """
@@ -23,6 +23,10 @@ def switch(name):
 
 
 DEBUG, SANITIZE, NATIVE = switch("MICROGPT_DEBUG"), switch("MICROGPT_SANITIZE"), switch("MICROGPT_NATIVE")
+
+
+# Cython defines helper functions that a module may not use.
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
 
 
 class Build(build_ext):
@@ -55,7 +59,7 @@ def gnu(compiler):
     options = ["-std=c11", "-ffp-contract=off", "-fno-builtin-pow", "-fno-builtin-exp", "-fno-builtin-log"]
     # A switch over an enum without a default must have a case for each of its values.
     options += ["-Werror=switch", "-fvisibility=hidden"]
-    options += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]
+    options += ["-O0", "-g", "-UNDEBUG", *WARNINGS] if DEBUG else ["-O3", "-g0"]
     options += ["-march=native"] if NATIVE else []
     link = []
     if sys.platform == "win32":

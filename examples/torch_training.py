@@ -24,8 +24,9 @@ from microgpt.corpus import documents
 try:
     import torch
     import torch.distributed as dist
-    from microgpt.storage.pytorch import cross_entropy, pad
     from torch.nn.parallel import DistributedDataParallel
+
+    from microgpt.storage.pytorch import cross_entropy, pad
 except ImportError as error:
     sys.exit(f"this example needs PyTorch ({error}); install it with: pip install 'microgpt-cython[torch]'")
 

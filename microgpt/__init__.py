@@ -26,7 +26,7 @@ _HOMES = {
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _RENAMED = {"graph": "draw"}  # the name in 0.1 -> today's
-__all__ = sorted(_HOME)
+__all__ = sorted(_HOME)  # noqa: PLE0605 - type checkers read the stub
 
 
 def __getattr__(name):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from microgpt.config import GPTConfig  # noqa: E402
-from microgpt.reference import ACTIVATIONS  # noqa: E402
+from microgpt.config import GPTConfig
+from microgpt.reference import ACTIVATIONS
 
 VOCAB = 11
 MODELS = [

@@ -506,13 +506,13 @@ for attempt in (lambda: a + "x", lambda: a ** "x", lambda: Value(0.0).log(), lam
 
 
 def script(**chosen):
-    form = {part: DEFAULT for part in PARTS} | chosen
+    form = dict.fromkeys(PARTS, DEFAULT) | chosen
     return HEAD + value_class(form) + functions(form) + training(form)
 
 
 def files(**chosen):
     """The same in three files: name -> source. The script is train.py."""
-    form = {part: DEFAULT for part in PARTS} | chosen
+    form = dict.fromkeys(PARTS, DEFAULT) | chosen
     return {
         "engine.py": "import math\n\n\n" + value_class(form),
         "layers.py": "import math\nfrom engine import Value\n\n\n" + functions(form),

@@ -18,7 +18,8 @@ from test_sampling import DOCS, model, saved
 
 import microgpt
 from microgpt import GPT, GPTConfig, TrainConfig, cli, engines
-from microgpt.compiled import exact as _exact, fast as _fast
+from microgpt.compiled import exact as _exact
+from microgpt.compiled import fast as _fast
 from microgpt.engines import fast, sampling
 from microgpt.reference import ACTIVATIONS
 from microgpt.tokenizer import Tokenizer

@@ -10,10 +10,10 @@ import sys
 import threading
 
 import pytest
+from programs import exact, outcome
 
 from microgpt import reference
 from microgpt.compiled import fallback, scalar
-from programs import exact, outcome
 
 CORNERS = []
 
@@ -238,7 +238,7 @@ def numbers_that_count_what_is_done_with_them(layer):
                 return method(self, *others)
             return run
 
-        for name in "__gt__ __lt__ __ge__ __add__ __radd__ __mul__ __rmul__ __pow__ __float__ __rtruediv__".split():
+        for name in ["__gt__", "__lt__", "__ge__", "__add__", "__radd__", "__mul__", "__rmul__", "__pow__", "__float__", "__rtruediv__"]:
             locals()[name] = logged(name)
 
     x = layer.Value(Number(1.5))

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from microgpt.common.files import write_atomically
 from microgpt.corpus import datasets
 from microgpt.corpus import loading as data
 from microgpt.corpus.loading import DataError, DataWarning, load_docs
-from microgpt.common.files import write_atomically
 
 NAMES = b"emma\nolivia\nava"
 

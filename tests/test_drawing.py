@@ -13,8 +13,8 @@ from programs import Program
 import microgpt
 from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig, Value, draw, reference
 from microgpt.compiled import scalar
-from microgpt.display import drawing
 from microgpt.corpus.tokens import Corpus
+from microgpt.display import drawing
 
 GRAPHVIZ = pytest.mark.skipif(not shutil.which("dot"), reason="Graphviz is not installed")
 DOCS = Path(__file__).resolve().parent.parent / "docs"

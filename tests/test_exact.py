@@ -289,7 +289,7 @@ def test_portions_and_foreign_hands():
     for name in ("python", "exact"):
         params, losses = fresh(config, tokenizer.vocab_size, 3), []
         engine = engines.create(name, config, tokenizer.vocab_size, memoryview(params))
-        for portion in (range(0, 1), range(1, 1), range(1, 4)):
+        for portion in (range(1), range(1, 1), range(1, 4)):
             engine.train(corpus, portion, training, losses)
         params[5] += 0.25
         engine.train(corpus, range(4, 8), TrainConfig(num_steps=8, beta1=0.5, learning_rate=0.1), losses)

@@ -10,8 +10,8 @@ from test_exact import ALPHABET, PATHS, bits, documents, few, fresh, models, on_
 
 from microgpt import engines
 from microgpt.config import GPTConfig, TrainConfig
-from microgpt.reference import SCHEDULES
 from microgpt.corpus.tokens import Corpus
+from microgpt.reference import SCHEDULES
 from microgpt.tokenizer import Tokenizer
 
 __all__ = ["on_path"]  # a fixture
@@ -201,7 +201,7 @@ def test_portions_and_other_options_later():
     for name in ("graph", "exact"):
         engine, corpus = made(name, config, docs, 3)
         losses = []
-        for portion in (range(0, 1), range(1, 1), range(1, 4)):
+        for portion in (range(1), range(1, 1), range(1, 4)):
             engine.train(corpus, portion, TrainConfig(num_steps=9, batch_size=3), losses)
         engine.train(corpus, range(4, 7), TrainConfig(num_steps=9, batch_size=7, clip_norm=0.1), losses)
         engine.train(corpus, range(7, 9), TrainConfig(num_steps=9, weight_decay=0.5), losses)

@@ -13,8 +13,8 @@ from test_exact import bits
 from microgpt import engines
 from microgpt.compiled import exact as _exact
 from microgpt.config import GPTConfig, TrainConfig
-from microgpt.engines.exact import ExactEngine
 from microgpt.corpus.tokens import Corpus
+from microgpt.engines.exact import ExactEngine
 from microgpt.reference import ACTIVATIONS
 from microgpt.tokenizer import Tokenizer
 

@@ -18,8 +18,8 @@ import pytest
 
 import microgpt
 from microgpt import GPT, EvalConfig, GPTConfig, Tokenizer, TrainConfig, cli
-from microgpt.display import explore, history
 from microgpt.common.words import sized
+from microgpt.display import explore, history
 from microgpt.reference import ACTIVATIONS
 
 HOSTILE = ["<script>alert(1)</script>", "</script>", "<!--", "]]>", "a&b\"'`", "\u2028\u2029\x00\ud800", "${x}\\"]

@@ -5,11 +5,11 @@ The page's JavaScript is one script, so what it declares (page, Context, probabi
 
 import random
 
+import browser
 import pytest
+from browser import type_in
 from command_line import NAMES
 
-import browser
-from browser import type_in
 from microgpt import GPT, GPTConfig, Tokenizer
 from microgpt.display import explore
 from microgpt.engines import sampling

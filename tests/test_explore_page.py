@@ -3,11 +3,11 @@
 import random
 import time
 
-import pytest
-
 import browser
-import microgpt
+import pytest
 from browser import bars, percent, text_of, type_in
+
+import microgpt
 from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig
 from microgpt.display import history
 from microgpt.engines import sampling

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from test_exact import docs, fresh
 
 from microgpt import EvalConfig, GPTConfig, TrainConfig, engines
-from microgpt.compiled import exact as _exact, fast as _fast
+from microgpt.compiled import exact as _exact
+from microgpt.compiled import fast as _fast
 from microgpt.config import PRESETS
 from microgpt.corpus.documents import arrange
 from microgpt.corpus.tokens import Corpus

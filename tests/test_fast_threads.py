@@ -12,7 +12,8 @@ import pytest
 from test_exact import docs, fresh
 
 from microgpt import GPTConfig, TrainConfig
-from microgpt.compiled import exact as _exact, fast as _fast
+from microgpt.compiled import exact as _exact
+from microgpt.compiled import fast as _fast
 from microgpt.corpus.tokens import Corpus
 from microgpt.reference import ACTIVATIONS
 from microgpt.tokenizer import Tokenizer

@@ -13,7 +13,8 @@ import subprocess
 import sys
 
 import pytest
-from command_line import SMALL, TEN_NAMES as DOCS, driver, environment, without_comment
+from command_line import SMALL, driver, environment, without_comment
+from command_line import TEN_NAMES as DOCS
 
 import microgpt
 from microgpt.display import history

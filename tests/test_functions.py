@@ -7,10 +7,10 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import exact
 
 from microgpt import reference
 from microgpt.compiled import scalar
-from programs import exact
 
 numbers = st.one_of(st.floats(-1e3, 1e3), st.floats(allow_nan=False), st.integers(-3, 3))
 
@@ -40,28 +40,37 @@ def after_backward(outputs, inputs):
 @settings(max_examples=300, deadline=None)
 def test_vector_functions(data):
     for name in ("softmax", "rmsnorm"):
+
         def run(layer):
             x = [layer.Value(number) for number in data]
             return after_backward(getattr(layer, name)(x), x)
+
         same(run)
 
 
 @pytest.mark.parametrize("change", ["data", "sign", "kind", "item", "length"])
 def test_a_vector_that_has_changed_since_it_was_multiplied(change):
     """The vector of a graph that is still there serves again only while it is the same."""
+
     def run(layer):
         x, row = [layer.Value(0.5), layer.Value(-0.5)], [layer.Value(3.0), layer.Value(0.0)]
         before = layer.linear(x, [row, row])
         match change:
-            case "data": row[1].data = 4.0
-            case "sign": row[1].data = -0.0
-            case "kind": row[1].data = 0
-            case "item": row[1] = layer.Value(0.0)
-            case "length": row.append(layer.Value(1.0)), x.append(layer.Value(2.0))
+            case "data":
+                row[1].data = 4.0
+            case "sign":
+                row[1].data = -0.0
+            case "kind":
+                row[1].data = 0
+            case "item":
+                row[1] = layer.Value(0.0)
+            case "length":
+                row.append(layer.Value(1.0)), x.append(layer.Value(2.0))
         after = layer.linear(x, [row, row])
         total = before[0] * after[0] + before[1] * after[1]
         numbers = after_backward([total], [*x, *row, *before, *after])
         return numbers, [exact(local) for node in after for child in node._children for local in child._local_grads]
+
     same(run)
 
 
@@ -69,9 +78,11 @@ def test_a_vector_that_has_changed_since_it_was_multiplied(change):
 @settings(max_examples=200, deadline=None)
 def test_cross_entropy(data, draw):
     target = draw.draw(st.integers(-len(data), len(data) - 1))
+
     def run(layer):
         x = [layer.Value(number) for number in data]
         return after_backward([layer.cross_entropy(x, target)], x)
+
     same(run)
 
 
@@ -80,6 +91,7 @@ def test_cross_entropy(data, draw):
 def test_linear(n_in, n_out, draw):
     xs = draw.draw(st.lists(numbers, min_size=n_in, max_size=n_in))
     rows = draw.draw(st.lists(st.lists(numbers, min_size=0, max_size=7), min_size=n_out, max_size=n_out))
+
     def run(layer):
         x = [layer.Value(number) for number in xs]
         w = [[layer.Value(number) for number in row] for row in rows]
@@ -87,6 +99,7 @@ def test_linear(n_in, n_out, draw):
         if any(not isinstance(v, layer.Value) for v in y):
             return [exact(v) if not isinstance(v, layer.Value) else exact(v.data) for v in y]
         return after_backward(y, [*x, *sum(w, [])])
+
     same(run)
 
 
@@ -97,16 +110,19 @@ def test_attention(n_head, head_dim, positions, seed):
         rng = random.Random(seed)
         q, *rest = ([layer.Value(rng.gauss(0, 2)) for _ in range(n_head * head_dim)] for _ in range(2 * positions + 1))
         return after_backward(layer.attention(q, rest[:positions], rest[positions:], n_head), [*q, *sum(rest, [])])
+
     same(run)
 
 
 def test_shared_nodes_inside_a_dot_product():
     """w[k] depends on x[j] and the other way round, so that contributions interleave with those of whole subgraphs."""
+
     def run(layer):
         a, b, c = (layer.Value(x) for x in (0.3, -1.7, 2.9))
         d = a * b
         y = layer.linear([a, d, a, d * c], [[b, d.exp(), d, a * c]])[0]
         return after_backward([y * y + d], [a, b, c, d, y])
+
     same(run)
 
 
@@ -120,6 +136,7 @@ def test_second_backward_through_a_dot_product():
         (y * 3).backward()
         inner = [(exact(v.data), exact(v.grad)) for v in (*y._children, *y._children[0]._children)]
         return after_backward([y], [*x, *w, *hidden]) + inner
+
     same(run)
 
 
@@ -179,6 +196,7 @@ def test_signs_of_zero_in_a_dot_product():
             value.grad = -0.0
         layer.Value(1.0, (y[0],), (-0.0,)).backward()
         return [(exact(v.data), exact(v.grad)) for v in (*y, *x, *w, *y[0]._children, *y[0]._children[0]._children)]
+
     same(run)
 
 
@@ -205,11 +223,13 @@ def test_adam(parameters, learning_rate):
             optimizer.step(learning_rate * (1 - step / 4))
             lines += [(exact(float(v.data)), exact(v.grad)) for v in values]
         return lines + [exact(float(x)) for x in (*optimizer.m, *optimizer.v)]
+
     same(run)
 
 
 def test_powers_are_those_of_the_c_library():
     """x*x and 1/x differ from pow(x, 2.0) and pow(x, -1.0) in one of a thousand numbers."""
+
     def run(layer):
         rng = random.Random(1)
         values = [layer.Value(rng.gauss(0, 1)) for _ in range(10_000)]
@@ -219,6 +239,7 @@ def test_powers_are_those_of_the_c_library():
         optimizer.step()
         powers = [exact((value**exponent).data) for value in values for exponent in (2, -1, 2.0, -1.0)]
         return [exact(v) for v in optimizer.v], [exact(value.data) for value in values], powers
+
     same(run)
 
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import GPT, GPTConfig, Tokenizer, Value, reference
-from microgpt.reference import ACTIVATIONS
 from microgpt.engines.graph import GraphEngine
+from microgpt.reference import ACTIVATIONS
 from microgpt.storage.checkpoint import CheckpointError
 
 DOUBLES = st.floats(allow_nan=False, allow_infinity=False)

@@ -105,7 +105,7 @@ def test_an_interrupted_run_goes_on(engine, ctrl_c, monkeypatch, folder, at):
     elif at == "an evaluation":
         once_in(run.model.engine, "losses", 2)
     else:
-        callback = lambda step: ctrl_c() if step.step == 9 else None  # noqa: E731
+        callback = lambda step: ctrl_c() if step.step == 9 else None
     with pytest.raises(microgpt.Interrupted, match=r"interrupted after step \d+ of 40; get the run back") as caught:
         run.train(callback)
     assert caught.value.run is run and isinstance(caught.value, KeyboardInterrupt) and not run.finished

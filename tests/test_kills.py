@@ -18,7 +18,7 @@ from command_line import SMALL, TEN_NAMES, environment, posix, succeed
 from microgpt.storage import checkpoint
 from microgpt.training import start
 
-KILLS = int(os.environ.get("MICROGPT_KILLS", 24))
+KILLS = int(os.environ.get("MICROGPT_KILLS", "24"))
 STEPS = 3000
 OPTIONS = ["train", "docs.txt", "--steps", STEPS, "--engine", "graph", *SMALL, "--checkpoint-every", 50, "--samples", 2]
 OPTIONS += ["--val-fraction", 0.2, "--eval-every", 30]

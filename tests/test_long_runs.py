@@ -14,14 +14,14 @@ import sys
 import time
 
 import pytest
-
-from command_line import SMALL, TEN_NAMES as DOCS, driver, fail, microgpt_command, posix, succeed, without_comment
+from command_line import SMALL, driver, fail, microgpt_command, posix, succeed, without_comment
+from command_line import TEN_NAMES as DOCS
 
 import microgpt
 from microgpt import EvalConfig, GPTConfig, TrainConfig
+from microgpt.cli.commands import train as train_command
 from microgpt.common import interrupts
 from microgpt.display import history
-from microgpt.cli.commands import train as train_command
 
 
 def steps_of(text):

@@ -14,7 +14,6 @@ import microgpt
 from microgpt import GPT, PRESETS, GPTConfig, Tokenizer, TrainConfig, train
 from microgpt.corpus.tokens import Corpus
 
-
 # ---- configuration ------------------------------------------------------------------------------------------------------
 
 def test_defaults_are_the_current_reference():
@@ -220,5 +219,5 @@ def test_the_import_needs_the_standard_library_only():
 
 
 def test_everything_public_is_there():
-    for name in ("Value linear softmax rmsnorm matrix Adam GPTConfig TrainConfig Tokenizer GPT PRESETS load_docs train".split()):
+    for name in (["Value", "linear", "softmax", "rmsnorm", "matrix", "Adam", "GPTConfig", "TrainConfig", "Tokenizer", "GPT", "PRESETS", "load_docs", "train"]):
         assert hasattr(microgpt, name), name

@@ -11,13 +11,13 @@ from array import array
 import pytest
 
 from microgpt import cli
-from microgpt.display import history, plot
 from microgpt.cli.commands.plot import short_names
-from microgpt.display.history import History
 from microgpt.common.words import sized
+from microgpt.display import history, plot
+from microgpt.display.history import History
 
 pytest.importorskip("matplotlib", reason="plots need matplotlib")
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.figure import Figure
 
 HEAD = "step,loss,smoothed,lr,val_loss\n"
 

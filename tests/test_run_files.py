@@ -9,7 +9,7 @@ from run_forms import DEFAULT, HEAD, PARTS, files, functions, script, training, 
 from scripts_under import RUN, start
 from test_run_forms import assert_same, outcome
 
-PUBLISHED = {part: DEFAULT for part in PARTS}
+PUBLISHED = dict.fromkeys(PARTS, DEFAULT)
 
 
 @pytest.mark.parametrize("backward", [DEFAULT, "a stack of pairs"])

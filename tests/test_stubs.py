@@ -95,8 +95,8 @@ def test_signatures_are_those_of_the_reference(name):
 def test_the_parameters_of_what_can_be_called(name):
     module, body = MODULES[name], stub(name)
     checked = 0
-    for where, body in [(module, body), *((getattr(module, node.name), node.body) for node in classes(body))]:
-        for key, node in declared(body).items():
+    for where, part in [(module, body), *((getattr(module, node.name), node.body) for node in classes(body))]:
+        for key, node in declared(part).items():
             found = told(getattr(where, key)) if isinstance(node, ast.FunctionDef) and not node.decorator_list else None
             if found is not None:
                 assert parameters(node) == found, key

@@ -85,7 +85,7 @@ def test_engines_train_and_write_as_the_reference_does(text, block_size, batch_s
         model = GPT(seen, tokenizer, run.model.params, name)  # documents are written past the block, too
         written[name] = model.generate_from(copy.deepcopy(rng), 1, 0.8, prompt=prompt, length=length)
     expected = reference.write(params, seen, begun, length, tokenizer.bos, tokenizer.vocab_size, copy.deepcopy(rng), 0.8)
-    assert written == dict.fromkeys(engines.EXACT, [prompt + tokenizer.decode(expected)])
+    assert written == {name: [prompt + tokenizer.decode(expected)] for name in engines.EXACT}
     assert documents == "lines" or len(expected) == length
 
 
@@ -321,7 +321,7 @@ def by_numbers(model, seed, number, prompt, length, temperature=1.0, top_k=None)
     for _ in range(length):
         never = tokenizer.bos if kind == "text" else None
         total, u = 0.0, fast.chance(fast.key_of(seed), number, len(tokens))
-        for token, p in enumerate(sampling.probabilities(reader.after(*new), temperature, top_k, None, never)):
+        for token, p in enumerate(sampling.probabilities(reader.after(*new), temperature, top_k, None, never)):  # noqa: B007 - it is used after the loop
             total += p
             if total > u:
                 break

@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from programs import exact, outcome
 
 from microgpt import Value, reference
 from microgpt.compiled import scalar
-from programs import exact, outcome
 
 
 def test_the_public_value_is_the_compiled_one():

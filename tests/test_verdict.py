@@ -6,10 +6,11 @@ import subprocess
 from collections import Counter
 
 import pytest
-from command_line import SMALL, TEN_NAMES as DOCS, driver, environment, microgpt_command, without_comment
+from command_line import SMALL, driver, environment, microgpt_command, without_comment
+from command_line import TEN_NAMES as DOCS
 
 import microgpt
-from microgpt import GPTConfig, TrainConfig, Tokenizer, verdict
+from microgpt import GPTConfig, Tokenizer, TrainConfig, verdict
 from microgpt.corpus.tokens import Corpus, Windows
 
 CONFIG = GPTConfig(n_embd=8, n_head=2)

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from microgpt import GPTConfig, TrainConfig, cli, training
-from microgpt.proof import published, verify
 from microgpt.config import PRESETS, Preset
 from microgpt.engines import graph, python
+from microgpt.proof import published, verify
 
 SMALL = Preset(GPTConfig(n_embd=4, n_head=1, block_size=4), TrainConfig(num_steps=30), 0.5)
 DOCS = ["emma", "olivia", "ava", "isabella"]

@@ -17,8 +17,8 @@ from microgpt.cli.commands import COMMANDS
 from microgpt.common import words
 from microgpt.run import script
 from microgpt.tokenizer import Tokenizer
-from microgpt.verdict import remedy
 from microgpt.training import start
+from microgpt.verdict import remedy
 
 OBEYED = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 RED = "\x1b[31mred\x1b]0;title\x07"

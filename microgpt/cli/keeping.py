@@ -58,7 +58,7 @@ class Keeping:
         """What there is to start from, in words."""
         if self.newest is None:
             return "nothing was saved"
-        return "{} has the weights after step {}".format(quoted_path(self.newest[0]), self.newest[1])
+        return f"{quoted_path(self.newest[0])} has the weights after step {self.newest[1]}"
 
     def _save(self, path):
         self.run.save(path)

@@ -179,6 +179,5 @@ def documented(cls: type[T]) -> type[T]:
 def table(options):
     """The options as a table in Markdown."""
     rows = ["| option | default | values | meaning | since |", "|---|---|---|---|---|"]
-    for o in options:
-        rows.append(f"| `{o.name}`, `{o.flags()}` | {shown(o.default)} | {o.values()} | {o.text} | {o.since} |")
+    rows += (f"| `{o.name}`, `{o.flags()}` | {shown(o.default)} | {o.values()} | {o.text} | {o.since} |" for o in options)
     return "\n".join(rows) + "\n"

@@ -112,7 +112,7 @@ class WithoutAnnotations(ast.NodeTransformer):
 # ---- Asking ------------------------------------------------------------------------------------------------------------------------
 
 
-class Trace:
+class Trace:  # noqa: PLW1641 - never in a set
     """A number that remembers how it was computed, as a hash of that. Sums and products know no order of their two operands."""
 
     def __init__(self, *made_of):

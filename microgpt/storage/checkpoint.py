@@ -33,13 +33,13 @@ BEST = "training.best_params"
 class Progress(NamedTuple):
     """How far a run has come, and all it needs to go on; what it was started with stands beside it in a Checkpoint."""
 
-    losses: array  # of doubles, one for each step done
-    m: array  # Adam's moments, doubles in parameter order
-    v: array
-    rng: tuple  # random.Random.getstate()
-    val_losses: list  # [step, held-out loss], in order
-    best_params: array | None = None  # those of the best held-out loss so far, where the run has patience
-    extended: list = ()  # of (steps done, TrainConfig.num_steps until then), where that was changed
+    losses: array[float]  # of doubles, one for each step done
+    m: array[float]  # Adam's moments, doubles in parameter order
+    v: array[float]
+    rng: tuple[Any, ...]  # random.Random.getstate()
+    val_losses: list[Any]  # [step, held-out loss], in order
+    best_params: array[float] | None = None  # those of the best held-out loss so far, where the run has patience
+    extended: Sequence[Any] = ()  # of (steps done, TrainConfig.num_steps until then), where that was changed
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from random import Random
 from microgpt import reference
 from microgpt.common.words import counted
 from microgpt.engines import sampling
-from microgpt.engines import EngineError, chosen_isa
+from microgpt.engines import EngineError, chosen_isa  # no-cython-lint: kernels.pxi uses it
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, isfinite

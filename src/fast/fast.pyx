@@ -5,7 +5,7 @@ All computing is in src/fast/*.c and *.h, which know nothing of Python. There, n
 
 from array import array
 
-from microgpt.engines import EngineError, chosen_isa
+from microgpt.engines import EngineError, chosen_isa  # no-cython-lint: kernels.pxi uses it
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
@@ -337,7 +337,9 @@ cdef class Writer(OneCaller):
 
     cdef check(self, int outcome):
         if outcome == WRITER_NO_MEMORY:
-            raise MemoryError("there is not enough memory to write many documents at once with this model; engine='exact' writes one at a time")
+            raise MemoryError(
+                "there is not enough memory to write many documents at once with this model; engine='exact' writes one at a time"
+            )
         if outcome == NOT_FINITE:
             raise ValueError(
                 "the model's weights or probabilities are not finite numbers as float32; the exact engine computes in float64"

@@ -13,7 +13,8 @@ cdef extern from "scalar/adam.h":
 
 @cython.binding(False)  # as for Value
 cdef class Adam:
-    """Adam(params, learning_rate=0.01, beta1=0.85, beta2=0.99, eps=1e-8)\n--\n\nGradient descent with momentum and a step size for each parameter (Kingma and Ba, 2015).
+    """Adam(params, learning_rate=0.01, beta1=0.85, beta2=0.99, eps=1e-8)\n--\n\n\
+Gradient descent with momentum and a step size for each parameter (Kingma and Ba, 2015).
 
     params: list of Values. m and v, the running means of the gradient and of its square, start at 0. num_steps is the
     number of updates made. A copy by copy.copy has moments of its own, and the same Values.

@@ -25,7 +25,7 @@ The graph itself is C. This file is what Python sees of it. Each header includes
 cimport cython
 from cpython.object cimport PyObject, PyTypeObject
 
-import copyreg
+import copyreg  # no-cython-lint: pickle.pxi uses it
 import random
 
 more_names = []  # attributes of nodes beyond the four, see script_places

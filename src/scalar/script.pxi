@@ -205,7 +205,7 @@ def script_program(counts, flags, loads, vectors, steps, zipped, methods, global
     globals: for each input a name that is looked up, or None.
     """
     global programs, num_programs
-    if len(loads) > MAX_LOADS or len(vectors) > MAX_VECTORS or len(steps) > MAX_STEPS or len(zipped) > MAX_LOADS or len(globals) > MAX_INPUTS:
+    if max(len(loads), len(zipped)) > MAX_LOADS or len(vectors) > MAX_VECTORS or len(steps) > MAX_STEPS or len(globals) > MAX_INPUTS:
         return None
     cdef Program *program = <Program *> PyMem_Calloc(1, sizeof(Program))
     grown = <Program **> PyMem_Realloc(programs, (num_programs + 1) * sizeof(Program *))

@@ -3,7 +3,7 @@
 import random
 
 import microgpt
-from microgpt import EvalConfig, GPT, GPTConfig, Run, Step, Tokenizer, TrainConfig, Value
+from microgpt import GPT, EvalConfig, GPTConfig, Run, Step, Tokenizer, TrainConfig, Value
 
 docs: list[str] = microgpt.load_docs("names")
 run: Run = microgpt.train(docs)

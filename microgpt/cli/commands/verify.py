@@ -85,7 +85,7 @@ def _print_row(outcome, differs):
     print(f"{outcome.engine:8} " + " ".join(f"{cell:14}" for cell in cells) + f" {outcome.seconds:7.2f}", flush=True)
 
 
-def _progress(step, state={}):
+def _progress(step, state={}):  # noqa: B006 - it remembers when the next line is due
     """A line on a terminal, a few times a second, while pure Python takes its time."""
     if time.monotonic() > state.get("next", 0):
         state["next"] = time.monotonic() + 0.2
