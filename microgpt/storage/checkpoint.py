@@ -33,12 +33,12 @@ BEST = "training.best_params"
 class Progress(NamedTuple):
     """How far a run has come, and all it needs to go on; what it was started with stands beside it in a Checkpoint."""
 
-    losses: array[float]  # of doubles, one for each step done
-    m: array[float]  # Adam's moments, doubles in parameter order
-    v: array[float]
+    losses: "array[float]"  # of doubles, one for each step done
+    m: "array[float]"  # Adam's moments, doubles in parameter order
+    v: "array[float]"
     rng: tuple[Any, ...]  # random.Random.getstate()
     val_losses: list[Any]  # [step, held-out loss], in order
-    best_params: array[float] | None = None  # those of the best held-out loss so far, where the run has patience
+    best_params: "array[float] | None" = None  # those of the best held-out loss so far, where the run has patience
     extended: Sequence[Any] = ()  # of (steps done, TrainConfig.num_steps until then), where that was changed
 
 
