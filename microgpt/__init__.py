@@ -20,6 +20,8 @@ _HOMES = {  # where each public name is defined; its module is imported when the
     "microgpt.engines": ["EngineError"],
     "microgpt.training": ["DivergenceError", "Interrupted", "Run", "Step", "TrainingWarning", "train"],
     "microgpt.display.drawing": ["graph"],
+    "microgpt.lab.differences": ["Difference", "diff"],
+    "microgpt.lab.evaluation": ["Evaluation", "evaluate"],
     "microgpt.run.notebook": ["accelerate"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

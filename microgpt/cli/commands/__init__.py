@@ -17,13 +17,15 @@ from microgpt.common.words import printable, quoted
 COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
     "sample": "print documents that a saved model makes up",
+    "eval": "measure a saved model on documents: loss, perplexity, bits per character",
+    "diff": "say where two runs or models first differ, to the last bit",
     "explore": "write a saved model as a web page to look into it",
     "plot": "draw the losses of runs",
     "inspect": "look at the data before training on it",
     "run": "run your own microgpt script, compiled",
     "verify": "prove that this installation reproduces the reference",
     "bench": "time the engines against the pure reference",
-    "info": "version, platform, engines and build",
+    "info": "what a saved model is; or version, platform, engines and build",
 }
 
 
