@@ -4,7 +4,7 @@ import json
 import math
 
 from microgpt import engines
-from microgpt.cli.commands import Failure, for_output, load
+from microgpt.cli.commands import Failure, add_reading, for_output, load
 from microgpt.cli.options import add, in_options, threads_of
 from microgpt.common.words import shortened
 from microgpt.engines import THREADS
@@ -26,6 +26,7 @@ def configure(parser):
         "--engine", choices=engines.ENGINES, help=f"what computes: fast in float32, the others with equal bits (default: {engines.DEFAULT})"
     )
     add(parser, [THREADS])
+    add_reading(parser)
 
 
 def run(arguments):
@@ -33,7 +34,7 @@ def run(arguments):
         model = GPT.load(arguments.model, arguments.engine or engines.DEFAULT, threads_of(arguments))
     except engines.EngineError as error:
         raise Failure(in_options(error)) from None
-    docs = load(arguments.data, model.config.documents)
+    docs = load(arguments.data, model.config.documents, arguments)
     try:
         found = evaluate(model, docs)
     except ValueError as error:

@@ -9,7 +9,7 @@ from functools import partial
 
 from microgpt import engines, verdict
 from microgpt.cli import automatic, places, progress
-from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, duration, for_output, load, load_lines, whole
+from microgpt.cli.commands import Failure, Stopped, Usage, add_reading, count, data_notes, duration, for_output, load, load_lines, whole
 from microgpt.cli.commands.sample import length_help
 from microgpt.cli.keeping import Keeping
 from microgpt.cli.options import (
@@ -54,12 +54,12 @@ def run(arguments):
     saved = checkpoint.read(origin) if origin else None
     docs = None
     if arguments.auto or arguments.block_size == "auto":
-        [text] = load(arguments.data, "text")
+        [text] = load(arguments.data, "text", arguments)
         docs = automatic.settle(arguments, text)
     config, training, evaluation, temperature = settings(arguments, saved)
     threads = threads_of(arguments)
-    docs = docs or (load_lines(arguments.data) if config.documents == "lines" else load(arguments.data, config.documents))
-    val_docs = None if arguments.val is None else load(arguments.val, config.documents)
+    docs = docs or (load_lines(arguments.data, arguments) if config.documents == "lines" else load(arguments.data, config.documents, arguments))
+    val_docs = None if arguments.val is None else load(arguments.val, config.documents, arguments)
     try:
         with data_notes():
             run = start(
@@ -266,7 +266,7 @@ def configure(parser):
         "data",
         metavar="DATA",
         nargs="?",
-        help="a text file (UTF-8), '-' for standard input, 'names' for the reference's list of names or 'shakespeare' for 40,000 "
+        help="a text file (UTF-8; also .gz), an http(s) address, '-' for standard input, 'names' for the reference's list of names or 'shakespeare' for 40,000 "
         "lines of Shakespeare (default: input.txt in the current folder where there is one, else names)",
     )
     group = parser.add_argument_group("the run")
@@ -279,6 +279,7 @@ def configure(parser):
     )
     add_preset(group)
     add(group, [SEED, ENGINE, THREADS, LONG], engine="with --resume, the saved run's")
+    add_reading(parser.add_argument_group("the data"), "DATA and --val")
     files = parser.add_argument_group("files")
     files.add_argument(
         "--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)"
