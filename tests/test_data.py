@@ -392,7 +392,7 @@ def test_other_encodings(write):
         load_docs(write("zoé".encode()), encoding="ascii")
     assert "give --encoding latin1, or convert it with: iconv " in fail("train", write("zoé".encode("latin-1")))
     assert "num docs: 1\n" in succeed("train", write("zoé".encode("latin-1")), "--encoding", "latin1", "--steps", 1)
-    assert "--encoding" not in fail("verify", write("zoé".encode("latin-1")))
+    assert "--encoding" not in fail("verify", "--data", write("zoé".encode("latin-1")))
 
 
 def test_what_gzip_compressed_is_read(write, cache, server):

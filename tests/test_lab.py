@@ -1,5 +1,6 @@
 """What a model is worth on documents, and where two runs first differ: each number beside its definition."""
 
+import csv
 import json
 import math
 from dataclasses import replace
@@ -9,7 +10,9 @@ from command_line import fail, microgpt_command, succeed
 
 import microgpt
 from microgpt import GPT, EvalConfig, GPTConfig, TrainConfig
+from microgpt.display import history
 from microgpt.lab.differences import units_apart
+from microgpt.training import start
 
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
 CONFIG = GPTConfig(n_embd=4, n_head=2, block_size=8)
@@ -127,3 +130,96 @@ def test_what_cannot_be_compared(saved, tmp_path):
 def test_units_apart():
     assert units_apart(0.0, 5e-324) == 1 and units_apart(-0.0, 0.0) == 1 and units_apart(1.0, 1.0) == 0
     assert units_apart(-5e-324, 5e-324) == 3 and units_apart(1.0, math.nextafter(1, 2)) == 1 and units_apart(math.nan, 1.0) is None
+
+
+# ---- Logs and folders --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["python", "graph", "exact", "fast"])
+def test_gradient_norms_change_no_bit(engine):
+    training = TrainConfig(num_steps=5, clip_norm=0.5, batch_size=2)
+    norms = []
+    measured = microgpt.train(
+        DOCS, CONFIG, training, engine=engine, gradient_norms=True, callback=lambda step: norms.append(step.gradient_norm)
+    )
+    plain = microgpt.train(DOCS, CONFIG, training, engine=engine)
+    assert microgpt.diff(measured, plain) is None
+    assert norms == list(measured.gradient_norms.values()) and plain.gradient_norms == {}
+    first = start(DOCS, CONFIG, training, engine=engine)
+    _, gradients = first.model.engine.gradients(first.corpus, 0, training)
+    assert norms[0] == pytest.approx(sum(g * g for g in gradients) ** 0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_what_a_log_says_beside_the_losses(tmp_path, ending):
+    def rows():
+        with open(path, encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file)) if ending == ".csv" else list(map(json.loads, file))
+
+    def cells(name):
+        return [None if row.get(name) in (None, "") else float(row[name]) for row in rows()]
+
+    path, saved = str(tmp_path / f"log{ending}"), tmp_path / "run"
+    run = start(DOCS, CONFIG, TRAINING)
+    log = history.Log(run, path)
+    run.train(lambda step: step.step == 7, log.update, gradient_norms=True)
+    log.close()
+    run.save(saved)
+    sizes = [run.corpus.predictions(i % len(DOCS), 8) for i in range(12)]
+    seconds, norms = cells("seconds"), cells("gradient_norm")
+    assert cells("tokens") == [sum(sizes[: i + 1]) for i in range(7)] and norms == list(run.gradient_norms.values())
+    assert seconds == sorted(seconds) and 0 < seconds[0] and seconds[-1] == round(run.seconds, 6)
+    resumed = start(DOCS, resume=saved)
+    log = history.Log(resumed, path)  # which has the seconds of the steps before
+    resumed.train(progress=log.update)
+    log.close()
+    assert cells("tokens") == [sum(sizes[: i + 1]) for i in range(12)] and cells("gradient_norm") == norms + [None] * 5
+    assert cells("seconds")[:7] == seconds and cells("seconds") == sorted(cells("seconds")) and len(cells("seconds")) == 12
+    assert history.read(path).losses.tolist() == resumed.losses
+
+
+def test_a_log_of_version_0_1_goes_on(tmp_path):
+    path, saved = tmp_path / "log.csv", tmp_path / "run"
+    run = microgpt.train(DOCS, CONFIG, TRAINING, callback=lambda step: step.step == 2)
+    run.save(saved)
+    rows = [f"{i},{loss!r},{loss!r},0.01,\n" for i, loss in enumerate(run.losses, 1)]
+    path.write_text("step,loss,smoothed,lr,val_loss\n" + "".join(rows))
+    (tmp_path / "docs.txt").write_text("\n".join(DOCS))
+    assert history.read(path).losses.tolist() == run.losses
+    succeed("train", tmp_path / "docs.txt", "--resume", saved, "--log", path)
+    lines = path.read_text().splitlines()
+    assert lines[0] == "step,loss,smoothed,lr,val_loss,seconds,tokens,gradient_norm" and len(lines) == 13
+    assert lines[2].split(",")[5] == "" and float(lines[3].split(",")[5]) > 0
+
+
+def test_a_folder_for_each_run(tmp_path):
+    data, runs = tmp_path / "some names.txt", tmp_path / "runs"
+    data.write_text("\n".join(DOCS))
+    options = ["train", data, "--steps", 6, "--n-embd", 4, "--n-head", 2]
+    printed = succeed(*options, "--run-dir", runs, "--log-gradient-norm", "--samples", 3)
+    [first] = runs.iterdir()
+    assert first.name.endswith("-some-names-001")
+    assert {path.name for path in first.iterdir()} == {"config.json", "losses.csv", "model.safetensors", "samples.txt"}
+    config = json.loads((first / "config.json").read_text())
+    assert config["command"].startswith(f"microgpt train '{data}' --steps 6 ") and config["training"]["num_steps"] == 6
+    assert (first / "samples.txt").read_text().split("\n")[:-1] == [line.split(": ")[1] for line in printed.splitlines()[-3:]]
+    before = {path: path.read_bytes() for path in first.iterdir()}
+    succeed(*options[:2], "--resume", first / "model.safetensors", "--steps", 8, "--run-dir", runs)
+    second = runs / first.name.replace("001", "002")
+    assert before == {path: path.read_bytes() for path in first.iterdir()}  # nothing of it is touched
+    assert json.loads((second / "config.json").read_text())["resumed_from"] == str(first / "model.safetensors")
+    old, new = ((folder / "losses.csv").read_text().splitlines() for folder in (first, second))
+    assert [row.split(",")[5] for row in new[1:7]] == [row.split(",")[5] for row in old[1:7]] and len(new) == 9
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--run-dir", "x", "--out", "y"], "--run-dir keeps what --out does, in a folder of its own; omit one of them"),
+        (["--run-dir", ""], "--run-dir needs the name of a folder"),
+        (["--log-gradient-norm"], "--log-gradient-norm adds to the log; give --log FILE too, or --run-dir"),
+    ],
+)
+def test_options_of_folders_and_logs(options, message):
+    done = microgpt_command("train", "names", *options)
+    assert done.returncode == 2 and message in done.stderr

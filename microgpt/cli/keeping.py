@@ -6,6 +6,7 @@ from microgpt.cli.commands import Failure
 from microgpt.cli.output import say
 from microgpt.common.words import quoted_path
 from microgpt.display import history
+from microgpt.lab import folders
 from microgpt.storage.checkpoint import CheckpointError
 
 
@@ -21,7 +22,8 @@ class Keeping:
         self.newest = (resumed_from, len(run.losses)) if resumed_from else None
         self.log_name = log
         try:
-            self.log = history.Log(run, log) if log else None
+            before = None if resumed_from is None or os.path.exists(log or "") else os.path.join(os.path.dirname(resumed_from), folders.LOSSES)
+            self.log = history.Log(run, log, before) if log else None
         except OSError as error:  # before the first step: a disk that is full already
             raise Failure(f"--log: {quoted_path(log)} cannot be written: {error.strerror or error}") from None
 
