@@ -99,7 +99,10 @@ def _keep(cached, data, what, notes):
 
 
 def _download(url, size, seconds):
-    """(bytes, None), one more than size where there are more; or (None, why not). In a thread: neither a name server nor a trickle of bytes obeys a timeout."""
+    """(bytes, None), one more than size where there are more; or (None, why not).
+
+    In a thread: neither a name server nor a trickle of bytes obeys a timeout.
+    """
     import threading
     import urllib.request
 

@@ -54,7 +54,8 @@ def load_docs(source=None, documents=GPTConfig.documents, *, encoding="utf-8", c
     documents: "lines"; "paragraphs", which are separated by blank lines and keep their line breaks; or "text", all of the file as
     one. Train on either with a GPTConfig that has the same `documents`.
 
-    source: a path, also of a file that gzip compressed; an http(s) address, downloaded once; "-" for standard input; "names" for the reference's list of names, "shakespeare" for tiny Shakespeare; None for
+    source: a path, also of a file that gzip compressed; an http(s) address, downloaded once; "-" for standard input; "names" for the
+    reference's list of names, "shakespeare" for tiny Shakespeare; None for
     input.txt in the current folder where there is one, else "names". (A file called "names" is "./names".) DataError or OSError
     says what to do.
 

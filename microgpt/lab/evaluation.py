@@ -64,5 +64,6 @@ def _refuse_unknown(docs, model):
         characters = shortened(" ".join(quoted(char) for char in sorted(unknown)))
         where = f" (in {counted(len(affected), 'document')}, first in {quoted(affected[0], 40)})" if affected else ""
         raise ValueError(
-            f"the model does not know {counted(len(unknown), 'character')} of these data: {characters}{where}; leave out what has them, or train a model on data that have them"
+            f"the model does not know {counted(len(unknown), 'character')} of these data: {characters}{where}; "
+            "leave out what has them, or train a model on data that have them"
         )

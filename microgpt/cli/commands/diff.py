@@ -7,9 +7,9 @@ from microgpt.cli.commands import Usage, for_output
 from microgpt.lab.differences import diff
 
 DESCRIPTION = (
-    "Say where two runs first differ: in a setting, the alphabet, the data, the loss of a step, or a weight, with both values to the last bit "
-    "and how many units in the last place they are apart. Each is a saved run or model, a log (.csv, .jsonl), a model as JSON, or a text with a "
-    "loss a line or the reference's printed output; what both have is compared. The exit code is 0 where all of that is equal, 1 where "
+    "Say where two runs first differ: in a setting, the alphabet, the data, the loss of a step, or a weight, with both values to the last "
+    "bit and how many units in the last place they are apart. Each is a saved run or model, a log (.csv, .jsonl), a model as JSON, or a text "
+    "with a loss a line or the reference's printed output; what both have is compared. The exit code is 0 where all of that is equal, 1 where "
     "it differs and 2 where it cannot be compared."
 )
 

@@ -59,7 +59,9 @@ def run(arguments):
         docs = automatic.settle(arguments, text)
     config, training, evaluation, temperature = settings(arguments, saved)
     threads = threads_of(arguments)
-    docs = docs or (load_lines(arguments.data, arguments) if config.documents == "lines" else load(arguments.data, config.documents, arguments))
+    if docs is None:
+        lines = config.documents == "lines"
+        docs = load_lines(arguments.data, arguments) if lines else load(arguments.data, config.documents, arguments)
     val_docs = None if arguments.val is None else load(arguments.val, config.documents, arguments)
     try:
         with data_notes():
@@ -122,11 +124,11 @@ def _make_folder(run, arguments, temperature):
 
 def _check_files(arguments, out):
     """Before training for hours: can be written what is to be written, and is nothing lost by it?"""
-    for option in ("resume", "init", "val", "run_dir"):
-        if getattr(arguments, option) == "" and option == "run_dir":
-            raise Usage("--run-dir needs the name of a folder; it was given an empty one")
+    for option in ("resume", "init", "val"):
         if getattr(arguments, option) == "":
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
+    if arguments.run_dir == "":
+        raise Usage("--run-dir needs the name of a folder; it was given an empty one")
     if arguments.resume and arguments.init:
         raise Usage("--resume goes on with a run's own weights; give it or --init, not both")
     for option in ("out", "log"):
@@ -204,7 +206,9 @@ def _train(run, arguments, screen, keeping, temperature):
                         shown.note(_sample_on_the_way(run, temperature, arguments.length))
 
                 periods = [every for every in (keeping.every, arguments.sample_every) if every]
-                run.train(progress=update, pause_every=math.gcd(*periods) or None, stopped=stopped, gradient_norms=arguments.log_gradient_norm)
+                run.train(
+                    progress=update, pause_every=math.gcd(*periods) or None, stopped=stopped, gradient_norms=arguments.log_gradient_norm
+                )
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
             left = f"; {keeping.state()}, which --init starts from" if keeping.newest else ""
             raise Failure(f"{in_options(error)}{left}") from error
@@ -295,8 +299,8 @@ def configure(parser):
         "data",
         metavar="DATA",
         nargs="?",
-        help="a text file (UTF-8; also .gz), an http(s) address, '-' for standard input, 'names' for the reference's list of names or 'shakespeare' for 40,000 "
-        "lines of Shakespeare (default: input.txt in the current folder where there is one, else names)",
+        help="a text file (UTF-8; also .gz), an http(s) address, '-' for standard input, 'names' for the reference's list of names or "
+        "'shakespeare' for 40,000 lines of Shakespeare (default: input.txt in the current folder where there is one, else names)",
     )
     group = parser.add_argument_group("the run")
     group.add_argument(
