@@ -408,6 +408,8 @@ def test_a_column_of_a_table(write):
     assert load_docs(write("id\tname\n1\tava, mia\n"), column="name") == ["ava, mia"]
     with pytest.raises(DataError, match="has no column 'name'; its first line has id, first name"):
         load_docs(write(table), column="name")
+    with pytest.raises(DataError, match="has no column '9+...9+'"):
+        load_docs(write(table), column="9" * 5000)
     with pytest.raises(DataError, match="has nothing in the column 'b'"):
         load_docs(write("a,b\n1,\n"), column="b")
     several = write('text\n"one\ntwo"\nthree\n')

@@ -156,8 +156,8 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"invalid choice: {quoted(value)}{among}")
 
     def _get_values(self, action, arg_strings):
-        """argparse before 3.13 drops a '--' that is an option's value, as in --prompt=--."""
-        if action.option_strings and arg_strings == ["--"]:
+        """argparse before 3.13 drops a '--' that is a value, as in --prompt=-- and eval MODEL -- --."""
+        if arg_strings == ["--"] and (action.option_strings or action.nargs is None):
             value = self._get_value(action, "--")
             self._check_value(action, value)
             return value if action.nargs is None else [value]

@@ -55,9 +55,8 @@ def load_docs(source=None, documents=GPTConfig.documents, *, encoding="utf-8", c
     one. Train on either with a GPTConfig that has the same `documents`.
 
     source: a path, also of a file that gzip compressed; an http(s) address, downloaded once; "-" for standard input; "names" for the
-    reference's list of names, "shakespeare" for tiny Shakespeare; None for
-    input.txt in the current folder where there is one, else "names". (A file called "names" is "./names".) DataError or OSError
-    says what to do.
+    reference's list of names, "shakespeare" for tiny Shakespeare; None for input.txt in the current folder where there is one, else
+    "names". (A file called "names" is "./names".) DataError or OSError says what to do.
 
     "names" is the file that the environment variable MICROGPT_NAMES names, else names.txt as downloaded once into the user's
     cache folder; "shakespeare" likewise, with MICROGPT_SHAKESPEARE. Without a network, "names" is a shorter list that comes with
@@ -197,7 +196,7 @@ def _of_column(text, what, column, notes):
     names = [name.strip() for name in rows[0]]
     if column in names:
         at, rows = names.index(column), rows[1:]
-    elif column.isdecimal() and 1 <= int(column) <= len(names):
+    elif column.isdecimal() and len(column) < 10 and 1 <= int(column) <= len(names):
         at = int(column) - 1
     else:
         raise DataError(f"{what} has no column {quoted(column)}; its first line has {shortened(', '.join(names))}")
