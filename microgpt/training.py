@@ -70,7 +70,8 @@ class Run:
         is at, and a measurement of the held-out loss is put off until it goes on.
 
         gradient_norms: whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no
-        bit of the training, and takes about as long again, since it goes through the step's documents once more.
+        bit of the training, but a step of a compiled engine takes several times as long: its documents go through the model once more,
+        and all gradients through Python.
 
         Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
         RuntimeError where this model is in training already.
