@@ -22,6 +22,8 @@ _HOMES = {
     "microgpt.engines": ["EngineError"],
     "microgpt.training": ["DivergenceError", "Interrupted", "Run", "Step", "TrainingWarning", "train"],
     "microgpt.display.drawing": ["Drawing", "draw"],
+    "microgpt.lab.differences": ["Difference", "diff"],
+    "microgpt.lab.evaluation": ["Evaluation", "evaluate"],
     "microgpt.run.notebook": ["accelerate"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -39,6 +39,7 @@ class Step(NamedTuple):
     loss: float  # of this step's documents, in nats a token
     lr: float  # the learning rate this step used
     val_loss: float | None = None  # of the documents held out, where they were evaluated after this step
+    gradient_norm: float | None = None  # length of all gradients as one vector, before clipping, where the training measures it
 
 
 class Run:
@@ -64,6 +65,7 @@ class Run:
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
         self.losses, self.val_losses, self.extended = [], [], []
         model.engine.check(corpus, training)
+        self.seconds, self.gradient_norms = 0.0, {}  # of the steps done here; step (from 1) -> norm, where they are measured
         self.drawn = True  # whether its first weights were, or loaded
         self._best_params: array[float] | None = None  # those of `best`, a copy, where there is patience
         self._torn = False  # whether something ended it in the middle of a step
@@ -71,12 +73,17 @@ class Run:
     def train(
         self, callback: Callable[[Step], object] | None = None, progress: Callable[[], object] | None = None,
         pause_every: int | None = None, stopped: Collection[Any] = (),
+        gradient_norms: bool = False,
     ) -> None:  # fmt: skip
         """Do the steps that are left. callback: as for the function `train`, called after every step.
 
         progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
         pause_every steps; it finds them in `losses`. stopped: a list; once something is in it, the training ends after the step it
         is at, and a measurement of the held-out loss is put off until it goes on.
+
+        gradient_norms: whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no
+        bit of the training, but a step of a compiled engine takes several times as long: its documents go through the model once more,
+        and all gradients through Python.
 
         Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
         RuntimeError where this model is in training already.
@@ -88,12 +95,15 @@ class Run:
         noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
         try:
             with self.model.engine.access.training(), noted as interrupted:
-                for val_loss in self._portions(callback is not None, pause_every, lambda: stopped or interrupted):
+                for val_loss in self._portions(callback is not None, pause_every, lambda: stopped or interrupted, gradient_norms):
                     if progress is not None:
                         progress()
                     if callback is not None:
                         done = len(self.losses)
-                        if callback(Step(done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss)):
+                        step = Step(
+                            done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss, self.gradient_norms.get(done)
+                        )
+                        if callback(step):
                             break
                     if stopped or interrupted:
                         break
@@ -104,7 +114,7 @@ class Run:
         if interrupted:
             raise Interrupted(self)
 
-    def _portions(self, one_by_one, pause_every, ended):
+    def _portions(self, one_by_one, pause_every, ended, gradient_norms):
         """Do the steps that are left, as many at a time as take about PORTION_SECONDS, or one by one.
 
         Yields the held-out loss after each portion, None where it was not due. ended: tells whether training is to end.
@@ -114,8 +124,15 @@ class Run:
         while not self.finished:
             self._refuse_torn()
             first, started = len(self.losses), time.perf_counter()
-            self._steps(first, self._portion_end(first, portion, pause_every))
-            if not one_by_one and time.perf_counter() - started < PORTION_SECONDS:
+            end = self._portion_end(first, portion, pause_every)
+            if gradient_norms:
+                for step in range(first, end):
+                    self._steps(step, step + 1, gradient_norms)
+            else:
+                self._steps(first, end)
+            seconds = time.perf_counter() - started
+            self.seconds += seconds
+            if not one_by_one and seconds < PORTION_SECONDS:
                 portion *= 2
             yield self._evaluate_where_due(ended)
 
@@ -260,9 +277,13 @@ class Run:
                 end = min(end, first + every - first % every)
         return end
 
-    def _steps(self, first, end):
+    def _steps(self, first, end, gradient_norm=False):
+        """Do steps first .. end - 1; gradient_norm: of a single one, whether to measure that first."""
         try:
             with self.model.engine.access.changing():
+                if gradient_norm:
+                    _, gradients = self.model.engine.gradients(self.corpus, first, self.training)
+                    self.gradient_norms[end] = math.hypot(*gradients)
                 self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
         except engines.EngineError:
             raise
@@ -412,13 +433,15 @@ def train(
     long: str | None = None,
     init: GPT | str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
+    gradient_norms: bool = False,
 ) -> Run:
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
 
     config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", all
     with the same result (None: exact); or "fast", which computes in float32 and takes 16 documents a step where no
     TrainConfig says otherwise. threads: how many the engine "fast" may use, 0 for all cores; the result is the same.
-    callback: called with a Step after each step; a true return value ends the run there.
+    callback: called with a Step after each step; a true return value ends the run there. gradient_norms: whether to measure each
+    step's, for the callback and for Run.gradient_norms, see Run.train.
 
     evaluation: EvalConfig, to hold documents out of `docs` and measure on them. val_docs: a list of strings to measure on instead,
     which changes no bit of the training; a DataWarning says how many of them are trained on as well. long: what to do with
@@ -437,7 +460,7 @@ def train(
         docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,
         init=init, resume=resume,
     )  # fmt: skip
-    run.train(callback)
+    run.train(callback, gradient_norms=gradient_norms)
     if run.diverged:
         warnings.warn(verdict.divergence(run), TrainingWarning, stacklevel=2)
     return run

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,13 @@ def microgpt_command(*arguments, **options):
     done = subprocess.run(command, capture_output=True, encoding="utf-8", **options)
     done.stderr = without_comment(done.stderr)
     return done
+
+
+def without_seconds(log):
+    """The rows of a .csv log but for the seconds, which are not the same twice."""
+    rows = [line.split(",") for line in Path(log).read_text(encoding="utf-8").splitlines()]
+    at = rows[0].index("seconds")
+    return [row[:at] + row[at + 1 :] for row in rows]
 
 
 def succeed(*arguments):

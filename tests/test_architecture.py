@@ -25,6 +25,7 @@ FLOORS = [  # from the ground up; what stands together may import one another
     {"verdict"},
     {"training"},
     {"advice"},
+    {"lab"},
     {"display"},
     {"proof", "run"},
     {"cli"},

@@ -144,7 +144,7 @@ def test_the_defaults_are_the_preset_s(settings):
 def test_a_recipe_sets_everything(monkeypatch, data):
     """Data, model, training, engine and what is held out; an option replaces each of them."""
     given = []
-    monkeypatch.setattr(train_command, "load", lambda source, documents: given.append(source) or ["to be or not to be " * 20])
+    monkeypatch.setattr(train_command, "load", lambda source, documents, arguments: given.append(source) or ["to be or not to be " * 20])
     monkeypatch.setattr(train_command, "start", lambda *settings, **options: given.extend([settings[1:], options]) or 1 / 0)
     recipe = RECIPES["shakespeare"]
     for more in ([], ["--engine", "exact", "--steps", "200", "--val-fraction", "0.2"], ["--val", data]):
@@ -211,7 +211,7 @@ def test_help_names_every_option_and_its_default(capsys):
     assert cli.main(["train", "--help"]) == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
     others = ["--auto", "--time", "--preset", "--seed", "--engine", "--threads", "--samples", "--length", "--sample-every", "--long"]
-    others += ["--out", "--force", "--checkpoint-every", "--resume", "--init", "--log", "--val"]
+    others += ["--out", "--force", "--checkpoint-every", "--resume", "--init", "--log", "--val", "--log-gradient-norm", "--run-dir", "--encoding", "--column"]
     own = [flag for name, flag in options.OPTIONS.items() if name not in ("top_k", "top_p")]
     for option in [*own, *others]:
         assert option in text

@@ -17,6 +17,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from command_line import fail, microgpt_command, succeed
 
 from microgpt.common.files import write_atomically
 from microgpt.corpus import datasets
@@ -123,11 +124,11 @@ def test_without_a_source_input_txt_comes_before_names(write, monkeypatch, tmp_p
             r"byte 0x92 at offset 9, line 2; .*cp1252 \(Windows\).*iconv -f cp1252 ",
         ),
         ("김민준\n이서연".encode("euc-kr"), r"is not UTF-8: .*iconv -f ENCODING -t utf-8"),
-        ("emma\nava".encode("utf-16"), "is not UTF-8 but UTF-16; convert it with: iconv -f utf-16 -t utf-8 "),
+        ("emma\nava".encode("utf-16"), "is not UTF-8 but UTF-16; give encoding=.utf-16., or convert it with: iconv -f utf-16 -t utf-8 "),
         ("emma\nava".encode("utf-32"), "is not UTF-8 but UTF-32; .*iconv -f utf-32 "),
         ("emma\nava".encode("utf-16-le"), "looks like UTF-16LE; .*iconv -f utf-16le "),
         ("emma\nava".encode("utf-16-be"), "looks like UTF-16BE; .*iconv -f utf-16be "),
-        (gzip.compress(b"emma", mtime=0), "is not a text file but compressed by gzip; unpack it with: gunzip -k "),
+        (gzip.compress(b"emma", mtime=0)[:-4], "is compressed by gzip and damaged"),
         (bz2.compress(b"emma"), "is not a text file but compressed by bzip2; unpack it with: bunzip2 -k "),
         (lzma.compress(b"emma"), "is not a text file but compressed by xz; unpack it with: unxz -k "),
         (b"emma\nav\x00a", "is not a text file: it has a NUL byte at offset 7, line 2"),
@@ -357,7 +358,7 @@ def test_the_checksum_is_that_of_the_real_data_set(name, num_docs):
 
 
 def test_the_built_in_list_is_part_of_the_package(cache, monkeypatch):
-    monkeypatch.setattr(datasets, "_download", lambda known: (None, "no network"))
+    monkeypatch.setattr(datasets, "_download", lambda *_: (None, "no network"))
     with pytest.warns(DataWarning, match="built-in list"):
         docs = load_docs("names")
     assert len(docs) > 1000
@@ -374,3 +375,79 @@ def test_no_warning_where_nothing_is_wrong(write):
 
 def test_data_warnings_are_user_warnings():
     assert issubclass(DataWarning, UserWarning)
+
+
+# ---- Data as people have them ------------------------------------------------------------------------------------------
+
+
+def test_other_encodings(write):
+    docs = ["zoé", "noël"]
+    for encoding in ("latin-1", "utf-16", "UTF-8"):
+        assert load_docs(write("\r\n".join(docs).encode(encoding)), encoding=encoding) == docs
+    with pytest.raises(DataError, match="there is no encoding 'latin-99'; such are"):
+        load_docs(write(b"emma"), encoding="latin-99")
+    with pytest.raises(DataError, match="there is no encoding 'rot13'"):
+        load_docs(write(b"emma"), encoding="rot13")
+    with pytest.raises(DataError, match="is not ascii: .* at offset 2, line 1; give another encoding"):
+        load_docs(write("zoé".encode()), encoding="ascii")
+    assert "give --encoding latin1, or convert it with: iconv " in fail("train", write("zoé".encode("latin-1")))
+    assert "num docs: 1\n" in succeed("train", write("zoé".encode("latin-1")), "--encoding", "latin1", "--steps", 1)
+    assert "--encoding" not in fail("verify", "--data", write("zoé".encode("latin-1")))
+
+
+def test_what_gzip_compressed_is_read(write, cache, server):
+    assert load_docs(write(gzip.compress(NAMES), "names.txt.gz")) == ["emma", "olivia", "ava"]
+    server.payload = gzip.compress(NAMES)
+    assert load_docs(f"http://127.0.0.1:{server.server_port}/names.gz") == ["emma", "olivia", "ava"]
+
+
+def test_a_column_of_a_table(write):
+    table = 'id,first name\n1,"emma, or so"\n\n2,olivia\n3,\n4\n'
+    assert load_docs(write(table), column="first name") == ["emma, or so", "olivia"]
+    assert load_docs(write(table), column=1) == ["id", "1", "2", "3", "4"]
+    assert load_docs(write("id\tname\n1\tava, mia\n"), column="name") == ["ava, mia"]
+    with pytest.raises(DataError, match="has no column 'name'; its first line has id, first name"):
+        load_docs(write(table), column="name")
+    with pytest.raises(DataError, match="has no column '9+...9+'"):
+        load_docs(write(table), column="9" * 5000)
+    with pytest.raises(DataError, match="has nothing in the column 'b'"):
+        load_docs(write("a,b\n1,\n"), column="b")
+    several = write('text\n"one\ntwo"\nthree\n')
+    with pytest.warns(DataWarning, match="has 1 of 2 cells with several lines, which only documents 'paragraphs' keeps together"):
+        assert load_docs(several, "paragraphs", column="text") == ["one\ntwo", "three"]
+    assert "num docs: 2\n" in succeed("train", write(table), "--column", "first name", "--steps", 1)
+
+
+@pytest.mark.parametrize(
+    "text, named",
+    [("Name\nemma\nava\n", "Name"), ("id,name\n1,emma\n2,ava\n", "id"), ("emma\nname\nava\n", None), ("title, of sorts\nemma\nava\n", None)],
+)
+def test_a_heading_is_said(write, text, named):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_docs(write(text))
+    assert [f"column='{named}'" in str(warning.message) for warning in caught] == [True] * bool(named)
+    if named:
+        done = microgpt_command("inspect", write(text))
+        assert f"looks like that of a table and is learned as any other; remove it, or give --column {named}" in done.stderr
+
+
+def test_a_url_is_downloaded_once(server, cache, monkeypatch):
+    url = f"http://127.0.0.1:{server.server_port}/three.txt"
+    assert load_docs(url) == ["emma", "olivia", "ava"]
+    with pytest.warns(DataWarning, match="three.txt was downloaded before; remove '.*' to get it again"):
+        assert load_docs(url) == ["emma", "olivia", "ava"]
+    assert server.requests == 1
+    monkeypatch.setattr(datasets, "URL_BYTES", len(NAMES) - 1)
+    with pytest.raises(DataError, match=r"other.txt' could not be downloaded \(it has more than .*; download it and give the file\); "):
+        load_docs(url.replace("three", "other"))
+
+
+def test_urls_that_have_no_text(server, cache):
+    url = f"http://127.0.0.1:{server.server_port}/"
+    server.payload = b"\n<!DOCTYPE html>\n<html>"
+    with pytest.raises(DataError, match="is a web page and no text; give the address of the text itself"):
+        load_docs(url)
+    server.status = 404
+    with pytest.raises(DataError, match=r"could not be downloaded \(.*Not Found\); check the address"):
+        load_docs(url + "x")

@@ -131,7 +131,7 @@ def test_a_full_disk_under_the_log(folder, name):
         done = subprocess.run(driver(code, "train", "docs.txt", "--log", name), capture_output=True, encoding="utf-8")
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == "microgpt: error: --log: 'log.csv' cannot be written: No space left on device\n"
-        code = f"{code}\nhistory.Log.__init__ = lambda self, run, path: vars(self).update(run=run, written=0, csv=True, file=open('/dev/full', 'w'))"
+        code = f"{code}\nhistory.Log.__init__ = lambda self, run, path, before: vars(self).update(run=run, written=0, csv=True, resumed=0, known=dict(), began=0, seconds=0, tokens=0, file=open('/dev/full', 'w'))"
     done = subprocess.run(
         driver(code, "train", "docs.txt", "--steps", 30, *SMALL, "--out", "run", "--log", name),
         capture_output=True, encoding="utf-8", env=environment(),

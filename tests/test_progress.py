@@ -150,12 +150,26 @@ def test_the_held_out_loss_on_a_terminal(data):
 
 
 @posix
-def test_a_narrow_terminal(data):
-    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), columns=30)
+@pytest.mark.parametrize("columns", [30, 40, 60])
+def test_a_narrow_terminal(data, columns):
+    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), columns=columns)
     assert (code, without_comment(err)) == (0, "")
     live = frames(shown)[:-1]
-    assert live and all(len(frame) <= 30 and frame.endswith(" left") for frame in live)
-    assert shown.count("steps/s") == 1  # left out, not wrapped; only the last line is whole
+    assert live and all(len(frame) <= columns and frame.endswith(" left") for frame in live)
+    assert all(("steps/s" in frame) == (columns >= 40) for frame in live) or columns == 30
+    assert all(("loss" in frame) == (columns == 60) for frame in live) or columns == 40
+
+
+def test_a_long_run_without_a_terminal_says_how_far_it_is(data):
+    """On standard error, now and then; standard output stays the reference's."""
+    code = "from microgpt.cli import progress; progress.FIRST_NOTE, progress.NEXT_NOTES = 0.0, 1e9"
+    done = subprocess.run(
+        driver(code, "train", data, "--steps", 6, "--samples", 3, *TINY), capture_output=True, encoding="utf-8", env=environment()
+    )
+    assert done.stdout == printed(NAMES)
+    assert re.fullmatch(r"microgpt: step [1-5]/6 \| smoothed \d\.\d{4} \| \S+ steps/s \| \d+\.\d s left\n", without_comment(done.stderr))
+    plain = microgpt_command("train", data, "--steps", 6, "--samples", 3, *TINY)
+    assert plain.stderr == ""  # a short one says nothing
 
 
 @posix

@@ -108,7 +108,7 @@ def test_how_many_were_found_before_there_was_no_other(folder):
         (["--fly"], r".*\(see microgpt --help\)"),
         (["train", "--fly"], r"unrecognized arguments: --fly \(see microgpt train --help\)"),
         (["train", "--step", "3"], r"unrecognized arguments: --step, did you mean --steps\? .*"),  # options added later would break them
-        (["info", "x"], r"unrecognized arguments: x \(see microgpt info --help\)"),
+        (["info", "x", "y"], r"unrecognized arguments: y \(see microgpt info --help\)"),
         (["train", "--steps"], r"--steps: expected one argument .*"),
         (["train", "--steps", "1.5"], r"--steps: must be a whole number, not '1.5' \(see microgpt train --help\)"),
         (["train", "--eps", "x"], r"--eps: must be a number, not 'x' .*"),

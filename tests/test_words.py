@@ -122,11 +122,14 @@ def test_a_file_called_by_two_dashes(folder):
     "arguments, message",
     [
         (["trian"], "COMMAND: invalid choice: 'trian', did you mean train? (choose from train, "),
+        (["generate", "x"], "COMMAND: invalid choice: 'generate', did you mean sample? (choose from train, "),
+        (["train", "--epochs", "9"], "unrecognized arguments: --epochs, did you mean --steps? (see "),
+        (["train", "--max_iters=9"], "unrecognized arguments: --max_iters=9, did you mean --steps? (see "),
         (["train", "--lr", "0.1"], "unrecognized arguments: --lr, did you mean --learning-rate? (see "),
         (["train", "--lr=0.1"], "unrecognized arguments: --lr=0.1, did you mean --learning-rate? (see "),
         (["train", "--step", "9"], "unrecognized arguments: --step, did you mean --steps? (see "),
         (["train", "--layers", "9"], "unrecognized arguments: --layers, did you mean --n-layer? (see "),
-        (["train", "--epochs", "9"], "unrecognized arguments: --epochs (see "),
+        (["train", "--gpu", "9"], "unrecognized arguments: --gpu (see "),
         (["train", "--engine", "exakt"], "--engine: invalid choice: 'exakt', did you mean exact? (choose from "),
         (["sample", "model", "--seeds", "1"], "unrecognized arguments: --seeds 1, did you mean --seed? (see "),
         (["train", "nothing.txt"], "there is no file 'nothing.txt'; check the path"),
@@ -308,7 +311,7 @@ def test_the_remedies_for_a_lack_of_memory(command, monkeypatch, capsys):
         raise MemoryError
 
     monkeypatch.setattr(module, "run", run)
-    parameters = {"sample": ["x"], "explore": ["x"], "plot": ["x", "-o", "y"], "run": ["x"]}
+    parameters = {"sample": ["x"], "eval": ["x", "y"], "diff": ["x", "y"], "explore": ["x"], "plot": ["x", "-o", "y"], "run": ["x"]}
     sentence = said([command, *parameters.get(command, [])], capsys, 1)
     assert set(re.findall(r"--[\w-]+", sentence)) <= options_of(command)
     assert ("--n-embd" in sentence) == (command in ("train", "inspect"))

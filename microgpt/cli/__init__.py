@@ -156,16 +156,26 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"invalid choice: {quoted(value)}{among}")
 
     def _get_values(self, action, arg_strings):
-        """argparse before 3.13 drops a '--' that is an option's value, as in --prompt=--."""
-        if action.option_strings and arg_strings == ["--"]:
+        """argparse before 3.13 drops a '--' that is a value, as in --prompt=-- and eval MODEL -- --."""
+        if arg_strings == ["--"] and (action.option_strings or action.nargs is None):
             value = self._get_value(action, "--")
             self._check_value(action, value)
             return value if action.nargs is None else [value]
         return super()._get_values(action, arg_strings)
 
 
+ELSEWHERE = {  # what other programs call an option or a command -> its name here
+    "--epochs": "--steps", "--epoch": "--steps", "--iters": "--steps", "--max-iters": "--steps", "--iterations": "--steps",
+    "--hidden": "--n-embd", "--hidden-size": "--n-embd", "--d-model": "--n-embd", "--dim": "--n-embd", "--width": "--n-embd",
+    "--depth": "--n-layer", "--context": "--block-size", "--context-length": "--block-size", "--seq-len": "--block-size",
+    "--output": "--out", "--save": "--out", "--grad-clip": "--clip-norm", "--min-lr": "--min-learning-rate",
+    "--max-tokens": "--length", "--num-samples": "--samples",
+    "evaluate": "eval", "test": "eval", "generate": "sample", "compare": "diff", "show": "info", "fit": "train",
+}  # fmt: skip
+
+
 def similar(word, names):
-    """", did you mean ...?" with the one of `names` that `word` begins, abbreviates (--lr) or is nearly; "" for none."""
+    """", did you mean ...?" with the one of `names` that `word` begins, abbreviates (--lr), is nearly, or means elsewhere; "" for none."""
     import difflib
 
     def initials(name):
@@ -174,6 +184,7 @@ def similar(word, names):
     long = [name for name in names if len(name) > 2]
     meant = [name for name in long if len(word) > 3 and name.startswith(word)] or [name for name in long if initials(name) == word]
     bare = {name.strip("-"): name for name in long}
+    meant = meant or [name for name in long if name == ELSEWHERE.get(word.replace("_", "-"))]
     meant = meant or [bare[name] for name in difflib.get_close_matches(word.strip("-")[:60], bare, 1, 0.7)]
     return f", did you mean {meant[0]}?" if meant else ""
 

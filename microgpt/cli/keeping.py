@@ -6,6 +6,7 @@ from microgpt.cli.commands import Failure
 from microgpt.cli.output import say
 from microgpt.common.words import quoted_path
 from microgpt.display import history
+from microgpt.lab import folders
 from microgpt.storage.checkpoint import CheckpointError
 
 
@@ -21,9 +22,15 @@ class Keeping:
         self.newest = (resumed_from, len(run.losses)) if resumed_from else None
         self.log_name = log
         try:
-            self.log = history.Log(run, log) if log else None
+            self.log = history.Log(run, log, self._log_before(resumed_from)) if log else None
         except OSError as error:  # before the first step: a disk that is full already
             raise Failure(f"--log: {quoted_path(log)} cannot be written: {error.strerror or error}") from None
+
+    def _log_before(self, resumed_from):
+        """Where a new log finds the seconds of the steps before: beside the run that goes on, in its folder."""
+        if resumed_from is None or os.path.exists(self.log_name):
+            return None
+        return os.path.join(os.path.dirname(resumed_from), folders.LOSSES)
 
     def update(self):
         """After some steps of the training."""

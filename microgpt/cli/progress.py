@@ -6,11 +6,13 @@ Training calls `update` once for many steps (see Run.train), so showing them cos
 import os
 import time
 
+from microgpt.cli.output import say
 from microgpt.verdict import smoothed
 
 BEGIN_SECONDS = 0.2  # a live line appears only when training has lasted so long ...
 REMAINING_SECONDS = 2  # ... and still has so long to go: a short run must not wait for rich's import
 REFRESH_SECONDS = 0.1
+FIRST_NOTE, NEXT_NOTES = 10, 30  # seconds; where no line can be redrawn, a long run says on standard error how far it is
 
 
 def display(run, out):
@@ -24,12 +26,15 @@ def is_terminal(out):
 
 
 class Lines:
-    """The reference's output, byte for byte: a line for each step."""
+    """The reference's output, byte for byte: a line for each step. A run that takes long says on standard error how far it is."""
 
     def __init__(self, run, out):
-        self.run, self.out, self.shown = run, out, len(run.losses)  # a resumed run has some
+        self.run, self.out, self.before = run, out, len(run.losses)  # a resumed run has some
+        self.shown = self.before
 
     def __enter__(self):
+        self.started = time.perf_counter()
+        self.next_note = self.started + FIRST_NOTE
         return self
 
     def update(self):
@@ -39,6 +44,11 @@ class Lines:
         line = f"step %4d / {num_steps:4d} | loss %.4f\n".__mod__  # twice as fast as an f-string for each step
         self.out.write("".join(map(line, zip(range(first + 1, self.shown + 1), losses[first:]))))
         self.out.flush()
+        now = time.perf_counter()
+        if now >= self.next_note and self.before < self.shown < num_steps:
+            self.next_note = now + NEXT_NOTES
+            rate, left = _pace(now - self.started, self.before, self.shown, num_steps)
+            say(f"step {self.shown}/{num_steps} | smoothed {smoothed(losses):.4f} | {rate} | {left}")
 
     def note(self, text):
         """A line between those of the steps."""
@@ -67,16 +77,21 @@ class LiveLine:
         if now < self.next_refresh:
             return
         seconds, done = now - self.started, len(self.run.losses)
-        left = seconds / max(1, done - self.before) * (self.run.training.num_steps - done)
+        num_steps = self.run.training.num_steps
+        left = seconds / max(1, done - self.before) * (num_steps - done)
         if self.live is None and left >= REMAINING_SECONDS:
             self.live = _live(self.out)
         if self.live is not None:
             from rich.text import Text
 
             tokens = f"{_rounded(self.tokens * (done - self.before) / seconds)} tokens/s"
-            parts = [*self._figures(seconds), tokens, f"{_clock(left)} left"]
-            while len(text := " | ".join(parts)) > self.live.console.width and len(parts) > 2:
-                del parts[-2]  # the steps, and the time that is left, are wanted most
+            rate, time_left = _pace(seconds, self.before, done, num_steps)
+            step, *losses, _ = self._figures(seconds)
+            # The steps, the rate and the time that is left are wanted most, then the newest loss
+            lines = [" | ".join([step, *losses, rate, tokens, time_left])]
+            lines += [" | ".join([step, *losses[:n], rate, time_left]) for n in range(len(losses), -1, -1)]
+            lines += [" ".join([step, rate, time_left]), " ".join([step, time_left])]
+            text = next((line for line in lines if len(line) <= self.live.console.width), lines[-1])
             self.live.update(Text(text, no_wrap=True, overflow="crop"), refresh=True)
         self.next_refresh = time.perf_counter() + REFRESH_SECONDS
 
@@ -113,6 +128,12 @@ def _live(out):
     )
     live.start()
     return live
+
+
+def _pace(seconds, before, done, num_steps):
+    """(steps a second, the time that is left), in words, of a run that has done so many steps, and some of them before."""
+    each = seconds / max(1, done - before)
+    return f"{_rounded(1 / each)} steps/s", f"{_clock(each * (num_steps - done))} left"
 
 
 def _rounded(rate):

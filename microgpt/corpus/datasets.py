@@ -1,12 +1,13 @@
-"""Data sets that are known by name: downloaded once, checked, and kept in the user's cache folder."""
+"""What is downloaded once and kept in the user's cache folder: data sets that are known by name, and checked; and what a URL has."""
 
 import os
 from typing import NamedTuple
 
 from microgpt.common.files import write_atomically
-from microgpt.common.words import quoted_path, shortened
+from microgpt.common.words import quoted_path, shortened, sized
 
 DOWNLOAD_SECONDS = 5  # for the whole download: a machine without a network must not wait long for its training
+URL_SECONDS, URL_BYTES = 60, 100 * 10**6  # for one that the user asks for, and the most that it may have
 
 
 class DataSet(NamedTuple):
@@ -56,29 +57,61 @@ def fetch(known, notes):
         pass
     except OSError as error:
         notes.append(f"the cached copy {quoted_path(cached)} cannot be read ({error.strerror}); it is not used")
-    data, failure = _download(known)
+    data, failure = _download(known.url, known.size, DOWNLOAD_SECONDS)
+    if failure is None and not known.is_genuine(data):
+        failure = "what came has a wrong checksum"
     if failure is not None:
         return None, None, failure
+    _keep(cached, data, known.file, notes)
+    return data, cached, None
+
+
+def fetch_url(url, notes):
+    """(bytes, None) of an http(s) address, from the cache or downloaded into it; or (None, why not)."""
+    import hashlib
+
+    import platformdirs
+
+    name = hashlib.sha256(os.fsencode(url)).hexdigest()[:32]
+    cached = os.path.join(platformdirs.user_cache_dir("microgpt", False), "urls", name)
+    try:
+        with open(cached, "rb") as file:
+            data = file.read()
+        notes.append(f"{shortened(url)} was downloaded before; remove {quoted_path(cached)} to get it again")
+        return data, None
+    except OSError:  # it is not there, or as good as that
+        pass
+    data, failure = _download(url, URL_BYTES, URL_SECONDS)
+    if failure is None and len(data) > URL_BYTES:
+        failure = f"it has more than {sized(URL_BYTES)}; download it and give the file"
+    if failure is not None:
+        return None, failure
+    _keep(cached, data, shortened(url), notes)
+    return data, None
+
+
+def _keep(cached, data, what, notes):
     try:
         os.makedirs(os.path.dirname(cached), exist_ok=True)
         write_atomically(cached, data)
     except OSError as error:
-        notes.append(f"{known.file} could not be kept in {quoted_path(cached)} ({error.strerror}) and will be downloaded again")
-    return data, cached, None
+        notes.append(f"{what} could not be kept in {quoted_path(cached)} ({error.strerror}) and will be downloaded again")
 
 
-def _download(known):
-    """(bytes, None), or (None, why not). In a thread: neither a name server nor a trickle of bytes obeys a timeout."""
+def _download(url, size, seconds):
+    """(bytes, None), one more than size where there are more; or (None, why not).
+
+    In a thread: neither a name server nor a trickle of bytes obeys a timeout.
+    """
     import threading
     import urllib.request
 
-    outcome = [(None, f"no answer within {DOWNLOAD_SECONDS} seconds")]
+    outcome = [(None, f"no answer within {seconds} seconds")]
 
     def download():
         try:
-            with urllib.request.urlopen(known.url, timeout=DOWNLOAD_SECONDS) as response:
-                data = response.read(known.size + 1)
-            outcome[0] = (data, None) if known.is_genuine(data) else (None, "what came has a wrong checksum")
+            with urllib.request.urlopen(url, timeout=seconds) as response:
+                outcome[0] = response.read(size + 1), None
         except Exception as error:  # a broken proxy or server can raise nearly anything; all mean: no download
             reason = getattr(error, "reason", error)  # what urllib's own errors wrap
             reason = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
@@ -86,5 +119,5 @@ def _download(known):
 
     thread = threading.Thread(target=download, daemon=True)
     thread.start()
-    thread.join(DOWNLOAD_SECONDS)
+    thread.join(seconds)
     return outcome[0]

@@ -12,7 +12,7 @@ import sys
 import warnings
 
 from microgpt.common.options import options_of
-from microgpt.common.words import LONGEST_PATH, quoted, quoted_path, shortened
+from microgpt.common.words import LONGEST_PATH, counted, quoted, quoted_path, shortened, sized
 from microgpt.config import GPTConfig
 from microgpt.corpus import datasets
 
@@ -24,8 +24,7 @@ MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
 )
 
 
-PACKED = {  # pattern at the beginning of a file -> what compressed it, and how it is unpacked
-    rb"\x1f\x8b": ("gzip", "gunzip -k"),
+PACKED = {  # pattern at the beginning of a file -> what compressed it, and how it is unpacked; gzip's are read
     rb"BZh[1-9]1AY&SY": ("bzip2", "bunzip2 -k"),
     rb"\xfd7zXZ\x00": ("xz", "unxz -k"),
     rb"PK\x03\x04": ("zip", "unzip"),
@@ -40,43 +39,82 @@ class DataWarning(UserWarning):
     """Something about the data that the user should know; the run goes on."""
 
 
-def load_docs(source: str | bytes | os.PathLike[str] | None = None, documents: str = GPTConfig.documents) -> list[str]:
+GZIP = b"\x1f\x8b"
+MOST_UNPACKED = 2**32  # bytes
+WEB = ("http://", "https://")
+HEADINGS = {  # as tables have them, in small letters
+    "name", "names", "word", "words", "text", "texts", "title", "titles", "label", "sentence", "document", "line", "id", "date", "value",
+    "first_name", "last_name", "firstname", "lastname", "city", "country", "description", "content",
+}  # fmt: skip
+
+
+def load_docs(
+    source: str | bytes | os.PathLike[str] | None = None, documents: str = GPTConfig.documents, *,
+    encoding: str = "utf-8", column: str | int | None = None,
+) -> list[str]:  # fmt: skip
     """The documents of a text file (UTF-8), a list of strings in file order: its lines, stripped, without empty ones.
 
     documents: "lines"; "paragraphs", which are separated by blank lines and keep their line breaks; or "text", all of the file as
     one. Train on either with a GPTConfig that has the same `documents`.
 
-    source: a path; "-" for standard input; "names" for the reference's list of names, "shakespeare" for tiny Shakespeare; None for
-    input.txt in the current folder where there is one, else "names". (A file called "names" is "./names".) DataError or OSError
-    says what to do.
+    source: a path, also of a file that gzip compressed; an http(s) address, downloaded once; "-" for standard input; "names" for the
+    reference's list of names, "shakespeare" for tiny Shakespeare; None for input.txt in the current folder where there is one, else
+    "names". (A file called "names" is "./names".) DataError or OSError says what to do.
 
     "names" is the file that the environment variable MICROGPT_NAMES names, else names.txt as downloaded once into the user's
     cache folder; "shakespeare" likewise, with MICROGPT_SHAKESPEARE. Without a network, "names" is a shorter list that comes with
     the package, and a DataWarning says so; "shakespeare" is a DataError.
+
+    encoding: of the file, by any name that Python knows. column: the documents are the cells of this column of a table (CSV, or with
+    tabs): its name in the first line; or its number, from 1, of a table without such a line.
     """
     notes: list[str] = []
     documents = options_of(GPTConfig)["documents"].check(documents)
     try:
-        return DOCUMENTS[documents](read(source, notes))
+        return DOCUMENTS[documents](read(source, notes, encoding, column))
     finally:
         for note in notes:
             warnings.warn(note, DataWarning, stacklevel=2)
 
 
-def read(source, notes):
+def read(source, notes, encoding="utf-8", column=None):
     """The text that load_docs(source) takes apart: its lines end in "\n", and not all are blank.
 
     notes: a list, to which is added what the user should know.
     """
+    try:
+        codec = codecs.lookup(encoding)
+    except (LookupError, TypeError, ValueError):
+        codec = None
+    if codec is None or not getattr(codec, "_is_text_encoding", True):
+        raise DataError(f"there is no encoding {quoted(encoding)}; such are utf-8, latin-1, cp1252 (Windows), utf-16")
+    data, path, called = _bytes_of(source, notes)
+    text = _parse(data, path, called, notes, codec.name)
+    if column is not None:
+        return _of_column(text, called, str(column), notes)
+    _note_heading(text, called, notes)
+    return text
+
+
+def _bytes_of(source, notes):
+    """(bytes, the path they are from or None, what they are called in a message)."""
     if source is None:
         source = "input.txt" if os.path.exists("input.txt") else "names"
     if source in datasets.KNOWN:
-        return _parse(*_data_set(datasets.KNOWN[source], notes), notes)
+        data, path = _data_set(datasets.KNOWN[source], notes)
+        return data, path, quoted_path(path)
     if source == "-":
-        return _parse(_read_stdin(), None, notes)
+        return _read_stdin(), None, "standard input"
+    if isinstance(source, str) and source.lower().startswith(WEB):
+        data, failure = datasets.fetch_url(source, notes)
+        if failure is not None:
+            raise DataError(f"{quoted_path(source)} could not be downloaded ({failure}); check the address, or download it and give the file")
+        if data[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+            raise DataError(f"{quoted_path(source)} is a web page and no text; give the address of the text itself")
+        return data, None, quoted_path(source)
     if not isinstance(source, (str, bytes, os.PathLike)):
         raise TypeError(f"load_docs reads a path, such as 'docs.txt', and not {quoted(source)}")
-    return _parse(_read_file(source), source, notes)
+    return _read_file(source), source, quoted_path(source)
 
 
 def file_of(source):
@@ -85,21 +123,28 @@ def file_of(source):
         source = "input.txt" if os.path.exists("input.txt") else "names"
     if source in datasets.KNOWN:
         return os.environ.get(datasets.KNOWN[source].variable)
+    if source.lower().startswith(WEB):
+        return None
     return "/dev/stdin" if source == "-" else source  # a link to the file, where a file is what is redirected
 
 
 # ---- From bytes to documents ------------------------------------------------------------------------------------
 
 
-def _parse(data, path, notes):
-    """The text of `data`, the bytes of the file `path`; None is standard input."""
-    what = _called(path)
-    _refuse_packed(data, path)
-    _refuse_nul(data, path)
+def _parse(data, path, what, notes, encoding="utf-8"):
+    """The text of `data`, the bytes of the file `path` or None, which are called `what`."""
+    data = _unpacked(data, what)
+    _refuse_packed(data, path, what)
+    if encoding == "utf-8":
+        _refuse_nul(data, path, what)
     try:
-        text = data.decode("utf-8")
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataError(_not_utf8(data, path, error)) from None
+        if encoding != "utf-8":
+            raise DataError(f"{what} is not {encoding}: {error.reason} at {_place(data, error.start)}; give another encoding") from None
+        raise DataError(_not_utf8(data, path, what, error)) from None
+    except UnicodeError as error:  # utf-16 without a mark, and the like
+        raise DataError(f"{what} is not {encoding}: {error}; give another encoding") from None
     if text.startswith("\ufeff"):
         notes.append(f"{what} begins with a byte order mark (U+FEFF), which is dropped: it is not part of the text")
         text = text[1:]
@@ -122,17 +167,75 @@ DOCUMENTS = {  # GPTConfig.documents -> those of a text, whose lines end in "\n"
 }
 
 
-def _refuse_packed(data, path):
+def _unpacked(data, what):
+    """What gzip compressed, unpacked."""
+    if not data.startswith(GZIP):
+        return data
+    import gzip
+    import io
+    import zlib
+
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            unpacked = file.read(MOST_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{what} is compressed by gzip and damaged ({error}); get it again") from None
+    if len(unpacked) > MOST_UNPACKED:
+        raise DataError(f"{what} has more than {sized(MOST_UNPACKED)} unpacked; give less data")
+    return unpacked
+
+
+def _of_column(text, what, column, notes):
+    """The cells of a column of a table, a line each; with blank lines between them where some have several lines."""
+    import csv
+    import io
+
+    first = text.lstrip("\n").partition("\n")[0]
+    try:
+        rows = csv.reader(io.StringIO(text), delimiter="\t" if first.count("\t") > first.count(",") else ",")
+        rows = [row for row in rows if row]
+    except csv.Error as error:
+        raise DataError(f"{what} is no table that can be read: {error}") from None
+    names = [name.strip() for name in rows[0]]
+    if column in names:
+        at, rows = names.index(column), rows[1:]
+    elif column.isdecimal() and len(column) < 10 and 1 <= int(column) <= len(names):
+        at = int(column) - 1
+    else:
+        raise DataError(f"{what} has no column {quoted(column)}; its first line has {shortened(', '.join(names))}")
+    cells = [cell for row in rows if len(row) > at and (cell := row[at].strip())]
+    if not cells:
+        raise DataError(f"{what} has nothing in the column {quoted(column)}; give another")
+    several = sum("\n" in cell for cell in cells)
+    if several:
+        notes.append(f"{what} has {several:,} of {counted(len(cells), 'cell')} with several lines, which only documents 'paragraphs' keeps together")
+    return ("\n\n" if several else "\n").join(cells)
+
+
+def _note_heading(text, what, notes):
+    """A note where the first line is one of a table."""
+    lines = [line for line in text[:10_000].split("\n")[:20] if line.strip()]
+    first = lines[0].strip()
+    delimiter = "\t" if "\t" in first else ","
+    names = [name.strip().strip('"').lower() for name in first.split(delimiter)]
+    alike = all(line.count(delimiter) >= len(names) - 1 for line in lines)
+    if len(lines) > 2 and HEADINGS & set(names) and alike and all(name.replace("_", "").isalnum() for name in names):
+        notes.append(
+            f"the first line of {what}, {quoted(first, 40)}, looks like that of a table and is learned as any other; remove it, or give "
+            f"column={quoted(first.split(delimiter)[0].strip())}" + (" or another" if len(names) > 1 else "")
+        )
+
+
+def _refuse_packed(data, path, what):
     """DataError for a compressed file."""
     for pattern, (kind, command) in PACKED.items():
         if re.match(pattern, data):
             how = "give what it holds" if path is None else f"unpack it with: {command} {_in_shell(path)}"
-            raise DataError(f"{_called(path)} is not a text file but compressed by {kind}; {how}")
+            raise DataError(f"{what} is not a text file but compressed by {kind}; {how}")
 
 
-def _refuse_nul(data, path):
+def _refuse_nul(data, path, what):
     """DataError for bytes that no text in UTF-8 has: those of UTF-16 and UTF-32, and binary data."""
-    what = _called(path)
     for encoding, mark in MARKS:
         if data.startswith(mark):
             raise DataError(f"{what} is not UTF-8 but {encoding.upper()}; {_convert(encoding, path)}")
@@ -146,8 +249,8 @@ def _refuse_nul(data, path):
     raise DataError(f"{what} is not a text file: it has a NUL byte at {_place(data, at)}; give a UTF-8 text")
 
 
-def _not_utf8(data, path, error):
-    problem = f"{_called(path)} is not UTF-8: byte 0x{data[error.start]:02x} at {_place(data, error.start)}"
+def _not_utf8(data, path, what, error):
+    problem = f"{what} is not UTF-8: byte 0x{data[error.start]:02x} at {_place(data, error.start)}"
     if re.match(rb"\xed[\xa0-\xbf][\x80-\xbf]", data[error.start :]):
         return f"{problem} begins a surrogate, half of a character as UTF-16 has it; write the text again as UTF-8, or correct that place"
     text = data.decode("utf-8", "replace")
@@ -184,7 +287,7 @@ def _place(data, at):
 
 
 def _convert(encoding, path):
-    command = f"convert it with: iconv -f {encoding} -t utf-8"
+    command = f"give encoding={encoding!r}, or convert it with: iconv -f {encoding} -t utf-8"
     return command if path is None else f"{command} {_in_shell(path)} > utf8.txt"
 
 
@@ -196,16 +299,12 @@ def _in_shell(path):
     return name if shortened(name, LONGEST_PATH) == name else "FILE"
 
 
-def _called(path):
-    return "standard input" if path is None else quoted_path(path)
-
-
 # ---- Where the bytes come from ----------------------------------------------------------------------------------
 
 
 def _read_file(path, remedy="check the path", said=""):
     """The bytes of a file. Each OSError becomes one sentence: `said` tells who named the path, `remedy` what to do."""
-    what = _called(path) + said
+    what = quoted_path(path) + said
     if os.path.isdir(path):  # Windows would report a permission
         raise IsADirectoryError(f"{what} is a folder; give a text file")
     try:

@@ -1,5 +1,6 @@
 """The losses of a run: smoothed, written to a log and read back, and summarized in a few sentences."""
 
+import csv
 import json
 import math
 import operator
@@ -11,19 +12,26 @@ from microgpt.common.words import counted, quoted_path
 from microgpt.storage import checkpoint
 from microgpt.verdict import SMOOTHED_STEPS, smoothed
 
-HEADER = "step,loss,smoothed,lr,val_loss\n"
+OLD_HEADER = "step,loss,smoothed,lr,val_loss\n"  # of version 0.1
+COLUMNS = ("step", "loss", "smoothed", "lr", "val_loss", "seconds", "tokens", "gradient_norm")
+HEADER = ",".join(COLUMNS) + "\n"
 FORMATS = (".csv", ".jsonl")
 
 
 class Log:
-    """A file with one line for each step: step, loss, smoothed loss, learning rate and, if evaluated, held-out loss.
+    """A file with one line for each step: step, loss, smoothed loss, learning rate, held-out loss; the seconds of training and the tokens
+    predicted until then; and the norm of the gradients. What is not known is left out: an empty cell in a table.
 
-    A resumed run writes the lines of its earlier steps again, so the file equals that of an uninterrupted run. path:
-    ends in .csv or .jsonl. Raises OSError if it cannot be written.
+    A resumed run writes the lines of its earlier steps again, so that all but the seconds equals the log of an uninterrupted run. before:
+    a log of these steps, which has their seconds and norms; None: path. Between two measurements, some 20 ms apart, seconds are evenly
+    distributed. path: ends in .csv or .jsonl. Raises OSError if it cannot be written.
     """
 
-    def __init__(self, run, path):
+    def __init__(self, run, path, before=None):
         self.run, self.written, self.csv = run, 0, path.endswith(".csv")
+        self.resumed, self.known = len(run.losses), _known(run, before or path)
+        self.began = self.known.get(self.resumed, {}).get("seconds", 0.0) - run.seconds
+        self.seconds, self.tokens = self.began + run.seconds, 0
         self.file = open(path, "w", encoding="utf-8", newline="\n")
         try:
             if self.csv:
@@ -35,24 +43,29 @@ class Log:
 
     def update(self):
         """Write the steps since the last call."""
-        losses = self.run.losses
+        run, losses = self.run, self.run.losses
         first, self.written = self.written, len(losses)
-        evaluated = {step: loss for step, loss in self.run.val_losses if step > first}
+        evaluated = {step: loss for step, loss in run.val_losses if step > first}
+        begun, self.seconds = self.seconds, self.began + run.seconds
+        each = (self.seconds - begun) / max(1, self.written - max(first, self.resumed))
         for step in range(first + 1, self.written + 1):
-            row = {
-                "step": step,
-                "loss": losses[step - 1],
-                "smoothed": smoothed(losses, step),
-                "lr": self.run.lr(step - 1),
-            }
-            val_loss = evaluated.get(step)
-            if self.csv:
-                self.file.write(
-                    ",".join(map(repr, row.values())) + ("," if val_loss is None else f",{val_loss!r}") + "\n"
-                )
+            row = {"step": step, "loss": losses[step - 1], "smoothed": smoothed(losses, step), "lr": run.lr(step - 1)}
+            self.tokens += self._tokens_of(step - 1)
+            row |= {"val_loss": evaluated.get(step), "tokens": self.tokens, "gradient_norm": run.gradient_norms.get(step)}
+            if step > self.resumed:
+                row["seconds"] = round(begun + each * (step - max(first, self.resumed)), 6)
             else:
-                self.file.write(json.dumps(row if val_loss is None else row | {"val_loss": val_loss}) + "\n")
+                row |= self.known.get(step, {})
+            if self.csv:
+                self.file.write(",".join("" if row.get(name) is None else repr(row[name]) for name in COLUMNS) + "\n")
+            else:
+                self.file.write(json.dumps({name: row[name] for name in COLUMNS if row.get(name) is not None}) + "\n")
         self.file.flush()
+
+    def _tokens_of(self, step):
+        run = self.run
+        block_size = run.model.config.block_size
+        return sum(run.corpus.predictions(i, block_size) for i in run.training.batch(step, len(run.corpus)))
 
     def close(self):
         self.update()
@@ -66,12 +79,30 @@ class Log:
             pass
 
 
+def _known(run, path):
+    """Step -> what only an earlier log of this run has of it: {"seconds": ..., "gradient_norm": ...}."""
+    found = {}
+    if not run.losses:
+        return found
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            rows = csv.DictReader(file) if os.fsdecode(path).endswith(".csv") else map(json.loads, file)
+            for row in rows:
+                step = int(row["step"])
+                if step > len(run.losses) or float(row["loss"]) != run.losses[step - 1]:
+                    break
+                found[step] = {name: float(row[name]) for name in ("seconds", "gradient_norm") if row.get(name) not in (None, "")}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, csv.Error):
+        pass  # there is none, or it was cut off here
+    return found
+
+
 def is_log(path):
     """Whether a Log wrote this file, or began to. Raises OSError if it cannot be read."""
     with open(path, encoding="utf-8", errors="replace") as file:
         first = file.readline(1000)
     if os.fsdecode(path).endswith(".csv"):
-        return first == HEADER
+        return first in (HEADER, OLD_HEADER)
     try:
         return {"step", "loss", "smoothed", "lr"} <= json.loads(first).keys()
     except (ValueError, AttributeError, RecursionError):

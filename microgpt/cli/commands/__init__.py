@@ -6,6 +6,8 @@ A command's module is imported only when that command runs, since start-up count
 import argparse
 import math
 import os
+import re
+import shlex
 import signal
 import sys
 import warnings
@@ -17,13 +19,15 @@ from microgpt.common.words import printable, quoted
 COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
     "sample": "print documents that a saved model makes up",
+    "eval": "measure a saved model on documents: loss, perplexity, bits per character",
+    "diff": "say where two runs or models first differ, to the last bit",
     "explore": "write a saved model as a web page to look into it",
     "plot": "draw the losses of runs",
     "inspect": "look at the data before training on it",
     "run": "run your own microgpt script, compiled",
     "verify": "prove that this installation reproduces the reference",
     "bench": "time the engines against the pure reference",
-    "info": "version, platform, engines and build",
+    "info": "what a saved model is; or version, platform, engines and build",
 }
 
 
@@ -46,25 +50,60 @@ class Stopped(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
-def load(source, *documents):
-    """load_docs for a command."""
+def load(source, documents="lines", arguments=None):
+    """load_docs for a command; arguments: with what add_reading added."""
     from microgpt.corpus.loading import load_docs
 
-    with data_notes():
-        return load_docs(source, *documents)
+    with data_notes(), _in_options(arguments):
+        return load_docs(source, documents, **_reading(arguments))
 
 
-def load_lines(source):
-    """As load(source, "lines"), without an object for each line: a microgpt.corpus.lines.Lines."""
+def load_lines(source, arguments):
+    """As load(source, "lines", arguments), without an object for each: a microgpt.corpus.lines.Lines."""
     from microgpt.corpus.lines import Lines
     from microgpt.corpus.loading import read
 
     notes = []
     try:
-        return Lines(read(source, notes))
+        with _in_options(arguments):
+            return Lines(read(source, notes, **_reading(arguments)))
     finally:
         for note in notes:
-            say(note)
+            say(_as_options(note))
+
+
+def add_reading(group, what="DATA"):
+    """The options that say how data are read."""
+    group.add_argument(
+        "--encoding", type=characters, metavar="NAME", default="utf-8", help=f"of {what}: latin-1, cp1252, utf-16 and others (default: utf-8)"
+    )
+    group.add_argument(
+        "--column", type=characters, metavar="NAME",
+        help=f"of {what}, which is a table (CSV, or with tabs), take this column: its name in the first line, or its number where "
+        "there is none (default: it is no table)",
+    )  # fmt: skip
+
+
+def _reading(arguments):
+    return {} if arguments is None else {"encoding": arguments.encoding, "column": arguments.column}
+
+
+@contextmanager
+def _in_options(arguments):
+    """Within it, a DataError names options; arguments: None where the command has none of add_reading's."""
+    from microgpt.corpus.loading import DataError
+
+    try:
+        yield
+    except DataError as error:
+        text = re.sub(r"give encoding='[\w-]+', or ", "", str(error)) if arguments is None else _as_options(error)
+        raise DataError(text) from None
+
+
+def _as_options(text):
+    """What is said of data, with options in place of keywords."""
+    text = re.sub(r"\b(encoding|column)='([\w. -]+)'", lambda found: f"--{found[1]} {shlex.quote(found[2])}", str(text))
+    return text.replace("documents 'paragraphs'", "--documents paragraphs").replace("give another encoding", "give another --encoding")
 
 
 @contextmanager
@@ -74,7 +113,7 @@ def data_notes():
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
-        warnings.showwarning = lambda message, *_: say(message)
+        warnings.showwarning = lambda message, *_: say(_as_options(message))
         yield
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 from microgpt import advice, engines, verdict
 from microgpt.cli import automatic
-from microgpt.cli.commands import Failure, load
+from microgpt.cli.commands import Failure, add_reading, load
 from microgpt.cli.options import MODEL, TRAINING, add, add_preset, complete, in_options, settings
 from microgpt.common.words import counted, quoted
 from microgpt.corpus import documents
@@ -24,6 +24,7 @@ MEASURED, FAR = 16, 1.02  # documents for the first loss; how many times that of
 def configure(parser):
     parser.add_argument("data", metavar="DATA", nargs="?", help="a text file, '-', 'names' or 'shakespeare', as for train")
     parser.set_defaults(auto=False)  # which is train's
+    add_reading(parser.add_argument_group("the data"))
     group = parser.add_argument_group("the run")
     add_preset(group)
     group.add_argument(
@@ -36,12 +37,12 @@ def configure(parser):
 def run(arguments):
     complete(arguments)
     arguments.engine = arguments.engine or engines.DEFAULT
-    [text] = load(arguments.data, "text")
+    [text] = load(arguments.data, "text", arguments)
     if arguments.block_size == "auto":
         automatic.settle(arguments, text)
     config, training, _, _ = settings(arguments)
     docs = DOCUMENTS[config.documents](text)
-    facts = {"encoding": "UTF-8", **describe(docs, config, *advice.recommend(text))}
+    facts = {"encoding": arguments.encoding.upper(), **describe(docs, config, *advice.recommend(text))}
     try:
         run = start(docs, config, training, engine=arguments.engine)
     except ValueError as error:

@@ -3,7 +3,7 @@
 import sys
 
 from microgpt import engines, verdict
-from microgpt.cli.commands import Failure, Usage, characters, count, for_output, load, whole
+from microgpt.cli.commands import Failure, Usage, add_reading, characters, count, for_output, load, whole
 from microgpt.cli.options import CHOICE, add, in_options, threads_of
 from microgpt.cli.output import Documents, say
 from microgpt.common.words import printable, quoted_path
@@ -39,6 +39,7 @@ def configure(parser):
     group = parser.add_argument_group("which documents are printed")
     group.add_argument("--unique", action="store_true", help="none twice (default: repetitions are printed)")
     group.add_argument("--novel", metavar="DATA", help="none that is in this file (default: all)")
+    add_reading(group, "--novel")
     group.add_argument(
         "--scores", action="store_true",
         help="after each document, the probability the model gave each character and the end, whatever the temperature "
@@ -71,7 +72,7 @@ def run(arguments):
         raise Failure(in_options(error)) from None
     if arguments.novel is not None and kind == "text":
         raise Usage(f"--novel compares documents, and {quoted_path(arguments.model)} writes one long text; omit --novel")
-    exclude = load(arguments.novel, kind) if arguments.novel is not None else ()
+    exclude = load(arguments.novel, kind, arguments) if arguments.novel is not None else ()
     documents = Documents(sys.stdout, kind, arguments.prompt)
     chosen = arguments.unique or arguments.novel is not None  # so that some are not printed
     try:

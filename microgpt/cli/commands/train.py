@@ -9,7 +9,7 @@ from functools import partial
 
 from microgpt import engines, verdict
 from microgpt.cli import automatic, places, progress
-from microgpt.cli.commands import Failure, Stopped, Usage, count, data_notes, duration, for_output, load, load_lines, whole
+from microgpt.cli.commands import Failure, Stopped, Usage, add_reading, count, data_notes, duration, for_output, load, load_lines, whole
 from microgpt.cli.commands.sample import length_help
 from microgpt.cli.keeping import Keeping
 from microgpt.cli.options import (
@@ -32,6 +32,7 @@ from microgpt.corpus.documents import LONG
 from microgpt.corpus.loading import file_of
 from microgpt.display import history
 from microgpt.engines import ENGINE, THREADS
+from microgpt.lab import folders
 from microgpt.storage import checkpoint
 from microgpt.training import SEED, DivergenceError, Interrupted, start
 
@@ -54,12 +55,14 @@ def run(arguments):
     saved = checkpoint.read(origin) if origin else None
     docs = None
     if arguments.auto or arguments.block_size == "auto":
-        [text] = load(arguments.data, "text")
+        [text] = load(arguments.data, "text", arguments)
         docs = automatic.settle(arguments, text)
     config, training, evaluation, temperature = settings(arguments, saved)
     threads = threads_of(arguments)
-    docs = docs or (load_lines(arguments.data) if config.documents == "lines" else load(arguments.data, config.documents))
-    val_docs = None if arguments.val is None else load(arguments.val, config.documents)
+    if docs is None:
+        lines = config.documents == "lines"
+        docs = load_lines(arguments.data, arguments) if lines else load(arguments.data, config.documents, arguments)
+    val_docs = None if arguments.val is None else load(arguments.val, config.documents, arguments)
     try:
         with data_notes():
             run = start(
@@ -72,6 +75,10 @@ def run(arguments):
     _warn_if_cut(run)
     if arguments.resume:
         _warn_if_rounded_differently(saved.source.engine, run.model.engine)
+    folder = None
+    if arguments.run_dir:
+        folder = _make_folder(run, arguments, temperature)
+        out, arguments.log = os.path.join(folder, folders.MODEL), os.path.join(folder, folders.LOSSES)
     screen = Screen(quoted_path(out or arguments.log) if out or arguments.log else None)
     keeping = Keeping(run, out, arguments.log, arguments.checkpoint_every, arguments.resume)
     if config.documents == "text":
@@ -92,12 +99,27 @@ def run(arguments):
     n = arguments.samples if arguments.samples is not None else 1 if config.documents == "text" else 20
     if n:
         try:
-            _print_samples(run, n, arguments.length, temperature, screen, *INFERENCE[preset_of(arguments, saved)])
+            texts = _print_samples(run, n, arguments.length, temperature, screen, *INFERENCE[preset_of(arguments, saved)])
         except KeyboardInterrupt:
             raise _stopped(signal.SIGINT, arguments, keeping) from None
+        if folder:
+            folders.write(folder, folders.SAMPLES, "".join(f"{text}\n" if config.documents == "lines" else f"{text}\n\n" for text in texts))
+    if folder:
+        say(f"the run is in {quoted_path(folder)}")
     if not out:
         say(NOT_SAVED)
     return 1 if screen.failed or keeping.failed else 0
+
+
+def _make_folder(run, arguments, temperature):
+    """The new folder of --run-dir, with all that is known before the first step."""
+    try:
+        folder = folders.create(arguments.run_dir, arguments.data)
+        command = as_command(["microgpt", *arguments.argv])
+        folders.write_config(folder, folders.describe(run, command, arguments.data, temperature, arguments.resume))
+    except OSError as error:
+        raise Failure(f"--run-dir: {quoted_path(arguments.run_dir)} cannot be written: {error.strerror or error}") from None
+    return folder
 
 
 def _check_files(arguments, out):
@@ -105,14 +127,21 @@ def _check_files(arguments, out):
     for option in ("resume", "init", "val"):
         if getattr(arguments, option) == "":
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
+    if arguments.run_dir == "":
+        raise Usage("--run-dir needs the name of a folder; it was given an empty one")
     if arguments.resume and arguments.init:
         raise Usage("--resume goes on with a run's own weights; give it or --init, not both")
+    for option in ("out", "log"):
+        if arguments.run_dir and getattr(arguments, option) is not None:
+            raise Usage(f"--run-dir keeps what --{option} does, in a folder of its own; omit one of them")
+    if arguments.log_gradient_norm and not (arguments.log or arguments.run_dir):
+        raise Usage("--log-gradient-norm adds to the log; give --log FILE too, or --run-dir")
     if arguments.data == arguments.val == "-":
         raise Usage("standard input can be read only once; give a file to train on or to --val")
     if arguments.checkpoint_every is not None:
         if arguments.checkpoint_every < 1:
             raise Usage(f"--checkpoint-every must be at least 1, not {quoted(arguments.checkpoint_every)}")
-        if not out:
+        if not out and not arguments.run_dir:
             raise Usage("--checkpoint-every needs --out FILE, the file to write")
     if arguments.sample_every is not None and arguments.sample_every < 1:
         raise Usage(f"--sample-every must be at least 1, not {quoted(arguments.sample_every)}")
@@ -177,7 +206,9 @@ def _train(run, arguments, screen, keeping, temperature):
                         shown.note(_sample_on_the_way(run, temperature, arguments.length))
 
                 periods = [every for every in (keeping.every, arguments.sample_every) if every]
-                run.train(progress=update, pause_every=math.gcd(*periods) or None, stopped=stopped)
+                run.train(
+                    progress=update, pause_every=math.gcd(*periods) or None, stopped=stopped, gradient_norms=arguments.log_gradient_norm
+                )
         except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
             left = f"; {keeping.state()}, which --init starts from" if keeping.newest else ""
             raise Failure(f"{in_options(error)}{left}") from error
@@ -240,7 +271,7 @@ def _command_to_go_on(argv, out):
 def _print_samples(run, n, length, temperature, screen, heading, label):
     kind = run.model.config.documents
     print(f"\n{heading if kind == 'lines' else INFERENCE['first'][0]}", file=screen)
-    documents = Documents(screen, kind)
+    documents, texts = Documents(screen, kind), []
     for i in range(1, n + 1):
         started = time.perf_counter()
         begin = label.format(i) if kind == "lines" else f"{label.format(i).strip()}\n"
@@ -254,8 +285,10 @@ def _print_samples(run, n, length, temperature, screen, heading, label):
             documents.close()
             raise
         documents.print([text], begin)
+        texts.append(text)
         if time.perf_counter() - started > 0.02:  # a slow one is seen when it is there
             screen.flush()
+    return texts
 
 
 # ---- Options --------------------------------------------------------------------------------------------------------
@@ -266,8 +299,8 @@ def configure(parser):
         "data",
         metavar="DATA",
         nargs="?",
-        help="a text file (UTF-8), '-' for standard input, 'names' for the reference's list of names or 'shakespeare' for 40,000 "
-        "lines of Shakespeare (default: input.txt in the current folder where there is one, else names)",
+        help="a text file (UTF-8; also .gz), an http(s) address, '-' for standard input, 'names' for the reference's list of names or "
+        "'shakespeare' for 40,000 lines of Shakespeare (default: input.txt in the current folder where there is one, else names)",
     )
     group = parser.add_argument_group("the run")
     group.add_argument(
@@ -279,6 +312,7 @@ def configure(parser):
     )
     add_preset(group)
     add(group, [SEED, ENGINE, THREADS, LONG], engine="with --resume, the saved run's")
+    add_reading(parser.add_argument_group("the data"), "DATA and --val")
     files = parser.add_argument_group("files")
     files.add_argument(
         "--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)"
@@ -292,6 +326,15 @@ def configure(parser):
     )
     files.add_argument("--init", metavar="FILE", help="start from a saved model's weights (default: random ones)")
     files.add_argument("--log", metavar="FILE", help="write every step's losses: .csv or .jsonl (default: no file)")
+    files.add_argument(
+        "--log-gradient-norm", action="store_true",
+        help="write the length of each step's gradients too, before clipping, for which a fast step takes many times as long (default: not)",
+    )  # fmt: skip
+    files.add_argument(
+        "--run-dir", metavar="DIR",
+        help="keep the run in a new folder there, such as DIR/2026-11-27-names-001: settings and command, losses, model and samples "
+        "(default: no folder)",
+    )  # fmt: skip
     files.add_argument("--force", action="store_true", help=places.FORCE)
     add(parser.add_argument_group("the model"), MODEL)
     add(parser.add_argument_group("the training (Adam)"), TRAINING)

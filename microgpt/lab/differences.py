@@ -1,0 +1,219 @@
+"""Where two runs first differ: in what they were started with, in a loss, or in a weight.
+
+What is compared is a `Side`: all that is known of a run, from an object, or from a file that microgpt or somebody's own port wrote.
+"""
+
+import json
+import math
+import os
+import re
+import struct
+from dataclasses import asdict, dataclass, field
+
+from microgpt.common.words import quoted_path
+from microgpt.model import GPT
+from microgpt.storage import checkpoint
+from microgpt.storage.schema import CheckpointError
+from microgpt.training import Run
+
+PRINTED = re.compile(r"step +(\d+) / +\d+ \| loss (\S+)")  # the reference's line of a step
+FULL = 12  # digits after the point, of which at least one of a run's losses has so many unless they were rounded
+LOGS = (".csv", ".jsonl")
+ORDER = ("settings", "alphabet", "data", "loss", "held-out loss", "weight")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first difference of two runs, a and b.
+
+    part: one of ORDER, in which order they are compared; name: of the setting, the step or the weight; a, b: the values, None where one
+    has none; distance: of two floats, in units in the last place; count, of: how many values of that part differ, and how many there are.
+    """
+
+    part: str
+    name: str
+    a: object
+    b: object
+    distance: int | None
+    count: int
+    of: int
+
+    def __str__(self):
+        what = " ".join(filter(None, (self.part, self.name)))
+        lines = [f"{what} differs" + (f" ({self.count:,} of {self.of:,} do)" if self.of > 1 else "")]
+        lines += [f"  {name}  {_shown(value)}" for name, value in (("A", self.a), ("B", self.b))]
+        if self.distance is not None:
+            lines.append(f"  {self.distance:,} unit{'s' * (self.distance != 1)} in the last place")
+        return "\n".join(lines)
+
+
+@dataclass
+class Side:
+    """What is known of a run: name of a part -> name -> value. decimals: to which its losses were rounded; None for all bits."""
+
+    parts: dict = field(default_factory=dict)
+    decimals: int | None = None
+
+
+def diff(a, b):
+    """The first Difference of two runs, or None where all is equal that both have.
+
+    a, b: each a Run, a GPT, a list of losses, or the path of a file: a saved run or model, a log (.csv, .jsonl), a model as JSON
+    (GPT.to_json), or a text with a loss a line, in decimals or in hex, or the reference's printed output. Losses that were rounded are
+    compared as far as they go. OSError and ValueError for what cannot be read, and where the two have nothing in common.
+    """
+    a, b = _side(a), _side(b)
+    common = [part for part in ORDER if part in a.parts and part in b.parts]
+    if not common:
+        raise ValueError(f"there is nothing to compare: one has only {_listed(a)}, and the other only {_listed(b)}")
+    decimals = min((side.decimals for side in (a, b) if side.decimals is not None), default=None)
+    for part in common:
+        found = _first(part, a.parts[part], b.parts[part], decimals if part == "loss" else None)
+        if found is not None:
+            return found
+    return None
+
+
+def units_apart(a, b):
+    """How many doubles there are from one float to another, 0 and -0 being one apart; None where one is no number."""
+    if math.isnan(a) or math.isnan(b):
+        return None
+    return abs(_rank(a) - _rank(b))
+
+
+def _rank(number):
+    [bits] = struct.unpack("<q", struct.pack("<d", number))
+    return bits if bits >= 0 else -(2**63) - bits - 1
+
+
+def _first(part, a, b, decimals):
+    """The first Difference in a part of both; a, b: name -> value."""
+    names = [name for name in a if name in b] if part == "settings" else list(dict.fromkeys([*a, *b]))  # a model knows only its own
+    if part in ("loss", "held-out loss"):
+        names = sorted(names)
+    different = [name for name in names if name not in a or name not in b or not _same(a[name], b[name], decimals)]
+    if not different:
+        return None
+    name = next((name for name in different if name in a and name in b), different[0])
+    x, y = a.get(name), b.get(name)
+    floats = part != "settings" and isinstance(x, float) and isinstance(y, float) and decimals is None
+    return Difference(part, _called(part, name), x, y, units_apart(x, y) if floats else None, len(different), len(names))
+
+
+def _same(x, y, decimals):
+    if isinstance(x, float) and isinstance(y, float):
+        if decimals is not None:
+            return f"{x:.{decimals}f}" == f"{y:.{decimals}f}"
+        return struct.pack("<d", x) == struct.pack("<d", y)
+    return x == y
+
+
+def _called(part, name):
+    return f"of step {name}" if part in ("loss", "held-out loss") else str(name)
+
+
+def _shown(value):
+    if value is None:
+        return "none"
+    return f"{value!r}  {value.hex()}" if isinstance(value, float) else str(value)
+
+
+def _listed(side):
+    return ", ".join(part for part in ORDER if part in side.parts)
+
+
+# ---- What is known of a run --------------------------------------------------------------------------------------------
+
+
+def _side(source):
+    if isinstance(source, Run):
+        training, evaluation = source.training, source.evaluation
+        started = {**asdict(training), **asdict(evaluation), "seed": source.seed, "long": source.long}
+        return Side(
+            _model(source.model.config, source.model.tokenizer, source.model.params, started)
+            | {"data": {"fingerprint": source.fingerprint()}}
+            | _losses(source.losses, source.val_losses)
+        )
+    if isinstance(source, GPT):
+        return Side(_model(source.config, source.tokenizer, source.params))
+    if isinstance(source, (str, bytes, os.PathLike)):
+        return _of_file(source)
+    return Side(_losses([float(loss) for loss in source]))
+
+
+def _of_file(path):
+    if os.fsdecode(path).endswith(LOGS):
+        return _of_log(path)
+    if checkpoint.is_saved(path):
+        return _of_saved(checkpoint.read(path))
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    if text.lstrip().startswith("{"):
+        model = GPT.from_json(text)
+        return Side(_model(model.config, model.tokenizer, model.params))
+    return _of_text(text, path)
+
+
+def _of_saved(saved):
+    if saved.progress is None:
+        return Side(_model(saved.config, saved.tokenizer, saved.params))
+    source = saved.source
+    started = {**asdict(saved.training), **asdict(saved.evaluation), "seed": source.seed, "long": source.long}
+    return Side(
+        _model(saved.config, saved.tokenizer, saved.params, started)
+        | {"data": {"fingerprint": source.fingerprint}}
+        | _losses(saved.progress.losses, saved.progress.val_losses)
+    )
+
+
+def _of_log(path):
+    """Reads what display.history writes, and any table with the columns step and loss."""
+    losses, measured = {}, {}
+    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+        if os.fsdecode(path).endswith(".csv"):
+            import csv
+
+            rows = csv.DictReader(file)
+        else:
+            rows = map(json.loads, file)
+        try:
+            for row in rows:
+                losses[int(row["step"])] = float(row["loss"])
+                if row.get("val_loss") not in (None, ""):
+                    measured[int(row["step"])] = float(row["val_loss"])
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ValueError(f"{quoted_path(path)} is not a log: see line {len(losses) + 2}") from None
+    return Side({"loss": losses} | ({"held-out loss": measured} if measured else {}))
+
+
+def _of_text(text, path):
+    """A loss a line, or the reference's output; other lines of that are no losses."""
+    printed = PRINTED.findall(text)
+    words = [loss for _, loss in printed] or text.split()
+    steps = [int(step) for step, _ in printed] or range(1, len(words) + 1)
+    try:
+        losses = [float.fromhex(word) if "0x" in word else float(word) for word in words]
+    except ValueError:
+        losses = []
+    if not losses:
+        raise CheckpointError(
+            f"{quoted_path(path)} is none of what can be compared: a saved run or model, a log (.csv, .jsonl), or a text with a loss a line"
+        )
+    decimals = max(FULL if "x" in word or "e" in word.lower() else len(word.partition(".")[2]) for word in words)
+    return Side({"loss": dict(zip(steps, losses))}, decimals if decimals < FULL else None)
+
+
+def _model(config, tokenizer, params, started=None):
+    """The parts of a model, and what its run was started with."""
+    weights, at = {}, 0
+    for name, (rows, columns) in config.shapes(tokenizer.vocab_size).items():
+        for i in range(rows):
+            for j in range(columns):
+                weights[f"{name}[{i}][{j}]"] = params[at]
+                at += 1
+    return {"settings": asdict(config) | (started or {}), "alphabet": {"": tokenizer.chars}, "weight": weights}
+
+
+def _losses(losses, val_losses=()):
+    measured = {"held-out loss": dict(val_losses)} if val_losses else {}
+    return {"loss": dict(enumerate(losses, 1))} | measured

@@ -1,0 +1,69 @@
+"""What a model is worth on documents: its loss, and what that is in other units."""
+
+import math
+from dataclasses import dataclass, field
+
+from microgpt.common.words import counted, quoted, shortened
+from microgpt.corpus import documents
+from microgpt.corpus.tokens import Corpus
+from microgpt.model import GPT
+
+PORTION = 1000  # documents that are measured at a time, so that Ctrl-C is heard between them
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model has on documents, none of which changes it. A loss is infinite where a probability is too small for a float.
+
+    loss: the mean of a token's, in nats, ends included; perplexity: e to its power; bits_per_character: all of the loss, in bits, over
+    the characters that are predicted; documents, tokens, characters: how many are measured; losses: each document's own mean, as
+    GPT.loss has it. Of a text, a document is a window, and its tokens are its characters.
+    """
+
+    loss: float
+    perplexity: float
+    bits_per_character: float
+    documents: int
+    tokens: int
+    characters: int
+    losses: list = field(repr=False)
+
+
+def evaluate(model, docs):
+    """The Evaluation of a GPT, or of the path of a saved one, on `docs`, a list of strings; or a list of one, where the model is of text.
+
+    A document is cut at block_size, as in training. ValueError names the characters that the model does not know.
+    """
+    model = model if isinstance(model, GPT) else GPT.load(model)
+    docs, block_size = documents.checked("docs", docs), model.config.block_size
+    _refuse_unknown(docs, model)
+    if model.config.documents == "text":
+        text = "\n".join(docs)
+        if len(text) < 2:
+            raise ValueError("a text of one character has none to predict after it; give a longer one")
+        corpus, ends = Corpus.of_text(text, model.tokenizer, block_size), 0
+    else:
+        corpus = Corpus(docs, model.tokenizer)
+        ends = sum(corpus.starts[i + 1] - corpus.starts[i] <= block_size for i in range(len(corpus)))
+    losses = []
+    for start in range(0, len(corpus), PORTION):
+        with model.engine.access.reading():
+            losses += model.engine.losses(corpus, range(start, min(start + PORTION, len(corpus))))
+    sizes = [corpus.predictions(i, block_size) for i in range(len(corpus))]
+    total, tokens = math.fsum(loss * size for loss, size in zip(losses, sizes)), sum(sizes)
+    loss, characters = total / tokens, tokens - ends
+    bits = total / math.log(2) / characters if characters else math.inf
+    return Evaluation(loss, math.exp(loss) if loss < 709 else math.inf, bits, len(corpus), tokens, characters, losses)
+
+
+def _refuse_unknown(docs, model):
+    known = set(model.tokenizer.chars)
+    unknown = set(documents.characters(docs, model.config)) - known
+    if unknown:
+        affected = [doc for doc in docs if not known.issuperset(doc)]
+        characters = shortened(" ".join(quoted(char) for char in sorted(unknown)))
+        where = f" (in {counted(len(affected), 'document')}, first in {quoted(affected[0], 40)})" if affected else ""
+        raise ValueError(
+            f"the model does not know {counted(len(unknown), 'character')} of these data: {characters}{where}; "
+            "leave out what has them, or train a model on data that have them"
+        )
