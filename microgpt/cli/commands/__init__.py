@@ -18,6 +18,7 @@ COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
     "sample": "print documents that a saved model makes up",
     "explore": "write a saved model as a web page to look into it",
+    "export": "write a saved model as a folder for the Hugging Face Hub",
     "plot": "draw the losses of runs",
     "inspect": "look at the data before training on it",
     "run": "run your own microgpt script, compiled",
