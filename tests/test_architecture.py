@@ -26,6 +26,7 @@ FLOORS = [  # from the ground up; what stands together may import one another
     {"training"},
     {"advice"},
     {"display"},
+    {"lab"},
     {"proof", "run"},
     {"cli"},
     {"__main__"},
