@@ -18,6 +18,7 @@ FLOORS = [  # from the ground up; what stands together may import one another
     {"common"},
     {"config", "tokenizer"},
     {"compiled"},
+    {"micrograd"},
     {"corpus"},
     {"engines"},
     {"verdict"},
