@@ -1,7 +1,11 @@
 """Callbacks that log a run elsewhere: what TensorBoard, Weights & Biases and trackio then have."""
 
+import json
+import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -83,3 +87,15 @@ def test_weights_and_biases_offline(tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr
     [record] = tmp_path.rglob("*.wandb")
     assert b"val_loss" in record.read_bytes()
+
+
+def test_trackio(tmp_path):
+    pytest.importorskip("trackio", reason="trackio is not installed")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_loggers as t; t.trained(t.loggers.Trackio(project='names'))"
+    places = {"HOME": str(tmp_path), "TRACKIO_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-c", code, str(Path(__file__).parent)]
+    done = subprocess.run(command, env=os.environ | places, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with closing(sqlite3.connect(tmp_path / "data" / "names.db")) as database:
+        rows = database.execute("select step, metrics from metrics order by step").fetchall()
+    assert [step for step, _ in rows] == [1, 2, 3, 4, 5, 6] and all("loss" in json.loads(metrics) for _, metrics in rows)

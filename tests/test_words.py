@@ -308,7 +308,7 @@ def test_the_remedies_for_a_lack_of_memory(command, monkeypatch, capsys):
         raise MemoryError
 
     monkeypatch.setattr(module, "run", run)
-    parameters = {"sample": ["x"], "explore": ["x"], "plot": ["x", "-o", "y"], "run": ["x"]}
+    parameters = {"sample": ["x"], "explore": ["x"], "export": ["x", "y"], "plot": ["x", "-o", "y"], "run": ["x"]}
     sentence = said([command, *parameters.get(command, [])], capsys, 1)
     assert set(re.findall(r"--[\w-]+", sentence)) <= options_of(command)
     assert ("--n-embd" in sentence) == (command in ("train", "inspect"))
