@@ -23,6 +23,10 @@ from microgpt.corpus.loading import load_docs as load_docs
 from microgpt.display.drawing import Drawing as Drawing
 from microgpt.display.drawing import draw as draw
 from microgpt.engines import EngineError as EngineError
+from microgpt.lab.differences import Difference as Difference
+from microgpt.lab.differences import diff as diff
+from microgpt.lab.evaluation import Evaluation as Evaluation
+from microgpt.lab.evaluation import evaluate as evaluate
 from microgpt.model import GPT as GPT
 from microgpt.model import load as load
 from microgpt.run.notebook import accelerate as accelerate

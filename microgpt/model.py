@@ -79,7 +79,7 @@ class GPT:
 
     @classmethod
     def load(cls, path: str | PathLike[str], engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
-        """The model in a file that `save`, Run.save or `microgpt train --out` wrote.
+        """The model in a file that `save`, Run.save or `microgpt train --out` wrote, or in a folder of `save_pretrained`.
 
         OSError where it cannot be read; CheckpointError (a ValueError) where it is damaged, or not such a file.
         """
@@ -94,6 +94,18 @@ class GPT:
         """
         with self.engine.access.reading():
             checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
+
+    def save_pretrained(self, folder: str | PathLike[str], *, pytorch: bool = False) -> None:
+        """Save the model as a folder in the layout of the Hugging Face Hub, see docs/interchange.md; `load(folder)` reads it.
+
+        pytorch: with modeling_microgpt.py, by which PyTorch loads it without this package. FileExistsError where a file of such a name is
+        there that microgpt did not write.
+        """
+        from microgpt.storage import pretrained
+
+        with self.engine.access.reading():
+            saved = checkpoint.Checkpoint(self.config, self.tokenizer, self.params)
+            pretrained.write(folder, saved, pytorch=pytorch)
 
     # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
     # What comes back takes engine and threads, as GPT does.

@@ -40,6 +40,7 @@ class Step(NamedTuple):
     lr: float  # the learning rate this step used
     val_loss: float | None = None  # of the documents held out, where they were evaluated after this step
     gradient_norm: float | None = None  # length of all gradients as one vector, before clipping, where the training measures it
+    run: "Run | None" = None  # that did the step; run.model is the model
 
 
 class Run:
@@ -100,10 +101,8 @@ class Run:
                         progress()
                     if callback is not None:
                         done = len(self.losses)
-                        step = Step(
-                            done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss, self.gradient_norms.get(done)
-                        )
-                        if callback(step):
+                        norm = self.gradient_norms.get(done)
+                        if callback(Step(done, self.training.num_steps, self.losses[-1], self.lr(done - 1), val_loss, norm, self)):
                             break
                     if stopped or interrupted:
                         break
@@ -231,21 +230,29 @@ class Run:
         OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays. RuntimeError
         while another thread trains it: save it in the callback.
         """
+        access = self.model.engine.access
+        with access.reading():
+            checkpoint.write(path, self._checkpoint())
+
+    def save_pretrained(self, folder: str | PathLike[str], *, pytorch: bool = False) -> None:
+        """Save the model as a folder in the layout of the Hugging Face Hub, with the run's figures on its card, and without what it
+        takes to go on; see GPT.save_pretrained."""
+        from microgpt.storage import pretrained
+
+        with self.model.engine.access.reading():
+            pretrained.write(folder, self._checkpoint(), pytorch=pytorch)
+
+    def _checkpoint(self):
+        """The Checkpoint of the run as it is; the caller reads its engine."""
         self._refuse_torn()
         model, access = self.model, self.model.engine.access
         extended = [(done, before.num_steps) for done, before in self.extended]
-        with access.reading():
-            access.check_at_rest("save the run")
-            m, v = model.engine.moments()
-            progress = Progress(
-                array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended
-            )
-            val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
-            source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
-            checkpoint.write(
-                path,
-                Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress),
-            )
+        access.check_at_rest("save the run")
+        m, v = model.engine.moments()
+        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended)
+        val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
+        source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
+        return Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress)
 
     def __getstate__(self):
         """What pickle takes: all it takes to go on, Adam's moments too. RuntimeError while another thread trains it."""
@@ -440,7 +447,8 @@ def train(
     config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", all
     with the same result (None: exact); or "fast", which computes in float32 and takes 16 documents a step where no
     TrainConfig says otherwise. threads: how many the engine "fast" may use, 0 for all cores; the result is the same.
-    callback: called with a Step after each step; a true return value ends the run there. gradient_norms: whether to measure each
+    callback: called with a Step after each step, which has the run and its model; a true return value ends the run there.
+    microgpt.lab.loggers has callbacks for TensorBoard, Weights & Biases and trackio. gradient_norms: whether to measure each
     step's, for the callback and for Run.gradient_norms, see Run.train.
 
     evaluation: EvalConfig, to hold documents out of `docs` and measure on them. val_docs: a list of strings to measure on instead,

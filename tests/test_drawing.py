@@ -324,14 +324,39 @@ def test_without_graphviz(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     drawn = draw(Value(2.0) * 3)
     with pytest.raises(FileNotFoundError, match="install Graphviz"):
-        drawn.svg()
-    with pytest.raises(FileNotFoundError, match="install Graphviz"):
         drawn.save(tmp_path / "graph.png")
     assert list(tmp_path.iterdir()) == []
     drawn.save(str(tmp_path / "graph.dot"))
     assert (tmp_path / "graph.dot").read_text(encoding="utf-8") == drawn.dot
+    assert drawn._repr_mimebundle_()["image/svg+xml"] == drawn.svg()
+    value = Value(2.0)
+    for _ in range(300):
+        value = value + 1
+    drawn = graph(value, max_nodes=400)  # too many for the plain picture
     shown = drawn._repr_mimebundle_()
     assert list(shown) == ["text/plain"] and drawn.dot in shown["text/plain"] and "install Graphviz" in shown["text/plain"]
+
+
+@pytest.mark.parametrize("direction", ["LR", "RL", "TB", "BT"])
+def test_the_plain_picture(monkeypatch, tmp_path, direction):
+    """Every box is there with its words, none covers another, and every arrow leads to a later layer."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    a, b = Value(2.0), Value(-3.0)
+    loss = (a * b + 10).relu() ** 2 / a.exp() + (a - b) * a
+    drawn = graph(loss, names={"<a>": a}, direction=direction)
+    svg = ElementTree.fromstring(drawn.svg())
+    names = "{http://www.w3.org/2000/svg}"
+    boxes = [tuple(float(box.get(name)) for name in ("x", "y", "width", "height")) for box in svg.iter(f"{names}rect")]
+    assert len(boxes) == drawn.num_nodes
+    for i, (x, y, w, h) in enumerate(boxes):
+        assert 0 <= x <= x + w <= float(svg.get("width")) and 0 <= y <= y + h <= float(svg.get("height"))
+        assert all(x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y for x2, y2, w2, h2 in boxes[:i])
+    texts = [text.text for text in svg.iter(f"{names}text")]
+    assert "<a>" in texts and all(line in texts for lines, *_ in drawn.boxes.values() for line in lines)
+    arrows = [path.get("d")[1:].replace("L", " ").split() for path in svg.iter(f"{names}path") if path.get("marker-end")]
+    assert len(arrows) == len(drawn.edges)
+    along, sign = (0 if direction in ("LR", "RL") else 1), (1 if direction in ("LR", "TB") else -1)
+    assert all(sign * (float(arrow[2 + along]) - float(arrow[along])) > 0 for arrow in arrows)
 
 
 def test_graphviz_that_fails(monkeypatch):

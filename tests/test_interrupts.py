@@ -283,3 +283,28 @@ def test_the_list_of_names_is_not_replaced(folder):
     done = microgpt_command("train", "names", "--out", "names.txt", "--force", env=environment(MICROGPT_NAMES="names.txt"))
     assert done.returncode == 2 and "is the training data, which would be lost" in done.stderr
     assert (folder / "names.txt").read_text(encoding="utf-8") == text
+
+
+CELLS = [
+    """
+import signal, sys, microgpt
+from microgpt import GPTConfig, TrainConfig
+again = []
+def callback(step):
+    if step.step == 3 and not again:
+        signal.raise_signal(signal.SIGINT)
+run = microgpt.train(["emma", "bob"], GPTConfig(n_embd=4), TrainConfig(num_steps=9), callback=callback)
+""",
+    "run = sys.last_value.run; again.append(1); run.train(); print('done', len(run.losses))",
+]
+
+
+def test_a_notebook_s_interrupt_keeps_the_run():
+    """A cell that is interrupted, and the next one, which goes on as the message says."""
+    pytest.importorskip("IPython", reason="IPython is not installed")
+    code = (
+        "import sys; from IPython.core.interactiveshell import InteractiveShell; "
+        "shell = InteractiveShell.instance(colors='NoColor'); [shell.run_cell(cell) for cell in sys.argv[1:]]"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *CELLS], capture_output=True, text=True)
+    assert "interrupted after step 3 of 9" in done.stdout and done.stdout.endswith("done 9\n")

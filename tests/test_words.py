@@ -311,7 +311,9 @@ def test_the_remedies_for_a_lack_of_memory(command, monkeypatch, capsys):
         raise MemoryError
 
     monkeypatch.setattr(module, "run", run)
-    parameters = {"sample": ["x"], "eval": ["x", "y"], "diff": ["x", "y"], "explore": ["x"], "plot": ["x", "-o", "y"], "run": ["x"]}
+    parameters = {
+        "sample": ["x"], "eval": ["x", "y"], "diff": ["x", "y"], "explore": ["x"], "export": ["x", "y"], "plot": ["x", "-o", "y"], "run": ["x"],
+    }  # fmt: skip
     sentence = said([command, *parameters.get(command, [])], capsys, 1)
     assert set(re.findall(r"--[\w-]+", sentence)) <= options_of(command)
     assert ("--n-embd" in sentence) == (command in ("train", "inspect"))

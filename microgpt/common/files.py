@@ -21,6 +21,25 @@ def write_atomically(path, data):
     _sync_folder(os.path.dirname(path))
 
 
+def write_folder(folder, contents):
+    """Write files, name -> bytes, to `folder`. A new folder is there with all of them or not at all; in one that is there, each file
+    is replaced whole. OSError when that fails."""
+    import tempfile  # here, since start-up counts
+
+    folder = os.path.realpath(folder)
+    if os.path.isdir(folder):
+        for name, data in contents.items():
+            write_atomically(os.path.join(folder, name), data)
+        return
+    with tempfile.TemporaryDirectory(prefix=".", suffix=SUFFIX, dir=os.path.dirname(folder)) as around:
+        made = os.path.join(around, "folder")  # in a private one, which keeps its own permissions
+        os.mkdir(made)
+        for name, data in contents.items():
+            write_atomically(os.path.join(made, name), data)
+        os.rename(made, folder)
+    _sync_folder(os.path.dirname(folder))
+
+
 def check_writable(path):
     """OSError unless `path` can be written: in a folder that is there, and not a folder, a device or a read-only file.
 

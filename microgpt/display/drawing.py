@@ -14,7 +14,7 @@ from microgpt.common.words import quoted
 
 MAX_NODES = 200
 MISSING = (
-    "drawing needs Graphviz's program dot; install Graphviz (Debian: apt-get install graphviz), or use the DOT text"
+    "this drawing needs Graphviz's program dot; install Graphviz (Debian: apt-get install graphviz), or use the DOT text"
 )
 
 
@@ -61,17 +61,27 @@ def draw(
         marked, caption = _shortest_paths(root, to)
         beside = dict.fromkeys(operand for node in marked for operand in node._children if operand not in marked)
         drawn = [*marked, *list(beside)[: max(0, max_nodes - len(marked))]]
-    return Drawing(_dot(drawn, names, marked, caption, direction), len(drawn))
+    return Drawing(*_content(drawn, names, marked), caption, direction)
 
 
 class Drawing:
-    """A picture of a graph. dot: its text in Graphviz's language, DOT; num_nodes: how many Values are drawn."""
+    """A picture of a graph. dot: its text in Graphviz's language, DOT; num_nodes: how many Values are drawn.
 
-    def __init__(self, dot: str, num_nodes: int) -> None:
-        self.dot, self.num_nodes = dot, num_nodes
+    boxes, edges: see microgpt.display.layers.
+    """
+
+    def __init__(self, boxes: dict[str, Any], edges: list[Any], caption: str, direction: str) -> None:
+        self.boxes, self.edges, self.caption, self.direction = boxes, edges, caption, direction
+        self.dot, self.num_nodes = _dot(boxes, edges, caption, direction), len(boxes)
 
     def svg(self) -> str:
-        """The picture as SVG text. Raises FileNotFoundError if Graphviz is not installed."""
+        """The picture as SVG text: by Graphviz, or where that is not installed a plainer one, of at most MAX_NODES Values."""
+        import shutil
+
+        if self.num_nodes <= MAX_NODES and shutil.which("dot") is None:
+            from microgpt.display import layers
+
+            return layers.svg(self.boxes, self.edges, self.caption, self.direction)
         return self._run("svg").decode("utf-8")
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -83,7 +93,8 @@ class Drawing:
         suffix = os.path.splitext(os.fspath(path))[1]
         if suffix not in (".dot", ".svg", ".png"):
             raise ValueError(f"a graph is saved as .dot, .svg or .png, which the path must end in, not in {quoted(suffix)}")
-        write_atomically(path, self.dot.encode("utf-8") if suffix == ".dot" else self._run(suffix[1:]))
+        forms = {".dot": lambda: self.dot.encode("utf-8"), ".svg": lambda: self.svg().encode("utf-8"), ".png": lambda: self._run("png")}
+        write_atomically(path, forms[suffix]())
 
     def _run(self, form: str) -> bytes:
         import shutil
@@ -230,39 +241,49 @@ def _exponents(a, data, local_grads):
         return []
 
 
+def _content(drawn, names, marked):
+    """(boxes, edges) of these Values, as microgpt.display.layers takes them."""
+    ids, boxes, edges = {node: f"n{i}" for i, node in enumerate(drawn)}, {}, []
+    for node, name in ids.items():
+        title = ": ".join(filter(None, (names.get(node), _operator(node))))
+        missing = sum(child not in ids for child in node._children)
+        text = [title, f"data {_short(node.data)}", f"grad {_short(node.grad)}", missing and f"… {missing:,} more"]
+        color = "lightgoldenrod1" if node in marked else "lightblue" if node in names else "white"
+        exact = f"data {_long(node.data)}, grad {_long(node.grad)}"
+        boxes[name] = [_printable(line) for line in text if line], _printable(exact), color, bool(missing)
+        local_grads = [_short(local) for local in node._local_grads]
+        for i, child in enumerate(node._children):
+            if child in ids:
+                label = _printable(local_grads[i]) if i < len(local_grads) else ""
+                edges.append((ids[child], name, label, node in marked and child in marked))
+    return boxes, edges
+
+
+def _printable(text):
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 # ---- DOT -------------------------------------------------------------------------------------------------------------
 
 
-def _dot(drawn, names, marked, caption, direction):
-    ids = {node: f"n{i}" for i, node in enumerate(drawn)}
+def _dot(boxes, edges, caption, direction):
     lines = [
         "digraph {",
         f'  graph [rankdir={direction}, label="{_escaped(caption)}", fontname="sans-serif"]',
         '  node [shape=box, style="rounded,filled", fillcolor=white, fontname="sans-serif", fontsize=11]',
         '  edge [fontname="sans-serif", fontsize=9, color=gray40]',
     ]
-    for node, name in ids.items():
-        title = ": ".join(filter(None, (names.get(node), _operator(node))))
-        missing = sum(child not in ids for child in node._children)
-        text = [title, f"data {_short(node.data)}", f"grad {_short(node.grad)}", missing and f"… {missing:,} more"]
-        style = "rounded,filled,dashed" if missing else "rounded,filled"
-        color = "lightgoldenrod1" if node in marked else "lightblue" if node in names else "white"
-        exact = _escaped(f"data {_long(node.data)}, grad {_long(node.grad)}")
-        label = r"\n".join(_escaped(line) for line in text if line)
-        lines.append(f'  {name} [label="{label}", tooltip="{exact}", style="{style}", fillcolor={color}]')
-    for node, name in ids.items():
-        local_grads = [_short(local) for local in node._local_grads]
-        for i, child in enumerate(node._children):
-            if child in ids:
-                label = _escaped(local_grads[i]) if i < len(local_grads) else ""
-                bold = ", penwidth=2" if node in marked and child in marked else ""
-                lines.append(f'  {ids[child]} -> {name} [label="{label}"{bold}]')
+    for name, (text, exact, color, dashed) in boxes.items():
+        label = r"\n".join(map(_escaped, text))
+        style = "rounded,filled,dashed" if dashed else "rounded,filled"
+        lines.append(f'  {name} [label="{label}", tooltip="{_escaped(exact)}", style="{style}", fillcolor={color}]')
+    for start, end, label, bold in edges:
+        lines.append(f'  {start} -> {end} [label="{_escaped(label)}"{", penwidth=2" if bold else ""}]')
     return "\n".join([*lines, "}"]) + "\n"
 
 
 def _escaped(text):
     """Text for a quoted label, in which DOT interprets backslashes and HTML entities."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
 
 

@@ -1,1 +1,1 @@
-"""A laboratory round a run: what a model is worth, and where two runs differ."""
+"""A laboratory round a run: what a model is worth, where two runs differ, and where its losses are logged."""

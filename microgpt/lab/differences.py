@@ -9,6 +9,7 @@ import os
 import re
 import struct
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from microgpt.common.words import quoted_path
 from microgpt.model import GPT
@@ -38,7 +39,7 @@ class Difference:
     count: int
     of: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         what = " ".join(filter(None, (self.part, self.name)))
         lines = [f"{what} differs" + (f" ({self.count:,} of {self.of:,} do)" if self.of > 1 else "")]
         lines += [f"  {name}  {_shown(value)}" for name, value in (("A", self.a), ("B", self.b))]
@@ -51,11 +52,11 @@ class Difference:
 class Side:
     """What is known of a run: name of a part -> name -> value. decimals: to which its losses were rounded; None for all bits."""
 
-    parts: dict = field(default_factory=dict)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     decimals: int | None = None
 
 
-def diff(a, b):
+def diff(a: Any, b: Any) -> Difference | None:
     """The first Difference of two runs, or None where all is equal that both have.
 
     a, b: each a Run, a GPT, a list of losses, or the path of a file: a saved run or model, a log (.csv, .jsonl), a model as JSON

@@ -1,7 +1,9 @@
 """What a model is worth on documents: its loss, and what that is in other units."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from os import PathLike
 
 from microgpt.common.words import counted, quoted, shortened
 from microgpt.corpus import documents
@@ -26,10 +28,10 @@ class Evaluation:
     documents: int
     tokens: int
     characters: int
-    losses: list = field(repr=False)
+    losses: list[float] = field(repr=False)
 
 
-def evaluate(model, docs):
+def evaluate(model: GPT | str | PathLike[str], docs: Iterable[str]) -> Evaluation:
     """The Evaluation of a GPT, or of the path of a saved one, on `docs`, a list of strings; or a list of one, where the model is of text.
 
     A document is cut at block_size, as in training. ValueError names the characters that the model does not know.

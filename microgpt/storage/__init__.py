@@ -3,6 +3,7 @@
     checkpoint    saved models and runs; tensorfile the bytes of such a file
     schema        what files of older and newer versions may have or lack
     jsontext, values, arrays, pytorch    JSON, the reference's Values, NumPy, PyTorch
+    pretrained    a folder as the Hugging Face Hub has them; modeling_microgpt is copied into it
 
 What all forms bring back is name -> list of rows of numbers, which is checked here before it becomes a model's flat
 buffer. The names, shapes and their order are the reference's, see GPTConfig.shapes.

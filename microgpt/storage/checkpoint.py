@@ -7,6 +7,7 @@ CheckpointError. What files of other versions may have or lack is in microgpt.st
 
 import json
 import math
+import os
 from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from microgpt.storage.schema import CheckpointError
 from microgpt.tokenizer import Tokenizer
 
 FORMAT = "microgpt-1"
+WEIGHTS = "model.safetensors"  # in a folder, see pretrained
 OF_A_MODEL = ("format", "microgpt", "config", "characters")  # the metadata
 OF_A_RUN = ("training", "evaluation", "source", "progress")
 OF_0_1 = ("python",)  # the version of Python, which says nothing about the model
@@ -92,10 +94,12 @@ class Checkpoint(NamedTuple):
 
 
 def write(path, checkpoint):
-    """Write a Checkpoint to the file `path`, all of it or nothing. CheckpointError for weights that are not finite.
+    """Write a Checkpoint to the file `path`, all of it or nothing. CheckpointError for weights that are not finite."""
+    tensorfile.write(path, encoded(checkpoint))
 
-    The same checkpoint gives the same bytes.
-    """
+
+def encoded(checkpoint):
+    """The bytes of a Checkpoint's file; the same checkpoint gives the same. CheckpointError for weights that are not finite."""
     config, tokenizer, progress = checkpoint.config, checkpoint.tokenizer, checkpoint.progress
     metadata = {
         "format": FORMAT, "microgpt": __version__,
@@ -116,7 +120,7 @@ def write(path, checkpoint):
         if progress.best_params is not None:
             tensorfile.check_finite(progress.best_params, "the best weights cannot be saved")
             tensors[BEST] = progress.best_params, [len(params)]
-    tensorfile.write(path, tensors, metadata)
+    return tensorfile.encoded(tensors, metadata)
 
 
 def _state_of(progress):
@@ -130,7 +134,11 @@ def _state_of(progress):
 
 
 def read(path):
-    """The Checkpoint in a file. OSError where it cannot be read, CheckpointError where it is not as it should be."""
+    """The Checkpoint in a file, or in a folder that save_pretrained wrote. OSError where it cannot be read, CheckpointError where it is
+    not as it should be."""
+    inside = os.path.join(os.fsdecode(path), WEIGHTS)
+    if os.path.exists(inside):
+        path = inside
     with tensorfile.opened(path) as contents:
         try:
             return _parse(contents)

@@ -24,11 +24,10 @@ from microgpt.storage.schema import CheckpointError, UnknownError
 LONGEST_HEADER = 100_000_000  # safetensors' own limit
 
 
-def write(path, tensors, metadata):
-    """Write a file, all of it or nothing. metadata: name -> string.
+def encoded(tensors, metadata):
+    """The bytes of a file. metadata: name -> string.
 
-    tensors: name -> (array or memoryview of doubles, shape), which the caller has checked to be finite. OSError where
-    it cannot be written; an old file then stays as it was.
+    tensors: name -> (array or memoryview of doubles, shape), which the caller has checked to be finite.
     """
     header, data, end = {"__metadata__": dict(sorted(metadata.items()))}, [], 0  # mutant: metadata-order
     for name, (numbers, shape) in sorted(tensors.items()):
@@ -37,8 +36,13 @@ def write(path, tensors, metadata):
         data.append(_little_endian(numbers))
     head = json.dumps(header, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
+    return b"".join([len(head).to_bytes(8, "little"), head, *data])
+
+
+def write(path, contents):
+    """Write the bytes of a file, all of them or nothing. OSError where it cannot be written; an old file then stays as it was."""
     try:
-        write_atomically(path, b"".join([len(head).to_bytes(8, "little"), head, *data]))
+        write_atomically(path, contents)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"{quoted_path(path)} cannot be written: {reason}; what was there before is unchanged") from error

@@ -22,6 +22,7 @@ COMMANDS = {  # in the order in which `microgpt --help` shows them
     "eval": "measure a saved model on documents: loss, perplexity, bits per character",
     "diff": "say where two runs or models first differ, to the last bit",
     "explore": "write a saved model as a web page to look into it",
+    "export": "write a saved model as a folder for the Hugging Face Hub",
     "plot": "draw the losses of runs",
     "inspect": "look at the data before training on it",
     "run": "run your own microgpt script, compiled",

@@ -1,0 +1,4 @@
+"""micrograd's front: `from microgpt.micrograd.engine import Value` and `from microgpt.micrograd.nn import MLP`, compiled.
+
+The names are those of Karpathy's micrograd (https://github.com/karpathy/micrograd); see docs/micrograd.md.
+"""
