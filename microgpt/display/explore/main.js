@@ -28,7 +28,7 @@ class Page {
     ].join(" · ");
     showConfiguration(this);
     this.samples = new SamplesView(this);
-    this.views = [new NextView(this), new AttentionView(this), new EmbeddingsView(this)];
+    this.views = [new NextView(this), new AttentionView(this), new EmbeddingsView(this), new FlowView(this)];
     new TrainingView(this);
     this.arrange();
     this.listen();
@@ -65,7 +65,12 @@ class Page {
     const scored = reading.ids.slice(0, this.config.block_size);
     reading.scores = scored.map((id, i) => probabilities(reading.traces[i].logits)[id]);
     this.reading = reading;
-    for (const view of this.views) view.show(reading);
+    const pace = pacer();
+    for (const view of this.views) {
+      view.show(reading);
+      await pace();
+      if (run !== this.run) return;
+    }
   }
 
   /** Tell the user what part of the text the model cannot read, and how long the text may be. */
