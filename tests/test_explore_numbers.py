@@ -124,7 +124,7 @@ def test_every_tensor_is_python_s(show, seed, monkeypatch):
             assert ours == pytest.approx(pythons, abs=1e-9, rel=0)
         shares = driver.execute_script("return page.reading.scores")
         assert shares == pytest.approx(model.scores(text)[: len(text)], abs=1e-9)
-        if times == 0:
+        if times == 0 and seed in (0, 3, 6, 7, 8, 14, 17, 21, 23):  # slow; these have every activation, and 1 to 4 layers
             with monkeypatch.context() as patch:
                 expected = Recorder(patch).trace(model, tokens)
             for position, (ours, pythons) in enumerate(zip(driver.execute_script(TRACES), expected, strict=True)):
