@@ -24,7 +24,7 @@ from microgpt.common.words import quoted_path
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
     "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "labels",
-    "embeddings", "training", "configuration", "main",
+    "embeddings", "sums", "flow", "training", "configuration", "main",
 )  # fmt: skip
 GENERATOR = "microgpt explore"  # in the page's head, by which is_page recognizes it
 MOST_POINTS = 500  # of the loss curve

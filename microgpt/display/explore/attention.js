@@ -16,17 +16,16 @@ class AttentionView {
 
   show(reading) {
     this.reading = reading;
-    this.attention = [...this.page.context.attention]; // a copy: the context may already be reading another text
+    this.traces = reading.traces;
     const last = reading.tokens.length - 1;
     this.cell = { row: last, column: last };
     this.cell.column = this.strongest()[0];
     this.redraw();
   }
 
-  /** The weights that a head, the selected one by default, gives to each position up to `row`. (row + 1) */
-  weights(row, layer = this.layer, head = this.head) {
-    const start = (layer * this.page.config.n_head + head) * (row + 1);
-    return this.attention[row].subarray(start, start + row + 1);
+  /** The weights that a head, the selected one by default, gives to each position up to this one. (position + 1) */
+  weights(position, layer = this.layer, head = this.head) {
+    return rowOf(this.traces[position].layers[layer].weights, head, position + 1);
   }
 
   /** The positions up to the selected row, those with the largest weights first. */

@@ -28,7 +28,7 @@ class Page {
     ].join(" · ");
     showConfiguration(this);
     this.samples = new SamplesView(this);
-    this.views = [new NextView(this), new AttentionView(this), new EmbeddingsView(this)];
+    this.views = [new NextView(this), new AttentionView(this), new EmbeddingsView(this), new FlowView(this)];
     new TrainingView(this);
     this.arrange();
     this.listen();
@@ -51,7 +51,7 @@ class Page {
 
   /**
    * Run the model on the text and show the results. this.reading: that of read(), with `logits`, those of the next
-   * token, and `scores`, the probability of each known character.
+   * token, `scores`, the probability of each known character, and `traces`, the model's Trace of each position.
    */
   async update() {
     const run = ++this.run;
@@ -59,12 +59,18 @@ class Page {
     this.explain(reading);
     this.samples.compare();
     if (!(await follow(this.context, reading.tokens, () => run === this.run))) return;
-    reading.logits = this.context.logits.at(-1);
+    reading.traces = [...this.context.traces]; // a copy: the context may already be reading another text when they are shown
+    reading.logits = reading.traces.at(-1).logits;
     // character number block_size is scored too, though the model does not read it
     const scored = reading.ids.slice(0, this.config.block_size);
-    reading.scores = scored.map((id, i) => probabilities(this.context.logits[i])[id]);
+    reading.scores = scored.map((id, i) => probabilities(reading.traces[i].logits)[id]);
     this.reading = reading;
-    for (const view of this.views) view.show(reading);
+    const pace = pacer();
+    for (const view of this.views) {
+      view.show(reading);
+      await pace();
+      if (run !== this.run) return;
+    }
   }
 
   /** Tell the user what part of the text the model cannot read, and how long the text may be. */

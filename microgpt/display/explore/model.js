@@ -1,24 +1,110 @@
 // The model: what gpt() of microgpt/reference.py computes, operation for operation, in float64.
-// A vector is a Float64Array; so is a matrix, row by row, with a property `rows`: how many it has.
+
+/** @typedef {Float64Array} Vector */
+/** @typedef {Float64Array & { rows: number }} Matrix row by row */
+
+/**
+ * What a layer computed for one position, in order. Vectors are (n_embd) but for `scores` and `weights`, (n_head, position + 1),
+ * and for `hidden` and `active`, (4 * n_embd).
+ * @typedef {object} LayerTrace
+ * @property {Vector} normed what attention reads: the residual stream, scaled
+ * @property {Vector} q
+ * @property {Vector} k
+ * @property {Vector} v
+ * @property {Vector} scores how well the query matches the key of each position so far
+ * @property {Vector} weights their softmax, head by head
+ * @property {Vector} mixed the values so far, mixed by the weights
+ * @property {Vector} found what attention adds to the stream
+ * @property {Vector} attended the stream after attention
+ * @property {Vector} mlp_normed what the MLP reads
+ * @property {Vector} hidden
+ * @property {Vector} active hidden after the activation
+ * @property {Vector} thought what the MLP adds to the stream
+ * @property {Vector} out the stream after the layer
+ */
+
+/**
+ * Every number that the model computed for one position.
+ * @typedef {object} Trace
+ * @property {number} token
+ * @property {number} position
+ * @property {Vector} token_embedding
+ * @property {Vector} position_embedding
+ * @property {Vector} embedded their sum
+ * @property {Vector} start the residual stream before the first layer
+ * @property {LayerTrace[]} layers
+ * @property {Vector} logits of the token after this position, (vocab_size)
+ */
 
 class Model {
   /**
-   * config: GPTConfig's fields, vocab_size, bos and opening, the token that is read before a text. layout: [name, rows, columns] of each matrix, in parameter order.
-   * weights: Float64Array, all matrices one after another.
+   * config: GPTConfig's fields, vocab_size, bos and opening, the token that is read before a text. layout: [name, rows, columns]
+   * of each matrix, in parameter order. weights: all matrices one after another.
+   * @param {Record<string, any>} config
+   * @param {[string, number, number][]} layout
+   * @param {Float64Array} weights
    */
   constructor(config, layout, weights) {
     this.config = config;
     this.activation = ACTIVATIONS[config.activation];
+    /** @type {Record<string, Matrix>} */
     this.params = {};
     let start = 0;
     for (const [name, rows, columns] of layout) {
       this.params[name] = Object.assign(weights.subarray(start, (start += rows * columns)), { rows });
     }
   }
+
+  /**
+   * Read one more token. before: the traces of all positions so far, whose keys and values attention looks at.
+   * @param {number} token
+   * @param {Trace[]} before
+   * @returns {Trace}
+   */
+  forward(token, before) {
+    const { params, config } = this;
+    const position = before.length;
+    const token_embedding = rowOf(params.wte, token, config.n_embd);
+    const position_embedding = rowOf(params.wpe, position, config.n_embd);
+    const embedded = add(token_embedding, position_embedding);
+    const start = rmsnorm(embedded);
+    /** @type {LayerTrace[]} */
+    const layers = [];
+    for (let x = start, i = 0; i < config.n_layer; i++) {
+      const of = (/** @type {string} */ name) => params[`layer${i}.${name}`];
+      const normed = rmsnorm(x);
+      const q = linear(normed, of("attn_wq"));
+      const k = linear(normed, of("attn_wk"));
+      const v = linear(normed, of("attn_wv"));
+      const past = before.map(({ layers }) => layers[i]);
+      const { scores, weights, mixed } = attention(q, [...past.map(({ k }) => k), k], [...past.map(({ v }) => v), v], config.n_head);
+      const found = linear(mixed, of("attn_wo"));
+      const attended = add(found, x);
+      const mlp_normed = rmsnorm(attended);
+      const hidden = linear(mlp_normed, of("mlp_fc1"));
+      const active = hidden.map(this.activation);
+      const thought = linear(active, of("mlp_fc2"));
+      const out = (x = add(thought, attended));
+      layers.push({ normed, q, k, v, scores, weights, mixed, found, attended, mlp_normed, hidden, active, thought, out });
+    }
+    const logits = linear(layers[layers.length - 1].out, params.lm_head);
+    return { token, position, token_embedding, position_embedding, embedded, start, layers, logits };
+  }
 }
 
-/** Matrix times vector. x: (n_in), w: (n_out, n_in) -> out: (n_out) */
-function linear(x, w, out) {
+/** Row i of a matrix, (width). @type {(matrix: Float64Array, i: number, width: number) => Vector} */
+const rowOf = (matrix, i, width) => matrix.subarray(i * width, (i + 1) * width);
+
+/** @type {(a: Vector, b: Vector) => Vector} */
+const add = (a, b) => a.map((ai, i) => ai + b[i]);
+
+/**
+ * Matrix times vector: (n_in) -> (n_out).
+ * @param {Vector} x
+ * @param {Float64Array} w (n_out, n_in)
+ */
+function linear(x, w) {
+  const out = new Float64Array(w.length / x.length);
   for (let i = 0, at = 0; i < out.length; i++) {
     let sum = 0;
     for (let j = 0; j < x.length; j++) sum += w[at++] * x[j];
@@ -27,7 +113,7 @@ function linear(x, w, out) {
   return out;
 }
 
-/** Logits to probabilities, in place. logits: (n), returned. */
+/** Logits to probabilities, in place: (n), returned. @param {Vector} logits */
 function softmax(logits) {
   let largest = -Infinity;
   let total = 0;
@@ -38,94 +124,81 @@ function softmax(logits) {
   return logits;
 }
 
-/** x scaled to root mean square 1. (n) -> out: (n) */
-function rmsnorm(x, out) {
+/** What a vector is multiplied by to have root mean square 1. @param {Vector} x */
+function rmsscale(x) {
   let squares = 0;
   for (const xi of x) squares += xi * xi;
-  const scale = (squares / x.length + 1e-5) ** -0.5;
-  for (let i = 0; i < x.length; i++) out[i] = x[i] * scale;
-  return out;
+  return (squares * (1 / x.length) + 1e-5) ** -0.5;
 }
 
+/** x scaled to root mean square 1: (n) -> (n) @param {Vector} x */
+function rmsnorm(x) {
+  const scale = rmsscale(x);
+  return x.map((xi) => xi * scale);
+}
+
+/** What attention's scores are multiplied by. @param {number} head_dim */
+const scoreScale = (head_dim) => 1 / head_dim ** 0.5;
+
 /**
- * The tokens read so far and the model's results for them. It caches each layer's keys and values, so that each further
- * token is computed alone. `logits[i]`, (vocab_size), are those of the token after position i; `attention[i]`,
- * (n_layer, n_head, i + 1), are the weights that each head gives to each position up to i.
+ * Each head mixes the values so far, weighted by how well their keys match the query.
+ * @param {Vector} q
+ * @param {Vector[]} keys of each position
+ * @param {Vector[]} values of each position
+ * @param {number} n_head
  */
+function attention(q, keys, values, n_head) {
+  const [count, width] = [keys.length, q.length / n_head];
+  const scale = scoreScale(width);
+  const scores = new Float64Array(n_head * count);
+  const mixed = new Float64Array(q.length);
+  for (let head = 0, start = 0; head < n_head; head++, start += width) {
+    for (let t = 0; t < count; t++) {
+      const k = keys[t];
+      let sum = 0;
+      for (let j = start; j < start + width; j++) sum += q[j] * k[j];
+      scores[head * count + t] = sum * scale;
+    }
+  }
+  const weights = scores.slice();
+  for (let head = 0, start = 0; head < n_head; head++, start += width) {
+    const share = softmax(rowOf(weights, head, count));
+    for (let t = 0; t < count; t++) {
+      const v = values[t];
+      for (let j = start; j < start + width; j++) mixed[j] += share[t] * v[j];
+    }
+  }
+  return { scores, weights, mixed };
+}
+
+/** The tokens read so far: the model's traces of them, to which each further token adds one. */
 class Context {
+  /** @param {Model} model */
   constructor(model) {
-    const { n_layer, n_embd, block_size } = model.config;
-    const vector = (n = n_embd) => new Float64Array(n);
     this.model = model;
-    this.tokens = [];
-    this.logits = [];
-    this.attention = [];
-    this.keys = Array.from({ length: n_layer }, () => vector(block_size * n_embd));
-    this.values = Array.from({ length: n_layer }, () => vector(block_size * n_embd));
-    [this.x, this.normed, this.q, this.mixed, this.added] = [vector(), vector(), vector(), vector(), vector()];
-    this.hidden = vector(model.params["layer0.mlp_fc1"].rows);
+    /** @type {Trace[]} */
+    this.traces = [];
   }
 
-  /** Forget all but the first `length` tokens. */
+  get tokens() {
+    return this.traces.map(({ token }) => token);
+  }
+
+  /** For each position, the logits of the token after it. */
+  get logits() {
+    return this.traces.map(({ logits }) => logits);
+  }
+
+  /** Forget all but the first `length` tokens. @param {number} length */
   rewind(length) {
-    this.tokens.length = this.logits.length = this.attention.length = length;
+    this.traces.length = length;
   }
 
-  /** Read one more token, at most block_size in all. Returns the logits of the next token, (vocab_size). */
+  /** Read one more token, at most block_size in all. Returns the logits of the next token. @param {number} token */
   extend(token) {
-    const { model, x, normed, hidden, added } = this;
-    const { n_layer, n_embd, n_head } = model.config;
-    const { params, activation } = model;
-    const position = this.tokens.length;
-    const attention = new Float64Array(n_layer * n_head * (position + 1));
-    const cached = [position * n_embd, (position + 1) * n_embd];
-    for (let i = 0; i < n_embd; i++) x[i] = params.wte[token * n_embd + i] + params.wpe[position * n_embd + i];
-    rmsnorm(x, x);
-    for (let layer = 0; layer < n_layer; layer++) {
-      rmsnorm(x, normed);
-      linear(normed, params[`layer${layer}.attn_wq`], this.q);
-      linear(normed, params[`layer${layer}.attn_wk`], this.keys[layer].subarray(...cached));
-      linear(normed, params[`layer${layer}.attn_wv`], this.values[layer].subarray(...cached));
-      this.attend(layer, position, attention.subarray(layer * n_head * (position + 1)));
-      linear(this.mixed, params[`layer${layer}.attn_wo`], added);
-      for (let i = 0; i < n_embd; i++) x[i] = added[i] + x[i];
-
-      rmsnorm(x, normed);
-      linear(normed, params[`layer${layer}.mlp_fc1`], hidden);
-      for (let i = 0; i < hidden.length; i++) hidden[i] = activation(hidden[i]);
-      linear(hidden, params[`layer${layer}.mlp_fc2`], added);
-      for (let i = 0; i < n_embd; i++) x[i] = added[i] + x[i];
-    }
-    const logits = linear(x, params.lm_head, new Float64Array(params.lm_head.rows));
-    this.tokens.push(token);
-    this.logits.push(logits);
-    this.attention.push(attention);
-    return logits;
-  }
-
-  /**
-   * Each head averages the values so far into `mixed`, weighted by how well their keys match the query `q`.
-   * attention: where the weights go, (n_head, position + 1).
-   */
-  attend(layer, position, attention) {
-    const { n_embd, n_head } = this.model.config;
-    const width = n_embd / n_head;
-    const [keys, values] = [this.keys[layer], this.values[layer]];
-    for (let head = 0; head < n_head; head++) {
-      const start = head * width;
-      const weights = attention.subarray(head * (position + 1), (head + 1) * (position + 1));
-      for (let t = 0; t <= position; t++) {
-        let sum = 0;
-        for (let j = start; j < start + width; j++) sum += this.q[j] * keys[t * n_embd + j];
-        weights[t] = sum / width ** 0.5;
-      }
-      softmax(weights);
-      for (let j = start; j < start + width; j++) {
-        let sum = 0;
-        for (let t = 0; t <= position; t++) sum += weights[t] * values[t * n_embd + j];
-        this.mixed[j] = sum;
-      }
-    }
+    const trace = this.model.forward(token, this.traces);
+    this.traces.push(trace);
+    return trace.logits;
   }
 }
 
@@ -177,7 +250,7 @@ function pacer() {
 async function follow(context, tokens, wanted) {
   const pace = pacer();
   let kept = 0;
-  while (kept < context.tokens.length && context.tokens[kept] === tokens[kept]) kept++;
+  while (kept < context.traces.length && context.traces[kept].token === tokens[kept]) kept++;
   context.rewind(kept);
   for (const token of tokens.slice(kept)) {
     context.extend(token);

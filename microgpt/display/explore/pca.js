@@ -40,7 +40,7 @@ function dominant(matrix, width) {
   let direction = Float64Array.from({ length: width }, (_, i) => 1 + 0.1 * Math.sin(i)); // along no axis
   let variance = 0;
   for (let i = 0, change = 1; i < 2000 && change > 1e-26; i++) {
-    const next = linear(direction, matrix, new Float64Array(width));
+    const next = linear(direction, matrix);
     variance = Math.sqrt(dot(next, next));
     if (variance < 1e-150) return { direction: new Float64Array(width), variance: 0 };
     change = 0;

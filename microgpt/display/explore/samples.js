@@ -61,10 +61,10 @@ class SamplesView {
     const { block_size, bos } = config;
     const pace = pacer();
     if (!(await follow(context, prompt, wanted))) return null;
-    const scores = prompt.slice(1).map((id, i) => probabilities(context.logits[i])[id]);
+    const scores = prompt.slice(1).map((id, i) => probabilities(context.traces[i].logits)[id]);
     const ids = prompt.slice(1);
     for (;;) {
-      const logits = context.logits.at(-1);
+      const logits = context.traces.at(-1).logits;
       const id = draw(choices(logits, temperature, config));
       scores.push(probabilities(logits)[id]);
       if (id === bos) return { ids, scores, ended: true };
