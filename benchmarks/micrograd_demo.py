@@ -55,7 +55,7 @@ class Plain:
         return out
 
     def relu(self):
-        out = Plain(0 if self.data < 0 else self.data, (self,))
+        out = Plain(max(self.data, 0), (self,))
 
         def backward():
             self.grad += (out.data > 0) * out.grad

@@ -66,7 +66,8 @@ class Run:
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
         self.losses, self.val_losses, self.extended = [], [], []
         model.engine.check(corpus, training)
-        self.seconds, self.gradient_norms = 0.0, {}  # of the steps done here; step (from 1) -> norm, where they are measured
+        self.seconds = 0.0  # of the steps done here
+        self.gradient_norms: dict[int, float] = {}  # step (from 1) -> norm, where they are measured
         self.drawn = True  # whether its first weights were, or loaded
         self._best_params: array[float] | None = None  # those of `best`, a copy, where there is patience
         self._torn = False  # whether something ended it in the middle of a step

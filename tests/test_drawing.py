@@ -332,7 +332,7 @@ def test_without_graphviz(monkeypatch, tmp_path):
     value = Value(2.0)
     for _ in range(300):
         value = value + 1
-    drawn = graph(value, max_nodes=400)  # too many for the plain picture
+    drawn = draw(value, max_nodes=400)  # too many for the plain picture
     shown = drawn._repr_mimebundle_()
     assert list(shown) == ["text/plain"] and drawn.dot in shown["text/plain"] and "install Graphviz" in shown["text/plain"]
 
@@ -343,7 +343,7 @@ def test_the_plain_picture(monkeypatch, tmp_path, direction):
     monkeypatch.setenv("PATH", str(tmp_path))
     a, b = Value(2.0), Value(-3.0)
     loss = (a * b + 10).relu() ** 2 / a.exp() + (a - b) * a
-    drawn = graph(loss, names={"<a>": a}, direction=direction)
+    drawn = draw(loss, names={"<a>": a}, direction=direction)
     svg = ElementTree.fromstring(drawn.svg())
     names = "{http://www.w3.org/2000/svg}"
     boxes = [tuple(float(box.get(name)) for name in ("x", "y", "width", "height")) for box in svg.iter(f"{names}rect")]

@@ -54,7 +54,7 @@ class Recorder:
             self.calls.clear()
             reference.gpt(token, position, keys, values, params, config, ACTIVATIONS[config.activation])
             calls = iter(self.calls)
-            take = lambda name: next((x, y) for found, x, y in calls if found == name)  # noqa: B023
+            take = lambda name: next((x, y) for found, x, y in calls if found == name)
             trace = {"token_embedding": numbers(params["wte"][token]), "position_embedding": numbers(params["wpe"][position])}
             trace["embedded"], trace["start"] = take("rmsnorm")
             trace["layers"] = []

@@ -168,7 +168,7 @@ def test_what_a_log_says_beside_the_losses(tmp_path, ending):
     sizes = [run.corpus.predictions(i % len(DOCS), 8) for i in range(12)]
     seconds, norms = cells("seconds"), cells("gradient_norm")
     assert cells("tokens") == [sum(sizes[: i + 1]) for i in range(7)] and norms == list(run.gradient_norms.values())
-    assert seconds == sorted(seconds) and 0 < seconds[0] and seconds[-1] == round(run.seconds, 6)
+    assert seconds == sorted(seconds) and seconds[0] > 0 and seconds[-1] == round(run.seconds, 6)
     resumed = start(DOCS, resume=saved)
     log = history.Log(resumed, path)  # which has the seconds of the steps before
     resumed.train(progress=log.update)

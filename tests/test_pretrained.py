@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from microgpt.cli import main as main_of
 
 import microgpt
 from microgpt import GPT, EvalConfig, GPTConfig, TrainConfig
+from microgpt.cli import main as main_of
 from microgpt.common import files
 
 DOCS = ["emma", "anna", "bob", "zoë", "emil", "lena"] * 3

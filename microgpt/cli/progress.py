@@ -90,7 +90,7 @@ class LiveLine:
             # The steps, the rate and the time that is left are wanted most, then the newest loss
             lines = [" | ".join([step, *losses, rate, tokens, time_left])]
             lines += [" | ".join([step, *losses[:n], rate, time_left]) for n in range(len(losses), -1, -1)]
-            lines += [" ".join([step, rate, time_left]), " ".join([step, time_left])]
+            lines += [f"{step} {rate} {time_left}", f"{step} {time_left}"]
             text = next((line for line in lines if len(line) <= self.live.console.width), lines[-1])
             self.live.update(Text(text, no_wrap=True, overflow="crop"), refresh=True)
         self.next_refresh = time.perf_counter() + REFRESH_SECONDS

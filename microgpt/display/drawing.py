@@ -61,7 +61,8 @@ def draw(
         marked, caption = _shortest_paths(root, to)
         beside = dict.fromkeys(operand for node in marked for operand in node._children if operand not in marked)
         drawn = [*marked, *list(beside)[: max(0, max_nodes - len(marked))]]
-    return Drawing(*_content(drawn, names, marked), caption, direction)
+    boxes, edges = _content(drawn, names, marked)
+    return Drawing(boxes, edges, caption, direction)
 
 
 class Drawing:
