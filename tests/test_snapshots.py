@@ -3,11 +3,13 @@
 import copy
 from array import array
 
+import browser
 import pytest
 from command_line import NAMES
 
 import microgpt
-from microgpt import GPTConfig, TrainConfig
+from microgpt import GPT, GPTConfig, TrainConfig
+from microgpt.display import explore
 from microgpt.snapshots import Snapshots, spaced
 from microgpt.storage import checkpoint
 
@@ -70,3 +72,50 @@ def test_what_cannot_be(tmp_path, monkeypatch):
     run.save(tmp_path / "run.safetensors")
     with pytest.raises(ValueError, match="is damaged: the steps of its snapshots are impossible"):
         checkpoint.read(tmp_path / "run.safetensors")
+
+
+# ---- The page --------------------------------------------------------------------------------------------------------
+
+
+def test_the_slider_shows_what_the_model_was(show):
+    """At every stop the page computes with the snapshot's weights; the last one is the model itself, and the address says where it is."""
+    run = microgpt.train(NAMES, TINY, TrainConfig(num_steps=30), snapshots=6)
+    driver = show(run.model, losses=run.losses, training=run.training, snapshots=run.snapshots)
+    browser.type_in(driver, "em")
+    stops = [*zip(run.snapshots.steps[:-1], run.snapshots.weights), (30, run.model.params)]
+    assert browser.text_of(driver, "moment") == "step 30 of 30"
+    for stop, (step, weights) in reversed([*enumerate(stops)]):
+        driver.execute_script("byId('step').value = arguments[0]; byId('step').dispatchEvent(new Event('input'))", stop)
+        browser.wait(driver, "await new Promise((done) => setTimeout(done, 100))")
+        model = GPT(run.model.config, run.model.tokenizer, array("d", weights))
+        [*_, logits] = model.logits("em")
+        assert driver.execute_script("return [...page.reading.logits]") == pytest.approx(logits, abs=1e-9)
+        assert browser.text_of(driver, "moment") == f"step {step} of 30"
+    assert browser.text_of(driver, "caption").startswith("Nothing is learned yet")
+    browser.wait(driver, "await new Promise((done) => setTimeout(done, 700))")
+    assert driver.execute_script("return location.hash") == "#text=em&temperature=0.5&step=0"
+    first = driver.execute_script("return [...document.querySelectorAll('#samples .text')].map((text) => text.textContent)")
+    driver.refresh()
+    browser.wait(driver, "await page.ready; await new Promise((done) => setTimeout(done, 700))")
+    assert browser.text_of(driver, "moment") == "step 0 of 30" and driver.execute_script("return byId('text').value") == "em"
+    assert driver.execute_script("return [...document.querySelectorAll('#samples .text')].map((text) => text.textContent)") == first
+    driver.find_element("id", "play").click()
+    browser.wait(driver, "await new Promise((done) => setTimeout(done, 1700))")
+    assert browser.text_of(driver, "moment") == "step 30 of 30" and browser.text_of(driver, "play") == "Play"
+
+
+def test_the_page_opens_alive_and_whoever_comes_ends_it(chromium, tmp_path):
+    run = microgpt.train(NAMES, TINY, TrainConfig(num_steps=30), snapshots=6)
+    page = tmp_path / "page.html"
+    explore.write(page, run.model, losses=run.losses, snapshots=run.snapshots)
+    browser.show(chromium, page, fragment="")
+    browser.wait(chromium, "while (!page.film.playing) await new Promise((done) => setTimeout(done, 20))")
+    assert 0 < len(chromium.execute_script("return byId('text').value")) <= 3
+    assert chromium.execute_script("return location.hash") == ""
+    chromium.find_element("tag name", "body").send_keys("x")
+    assert not chromium.execute_script("return page.film.playing")
+    still = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", still)
+    chromium.refresh()
+    browser.wait(chromium, "await page.ready; while (!byId('text').value) await new Promise((done) => setTimeout(done, 20))")
+    assert not chromium.execute_script("return page.film.playing") and browser.text_of(chromium, "moment") == "step 30 of 30"
