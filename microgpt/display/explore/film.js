@@ -52,12 +52,12 @@ class Film {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
       this.page.use(this.weights(this.at), true);
-      this.page.training.mark(this.steps[this.at]);
     });
     document.body.classList.add("moving");
     clearTimeout(this.rest);
     this.rest = setTimeout(async () => {
       document.body.classList.remove("moving");
+      this.page.training.mark(this.steps[this.at]); // far down the page; the curve above the slider moves at once
       await this.page.update();
       this.page.samples.write({ aloud: false, again: true });
     }, REST);
