@@ -22,6 +22,7 @@ from microgpt.corpus import documents
 from microgpt.corpus.documents import LONG
 from microgpt.corpus.tokens import Corpus, fingerprint
 from microgpt.model import GPT
+from microgpt.snapshots import SNAPSHOTS, Snapshots
 from microgpt.storage import checkpoint
 from microgpt.storage.checkpoint import Checkpoint, Progress, Source
 from microgpt.storage.schema import CheckpointError
@@ -52,20 +53,22 @@ class Run:
 
     A finished run with patience has the weights of its best held-out loss; any other those of its last step, from which
     it can go on. extended: list of (steps done, TrainConfig until then), where it was resumed with more or fewer steps.
+    snapshots: Snapshots of the weights on the way, or None.
     """
 
     losses: list[float]
     val_losses: list[tuple[int, float]]
     extended: list[tuple[int, TrainConfig]]
+    snapshots: Snapshots | None
 
     def __init__(
         self, model: GPT, corpus: Corpus, training: TrainConfig, rng: random.Random, held_out: Corpus | None = None,
-        evaluation: EvalConfig = EvalConfig(), seed: int = 42, long: str = "truncate",
+        evaluation: EvalConfig = EvalConfig(), seed: int = 42, long: str = "truncate", snapshots: Snapshots | None = None,
     ) -> None:  # fmt: skip
         self.model, self.corpus, self.training, self.rng = model, corpus, training, rng
         self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
-        self.losses, self.val_losses, self.extended = [], [], []
-        model.engine.check(corpus, training)
+        self.losses, self.val_losses, self.extended, self.snapshots = [], [], [], snapshots
+        model.engine.check(corpus, training, snapshots.count if snapshots else 0)
         self.seconds = 0.0  # of the steps done here
         self.gradient_norms: dict[int, float] = {}  # step (from 1) -> norm, where they are measured
         self.drawn = True  # whether its first weights were, or loaded
@@ -120,6 +123,7 @@ class Run:
         Yields the held-out loss after each portion, None where it was not due. ended: tells whether training is to end.
         """
         self._evaluate_where_due(ended)  # where an earlier call was ended in the middle of that
+        self._take_snapshot_where_due()
         portion = 1
         while not self.finished:
             self._refuse_torn()
@@ -132,6 +136,7 @@ class Run:
                 self._steps(first, end)
             seconds = time.perf_counter() - started
             self.seconds += seconds
+            self._take_snapshot_where_due()
             if not one_by_one and seconds < PORTION_SECONDS:
                 portion *= 2
             yield self._evaluate_where_due(ended)
@@ -143,7 +148,7 @@ class Run:
     @property
     def memory(self) -> engines.Memory:
         """What the training takes, about: a microgpt.engines.Memory."""
-        return self.model.engine.memory(self.corpus, self.training)
+        return self.model.engine.memory(self.corpus, self.training, self.snapshots.count if self.snapshots else 0)
 
     def tokens_per_step(self) -> float:
         """How many tokens a step predicts, about: as many as the first thousand documents have, which are in random order."""
@@ -250,7 +255,7 @@ class Run:
         extended = [(done, before.num_steps) for done, before in self.extended]
         access.check_at_rest("save the run")
         m, v = model.engine.moments()
-        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended)
+        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended, self.snapshots)
         val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
         source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
         return Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress)
@@ -283,7 +288,14 @@ class Run:
         for every in (pause_every, self.eval_every):
             if every:
                 end = min(end, first + every - first % every)
+        if self.snapshots:
+            end = min(end, self.snapshots.next(first + 1, self.training.num_steps) or end)
         return end
+
+    def _take_snapshot_where_due(self):
+        done = len(self.losses)
+        if self.snapshots and self.snapshots.next(done, self.training.num_steps) == done:
+            self.snapshots.take(done, self.model.params)
 
     def _steps(self, first, end, gradient_norm=False):
         """Do steps first .. end - 1; gradient_norm: of a single one, whether to measure that first."""
@@ -380,6 +392,7 @@ def start(
     long: str | None = None,
     init: GPT | str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
+    snapshots: int | None = None,
 ) -> Run:
     """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
     docs = documents.checked("docs", docs)
@@ -388,12 +401,14 @@ def start(
     _check_types(config=(config, GPTConfig), training=(training, TrainConfig), evaluation=(evaluation, EvalConfig))
     if seed is not None:
         seed = SEED.check(seed)
+    snapshots = SNAPSHOTS.check(snapshots)
     if resume is not None:
         if init is not None:
             raise ValueError("a resumed run goes on with its own weights; give resume or init, not both")
         return _resume(
-            docs, val_docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long=long
-        )
+            docs, val_docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long=long,
+            snapshots=snapshots,
+        )  # fmt: skip
     engine, evaluation, long = engine or engines.DEFAULT, evaluation or EvalConfig(), long or LONG.default
     evaluation.check_documents(val_docs is not None)
     training = training or TrainConfig(batch_size=engines.engine_class(engine).batch_size)
@@ -422,7 +437,7 @@ def start(
         model = GPT.init(config, tokenizer, rng, engine, threads)
     else:
         model = GPT(config, tokenizer, array("d", saved.params), engine, threads)
-    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long)
+    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long, snapshots and Snapshots(snapshots))
     run.drawn = saved is None
     return run
 
@@ -441,6 +456,7 @@ def train(
     long: str | None = None,
     init: GPT | str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
+    snapshots: int | None = None,
     gradient_norms: bool = False,
 ) -> Run:
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
@@ -462,12 +478,15 @@ def train(
     run that is finished goes on with more. The steps that are done stay as they are, and each one left has the learning rate
     that a run of so many steps has there.
 
+    snapshots: about how many copies of the weights to keep on the way in Run.snapshots, close together at first, for microgpt explore
+    to show; None for none. It changes no bit of the training.
+
     DivergenceError when a loss or a gradient grows out of range; TrainingWarning when training made the model worse than
     it was. Interrupted, with the run, after Ctrl-C.
     """
     run = start(
         docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,
-        init=init, resume=resume,
+        init=init, resume=resume, snapshots=snapshots,
     )  # fmt: skip
     run.train(callback, gradient_norms=gradient_norms)
     if run.diverged:
@@ -488,6 +507,8 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     )
     for name in ("seed", "long"):
         _refuse_differences(f"{what} was started with", **{name: (given[name], getattr(saved.source, name))})
+    kept = saved.progress.snapshots
+    _refuse_differences(f"{what} was started with", snapshots=(given["snapshots"], kept and kept.count))
     expected = saved.source.val_fingerprint
     if val_docs is None and expected is not None:
         raise CheckpointError(f"{what} was started with val_docs; give the same documents again")
@@ -506,7 +527,7 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     if val_docs is not None and fingerprint(held_out) != expected:
         raise CheckpointError(f"{val}: another text or another order")
     model = GPT(saved.config, saved.tokenizer, saved.params, engine or saved.source.engine, threads)
-    run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long)
+    run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long, kept)
     if run.fingerprint() != saved.source.fingerprint:
         raise CheckpointError(f"{data}: as many documents, but another text or another order")
     run.drawn, progress = False, saved.progress

@@ -47,13 +47,14 @@ def chromium():
             driver.quit()
 
 
-def show(driver, page, width=1280, height=900, dark=False):
+def show(driver, page, width=1280, height=900, dark=False, fragment="text="):
     """Open the file `page` in a window of this size, and wait until it has computed what it shows first."""
     screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-    driver.get(Path(page).absolute().as_uri())
+    driver.get("about:blank")  # a page whose address differs only in its fragment would not be loaded anew
+    driver.get(f"{Path(page).absolute().as_uri()}#{fragment}")
     wait(driver, "await page.ready")
 
 

@@ -16,7 +16,7 @@ PACKAGE = Path(microgpt.__file__).parent
 FLOORS = [  # from the ground up; what stands together may import one another
     {"reference"},
     {"common"},
-    {"config", "tokenizer"},
+    {"config", "tokenizer", "snapshots"},
     {"compiled"},
     {"micrograd"},
     {"corpus"},

@@ -211,7 +211,7 @@ def test_help_names_every_option_and_its_default(capsys):
     assert cli.main(["train", "--help"]) == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
     others = ["--auto", "--time", "--preset", "--seed", "--engine", "--threads", "--samples", "--length", "--sample-every", "--long"]
-    others += ["--out", "--force", "--checkpoint-every", "--resume", "--init", "--log", "--val", "--log-gradient-norm", "--run-dir", "--encoding", "--column"]
+    others += ["--out", "--force", "--checkpoint-every", "--resume", "--init", "--log", "--val", "--log-gradient-norm", "--run-dir", "--encoding", "--column", "--snapshots"]
     own = [flag for name, flag in options.OPTIONS.items() if name not in ("top_k", "top_p")]
     for option in [*own, *others]:
         assert option in text

@@ -53,24 +53,25 @@ class EngineError(ValueError):
 
 
 class Memory(NamedTuple):
-    """Bytes of weights, with their gradients and Adam's moments; of a step's activations; and of the documents."""
+    """Bytes of weights, with their gradients and Adam's moments; of a step's activations; of the documents; and of snapshots."""
 
     weights: int
     activations: int
     documents: int
+    snapshots: int = 0
 
     def total(self) -> int:
         return sum(self)
 
     def remedy(self) -> str:
         """What to do where it is too much."""
-        remedies = "choose a smaller n_embd or n_layer", "choose a smaller batch_size or block_size", "give less data"
+        remedies = "choose a smaller n_embd or n_layer", "choose a smaller batch_size or block_size", "give less data", "keep fewer snapshots"
         return remedies[self.index(max(self))]
 
     def __str__(self) -> str:
         return (
             f"{sized(self.weights)} for weights, gradients and Adam's moments, {sized(self.activations)} for a step's activations, "
-            f"{sized(self.documents)} for the documents"
+            f"{sized(self.documents)} for the documents" + (f", {sized(self.snapshots)} for snapshots" if self.snapshots else "")
         )
 
 
@@ -131,20 +132,20 @@ class Engine(ABC):
         able = [name for name in ENGINES if can(engine_class(name))]
         return f"choose engine={' or '.join(map(repr, able))}" if able else "omit it"
 
-    def check(self, corpus, training):
+    def check(self, corpus, training, snapshots=0):
         """EngineError or MemoryError, before the first step, for what `train` could not do with these."""
         self.refuse(training)
-        needed, there_is = self.memory(corpus, training), machine_memory()
+        needed, there_is = self.memory(corpus, training, snapshots), machine_memory()
         if needed.total() > there_is:
             raise MemoryError(
                 f"this training takes {sized(needed.total())} ({needed}), and this machine has {sized(there_is)}; {needed.remedy()}"
             )
 
-    def memory(self, corpus, training):
-        """What training takes here, about: a Memory."""
+    def memory(self, corpus, training, snapshots=0):
+        """What training takes here, about: a Memory. snapshots: how many are kept."""
         tokens = training.batch_size * min(self.config.block_size, corpus.mean_length())
         weights = self.bytes_per_param * len(self.params)
-        return Memory(weights, round(self.activation_bytes(tokens)), corpus.tokens.itemsize * len(corpus.tokens))
+        return Memory(weights, round(self.activation_bytes(tokens)), corpus.tokens.itemsize * len(corpus.tokens), snapshots * 4 * len(self.params))
 
     @abstractmethod
     def activation_bytes(self, tokens):

@@ -39,8 +39,8 @@ class FastEngine(Engine):
         self.reader = ExactEngine(config, vocab_size, params)
         self._idle = []  # those that measure, as the exact engine keeps its decoders
 
-    def check(self, corpus, training):
-        super().check(corpus, training)
+    def check(self, corpus, training, snapshots=0):
+        super().check(corpus, training, snapshots)
         self.network.check_params()
 
     def activation_bytes(self, tokens):

@@ -18,6 +18,7 @@ from microgpt.common.words import quoted
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus.documents import LONG
 from microgpt.engines import DEFAULT, ENGINES
+from microgpt.snapshots import SNAPSHOTS, Snapshots
 from microgpt.storage import layout, schema, tensorfile
 from microgpt.storage.schema import CheckpointError
 from microgpt.tokenizer import Tokenizer
@@ -26,10 +27,12 @@ FORMAT = "microgpt-1"
 WEIGHTS = "model.safetensors"  # in a folder, see pretrained
 OF_A_MODEL = ("format", "microgpt", "config", "characters")  # the metadata
 OF_A_RUN = ("training", "evaluation", "source", "progress")
+OF_SNAPSHOTS = "snapshots"  # only where the run has some: how many were asked for, and their steps
 OF_0_1 = ("python",)  # the version of Python, which says nothing about the model
 MOMENTS = ("training.adam_m", "training.adam_v")
 LOSSES = "training.losses"
 BEST = "training.best_params"
+FILM = "training.snapshots"  # (snapshots, parameters), in float32
 
 
 class Progress(NamedTuple):
@@ -42,6 +45,7 @@ class Progress(NamedTuple):
     val_losses: list[Any]  # [step, held-out loss], in order
     best_params: "array[float] | None" = None  # those of the best held-out loss so far, where the run has patience
     extended: Sequence[Any] = ()  # of (steps done, TrainConfig.num_steps until then), where that was changed
+    snapshots: Snapshots | None = None  # of the weights on the way, where the run keeps some
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,10 @@ def encoded(checkpoint):
         if progress.best_params is not None:
             tensorfile.check_finite(progress.best_params, "the best weights cannot be saved")
             tensors[BEST] = progress.best_params, [len(params)]
+        if progress.snapshots is not None:
+            film = progress.snapshots
+            metadata[OF_SNAPSHOTS] = json.dumps({"count": film.count, "steps": film.steps})
+            tensors[FILM] = array("f", b"".join(map(bytes, map(memoryview, film.weights)))), [len(film.steps), len(params)]
     return tensorfile.encoded(tensors, metadata)
 
 
@@ -161,14 +169,14 @@ def _parse(contents):
     if not isinstance(form, str) or not form.startswith("microgpt-"):
         raise CheckpointError("is a safetensors file, but not one that microgpt saved")
     schema.check_known([form], [FORMAT], "format")
-    schema.check_known(metadata, (*OF_A_MODEL, *OF_A_RUN, *OF_0_1), "entry", " in its metadata")
+    schema.check_known(metadata, (*OF_A_MODEL, *OF_A_RUN, *OF_0_1, OF_SNAPSHOTS), "entry", " in its metadata")
     config = _build(metadata, "config", GPTConfig, most=contents.size)
     tokenizer = _tokenizer(metadata, config)
     try:
         shapes = {name: list(shape) for name, shape in layout(config, tokenizer, contents.names).items()}
     except ValueError as error:
         raise CheckpointError(f"is damaged: {error}") from None
-    names, state = list(shapes), None
+    names, state, film = list(shapes), None, None
     if "progress" in metadata:
         training = _build(metadata, "training", TrainConfig)
         evaluation = _build(metadata, "evaluation", EvalConfig)
@@ -180,15 +188,20 @@ def _parse(contents):
         shapes |= {MOMENTS[0]: [num_params], MOMENTS[1]: [num_params], LOSSES: [state.steps]}
         if evaluation.patience is not None and state.val_losses:
             shapes[BEST] = [num_params]
-    tensors = contents.tensors(shapes)
+        if OF_SNAPSHOTS in metadata:
+            film = _film(_entry(metadata, OF_SNAPSHOTS, dict), state.steps)
+            shapes[FILM] = [len(film.steps), num_params]
+    tensors = contents.tensors(shapes, narrow=[FILM])
     params = array("d")
     for name in names:
         params.extend(tensors[name])
     if state is None:
         return Checkpoint(config, tokenizer, params)
+    if film is not None:
+        film.weights = [tensors[FILM][i * num_params : (i + 1) * num_params] for i in range(len(film.steps))]
     progress = Progress(
         tensors[LOSSES], tensors[MOMENTS[0]], tensors[MOMENTS[1]], _rng(state.rng), _val_losses(state.val_losses),
-        tensors.get(BEST), _extended(state),
+        tensors.get(BEST), _extended(state), film,
     )  # fmt: skip
     if min(progress.v, default=0.0) < 0:
         raise CheckpointError("is damaged: it has a negative mean of squares")
@@ -223,6 +236,17 @@ def _rng(state):
     except (TypeError, ValueError, OverflowError):
         pass
     raise CheckpointError("is damaged: its random state is impossible")
+
+
+def _film(entry, done):
+    """Snapshots without their weights, from the metadata of a run that has done so many steps."""
+    try:
+        count, steps = SNAPSHOTS.check(entry["count"]), entry["steps"]
+        if count is not None and all(type(step) is int and 0 <= step <= done for step in steps) and steps == sorted(set(steps)):
+            return Snapshots(count, steps)
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise CheckpointError("is damaged: the steps of its snapshots are impossible")
 
 
 def _extended(state):

@@ -22,17 +22,18 @@ from microgpt.common.words import quoted, quoted_path, shortened
 from microgpt.storage.schema import CheckpointError, UnknownError
 
 LONGEST_HEADER = 100_000_000  # safetensors' own limit
+DTYPES = {8: "F64", 4: "F32"}  # by size, in bytes; the wider come first, so that all are aligned
 
 
 def encoded(tensors, metadata):
     """The bytes of a file. metadata: name -> string.
 
-    tensors: name -> (array or memoryview of doubles, shape), which the caller has checked to be finite.
+    tensors: name -> (array or memoryview of doubles, or array of float32, shape), which the caller has checked to be finite.
     """
     header, data, end = {"__metadata__": dict(sorted(metadata.items()))}, [], 0  # mutant: metadata-order
-    for name, (numbers, shape) in sorted(tensors.items()):
-        start, end = end, end + 8 * len(numbers)
-        header[name] = {"dtype": "F64", "shape": shape, "data_offsets": [start, end]}
+    for name, (numbers, shape) in sorted(tensors.items(), key=lambda item: (-item[1][0].itemsize, item[0])):
+        start, end = end, end + numbers.itemsize * len(numbers)
+        header[name] = {"dtype": DTYPES[numbers.itemsize], "shape": shape, "data_offsets": [start, end]}
         data.append(_little_endian(numbers))
     head = json.dumps(header, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
@@ -79,24 +80,25 @@ class Contents:
         self.metadata = metadata if isinstance(metadata, dict) else {}
         self.names = self._header.keys()
 
-    def tensors(self, shapes):
-        """Name -> array of finite doubles. The file must have exactly those of `shapes`, name -> list of sizes."""
+    def tensors(self, shapes, narrow=()):
+        """Name -> array of finite doubles, or of float32 for the names in `narrow`. The file must have exactly those of `shapes`,
+        name -> list of sizes."""
         import safetensors
 
-        self._check_header(shapes)
+        self._check_header(shapes, narrow)
         try:
             found = safetensors.deserialize(len(self._head).to_bytes(8, "little") + self._head + self._file.read())
         except (safetensors.SafetensorError, ValueError, OverflowError) as error:
             raise CheckpointError(f"is damaged: {shortened(str(error), 100)}") from None
         tensors = {}
         for name, info in found:
-            numbers = tensors[name] = _little_endian(array("d", bytes(info["data"])))
+            numbers = tensors[name] = _little_endian(array("f" if name in narrow else "d", bytes(info["data"])))
             if len(numbers) != math.prod(shapes.get(name, ())):
                 raise CheckpointError(f"is damaged: {name!r} has {len(numbers)} numbers")
             check_finite(numbers, f"is damaged, in {name!r}")
         return tensors
 
-    def _check_header(self, shapes):
+    def _check_header(self, shapes, narrow):
         """Before the tensors are read: their names, shapes and total size."""
         for name in sorted(self.names | shapes.keys()):
             if name not in shapes:
@@ -104,11 +106,12 @@ class Contents:
             if name not in self.names:
                 raise CheckpointError(f"lacks the tensor {name!r}")
             info = self._header[name] if isinstance(self._header[name], dict) else {}
-            if info.get("dtype") != "F64":
-                raise CheckpointError(f"has {name!r} as {quoted(info.get('dtype'))}, not as 'F64'")
+            dtype = DTYPES[4 if name in narrow else 8]
+            if info.get("dtype") != dtype:
+                raise CheckpointError(f"has {name!r} as {quoted(info.get('dtype'))}, not as {dtype!r}")
             if info.get("shape") != shapes[name]:
                 raise CheckpointError(f"has {name!r} in the shape {quoted(info.get('shape'))}, not {shapes[name]}")
-        expected = 8 + len(self._head) + 8 * sum(map(math.prod, shapes.values()))
+        expected = 8 + len(self._head) + sum((4 if name in narrow else 8) * math.prod(shape) for name, shape in shapes.items())
         if self.size != expected:
             raise CheckpointError(f"has {self.size} bytes, where {expected} should be: it is cut off or damaged")
 
@@ -130,9 +133,9 @@ def parsed(text, what, kind):
 
 
 def _little_endian(numbers):
-    """Doubles of this machine as the file has them, or back."""
+    """Numbers of this machine as the file has them, or back."""
     if sys.byteorder == "big":
-        numbers = array("d", numbers)
+        numbers = array("f" if numbers.itemsize == 4 else "d", numbers)
         numbers.byteswap()
     return numbers
 

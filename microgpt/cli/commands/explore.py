@@ -39,7 +39,7 @@ def run(arguments):
     places.check("--out", out, "a page of microgpt explore", explore.is_page, arguments.force, sources)
     model = GPT(saved.config, saved.tokenizer, saved.params)
     try:
-        explore.write(out, model, name=name, training=saved.training, **_losses(arguments, saved))
+        explore.write(out, model, name=name, training=saved.training, **_losses(arguments, saved), **_snapshots(saved))
     except ValueError as error:
         raise Failure(error) from None
     where = Path(out).absolute()
@@ -67,3 +67,14 @@ def _losses(arguments, saved):
     if saved.progress:
         return {"losses": saved.progress.losses, "val_losses": saved.progress.val_losses}
     return {}
+
+
+def _snapshots(saved):
+    """Options of explore.page: those in the file, and of which step the model is."""
+    progress = saved.progress
+    if progress is None or progress.snapshots is None:
+        return {}
+    step = len(progress.losses)
+    if progress.best_params is not None and progress.best_params == saved.params:
+        step = min(progress.val_losses, key=lambda pair: pair[1])[0]
+    return {"snapshots": progress.snapshots, "step": step}

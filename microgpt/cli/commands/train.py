@@ -33,6 +33,7 @@ from microgpt.corpus.loading import file_of
 from microgpt.display import history
 from microgpt.engines import ENGINE, THREADS
 from microgpt.lab import folders
+from microgpt.snapshots import ABOUT, SNAPSHOTS
 from microgpt.storage import checkpoint
 from microgpt.training import SEED, DivergenceError, Interrupted, start
 
@@ -68,7 +69,7 @@ def run(arguments):
             run = start(
                 docs, config, training, evaluation=evaluation, val_docs=val_docs, long=arguments.long, engine=arguments.engine,
                 threads=threads,
-                init=arguments.init, resume=arguments.resume, seed=arguments.seed,
+                init=arguments.init, resume=arguments.resume, seed=arguments.seed, snapshots=arguments.snapshots,
             )  # fmt: skip
     except ValueError as error:
         raise Failure(in_options(error)) from None
@@ -343,6 +344,10 @@ def configure(parser):
     measured.add_argument(
         "--val", metavar="FILE", help="measure on these documents, given as DATA is, and hold none out (default: none)"
     )
+    parser.add_argument_group("the page of microgpt explore").add_argument(
+        "--snapshots", type=whole, nargs="?", const=ABOUT, metavar="N",
+        help=f"{SNAPSHOTS.text}; {ABOUT} times where no N is given (default: never)",
+    )  # fmt: skip
     samples = parser.add_argument_group("the samples")
     samples.add_argument(
         "--samples", type=count, metavar="N", help="how many to print (default: 20, or 1 text)"

@@ -24,21 +24,22 @@ from microgpt.common.words import quoted_path
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
     "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "labels",
-    "embeddings", "sums", "flow", "training", "configuration", "main",
+    "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "main",
 )  # fmt: skip
 GENERATOR = "microgpt explore"  # in the page's head, by which is_page recognizes it
 MOST_POINTS = 500  # of the loss curve
 LARGEST_LOSS = 1e300  # the sum of a hundred such losses is still finite
 
 
-def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None):
+def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None):
     """The page of a GPT, as a string of HTML.
 
     name: the page's title. losses: the loss of each training step, in nats per token; without them there is no curve.
     val_losses: (step, held-out loss) pairs, in order. steps: the steps of the losses, if not 1, 2, 3, ... training: the
-    TrainConfig, shown with the configuration. Raises ValueError for losses that cannot be drawn and for an activation
+    TrainConfig, shown with the configuration. snapshots: Snapshots, for the slider through the training; step: after how many steps
+    the model's weights are, if not after all. Raises ValueError for losses that cannot be drawn and for an activation
     that the page cannot compute. For a Run:
-    `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training)`.
+    `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training, snapshots=run.snapshots)`.
     """
     if model.config.activation not in activations():
         raise ValueError(
@@ -46,18 +47,20 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None)
         )
     style = _source("page.css")
     script = '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in SCRIPTS)
+    film, lines = _film(snapshots, losses, len(losses) if step is None else step)
     # nothing may be fetched or sent, and only this script may run
     only = f"script-src {_hash(script)}; style-src {_hash(style)}"
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {only}"
     return Template(_source("page.html")).substitute(
         policy=policy, generator=f"{GENERATOR} {__version__}", style=style, script=script,
-        data=_as_json(_data(model, name, curve(losses, val_losses, steps), training)), weights=_base64(model.params),
+        data=_as_json(_data(model, name, curve(losses, val_losses, steps), training) | {"film": film}),
+        weights=_base64(array("d", model.params)), snapshots="".join(lines),
     )  # fmt: skip
 
 
-def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None):
+def write(path, model, **shown):
     """Write the page of a GPT to a file, whole or not at all. Arguments as for `page`. Raises OSError if this fails."""
-    data = page(model, name=name, losses=losses, val_losses=val_losses, steps=steps, training=training).encode()
+    data = page(model, **shown).encode()
     try:
         write_atomically(path, data)
     except OSError as error:
@@ -112,6 +115,17 @@ def _data(model, name, losses, training):
     }
 
 
+def _film(snapshots, losses, step):
+    """The stops of the slider, and a line of Base64 for each but the last, which is the model's own step: all float32."""
+    if snapshots is None:
+        return None, []
+    kept = [(at, weights) for at, weights in zip(snapshots.steps, snapshots.weights) if at < step]
+    stops = [*(at for at, _ in kept), step]
+    known = len(losses) and not len(losses) < step
+    shown = [verdict.smoothed(losses, max(1, at)) for at in stops] if known else [None] * len(stops)
+    return {"steps": stops, "losses": shown}, [_base64(weights).replace("\n", "") + "\n" for _, weights in kept]
+
+
 def _configuration(model, training, steps_done):
     """The rows of the page's table: [name, value, description]."""
     rows = [
@@ -137,9 +151,9 @@ def _as_json(data):
     return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
 
 
-def _base64(params):
-    numbers = array("d", params)
+def _base64(numbers):
     if sys.byteorder == "big":
+        numbers = numbers[:]
         numbers.byteswap()
     return base64.encodebytes(numbers.tobytes()).decode("ascii")
 

@@ -14,13 +14,18 @@ class AttentionView {
     this.makeHeads();
   }
 
-  show(reading) {
+  show(reading, inMotion = false) {
+    const isSame = String(this.reading?.tokens) === String(reading.tokens); // with other weights: the cell stays selected
     this.reading = reading;
     this.traces = reading.traces;
-    const last = reading.tokens.length - 1;
-    this.cell = { row: last, column: last };
-    this.cell.column = this.strongest()[0];
-    this.redraw();
+    if (!isSame) {
+      const last = reading.tokens.length - 1;
+      this.cell = { row: last, column: last };
+      this.cell.column = this.strongest()[0];
+    }
+    if (!inMotion) return this.redraw();
+    this.drawing.redraw();
+    this.describe();
   }
 
   /** The weights that a head, the selected one by default, gives to each position up to this one. (position + 1) */
@@ -81,6 +86,7 @@ class AttentionView {
       button.tabIndex = chosen ? 0 : -1;
     }
     if (!this.reading) return;
+    this.page.address.note();
     this.cell.column = this.strongest()[0];
     this.drawing.redraw();
     this.describe();

@@ -31,9 +31,10 @@ class Drawing {
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     const ratio = window.devicePixelRatio || 1;
     if (!width || !height) return;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
     const pen = canvas.getContext("2d");
+    const [columns, rows] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (canvas.width === columns && canvas.height === rows) pen.reset();
+    else Object.assign(canvas, { width: columns, height: rows }); // which costs a new bitmap
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.direction = "ltr";
     pen.textAlign = "center";

@@ -10,8 +10,9 @@ class EmbeddingsView {
     this.chosen = 0;
     this.typed = new Set();
     const { vocab_size, n_embd } = page.config;
-    const { points, shares } = principalComponents(page.model.params.wte, vocab_size, n_embd);
-    this.points = points;
+    const { points, shares, directions } = principalComponents(page.model.params.wte, vocab_size, n_embd);
+    this.points = this.own = points;
+    this.directions = directions;
     if (n_embd > 2) byId("shares").textContent = ` (${percent(shares[0] + shares[1])} of all their variance)`;
     this.drawing = new Drawing(byId("embeddings"), (pen, width, height) => this.draw(pen, width, height));
     this.drawing.onPoint((x, y) => this.point(x, y));
@@ -23,6 +24,15 @@ class EmbeddingsView {
     this.typed = new Set(reading.tokens);
     if (reading.tokens.length > 1) this.choose(reading.tokens.at(-1), false);
     this.drawing.redraw();
+  }
+
+  /** Project the embeddings that there are now onto the same two directions, at the same scale. */
+  reweigh() {
+    const { vocab_size, n_embd } = this.page.config;
+    this.points = project(this.page.model.params.wte, vocab_size, n_embd, this.directions);
+    this.size = undefined;
+    byId("shares").hidden = this.page.film.at < this.page.film.last; // they are the model's own
+    this.choose(this.chosen, false);
   }
 
   choose(id, aloud = true) {
@@ -43,7 +53,7 @@ class EmbeddingsView {
 
   /** [x, y] of each point, in CSS pixels: centred in a canvas of this size, at one scale for both directions. */
   places(width, height) {
-    const [xs, ys] = [this.points.map(([x]) => x), this.points.map(([, y]) => y)];
+    const [xs, ys] = [this.own.map(([x]) => x), this.own.map(([, y]) => y)];
     const ends = (values) =>
       values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
     const [[left, right], [bottom, top]] = [ends(xs), ends(ys)];

@@ -24,8 +24,9 @@ class FlowView {
     });
   }
 
-  /** @param {{ tokens: number[], traces: Trace[] }} reading */
-  show(reading) {
+  /** @param {{ tokens: number[], traces: Trace[] }} reading @param {boolean} inMotion */
+  show(reading, inMotion = false) {
+    if (inMotion) return;
     this.traces = reading.traces;
     this.trail = [];
     const { alphabet } = this.page;

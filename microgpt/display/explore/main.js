@@ -3,7 +3,7 @@
 const MANY_LAYERS = 6;
 
 class Page {
-  constructor(data, weights) {
+  constructor(data, weights, snapshots) {
     this.data = data;
     this.config = data.config;
     this.alphabet = new Alphabet(data.characters, this.config.bos, this.config.opening);
@@ -12,6 +12,7 @@ class Page {
     this.temperature = Number(byId("temperature").value);
     this.run = 0;
     this.views = [];
+    this.snapshots = snapshots; // see Film
   }
 
   start() {
@@ -28,11 +29,17 @@ class Page {
     ].join(" · ");
     showConfiguration(this);
     this.samples = new SamplesView(this);
-    this.views = [new NextView(this), new AttentionView(this), new EmbeddingsView(this), new FlowView(this)];
-    new TrainingView(this);
+    this.attention = new AttentionView(this);
+    this.views = [new NextView(this), this.attention, new EmbeddingsView(this), new FlowView(this)];
+    this.training = new TrainingView(this);
+    this.address = new Address(this);
+    this.film = new Film(this, this.snapshots);
     this.arrange();
     this.listen();
+    const isAsked = this.address.restore();
+    this.address.isQuiet = !isAsked;
     this.heat();
+    if (!isAsked) return this.update().then(() => void open(this));
     return this.update().then(() => this.samples.write({ aloud: false }));
   }
 
@@ -52,10 +59,12 @@ class Page {
   /**
    * Run the model on the text and show the results. this.reading: that of read(), with `logits`, those of the next
    * token, `scores`, the probability of each known character, and `traces`, the model's Trace of each position.
+   * inMotion: whether another one follows at once, so that views which take long may wait for the last.
    */
-  async update() {
+  async update(inMotion = false) {
     const run = ++this.run;
     const reading = this.read();
+    this.address.note();
     this.explain(reading);
     this.samples.compare();
     if (!(await follow(this.context, reading.tokens, () => run === this.run))) return;
@@ -67,10 +76,19 @@ class Page {
     this.reading = reading;
     const pace = pacer();
     for (const view of this.views) {
-      view.show(reading);
+      view.show(reading, inMotion);
       await pace();
       if (run !== this.run) return;
     }
+  }
+
+  /** Compute with these weights from now on, (num_params). inMotion: see update. */
+  use(weights, inMotion = false) {
+    this.model.weights.set(weights);
+    this.context.rewind(0);
+    this.samples.forget();
+    for (const view of this.views) view.reweigh?.();
+    return this.update(inMotion);
   }
 
   /** Tell the user what part of the text the model cannot read, and how long the text may be. */
@@ -120,6 +138,7 @@ class Page {
     byId("degree").textContent = degree;
     byId("temperature").setAttribute("aria-valuetext", degree);
     this.samples.compare();
+    this.address.note();
     if (this.reading) this.views[0].showBars();
   }
 
@@ -185,5 +204,5 @@ function decode(base64) {
   return numbers;
 }
 
-const page = new Page(JSON.parse(byId("data").textContent), decode(byId("weights").textContent));
+const page = new Page(JSON.parse(byId("data").textContent), decode(byId("weights").textContent), byId("snapshots").textContent);
 page.ready = page.start();

@@ -46,6 +46,7 @@ class Model {
    */
   constructor(config, layout, weights) {
     this.config = config;
+    this.weights = weights;
     this.activation = ACTIVATIONS[config.activation];
     /** @type {Record<string, Matrix>} */
     this.params = {};
@@ -219,9 +220,9 @@ function choices(logits, temperature, { documents, bos }) {
   );
 }
 
-/** A token drawn at random. weights: the tokens' probabilities. */
-function draw(weights) {
-  let left = Math.random() * weights.reduce((a, b) => a + b);
+/** A token drawn at random. weights: the tokens' probabilities; random: gives numbers from 0 to 1. */
+function draw(weights, random = Math.random) {
+  let left = random() * weights.reduce((a, b) => a + b);
   let last = 0;
   for (let token = 0; token < weights.length; token++) {
     if (weights[token] === 0) continue;
@@ -230,6 +231,20 @@ function draw(weights) {
     if (left < 0) break;
   }
   return last;
+}
+
+/**
+ * A source of random numbers from 0 to 1, the same for the same seed (mulberry32).
+ * @param {number} seed
+ * @returns {() => number}
+ */
+function dice(seed) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
 }
 
 // ---- Work in slices, so that the page never freezes ----------------------------------------------------------------

@@ -1,7 +1,7 @@
 // Principal components: the directions in which the rows of a matrix vary most.
 
 /**
- * {points: [x, y] of each row, shares: the shares of the variance along x and y}. rows: (count, width).
+ * {points: [x, y] of each row, shares: the shares of the variance along x and y, directions: those of x and y}. rows: (count, width).
  * The largest entry of each direction is positive, so that the same matrix gives the same picture.
  */
 function principalComponents(rows, count, width) {
@@ -17,15 +17,31 @@ function principalComponents(rows, count, width) {
   for (let i = 0; i < width; i++) total += covariance[i * width + i];
   const points = Array.from({ length: count }, () => []);
   const shares = [];
+  const directions = [];
   for (let component = 0; component < 2; component++) {
     const { direction, variance } = dominant(covariance, width);
     for (let i = 0; i < width; i++) {
       for (let j = 0; j < width; j++) covariance[i * width + j] -= variance * direction[i] * direction[j];
     }
     points.forEach((point, r) => point.push(dot(centred.subarray(r * width, (r + 1) * width), direction)));
+    directions.push(direction);
     shares.push(total > 0 ? variance / total : 0);
   }
-  return { points, shares };
+  return { points, shares, directions };
+}
+
+/**
+ * [x, y] of each row along two directions, from the rows' mean.
+ * @param {Float64Array} rows (count, width)
+ * @param {number} count
+ * @param {number} width
+ * @param {Float64Array[]} directions
+ */
+function project(rows, count, width, directions) {
+  const centred = centre(rows, count, width);
+  return Array.from({ length: count }, (_, r) =>
+    directions.map((direction) => dot(centred.subarray(r * width, (r + 1) * width), direction)),
+  );
 }
 
 /** The rows minus their mean. */

@@ -11,8 +11,17 @@ class SamplesView {
     arrowKeys(byId("samples"));
   }
 
-  /** Write SAMPLES texts; a later call cancels an earlier one. aloud: announce them to screen readers. */
-  async write({ aloud = true } = {}) {
+  /** Forget what was computed with other weights, and end what is being written. */
+  forget() {
+    this.run++;
+    this.context = new Context(this.page.model);
+  }
+
+  /**
+   * Write SAMPLES texts; a later call cancels an earlier one. aloud: announce them to screen readers. again: with the same dice each
+   * time, each text in the place of the one before, so that what changes is the model's doing.
+   */
+  async write({ aloud = true, again = false } = {}) {
     const run = ++this.run;
     const { temperature } = this.page;
     const prompt = this.page.read().tokens;
@@ -21,11 +30,13 @@ class SamplesView {
     const texts = [];
     this.settings = { prompt, temperature };
     this.compare();
-    list.replaceChildren();
+    if (!again) list.replaceChildren();
     for (let i = 0; i < SAMPLES; i++) {
-      const sample = await this.sample(prompt, temperature, wanted);
+      const sample = await this.sample(prompt, temperature, wanted, again ? dice(i) : Math.random);
       if (!sample) return;
-      list.append(element("li", {}, this.row(sample, prompt.length - 1)));
+      const item = element("li", {}, this.row(sample, prompt.length - 1));
+      if (list.children[i]) list.children[i].replaceWith(item);
+      else list.append(item);
       tabStop(list);
       texts.push(this.page.alphabet.running(sample.ids).join(""));
     }
@@ -53,9 +64,9 @@ class SamplesView {
   /**
    * Resolves to {ids, scores, ended}, or to null once not wanted(). prompt: tokens, the opening first. ids: the text's
    * tokens, without it; scores: their probabilities at temperature 1 and, if the text ended before it reached block_size, that
-   * of the end; ended: whether it did.
+   * of the end; ended: whether it did. random: see draw.
    */
-  async sample(prompt, temperature, wanted) {
+  async sample(prompt, temperature, wanted, random = Math.random) {
     const { context } = this;
     const { config } = this.page;
     const { block_size, bos } = config;
@@ -65,7 +76,7 @@ class SamplesView {
     const ids = prompt.slice(1);
     for (;;) {
       const logits = context.traces.at(-1).logits;
-      const id = draw(choices(logits, temperature, config));
+      const id = draw(choices(logits, temperature, config), random);
       scores.push(probabilities(logits)[id]);
       if (id === bos) return { ids, scores, ended: true };
       ids.push(id);

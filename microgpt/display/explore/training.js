@@ -1,6 +1,7 @@
 // Training: the smoothed loss curve, the range of most single steps, the held-out loss and the loss of random guesses.
 
 class TrainingView {
+  /** @param {Page} page */
   constructor(page) {
     const { losses } = page.data;
     byId("no-losses").hidden = Boolean(losses);
@@ -147,6 +148,12 @@ class TrainingView {
     this.choose(Math.min(this.steps.length - 1, Math.max(0, to[key])));
     speak(byId("loss").textContent);
     return true;
+  }
+
+  /** Mark a step. @param {number} step */
+  mark(step) {
+    if (!this.steps) return;
+    this.choose(Math.max(0, this.steps.findLastIndex((at) => at <= step)));
   }
 
   choose(index) {

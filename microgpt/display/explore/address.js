@@ -1,0 +1,44 @@
+// The page's address: its fragment says what is shown, so that a link or a reload shows it again.
+
+const NOTE_DELAY = 300; // milliseconds without a change after which it is noted; browsers allow few changes a second
+
+class Address {
+  /** @param {Page} page */
+  constructor(page) {
+    this.page = page;
+    this.isQuiet = false; // while nobody has done anything yet
+    addEventListener("hashchange", () => {
+      this.restore();
+      page.heat();
+      page.update();
+    });
+  }
+
+  /** Set what the fragment says. @returns {boolean} whether it says anything */
+  restore() {
+    const { page } = this;
+    const found = new URLSearchParams(location.hash.slice(1));
+    const number = (/** @type {string} */ name) => (found.has(name) ? Number(found.get(name)) : NaN);
+    if (found.has("text")) byId("text").value = found.get("text");
+    if (number("temperature") >= 0) byId("temperature").value = String(number("temperature"));
+    const [layer, head] = [number("layer"), number("head")];
+    const { n_layer, n_head } = page.config;
+    if (layer >= 0 && layer < n_layer && head >= 0 && head < n_head && Number.isInteger(layer + head)) page.attention.choose(layer, head);
+    if (number("step") >= 0 && page.film.last) page.film.go(page.film.find(number("step")));
+    return [...found.keys()].length > 0;
+  }
+
+  /** Note what is shown, once no other change has followed for a while. */
+  note() {
+    if (this.isQuiet) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      const { film, attention } = this.page;
+      /** @type {Record<string, any>} */
+      const shown = { text: byId("text").value, temperature: byId("temperature").value };
+      if (attention.layer || attention.head) Object.assign(shown, { layer: attention.layer, head: attention.head });
+      if (film.at < film.last) shown.step = film.steps[film.at];
+      history.replaceState(null, "", `#${new URLSearchParams(shown)}`);
+    }, NOTE_DELAY);
+  }
+}
