@@ -251,7 +251,7 @@ def test_open(saved, tmp_path, monkeypatch, capsys):
     [
         (["nothing"], 1, "there is no file 'nothing'"),
         (["text.txt"], 1, "is not a saved model"),
-        (["."], 1, "is not a file"),
+        (["folder"], 1, "'folder' is not a file"),
         (["model.safetensors", "-o", "model.safetensors"], 2, "'model.safetensors' is the model, which would be lost"),
         (["model.safetensors", "-o", "./link"], 2, "'./link' is the model, which would be lost"),
         (["model.safetensors", "-o", "log.csv", "--log", "log.csv"], 2, "'log.csv' is the log, which would be lost"),

@@ -33,7 +33,7 @@ def configure(parser):
 def run(arguments):
     _check_options(arguments)
     saved = checkpoint.read(arguments.model)
-    name = Path(arguments.model).stem
+    name = Path(os.path.abspath(arguments.model)).stem  # that of the folder ".", too
     out = arguments.out or f"{name}.html"
     sources = [("the model", arguments.model), ("the log", arguments.log)]
     places.check("--out", out, "a page of microgpt explore", explore.is_page, arguments.force, sources)
