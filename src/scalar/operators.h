@@ -181,7 +181,7 @@ static Node *node_relu(Node *a) {
     return slow_path("relu", a, NULL);
 }
 
-/* ---- Operations in sequence: these steal the references to their operands, which may be NULL ----------------- */
+/* ---- Operations in sequence: these steal the references to their operands, which may be NULL --------------------- */
 
 static Node *then_apply(Node *(*operation)(Node *, Node *), Node *a, Node *b) {
     Node *result = a && b ? operation(a, b) : NULL;

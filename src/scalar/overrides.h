@@ -49,7 +49,7 @@ static int is_custom(PyTypeObject *type) {
 
 static inline int node_is_custom(const Node *node) { return (node->f.flags & CUSTOM) != 0; }
 
-/* ---- Operators, and a script's own versions of them ----------------------------------------------------------- */
+/* ---- Operators, and a script's own versions of them -------------------------------------------------------------- */
 
 /* What made a node; from FORMULAS on, a script's own formulas (formula.h). */
 enum { CONSTRUCTOR, ADD, MUL, POW, LOG, EXP, RELU, FORMULAS };
