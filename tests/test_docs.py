@@ -49,11 +49,21 @@ def test_the_tutorial_prints_what_it_says(names, capsys):
             assert capsys.readouterr().out == (expected if following == "text" else ""), code
 
 
-def test_the_page_of_options_is_what_the_options_say():
-    spec = importlib.util.spec_from_file_location("options_page", DOCS / "options.py")
+def script(name):
+    """A module of docs/."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (DOCS / "options.md").read_text(encoding="utf-8") == module.page(), "run: python docs/options.py"
+    return module
+
+
+def test_the_page_of_options_is_what_the_options_say():
+    assert (DOCS / "options.md").read_text(encoding="utf-8") == script("options").page(), "run: python docs/options.py"
+
+
+def test_the_table_of_speeds_is_that_of_the_newest_record():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text == script("tables").written(text) and script("tables").table() in text, "run: python docs/tables.py"
 
 
 # ---- The tree in the README ------------------------------------------------------------------------------------------
