@@ -1,4 +1,4 @@
-"""A trained (or fresh) model: its configuration, its tokenizer and its parameters."""
+"""A model, trained or new: its configuration, its tokenizer and its parameters."""
 
 import operator
 from array import array
@@ -39,9 +39,9 @@ class GPT:
     of them, all matrices one after the other in parameter order. The model keeps the buffer and does not copy it. engine: what
     computes, see microgpt.engines; threads: how many the engines "exact" (to train) and "fast" may use, 0 for all cores.
 
-    Any number of threads may read a model at a time: generate, loss, logits, save and the others. While one trains it, each
-    document, loss or copy that another asks for is computed with the weights after some whole step. What writes into the
-    buffer itself, or into the views that state_dict and to_numpy give, has to see to that alone.
+    Any number of threads may read a model at the same time: generate, loss, logits, save and the others. While one trains it, each
+    document, loss or copy for another thread is computed with the weights after some whole step. Writes to the buffer itself, or to the
+    views that state_dict and to_numpy return, are not synchronized.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class GPT:
             pretrained.write(folder, saved, pytorch=pytorch)
 
     # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
-    # What comes back takes engine and threads, as GPT does.
+    # The functions that return a GPT take engine and threads, as GPT does.
 
     def to_numpy(self) -> "dict[str, numpy.ndarray[Any, numpy.dtype[numpy.float64]]]":
         """Name -> NumPy array of each parameter matrix: views, so that writing into one changes the model."""
@@ -199,7 +199,7 @@ class GPT:
         return cls(config, tokenizer, parameters(rows, config, tokenizer), engine, threads)
 
     def __getstate__(self):
-        """What pickle and copy take: the engine by its name, and the weights, so that a copy has its own."""
+        """The state for pickle and copy: the engine by its name, and the weights, so that a copy has its own."""
         with self.engine.access.reading():
             weights = array("d", self.params.tobytes())  # mutant: copied-weights
         return vars(self) | {"params": weights, "engine": self.engine.name, "threads": self.engine.threads}
@@ -254,8 +254,8 @@ class GPT:
     def scores(self, text: str) -> list[float]:
         """The probability the model gives each character of `text` and then its end: a list of floats.
 
-        They are the model's own, without temperature or top_k. A text of block_size characters or more has no end, nor has any where
-        the model is one of text (GPTConfig.documents). What it sees of a longer one: see `logits`.
+        They are the model's own, without temperature or top_k. A text of block_size characters or more has no end, nor has any text of a
+        model of text (GPTConfig.documents). For the context in a longer one, see `logits`.
         """
         tokens = self.tokenizer.encode(text)
         has_end = self.config.documents != "text" and len(tokens) < self.config.block_size
@@ -278,9 +278,9 @@ class GPT:
         temperature: below 1 the likely characters become likelier, above 1 less so; 0 always takes the likeliest. top_k:
         choose among the k likeliest characters; top_p: among the fewest whose probabilities reach the sum p. prompt: what
         every document begins with, of any length. length: how many characters are written after it, at most; None: documents have up
-        to block_size in all (after a prompt that leaves no room, block_size more), and a text goes on for TEXT_LENGTH. What the model
-        sees of more than block_size characters, microgpt.reference.context() says. unique: no document twice; exclude: documents
-        not to be written, such as those of the training. ValueError where no document that is allowed was found in writing.MOST_TRIES tries.
+        to block_size in all (after a prompt that leaves no room, block_size more), and a text has TEXT_LENGTH. For the context of the
+        model beyond block_size characters see microgpt.reference.context(). unique: no document twice; exclude: documents not to be
+        written, such as those of the training. ValueError where no document that is allowed was found in writing.MOST_TRIES tries.
 
         seed: the same seed gives the same documents; None gives others each time. engine, threads: what computes and on how
         many threads; None: the model's own. The engine "fast" writes many documents at a time, in float32 and with random
@@ -304,7 +304,7 @@ class GPT:
         """
         choice = SampleConfig(temperature, top_k, top_p)
         n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
-        seed = operator.index(seed) if isinstance(seed, SupportsIndex) else seed  # an int where it is NumPy's
+        seed = operator.index(seed) if isinstance(seed, SupportsIndex) else seed  # converts NumPy's integers
         access = self.engine.access
         with access.reading():
             if threads is not None or engine not in (None, self.engine.name):

@@ -1,7 +1,7 @@
-"""microgpt: a GPT that learns to write names, trained by an autograd engine on single scalars, in plain Python.
+"""microgpt: a GPT that learns to write names, trained by a scalar autograd engine, in plain Python.
 
-Part one is Andrej Karpathy's microgpt (2026), to the last bit: a scalar that knows its gradient, a transformer made of such
-scalars, the loss, Adam, training, sampling. Part two is what the options of this package add. The page needs only Python:
+Part one is Andrej Karpathy's microgpt (2026), to the last bit: scalars with gradients, a transformer made of such scalars,
+the loss, Adam, training and sampling. Part two is what the options of this package add. This file needs only Python:
 
     python microgpt/reference.py names.txt     # train on a text file, one name a line, and print twenty new names
 """
@@ -9,7 +9,7 @@ import math
 import random
 # fmt: off
 # ==== Part one: the published model =========================================================================================
-# ---- Autograd: each operation makes a node that remembers how its result changes with its operands -------------------------
+# ---- Autograd: each operation makes a node that holds its operands and its local derivatives -------------------------------
 class Value:
     """A scalar in a computation graph. After `loss.backward()`, `grad` is the derivative of the loss with respect to it."""
     __slots__ = ("data", "grad", "_children", "_local_grads")
@@ -42,7 +42,7 @@ class Value:
     def __repr__(self): return f"Value(data={self.data}, grad={self.grad})"
 
     def backward(self):
-        """Add d self / d node to the `grad` of every node below: the chain rule, from this node down to the leaves."""
+        """Add d self / d node to the `grad` of every node below, by the chain rule, from this node down to the leaves."""
         topo, visited = [], set()
         def build_topo(node):
             if node not in visited:
@@ -109,22 +109,22 @@ def gpt(token_id, pos_id, keys, values, params, config, activation):
     """One token in, the logits of the next one out; each layer's keys and values (the KV cache) grow by one position."""
     x = rmsnorm([tok + pos for tok, pos in zip(params["wte"][token_id], params["wpe"][pos_id])])
     for i in range(config.n_layer):
-        residual, x = x, rmsnorm(x)  # attention: look back at the positions so far
+        residual, x = x, rmsnorm(x)  # attention: gather information from the positions so far
         q = linear(x, params[f"layer{i}.attn_wq"])
         keys[i].append(linear(x, params[f"layer{i}.attn_wk"]))
         values[i].append(linear(x, params[f"layer{i}.attn_wv"]))
         x = linear(attention(q, keys[i], values[i], config.n_head), params[f"layer{i}.attn_wo"])
         x = [a + b for a, b in zip(x, residual)]
-        residual, x = x, rmsnorm(x)  # MLP: think about what was found
+        residual, x = x, rmsnorm(x)  # MLP: process each position by itself
         x = linear(x, params[f"layer{i}.mlp_fc1"])
         x = [activation(xi) for xi in x]
         x = linear(x, params[f"layer{i}.mlp_fc2"])
         x = [a + b for a, b in zip(x, residual)]
     return linear(x, params["lm_head"])
 
-# ---- Training: make the next token of a document less surprising -----------------------------------------------------------
+# ---- Training: raise the probability of the tokens that come next in each document -----------------------------------------
 def cross_entropy(logits, target):
-    """How surprised the model is by the token that came: -log of its probability."""
+    """-log of the probability that the model gives the target token."""
     return -softmax(logits)[target].log()
 
 def document_loss(tokens, params, config, activation):
@@ -231,14 +231,14 @@ ACTIVATIONS = {  # of the MLP: GPTConfig.activation -> the function of a Value
 }
 
 def initial_std(name, config):
-    """Standard deviation of the initial weights of a matrix. With scale_init, init_std is for the published width: a wider vector
-    has more terms in each sum, and needs smaller ones for the same results."""
+    """Standard deviation of the initial weights of a matrix. With scale_init, init_std is for the published width: a wider vector has more
+    terms in each sum, and needs smaller weights for sums of the same size."""
     if config.zero_init_out and name.endswith((".attn_wo", ".mlp_fc2")):
         return 0.0
     return config.init_std * (Config.n_embd / config.n_embd) ** 0.5 if config.scale_init else config.init_std
 
 
-SCHEDULES = {  # TrainConfig.schedule -> the share of the learning rate that a step (from 0) takes
+SCHEDULES = {  # TrainConfig.schedule -> the fraction of the learning rate at a step (from 0)
     "linear": lambda step, num_steps: 1 - step / num_steps,
     "cosine": lambda step, num_steps: 0.5 * (1 + math.cos(math.pi * step / num_steps)),
     "constant": lambda step, num_steps: 1,
@@ -250,9 +250,9 @@ GOLDEN = 0x9E3779B97F4A7C15  # 2**64 times the golden section, 0.618...
 
 
 def window(i, num_tokens, block_size, first):
-    """Where document i of a text starts. first: where document 0 does, drawn where other documents would be shuffled.
+    """Where document i of a text starts. first: where document 0 starts, a random number drawn in place of shuffling.
 
-    Each starts 0.618 of the text after the one before, round and round: so at any time those that came lie evenly over the text.
+    Each starts 0.618 of the text after the previous one, wrapping round: so at any time the windows used so far cover the text evenly.
     """
     num_windows = max(1, num_tokens - block_size)
     share = i * GOLDEN % 2**64 >> 32  # of 2**32
@@ -260,25 +260,25 @@ def window(i, num_tokens, block_size, first):
 
 
 def batch(step, batch_size, num_docs):
-    """Which documents a step takes, as indices: the next batch_size ones; after the last document comes the first again."""
+    """Which documents a step takes, as indices: the next batch_size documents; the first follows the last."""
     return [(step * batch_size + j) % num_docs for j in range(batch_size)]
 
 
 def batch_loss(documents, params, config):
-    """Mean of the losses of several documents, one graph; that of a single document is its own."""
+    """Mean of the losses of several documents, as one graph; for a single document, its loss itself."""
     losses = [document_loss(tokens, params, config, ACTIVATIONS[config.activation]) for tokens in documents]
     return losses[0] if len(losses) == 1 else (1 / len(losses)) * sum(losses)
 
 
 def learning_rate(step, training):
-    """The learning rate of a step (from 0): what the schedule says, and during the warm-up a growing share of that."""
+    """The learning rate of a step (from 0): the schedule's value, and during the warm-up a growing fraction of it."""
     lowest = training.min_learning_rate
     lr = lowest + (training.learning_rate - lowest) * SCHEDULES[training.schedule](step, training.num_steps)
     return lr * ((step + 1) / training.warmup_steps) if step < training.warmup_steps else lr
 
 
 def clip_gradients(params, clip_norm):
-    """Where all gradients together, as one vector, are longer than clip_norm, scale them down to that length."""
+    """If the norm of all gradients, taken as one vector, exceeds clip_norm, scale them down to that norm."""
     squares = 0.0
     for p in params:
         squares += p.grad**2
@@ -290,13 +290,13 @@ def clip_gradients(params, clip_norm):
 
 
 def decay_weights(params, lr, weight_decay):
-    """Pull every parameter towards 0, apart from its gradient (AdamW: Loshchilov and Hutter, 2019)."""
+    """Shrink every parameter towards 0, independently of its gradient (AdamW: Loshchilov and Hutter, 2019)."""
     for p in params:
         p.data -= lr * weight_decay * p.data
 
 
 def update(params, optimizer, training, step):
-    """What follows backward() in a training step: new parameters, and gradients of 0."""
+    """The rest of a training step after backward(): update the parameters and set the gradients to 0."""
     lr = learning_rate(step, training)
     if training.clip_norm is not None:
         clip_gradients(params, training.clip_norm)
@@ -318,9 +318,10 @@ def train_with(documents, params, config, training):
 
 
 def context(tokens, bos, config):
-    """What the model sees of the tokens so far: all, up to block_size of them; then the later half, until the block is full again.
+    """The part of the tokens so far that the model reads: all of them, up to block_size; beyond that the later half, until the block is
+    full again.
 
-    In front of that half of a document stands BOS, as in training; the half of a text begins with any of its tokens, as there.
+    That half of a document begins with BOS, as in training; that of a text begins with any token, also as in training.
     """
     half = config.block_size - config.block_size // 2
     start = half * max(0, -(-(len(tokens) - config.block_size) // half))
@@ -329,7 +330,7 @@ def context(tokens, bos, config):
 
 
 def write(params, config, tokens, length, bos, vocab_size, rng, temperature=0.5):
-    """Write on after `tokens`, which begin with BOS: up to `length` further ones, or until BOS. In a text, BOS is no token at all."""
+    """Continue `tokens`, which begin with BOS: by up to `length` tokens, or until BOS. In a text, BOS is never written."""
     tokens, end = list(tokens), len(tokens) + length
     while len(tokens) < end:
         keys, values = [[] for _ in range(config.n_layer)], [[] for _ in range(config.n_layer)]

@@ -33,7 +33,7 @@ SEED = Option("seed", int, 42, "seed of all random numbers", digits=1000)
 
 
 class Step(NamedTuple):
-    """What a callback is told after each step."""
+    """The argument of a callback after each step."""
 
     step: int  # from 1
     num_steps: int
@@ -47,12 +47,12 @@ class Step(NamedTuple):
 class Run:
     """A training run, made by `start` and done by its `train`.
 
-    model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which
-    sampling goes on with; losses: list of floats, one for each step done; held_out: Corpus of the documents held out,
-    by a val_fraction or as val_docs, or None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
+    model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which sampling continues to
+    use; losses: list of floats, one for each step done; held_out: Corpus of the documents held out, by a val_fraction or as val_docs, or
+    None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
 
-    A finished run with patience has the weights of its best held-out loss; any other those of its last step, from which
-    it can go on. extended: list of (steps done, TrainConfig until then), where it was resumed with more or fewer steps.
+    A finished run with patience has the weights of its best held-out loss; any other those of its last step, from which it can continue.
+    extended: list of (steps done, TrainConfig until then), where it was resumed with more or fewer steps.
     snapshots: Snapshots of the weights on the way, or None.
     """
 
@@ -83,8 +83,8 @@ class Run:
         """Do the steps that are left. callback: as for the function `train`, called after every step.
 
         progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
-        pause_every steps; it finds them in `losses`. stopped: a list; once something is in it, the training ends after the step it
-        is at, and a measurement of the held-out loss is put off until it goes on.
+        pause_every steps; their losses are in `losses`. stopped: a list; once it is not empty, the training ends after the current step,
+        and a measurement of the held-out loss is postponed until it is resumed.
 
         gradient_norms: whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no
         bit of the training, but a step of a compiled engine takes several times as long: its documents go through the model once more,
@@ -93,9 +93,9 @@ class Run:
         Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
         RuntimeError where this model is in training already.
 
-        Ctrl-C, or a notebook's "interrupt", raises Interrupted after the step it comes in. The run is whole then: `train`
-        goes on with it, and `save` saves it. A second one ends that step too, and with it the run; or, between two steps, the
-        measurement or the callback, and the run is whole.
+        Ctrl-C, or a notebook's "interrupt", raises Interrupted after the current step. The run is intact then: `train` continues it, and
+        `save` saves it. A second one interrupts that step too, after which the run cannot continue; or, between two steps, the measurement
+        or the callback, which leaves the run intact.
         """
         noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
         try:
@@ -261,7 +261,7 @@ class Run:
         return Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress)
 
     def __getstate__(self):
-        """What pickle takes: all it takes to go on, Adam's moments too. RuntimeError while another thread trains it."""
+        """The state for pickle: all that is needed to continue, including Adam's moments. RuntimeError while another thread trains it."""
         access = self.model.engine.access
         with access.reading():
             access.check_at_rest("copy the run")
@@ -364,7 +364,7 @@ class TrainingWarning(UserWarning):
 
 
 class DivergenceError(ValueError):
-    """Training cannot go on: a number grew out of range. step: which step, from 1; losses: those of the steps before."""
+    """Training cannot continue: a number grew out of range. step: its number, from 1; losses: those of the earlier steps."""
 
     def __init__(self, run: Run, cause: object) -> None:
         self.step, self.losses = len(run.losses) + 1, run.losses
@@ -437,7 +437,7 @@ def start(
         model = GPT.init(config, tokenizer, rng, engine, threads)
     else:
         model = GPT(config, tokenizer, array("d", saved.params), engine, threads)
-    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long, None if snapshots is None else Snapshots(snapshots))
+    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long, Snapshots(snapshots) if snapshots else None)
     run.drawn = saved is None
     return run
 

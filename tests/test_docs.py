@@ -14,7 +14,8 @@ import microgpt
 
 BLOCK = re.compile(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = [page for page in sorted(DOCS.glob("*.md")) if BLOCK.search(page.read_text(encoding="utf-8"))]
+TUTORIAL = DOCS / "tutorial.md"
+PAGES = [page for page in sorted(DOCS.glob("*.md")) if page != TUTORIAL and BLOCK.search(page.read_text(encoding="utf-8"))]
 
 
 def test_there_are_pages():
@@ -37,6 +38,15 @@ def test_examples(page, tmp_path):
             command = [sys.executable, "-Werror", "-c", code]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, (code, done.stderr)
+
+
+def test_the_tutorial_prints_what_it_says(names, capsys):
+    blocks = BLOCK.findall(TUTORIAL.read_text(encoding="utf-8"))
+    program = {}
+    for (language, _, code), (following, _, expected) in zip(blocks, [*blocks[1:], ("", "", "")]):
+        if language == "python":
+            exec(compile(code, TUTORIAL, "exec"), program)  # one program, piece after piece
+            assert capsys.readouterr().out == (expected if following == "text" else ""), code
 
 
 def test_the_page_of_options_is_what_the_options_say():

@@ -150,7 +150,7 @@ def test_nothing_comes_from_elsewhere(run):
 
 def test_sources():
     scripts = {path.stem for path in FOLDER.glob("*.js")}
-    assert scripts == set(explore.SCRIPTS) and len(explore.SCRIPTS) == len(scripts)
+    assert scripts == {*explore.SCRIPTS, *explore.WORKER} and len(explore.SCRIPTS) == len(set(explore.SCRIPTS))
     for path in FOLDER.glob("*.js"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(

@@ -1,1 +1,1 @@
-"""What everything above uses, and what knows nothing of microgpt: options, words, files, optional packages."""
+"""Helpers that all other modules use and that know nothing of microgpt: options, words, files, optional packages."""

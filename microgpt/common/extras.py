@@ -1,4 +1,4 @@
-"""Packages that are installed only where somebody needs them."""
+"""Optional packages, which are imported only when needed."""
 
 import importlib
 
@@ -6,7 +6,7 @@ import importlib
 def require(module, feature, extra=None):
     """The module of an optional package; ImportError says which feature needs it and how to install it.
 
-    extra: of microgpt-cython, where it is not called as the module.
+    extra: the name of microgpt-cython's extra, if it differs from the module's.
     """
     try:
         return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever finds half of one, and nobody's file is lost."""
+"""Atomic file writes: a reader never sees half a file, and no file of the user's is lost."""
 
 import errno
 import os
@@ -10,10 +10,10 @@ LONGEST_NAME = 100  # bytes of a file's own name in that of its temporary file
 
 
 def write_atomically(path, data):
-    """Write bytes to `path`: all of them, or none and the old file stays, whatever happens in between.
+    """Write bytes to `path`: all of them, or none, in which case the old file stays, whatever happens in between.
 
-    They go to a temporary file in the same folder, to the disk, and then under the real name. OSError when that fails,
-    and for what `check_writable` refuses.
+    They are written to a temporary file in the same folder, flushed to the disk, and renamed. OSError if that fails, and if
+    `check_writable` raises it.
     """
     path = _replaceable(path)
     sweep(path)
@@ -22,8 +22,8 @@ def write_atomically(path, data):
 
 
 def write_folder(folder, contents):
-    """Write files, name -> bytes, to `folder`. A new folder is there with all of them or not at all; in one that is there, each file
-    is replaced whole. OSError when that fails."""
+    """Write files, name -> bytes, to `folder`. A new folder appears with all of them or not at all; in an existing folder, each file is
+    replaced as a whole. OSError if that fails."""
     import tempfile  # here, since start-up counts
 
     folder = os.path.realpath(folder)
@@ -41,9 +41,9 @@ def write_folder(folder, contents):
 
 
 def check_writable(path):
-    """OSError unless `path` can be written: in a folder that is there, and not a folder, a device or a read-only file.
+    """OSError unless `path` can be written: its folder must exist, and it must not be a folder, a device or a read-only file.
 
-    It is found out by making a temporary file, which is removed again.
+    This is tested by making a temporary file and removing it.
     """
     path = _replaceable(path)
     sweep(path)
@@ -52,7 +52,7 @@ def check_writable(path):
 
 
 def sweep(path):
-    """Remove what is left of earlier writes to `path` whose processes were killed. Those of other processes stay."""
+    """Remove temporary files of earlier writes to `path` whose processes were killed. Those of running processes stay."""
     path = os.path.realpath(path)
     folder, prefix = os.path.dirname(path), _prefix(path)
     try:
@@ -65,7 +65,7 @@ def sweep(path):
 
 
 def _replaceable(path):
-    """The real path, which is free or has a file that may be replaced; else OSError."""
+    """The real path, at which there is no file or one that may be replaced; else OSError."""
     path = os.path.realpath(path)  # a link keeps pointing where it does
     try:
         mode = os.stat(path).st_mode
@@ -73,7 +73,7 @@ def _replaceable(path):
         return path
     if not stat.S_ISREG(mode):  # a device or a pipe would be replaced by a file
         raise OSError(errno.EINVAL, "it is a folder" if stat.S_ISDIR(mode) else "it is not a regular file")
-    if not mode & 0o222 or not os.access(path, os.W_OK):  # root may write what nobody is meant to
+    if not mode & 0o222 or not os.access(path, os.W_OK):  # root could write to it even so
         raise PermissionError(errno.EACCES, "it is write-protected")
     return path
 
@@ -94,7 +94,7 @@ def _write(path, data):
 def _temporary(path):
     """(file, name) of a new file beside `path`, locked while this process lives; removed where it keeps that name."""
     file, temporary = _create(path)
-    while not os.fstat(file.fileno()).st_nlink:  # another process's sweep came before the lock
+    while not os.fstat(file.fileno()).st_nlink:  # another process's sweep removed it before it was locked
         file.close()
         file, temporary = _create(path)
     try:
@@ -115,7 +115,7 @@ def _create(path):
 
 
 def _lock(file, wait):
-    """Take this process's lock on a file; OSError where there are no locks, or, unless it may wait, where another one has it.
+    """Lock a file for this process; OSError if there are no locks or, unless it may wait, if another process holds the lock.
 
     Windows needs none: a file that is open cannot be removed there.
     """
@@ -130,13 +130,13 @@ def _remove_if_dead(temporary):
         with open(temporary, "rb") as file:
             _lock(file, wait=False)
             if os.name == "posix":
-                os.unlink(temporary)  # under the lock, so that who gets it next finds out
+                os.unlink(temporary)  # under the lock, so that the next holder finds it removed
                 return
         os.unlink(temporary)
 
 
 def _mode(path):
-    """The old file's permissions, or what the system makes those of any new file of."""
+    """The old file's permissions, or those that the system derives a new file's from."""
     try:
         return os.stat(path).st_mode & 0o777
     except FileNotFoundError:
@@ -144,7 +144,7 @@ def _mode(path):
 
 
 def _prefix(path):
-    """With what the names of the temporary files of `path` begin."""
+    """The beginning of the names of the temporary files of `path`."""
     name = os.path.basename(path)
     if len(os.fsencode(name)) > LONGEST_NAME:
         import hashlib

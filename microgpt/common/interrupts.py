@@ -1,11 +1,11 @@
-"""Ctrl-C and its kin: what a signal does, from the first import of a program to its last line.
+"""Ctrl-C and similar signals: what a signal does, from a program's first import to its last line.
 
-    end_at_once     while nothing is done yet: one sentence, and the end
+    end_at_once     before any work has begun: print one sentence and exit
     raise_from_now  while a command works: KeyboardInterrupt
-    Noted           while a step or a file is being finished: the signal is written down, and heard in between
+    Noted           while a step or a file is being finished: record the signal, to be handled afterwards
 
-A handler that raises can lose its exception: a destructor or a callback in which it happens to be raised drops it. So
-`received` has every signal, and is looked at where a command would go on.
+The exception of a handler can get lost, when it happens to be raised in a destructor or a callback that ignores it. So `received` records
+every signal, and a command checks it before it continues.
 """
 
 import os
@@ -18,7 +18,7 @@ except ImportError:
 
 CTRL_C, PYTHONS = signal.SIGINT, signal.default_int_handler  # its number, and the handler that raises KeyboardInterrupt
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-IMPATIENT = 0.2  # seconds: what follows sooner is the same signal again, as where a terminal is closed
+IMPATIENT = 0.2  # seconds: a signal that follows sooner is a repetition, as when a terminal is closed
 SENTENCE = b"microgpt: interrupted\n"
 
 received = []  # the numbers of the signals that came, in order
@@ -43,7 +43,7 @@ def as_python_has_it():
 
 
 class Noted:
-    """A context in which signals are appended to the list `stopped`, and not heard otherwise.
+    """A context in which signals are only appended to the list `stopped`.
 
     A second Ctrl-C raises KeyboardInterrupt at once, for a step that takes minutes. handlers: those that are replaced; None:
     all, but for a signal that is ignored. In another thread than the main one nothing changes.
@@ -59,7 +59,7 @@ class Noted:
             if handler in self.handlers if self.handlers else handler != signal.SIG_IGN:
                 try:
                     self.before[number] = signal.signal(number, self._note)
-                except ValueError:  # not in the main thread, where signals are somebody else's
+                except ValueError:  # not the main thread, which alone handles signals
                     break
         return self.stopped
 

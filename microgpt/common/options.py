@@ -1,4 +1,4 @@
-"""An option: everything there is to say of it, said once.
+"""An option: everything about it, stated once.
 
 Checks, `--help`, `help(TrainConfig)`, the tables in the docs, the page's panel and the files of saved models take what they
 need from here. The options themselves are in microgpt.config; those of engines and of documents are where those are.
@@ -19,9 +19,9 @@ class Option:
     """name: as in Python; kind: int, float, bool or str; text: what it is, in a phrase; unit: of its number.
 
     least, above, below, most: bounds of a number; digits: how many a whole number may have, so that products of a few are floats;
-    choices: the values of a str; since: the version that added it; before: what the versions did that did not have it (...: what the
-    default does); flag: its name on the command line where that differs. None is allowed where it is the default, which switches the
-    option off, or what was before.
+    choices: the values of a str; since: the version that added it; before: the behaviour of versions without it, as a value (...: the
+    default); flag: its name on the command line where that differs. None is allowed if it is the default, which switches the option off,
+    or the value of `before`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Option:
     flag: str = ""
 
     def check(self, value):
-        """The value as an int, float, bool, str or None; other types' numbers (NumPy's) become these.
+        """The value as an int, float, bool, str or None; numbers of other types (NumPy's) are converted.
 
         ValueError or TypeError, with the option's name and bounds, unless it may have this value.
         """
@@ -59,7 +59,7 @@ class Option:
             except TypeError:
                 what = "a whole number" if self.kind is int else "a number"
                 raise TypeError(f"{self.name} must be {what}, not {quoted(value)}{off}") from None
-            except OverflowError:  # an int that no float can be
+            except OverflowError:  # an int beyond the range of floats
                 number = math.inf
             if not self.allows(number):
                 raise ValueError(f"{self.name} must be {self.bounds()}, not {quoted(value)}{off}")
@@ -85,7 +85,7 @@ class Option:
         return self.least <= number <= self.most and self.above < number < self.below
 
     def unsaved(self):
-        """What a file stands for that does not have it."""
+        """The value that a file without it stands for."""
         return self.default if self.before is ... else self.before
 
     def bounds(self):
@@ -150,14 +150,15 @@ class Settings:
             raise ValueError(idle)
 
     def check_together(self) -> None:
-        """ValueError for values that exclude one another."""
+        """ValueError for values that contradict one another."""
 
     def idle(self) -> str | None:
-        """What is wrong where a value has no effect beside the others: a sentence; else None."""
+        """A sentence about a value that has no effect with the others; else None."""
 
     @classmethod
     def saved(cls, values):
-        """The object with these values, a dict from a file; it may have idle ones, which 0.1 took. ValueError, TypeError."""
+        """The object with these values, a dict from a file; they may include values without effect, which 0.1 accepted. ValueError,
+        TypeError."""
         made = object.__new__(cls)
         for name, option in options_of(cls).items():
             object.__setattr__(made, name, option.check(values.get(name, option.unsaved())))

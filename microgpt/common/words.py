@@ -1,7 +1,7 @@
-"""Numbers, values and other people's text as microgpt shows them.
+"""Numbers, values and untrusted text as microgpt shows them.
 
 Text that comes from outside (an argument, a file's name or contents) goes into a message by `quoted` or `shortened`, and to a
-terminal by `printable`: so no message is long, and none has a character that a terminal would obey.
+terminal by `printable`: so no message is long, and none contains a control character.
 """
 
 import os
@@ -26,18 +26,18 @@ def sized(n_bytes):
 
 
 def printable(text):
-    """Text in one line that a terminal shows and does not obey: control characters and their like as escapes (\\x1b)."""
+    """Text as one line without control characters: these and similar ones appear as escapes (\\x1b)."""
     return re.sub(_OBEYED, lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def shortened(text, most=60):
-    """Printable text, its middle left out where it is long."""
+    """Printable text, its middle omitted if it is long."""
     text = printable(text)
     return text if len(text) <= most else f"{text[: most // 2 - 2]}...{text[1 - most // 2 :]}"
 
 
 def quoted(value, most=60):
-    """repr(value), printable, its middle left out where it is long."""
+    """repr(value), printable, its middle omitted if it is long."""
     try:
         return shortened(repr(value), most)
     except ValueError:  # an int of thousands of digits, which Python does not write

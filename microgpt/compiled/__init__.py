@@ -1,6 +1,6 @@
 """The compiled core: extension modules, built from src/, with a stub (.pyi) beside each.
 
-    access   who may use a model's weights, and when
+    access   access of threads to a model's weights
     lines    the lines of a large text, without an object for each
     scalar   Value, the functions of vectors and Adam, on a graph in C
     exact    the kernels of the engine `exact`

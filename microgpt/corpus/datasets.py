@@ -1,4 +1,4 @@
-"""What is downloaded once and kept in the user's cache folder: data sets that are known by name, and checked; and what a URL has."""
+"""Downloads, kept in the user's cache folder: data sets known by name, with checksums; and the contents of URLs."""
 
 import os
 from typing import NamedTuple
@@ -7,11 +7,11 @@ from microgpt.common.files import write_atomically
 from microgpt.common.words import quoted_path, shortened, sized
 
 DOWNLOAD_SECONDS = 5  # for the whole download: a machine without a network must not wait long for its training
-URL_SECONDS, URL_BYTES = 60, 100 * 10**6  # for one that the user asks for, and the most that it may have
+URL_SECONDS, URL_BYTES = 60, 100 * 10**6  # for a URL given by the user, and its largest size
 
 
 class DataSet(NamedTuple):
-    """variable: the environment variable that can name a copy; builtin: whether the package has something like it."""
+    """variable: the environment variable that can name a copy; builtin: whether the package includes a substitute."""
 
     file: str
     url: str
@@ -42,7 +42,7 @@ KNOWN = {
 def fetch(known, notes):
     """(bytes, path, None) of a DataSet, from the cache or downloaded into it; or (None, None, why not).
 
-    notes: a list, to which is added what the user should know.
+    notes: a list, to which messages for the user are appended.
     """
     import platformdirs
 
@@ -79,7 +79,7 @@ def fetch_url(url, notes):
             data = file.read()
         notes.append(f"{shortened(url)} was downloaded before; remove {quoted_path(cached)} to get it again")
         return data, None
-    except OSError:  # it is not there, or as good as that
+    except OSError:  # it does not exist, or cannot be used
         pass
     data, failure = _download(url, URL_BYTES, URL_SECONDS)
     if failure is None and len(data) > URL_BYTES:
@@ -101,7 +101,7 @@ def _keep(cached, data, what, notes):
 def _download(url, size, seconds):
     """(bytes, None), one more than size where there are more; or (None, why not).
 
-    In a thread: neither a name server nor a trickle of bytes obeys a timeout.
+    In a thread, since timeouts limit neither the name look-up nor a slow stream of bytes.
     """
     import threading
     import urllib.request

@@ -1,4 +1,4 @@
-"""From the list of documents to those a run trains on: shuffled, some held out, the long ones dealt with; or from a text to its windows."""
+"""Turns the list of documents into those a run trains on: shuffled, some held out, long ones cut or split; or a text into its windows."""
 
 import random
 import sys
@@ -88,10 +88,10 @@ def _without_last(docs, share, noun):
 
 
 def fit(docs, block_size, long):
-    """Documents for a block of block_size tokens. A document has one token more than characters, for its end.
+    """Documents for a block of block_size tokens. A document has one token more than it has characters, for its end.
 
     long: "truncate" leaves the documents as they are, and training sees only their first block_size tokens; "split"
-    cuts them into pieces that follow one another; "error" raises ValueError where one does not fit.
+    cuts them into consecutive pieces; "error" raises ValueError if one does not fit.
     """
     LONG.check(long)
     if long == "truncate":
@@ -137,7 +137,7 @@ def share_cut(docs, block_size):
 
 
 def checked(name, docs):
-    """The documents as a list. TypeError and ValueError for what is none."""
+    """The documents as a list. TypeError or ValueError for anything else."""
     if isinstance(docs, Lines):
         return docs
     if isinstance(docs, (str, bytes)) or hasattr(docs, "read") or not hasattr(docs, "__iter__"):
@@ -162,10 +162,10 @@ def characters(docs, config):
 
 
 def note_newlines(name, docs):
-    """A DataWarning where documents are a file's lines as they stand."""
+    """A DataWarning if documents are a file's lines with their line ends."""
     if isinstance(docs, Lines):
         return
-    text = "".join(docs)  # which is searched faster than each document
+    text = "".join(docs)  # since one text is searched faster than each document
     ends = sum(doc.endswith(("\n", "\r")) for doc in docs) if "\n" in text or "\r" in text else 0
     if ends:
         _warn(
@@ -201,7 +201,7 @@ def note_oddities(docs, val_docs, config):
 
 
 def refuse_idle(config, evaluation, long):
-    """ValueError for options that say what becomes of documents, where there is a text."""
+    """ValueError for options that concern documents, if there is a text."""
     if config.documents == "text":
         if long != LONG.default:
             raise ValueError("omit long: it has no effect on a text, whose windows leave nothing out")
@@ -210,7 +210,7 @@ def refuse_idle(config, evaluation, long):
 
 
 def _warn(text):
-    """A DataWarning that points at the line which called this package."""
+    """Issue a DataWarning that points at the line that called this package."""
     level, frame = 1, sys._getframe()
     while frame.f_back and frame.f_globals["__name__"].startswith("microgpt."):
         level, frame = level + 1, frame.f_back

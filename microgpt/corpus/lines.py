@@ -8,7 +8,7 @@ from microgpt.compiled import lines as compiled
 
 
 class Lines(Sequence):
-    """The lines of a text, stripped and without empty ones: a sequence of strings, each made when it is asked for.
+    """The lines of a text, stripped and without empty ones: a sequence of strings, each made on access.
 
     characters: those of all documents, each once, sorted: a str. at: where each document begins in the text.
     """
@@ -27,7 +27,7 @@ class Lines(Sequence):
         return self.text[start : end if end >= 0 else None].strip()
 
     def shuffled(self, rng):
-        """The documents in the order that rng.shuffle(list(self)) gives them; rng (random.Random) is as after it."""
+        """The documents in the order of rng.shuffle(list(self)); rng (random.Random) ends in the same state."""
         mixed = object.__new__(Lines)
         mixed.text, mixed.at, mixed.characters = self.text, self.at[:], self.characters
         if type(rng) is random.Random:

@@ -1,8 +1,7 @@
 """Reading documents: from a file, from standard input, or a data set that is downloaded.
 
-Documents are never repaired in silence: a file that is not what it should be is an error that names the remedy, and
-what was done without asking (a byte order mark dropped, a list of names replaced) or is not to be seen (one inside) is a
-`DataWarning`.
+Documents are never repaired silently: an invalid file is an error that names the remedy. A `DataWarning` tells of every change made
+without asking (a byte order mark dropped, a list of names replaced) and of what is invisible (a mark inside the text).
 """
 
 import codecs
@@ -24,7 +23,7 @@ MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
 )
 
 
-PACKED = {  # pattern at the beginning of a file -> what compressed it, and how it is unpacked; gzip's are read
+PACKED = {  # pattern at the beginning of a file -> the program that compressed it, and the command that unpacks it; gzip's are read
     rb"BZh[1-9]1AY&SY": ("bzip2", "bunzip2 -k"),
     rb"\xfd7zXZ\x00": ("xz", "unxz -k"),
     rb"PK\x03\x04": ("zip", "unzip"),
@@ -36,7 +35,7 @@ class DataError(ValueError):
 
 
 class DataWarning(UserWarning):
-    """Something about the data that the user should know; the run goes on."""
+    """Something about the data that the user should know; the run continues."""
 
 
 GZIP = b"\x1f\x8b"
@@ -78,9 +77,9 @@ def load_docs(
 
 
 def read(source, notes, encoding="utf-8", column=None):
-    """The text that load_docs(source) takes apart: its lines end in "\n", and not all are blank.
+    """The text that load_docs(source) splits: its lines end in "\n", and not all are blank.
 
-    notes: a list, to which is added what the user should know.
+    notes: a list, to which messages for the user are appended.
     """
     try:
         codec = codecs.lookup(encoding)
@@ -118,14 +117,14 @@ def _bytes_of(source, notes):
 
 
 def file_of(source):
-    """The path of the file that load_docs(source) reads, or would read if it is there; None for what is downloaded."""
+    """The path of the file that load_docs(source) reads, or would read if it existed; None for downloads."""
     if source is None:
         source = "input.txt" if os.path.exists("input.txt") else "names"
     if source in datasets.KNOWN:
         return os.environ.get(datasets.KNOWN[source].variable)
     if source.lower().startswith(WEB):
         return None
-    return "/dev/stdin" if source == "-" else source  # a link to the file, where a file is what is redirected
+    return "/dev/stdin" if source == "-" else source  # a link to the file, if a file is redirected
 
 
 # ---- From bytes to documents ------------------------------------------------------------------------------------
@@ -168,7 +167,7 @@ DOCUMENTS = {  # GPTConfig.documents -> those of a text, whose lines end in "\n"
 
 
 def _unpacked(data, what):
-    """What gzip compressed, unpacked."""
+    """The data decompressed by gzip."""
     if not data.startswith(GZIP):
         return data
     import gzip
@@ -213,7 +212,7 @@ def _of_column(text, what, column, notes):
 
 
 def _note_heading(text, what, notes):
-    """A note where the first line is one of a table."""
+    """A note if the first line looks like a table's."""
     lines = [line for line in text[:10_000].split("\n")[:20] if line.strip()]
     first = lines[0].strip()
     delimiter = "\t" if "\t" in first else ","
@@ -235,7 +234,7 @@ def _refuse_packed(data, path, what):
 
 
 def _refuse_nul(data, path, what):
-    """DataError for bytes that no text in UTF-8 has: those of UTF-16 and UTF-32, and binary data."""
+    """DataError for bytes that do not occur in UTF-8 text: those of UTF-16 and UTF-32, and binary data."""
     for encoding, mark in MARKS:
         if data.startswith(mark):
             raise DataError(f"{what} is not UTF-8 but {encoding.upper()}; {_convert(encoding, path)}")
@@ -292,7 +291,7 @@ def _convert(encoding, path):
 
 
 def _in_shell(path):
-    """A file's name as a shell takes it; FILE for one that nobody would copy."""
+    """A file's name quoted for a shell; FILE for an unwieldy one."""
     import shlex
 
     name = shlex.quote(os.fsdecode(path))
@@ -303,7 +302,7 @@ def _in_shell(path):
 
 
 def _read_file(path, remedy="check the path", said=""):
-    """The bytes of a file. Each OSError becomes one sentence: `said` tells who named the path, `remedy` what to do."""
+    """The bytes of a file. Each OSError becomes one sentence: `said` tells where the path came from, `remedy` what to do."""
     what = quoted_path(path) + said
     if os.path.isdir(path):  # Windows would report a permission
         raise IsADirectoryError(f"{what} is a folder; give a text file")
@@ -319,7 +318,7 @@ def _read_file(path, remedy="check the path", said=""):
 
 
 def _whole(file):
-    """All its bytes, but not what follows NULs: they are refused, and may be a device's, which never end."""
+    """All its bytes, or those up to a NUL, since NULs are refused and a device may produce them without end."""
     data = file.read(2**20)
     return data if 0 in data else data + file.read()
 
@@ -330,7 +329,7 @@ def _read_stdin():
     try:
         if hasattr(sys.stdin, "buffer"):
             return _whole(sys.stdin.buffer)
-        return sys.stdin.read().encode("utf-8", "surrogatepass")  # somebody's StringIO
+        return sys.stdin.read().encode("utf-8", "surrogatepass")  # a StringIO in its place
     except OSError as error:  # such as a folder: `microgpt train - < .`
         raise OSError(f"standard input cannot be read: {error.strerror or error}; give a file") from error
 
@@ -339,7 +338,8 @@ def _read_stdin():
 
 
 def _data_set(known, notes):
-    """Bytes and path of a data set; the first that is there of: the file that its variable names, cached, downloaded, built in."""
+    """Bytes and path of a data set, from the first of these that exists: the file that its variable names, the cached one, the downloaded
+    one, the built-in one."""
     given = os.environ.get(known.variable)
     if given:
         return _read_file(given, "correct the variable or unset it", f" (named by the environment variable {known.variable})"), given

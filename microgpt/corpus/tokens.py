@@ -1,7 +1,7 @@
-"""Documents as token ids, as the engines read them. To train on or to measure on, what has documents is a sequence of them:
+"""Documents as token ids, as the engines read them. The documents to train on or to measure on are one of these sequences:
 
-    Corpus    documents that stand one after the other
-    Windows   those of a text: its windows, which overlap
+    Corpus    documents one after the other
+    Windows   the documents of a text: its windows, which overlap
 """
 
 import math
@@ -48,11 +48,11 @@ class Corpus:
         return self.tokens[self.starts[i] : self.starts[i + 1] + 1].tolist()
 
     def mean_length(self):
-        """How many tokens of a document are predicted, where none is cut: the mean."""
+        """The mean number of tokens predicted per document, if none is cut."""
         return (len(self.tokens) - 1) / len(self)
 
     def predictions(self, i, block_size):
-        """How many tokens of document i are predicted, as it is cut at block_size."""
+        """How many tokens of document i are predicted, after it is cut at block_size."""
         return min(self.starts[i + 1] - self.starts[i], block_size)
 
     def share_cut(self, block_size):
@@ -61,7 +61,7 @@ class Corpus:
         return cut / len(self), lost / (len(self.tokens) - 1)
 
     def count_in(self, other):
-        """How many of these documents another Corpus has too."""
+        """How many of these documents another Corpus also has."""
         own = [self.tokens[start : end + 1].tobytes() for start, end in pairwise(self.starts)]
         known, tokens = set(own), other.tokens
         there = {doc for start, end in pairwise(other.starts) if (doc := tokens[start : end + 1].tobytes()) in known}
@@ -73,7 +73,7 @@ class Corpus:
         return part in whole
 
     def entropy(self):
-        """What a model that knew only how frequent each token is would have as its loss, in nats a token."""
+        """The loss, in nats per token, of a model that knows only the frequency of each token."""
         ids = range(max(self.tokens) + 1)
         if len(ids) <= 256:  # their low bytes are counted at C speed
             low = bytes(self.tokens)[0 if sys.byteorder == "little" else 3 :: 4]
@@ -125,7 +125,7 @@ def _ids(docs, tokenizer):
 
 
 def fingerprint(*corpora):
-    """SHA-256 of the tokens of each Corpus, as little-endian 32-bit ids; of None's, there are none."""
+    """SHA-256 of the tokens of each Corpus, as little-endian 32-bit ids; a None has none."""
     import hashlib
 
     digest = hashlib.sha256()

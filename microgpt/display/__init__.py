@@ -1,4 +1,4 @@
-"""Models, runs and graphs made visible; none of it computes anything that training depends on.
+"""Models, runs and graphs made visible; training depends on none of this.
 
     drawing    the scalar graph behind a Value, as a picture by Graphviz.
     explore    a trained model as one web page that computes in the browser: HTML, CSS and JavaScript.

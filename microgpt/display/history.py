@@ -20,7 +20,7 @@ FORMATS = (".csv", ".jsonl")
 
 class Log:
     """A file with one line for each step: step, loss, smoothed loss, learning rate, held-out loss; the seconds of training and the tokens
-    predicted until then; and the norm of the gradients. What is not known is left out: an empty cell in a table.
+    predicted until then; and the norm of the gradients. Unknown values are omitted: an empty cell in a table.
 
     A resumed run writes the lines of its earlier steps again, so that all but the seconds equals the log of an uninterrupted run. before:
     a log of these steps, which has their seconds and norms; None: path. Between two measurements, some 20 ms apart, seconds are evenly
@@ -93,7 +93,7 @@ def _known(run, path):
                     break
                 found[step] = {name: float(row[name]) for name in ("seconds", "gradient_norm") if row.get(name) not in (None, "")}
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, csv.Error):
-        pass  # there is none, or it was cut off here
+        pass  # there is no log, or it was cut off here
     return found
 
 
@@ -196,7 +196,7 @@ def _parse_json(line):
 
 
 def _held_out(run):
-    """What of a Run is measured on, in words."""
+    """The held-out documents of a Run, in words."""
     first = f"the first {run.measured:,} of " if run.measured < len(run.held_out) else ""
     if run.model.config.documents == "text":
         of = f"{run.measured * run.model.config.block_size:,} characters of " if first else ""

@@ -44,7 +44,8 @@ def svg(boxes, edges, caption="", direction="LR"):
 
 
 def _layers(boxes, edges):
-    """Lists of names: each in the layer after the last one with an edge to it; those that no edge leads to in the one before their first."""
+    """Lists of names: each in the layer after the last one with an edge to it; those without such edges in the layer before their first
+    use."""
     layer, left = dict.fromkeys(boxes, 0), dict.fromkeys(boxes, 0)
     after = {name: [] for name in boxes}
     for start, end, *_ in edges:
@@ -58,13 +59,13 @@ def _layers(boxes, edges):
             left[end] -= 1
             if not left[end]:
                 todo.append(end)
-    for name in first:  # beside what they are used in, so that their arrows are short
+    for name in first:  # next to the boxes that use them, so that their arrows are short
         layer[name] = min((layer[end] for end in after[name]), default=1) - 1
     return [[name for name in boxes if layer[name] == i] for i in range(max(layer.values()) + 1)]
 
 
 def _ordered(layers, edges):
-    """The layers, each sorted by the mean place of the neighbours of its boxes, a few times forth and back."""
+    """The layers, each sorted by the mean place of its boxes' neighbours, in a few sweeps in both directions."""
     beside = {name: [] for layer in layers for name in layer}
     for start, end, *_ in edges:
         beside[start].append(end)

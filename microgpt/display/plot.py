@@ -49,7 +49,7 @@ def plot(histories, path):
     image = io.BytesIO()
     # matplotlib's defaults, whatever the user's settings; a fixed salt, so that ids in an SVG are not random
     with matplotlib.style.context(["default", {"svg.hashsalt": "microgpt"}]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # letters that no font has become boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # letters missing from all fonts become boxes
         figure = Figure(SIZE, DPI, layout="constrained")
         _draw(figure, histories)
         figure.savefig(image, format=kind[1:], metadata=METADATA[kind])
@@ -121,7 +121,7 @@ def _legend(figure, axes, histories, window):
     else:
         legend = axes.legend(lines, names, loc="upper right", **options)
     for text in legend.get_texts():
-        text.set_parse_math(False)  # a dollar sign in a file's name is no formula
+        text.set_parse_math(False)  # a dollar sign in a file's name does not start a formula
     if not several:
         axes.set_title(*histories, fontsize="medium", parse_math=False)
 

@@ -1,4 +1,4 @@
-"""The engines: what computes. All offer the interface below, and nothing above them knows which one runs.
+"""The engines, which do the computing. All have the interface below, and no module above depends on which one runs.
 
     python   microgpt.reference: the scalar graph in plain Python
     graph    the scalar graph on compiled Values
@@ -25,7 +25,7 @@ from microgpt.engines.writing import OneByOne
 EXACT = ("python", "graph", "exact")  # they have the reference's bits
 ENGINES = (*EXACT, "fast")
 DEFAULT = "exact"
-BULK = "fast"  # for many documents, where nobody says who writes them
+BULK = "fast"  # for many documents, unless another engine is given
 
 ENGINE = Option(
     "engine", str, DEFAULT, "what computes: fast in float32, the others with the same results to the last bit",
@@ -36,8 +36,8 @@ THREADS = Option(
     least=0, most=1024,
 )
 
-# Fields of GPTConfig and TrainConfig. AROUND: what is done before or around any engine, which gets its weights drawn and a learning
-# rate for each step. COMMON: that, and what all engines here compute.
+# Fields of GPTConfig and TrainConfig. AROUND: those that no engine computes, since it receives initial weights and a learning rate for
+# each step. COMMON: AROUND, and those that all engines here compute.
 AROUND = {
     "documents", "init_std", "zero_init_out", "scale_init", "bos_first",
     "num_steps", "learning_rate", "min_learning_rate", "schedule", "warmup_steps",
@@ -49,7 +49,7 @@ COMMON = AROUND | {
 
 
 class EngineError(ValueError):
-    """An engine does not do what it is asked for; the message says which one does."""
+    """An engine does not support the request; the message names one that does."""
 
 
 class Memory(NamedTuple):
@@ -64,7 +64,7 @@ class Memory(NamedTuple):
         return sum(self)
 
     def remedy(self) -> str:
-        """What to do where it is too much."""
+        """What to do if it is too much."""
         remedies = "choose a smaller n_embd or n_layer", "choose a smaller batch_size or block_size", "give less data", "keep fewer snapshots"
         return remedies[self.index(max(self))]
 
@@ -79,14 +79,14 @@ class Engine(ABC):
     """One model's forward pass, backward pass and update. It holds Adam's moments; the parameters are the model's own.
 
     config: GPTConfig; vocab_size: int; params: memoryview of doubles, all matrices one after the other in parameter
-    order (row-major). `train` leaves the trained values there. threads: how many may compute. access: whom the callers of
-    these methods ask, see microgpt.compiled.access: any number of threads may read, while none trains.
+    order (row-major). `train` updates them in place. threads: how many may compute. access: the lock that callers of these methods take,
+    see microgpt.compiled.access: any number of threads may read while none trains.
     """
 
     name: str
     exact = True  # its results are the reference's, bit for bit
-    threaded: tuple[str, ...] = ()  # of "computes" (trains) and "writes" (generates), what it does on several threads
-    batch_size = 1  # documents a step where nobody says how many
+    threaded: tuple[str, ...] = ()  # of "computes" (trains) and "writes" (generates), the work that it does on several threads
+    batch_size = 1  # documents per step by default
     options: set[str]  # the fields of GPTConfig and TrainConfig that it computes; others must have their defaults
     activations: Collection[str]  # the values of GPTConfig.activation that it computes
     bytes_per_param = 32  # doubles: the weight, its gradient, and Adam's two moments
@@ -105,7 +105,7 @@ class Engine(ABC):
 
     @classmethod
     def refuse(cls, settings):
-        """EngineError for what this engine does not compute of a GPTConfig or TrainConfig."""
+        """EngineError for settings of a GPTConfig or TrainConfig that this engine does not compute."""
         for field in fields(settings):
             value = getattr(settings, field.name)
             if field.name in cls.limits:
@@ -133,7 +133,7 @@ class Engine(ABC):
         return f"choose engine={' or '.join(map(repr, able))}" if able else "omit it"
 
     def check(self, corpus, training, snapshots=0):
-        """EngineError or MemoryError, before the first step, for what `train` could not do with these."""
+        """EngineError or MemoryError, before the first step, if `train` could not use these."""
         self.refuse(training)
         needed, there_is = self.memory(corpus, training, snapshots), machine_memory()
         if needed.total() > there_is:
@@ -142,14 +142,14 @@ class Engine(ABC):
             )
 
     def memory(self, corpus, training, snapshots=0):
-        """What training takes here, about: a Memory. snapshots: how many are kept."""
+        """The approximate memory of training here: a Memory. snapshots: how many are kept."""
         tokens = training.batch_size * min(self.config.block_size, corpus.mean_length())
         weights = self.bytes_per_param * len(self.params)
         return Memory(weights, round(self.activation_bytes(tokens)), corpus.tokens.itemsize * len(corpus.tokens), snapshots * 4 * len(self.params))
 
     @abstractmethod
     def activation_bytes(self, tokens):
-        """About how much memory the activations of a batch of so many tokens take."""
+        """The approximate memory of the activations of a batch of this many tokens."""
 
     # ---- Training ----------------------------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class Engine(ABC):
         """Train for `steps` (a range of step numbers, from 0) and append each step's loss to the list `losses`.
 
         corpus: microgpt.corpus.tokens.Corpus; step s takes the documents training.batch(s, len(corpus)). training:
-        TrainConfig. The steps of a run come in order, in portions of any size. Where the reference would fail
+        TrainConfig. The steps of a run are done in order, in portions of any size. Where the reference would fail
         (ValueError, OverflowError, ZeroDivisionError) the same error is raised, and FloatingPointError where a loss is
         not finite; `losses` then has the steps before.
         """
@@ -167,7 +167,7 @@ class Engine(ABC):
     def gradients(self, corpus, step, training):
         """(loss, gradients) of a step without its update: a float, and an array of doubles in parameter order.
 
-        The gradients are those of the backward pass, before clipping. Errors are those of `train`.
+        The gradients are those of the backward pass, before clipping. Errors are as for `train`.
         """
 
     def moments(self):
@@ -176,7 +176,7 @@ class Engine(ABC):
 
     @abstractmethod
     def restore(self, training, m, v, num_steps):
-        """Go on as after num_steps steps that left the moments m and v (arrays, as `moments` gives them)."""
+        """Continue as after num_steps steps that left the moments m and v (arrays, as `moments` returns them)."""
 
     # ---- Reading and writing -----------------------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ def check_threads(name, threads, work="computes"):
 
 
 def check_finite(loss):
-    """FloatingPointError for a loss that training cannot go on from."""
+    """FloatingPointError for a loss from which training cannot continue."""
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss}")
 

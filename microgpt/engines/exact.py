@@ -19,7 +19,7 @@ class ExactEngine(Engine):
     def __init__(self, config, vocab_size, params, threads=1):
         super().__init__(config, vocab_size, params, threads)
         self.network = Network(config, vocab_size, params)
-        self._idle = []  # decoders that nobody uses: there is one for each of the callers that there were at a time
+        self._idle = []  # idle decoders: there is one for each of the most callers that there were at the same time
 
     def activation_bytes(self, tokens):
         c, positions = self.config, min(self.config.block_size, tokens)  # one long document's, or some short ones', at a time
@@ -45,8 +45,8 @@ class ExactEngine(Engine):
         raise AssertionError("the loss is finite after all; please report this")
 
     def _loss_or_error(self, tokens):
-        """A document's loss where the whole-document kernels found it not finite: token by token, so that what the reference
-        raises on the way (by a square or a logarithm) is raised here, at the same place."""
+        """A document's loss where the whole-document kernels found that it is not finite: token by token, to raise the same error as the
+        reference (from a square or a logarithm), at the same place."""
         decode, predicted, total = self.decoder(), list(zip(tokens, tokens[1:]))[: self.config.block_size], 0.0
         for token, target in predicted:
             total += math.log(sampling.softmax(decode(token))[target]) * -1
@@ -92,7 +92,7 @@ class ExactEngine(Engine):
             self._idle.append(decoder)
 
     def _take(self):
-        """A decoder for one caller, who gives it back."""
+        """A decoder for one caller, which returns it after use."""
         try:
             return self._idle.pop()  # mutant: take-decoder
         except IndexError:

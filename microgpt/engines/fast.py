@@ -1,7 +1,7 @@
 """The fast engine: trains in float32, many documents at a time, on one thread or several.
 
 The same model, documents and gradients as the exact engine's with the same batch_size, only rounded differently. It also writes
-many documents at a time. Logits and losses that a model is asked for, an exact engine computes from the same weights.
+many documents at a time. A model's logits and losses come from an exact engine with the same weights.
 """
 
 import math
@@ -27,7 +27,7 @@ class FastEngine(Engine):
     activations = ACTIVATIONS
     isas = staticmethod(isas)
     limits = {
-        "beta1": {"below": 1 - 2**-25},  # what is closer to 1 is 1 in float32
+        "beta1": {"below": 1 - 2**-25},  # a number closer to 1 rounds to 1 in float32
         "beta2": {"below": 1 - 2**-25},
         # Gradients whose (1 - beta2) * gradient**2 is 0 in float32, whatever beta2, are small beside an eps of this size.
         "eps": {"least": 1e-15},
@@ -37,7 +37,7 @@ class FastEngine(Engine):
         super().__init__(config, vocab_size, params, threads)
         self.network = Network(config, vocab_size, params)
         self.reader = ExactEngine(config, vocab_size, params)
-        self._idle = []  # those that measure, as the exact engine keeps its decoders
+        self._idle = []  # kept for reuse, like the exact engine's decoders
 
     def check(self, corpus, training, snapshots=0):
         super().check(corpus, training, snapshots)
@@ -96,9 +96,9 @@ ENGINE = FastEngine
 class Numbered:
     """A source of many documents at once, see microgpt.engines.writing.
 
-    A document has a number, from 0 on, and depends on the seed, its number and the options, and on nothing else. So the first
-    documents of a seed are the same however many are asked for, and on however many threads. The random numbers do not come one
-    after the other: each is computed from what it is for, see `chance`.
+    Documents are numbered from 0. A document depends only on the seed, its number and the options. So the first documents of a seed are
+    the same for any number of documents and of threads. The random numbers are not a sequence: each is computed from the position at which
+    it is used, see `chance`.
     """
 
     def __init__(self, engine, tokenizer, seed, prompt, choice, expected, length):
@@ -117,7 +117,7 @@ class Numbered:
 
 
 def key_of(seed):
-    """The key of the random numbers, 64 bits: from any seed that random.Random takes; None gives another each time."""
+    """The key of the random numbers, 64 bits: from any seed that random.Random accepts; None gives another key each time."""
     return random.Random(seed).getrandbits(64)
 
 

@@ -1,4 +1,4 @@
-"""The graph engine: the reference's own code, with what is compiled in place of what it defines."""
+"""The graph engine: the reference's own code, with compiled versions of its definitions."""
 
 import importlib.util
 
@@ -7,7 +7,7 @@ from microgpt.engines.scalar import ScalarEngine
 
 
 def reference_with(names):
-    """A copy of the module microgpt.reference in which `names`, a dict, replace its own: its functions then use those."""
+    """A copy of the module microgpt.reference in which `names`, a dict, replace its own definitions: its functions then use those."""
     spec = importlib.util.find_spec("microgpt.reference")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -24,7 +24,7 @@ class PythonEngine(ScalarEngine):
             return super()._backward(corpus, step, training)
 
 
-_lock, _limits = allocate_lock(), []  # the limits that were found by those who are at it: all threads share one
+_lock, _limits = allocate_lock(), []  # the limits that the running threads found: all threads share one
 
 
 @contextmanager

@@ -50,14 +50,14 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None, never=None):
 
 
 class Reader:
-    """The logits after tokens, however many there are: of a decoder that begins again where reference.context() does.
+    """The logits after any number of tokens, by a decoder that starts again where reference.context() does.
 
     decoder: a function that makes one, see Engine.decoder; config: GPTConfig.
     """
 
     def __init__(self, decoder, config, bos):
         self.decoder, self.config, self.bos = decoder, config, bos
-        self.tokens, self.room = [], 0  # room: how many tokens the decoder still takes
+        self.tokens, self.room = [], 0  # room: how many more tokens the decoder can take
 
     def after(self, *tokens):
         """The logits after further tokens, at least one."""
@@ -72,7 +72,7 @@ class Reader:
 
 
 def room(n_prompt, block_size):
-    """How many tokens a document may have after a prompt of so many: up to block_size in all; after a longer one block_size more."""
+    """How many tokens a document may have after a prompt of this many: up to block_size in all; after a longer prompt, block_size more."""
     return block_size - n_prompt if n_prompt < block_size else block_size
 
 

@@ -10,7 +10,7 @@ class ScalarEngine(Engine):
 
     ops = None
     options = COMMON
-    node_bytes: int  # about what a token's graph takes for each parameter
+    node_bytes: int  # approximate bytes of a token's graph for each parameter
     bytes_per_param = 150
 
     def __init__(self, config, vocab_size, params, threads=1, ops=None):
@@ -88,12 +88,12 @@ class ScalarEngine(Engine):
         return decode
 
     def _load(self):
-        """Take over what somebody else wrote into the model's buffer."""
+        """Take over changes that others made to the model's buffer."""
         found = bytes(self.params)
         if self._loaded != found:
             for value, data in zip(self.values, memoryview(found).cast("d")):
                 value.data = data
-            self._loaded = found  # last: another reader must not take for done what is not
+            self._loaded = found  # last: other readers must not find it before it is complete
 
     def _store(self):
         for i, value in enumerate(self.values):

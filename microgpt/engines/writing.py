@@ -1,10 +1,10 @@
-"""Writing documents: a source of them, and choosing among what it gives.
+"""Writing documents: a source of them, and a filter for its documents.
 
-A source has a method `write(wanted, filtered)`: a list of new texts, at most `wanted` of them and more only where they are
-filtered, since some of those are not taken. What Ctrl-C may have to wait for is one call.
+A source has a method `write(wanted, filtered)`: a list of new texts, at most `wanted` of them; more if they are filtered, since some will
+be rejected. Ctrl-C takes effect after the current call.
 """
 
-MOST_TRIES = 1000  # for one document that is unlike those before
+MOST_TRIES = 1000  # for one document that differs from the previous ones
 
 
 class OneByOne:
@@ -27,8 +27,7 @@ class OneByOne:
 def select(source, n, unique=False, exclude=()):
     """Yields lists of documents, n in all.
 
-    unique: no document twice; exclude: documents that are not wanted. ValueError where MOST_TRIES documents one after the
-    other were not taken.
+    unique: no document twice; exclude: documents to reject. ValueError after MOST_TRIES rejections in a row.
     """
     taken, found, tries = set(exclude), 0, 0
     while found < n:

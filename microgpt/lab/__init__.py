@@ -1,1 +1,1 @@
-"""A laboratory round a run: what a model is worth, where two runs differ, and where its losses are logged."""
+"""Tools around a run: evaluate a model, compare two runs, and log losses elsewhere."""

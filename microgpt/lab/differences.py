@@ -1,6 +1,6 @@
-"""Where two runs first differ: in what they were started with, in a loss, or in a weight.
+"""The first difference of two runs: in their settings, in a loss, or in a weight.
 
-What is compared is a `Side`: all that is known of a run, from an object, or from a file that microgpt or somebody's own port wrote.
+Both are compared as a `Side`: all that is known of a run, from an object, or from a file that microgpt or another implementation wrote.
 """
 
 import json
@@ -57,11 +57,11 @@ class Side:
 
 
 def diff(a: Any, b: Any) -> Difference | None:
-    """The first Difference of two runs, or None where all is equal that both have.
+    """The first Difference of two runs, or None if everything that both have is equal.
 
     a, b: each a Run, a GPT, a list of losses, or the path of a file: a saved run or model, a log (.csv, .jsonl), a model as JSON
-    (GPT.to_json), or a text with a loss a line, in decimals or in hex, or the reference's printed output. Losses that were rounded are
-    compared as far as they go. OSError and ValueError for what cannot be read, and where the two have nothing in common.
+    (GPT.to_json), or a text with a loss a line, in decimals or in hex, or the reference's printed output. Rounded losses are compared
+    in the digits they have. OSError and ValueError for what cannot be read, and where the two have nothing in common.
     """
     a, b = _side(a), _side(b)
     common = [part for part in ORDER if part in a.parts and part in b.parts]
@@ -76,7 +76,7 @@ def diff(a: Any, b: Any) -> Difference | None:
 
 
 def units_apart(a, b):
-    """How many doubles there are from one float to another, 0 and -0 being one apart; None where one is no number."""
+    """The distance of two floats in doubles, 0 and -0 being one apart; None if either is not a number."""
     if math.isnan(a) or math.isnan(b):
         return None
     return abs(_rank(a) - _rank(b))
@@ -89,7 +89,7 @@ def _rank(number):
 
 def _first(part, a, b, decimals):
     """The first Difference in a part of both; a, b: name -> value."""
-    names = [name for name in a if name in b] if part == "settings" else list(dict.fromkeys([*a, *b]))  # a model knows only its own
+    names = [name for name in a if name in b] if part == "settings" else list(dict.fromkeys([*a, *b]))  # a model has only its own settings
     if part in ("loss", "held-out loss"):
         names = sorted(names)
     different = [name for name in names if name not in a or name not in b or not _same(a[name], b[name], decimals)]
@@ -188,7 +188,7 @@ def _of_log(path):
 
 
 def _of_text(text, path):
-    """A loss a line, or the reference's output; other lines of that are no losses."""
+    """One loss per line, or the reference's output, of which other lines are ignored."""
     printed = PRINTED.findall(text)
     words = [loss for _, loss in printed] or text.split()
     steps = [int(step) for step, _ in printed] or range(1, len(words) + 1)
@@ -205,7 +205,7 @@ def _of_text(text, path):
 
 
 def _model(config, tokenizer, params, started=None):
-    """The parts of a model, and what its run was started with."""
+    """The parts of a model, and the settings of its run."""
     weights, at = {}, 0
     for name, (rows, columns) in config.shapes(tokenizer.vocab_size).items():
         for i in range(rows):

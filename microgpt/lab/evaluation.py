@@ -1,4 +1,4 @@
-"""What a model is worth on documents: its loss, and what that is in other units."""
+"""The loss of a model on documents, also in other units."""
 
 import math
 from collections.abc import Iterable
@@ -10,16 +10,16 @@ from microgpt.corpus import documents
 from microgpt.corpus.tokens import Corpus
 from microgpt.model import GPT
 
-PORTION = 1000  # documents that are measured at a time, so that Ctrl-C is heard between them
+PORTION = 1000  # documents measured at a time, since Ctrl-C takes effect in between
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model has on documents, none of which changes it. A loss is infinite where a probability is too small for a float.
+    """The losses of a model on documents. A loss is infinite if a probability is too small for a float.
 
-    loss: the mean of a token's, in nats, ends included; perplexity: e to its power; bits_per_character: all of the loss, in bits, over
-    the characters that are predicted; documents, tokens, characters: how many are measured; losses: each document's own mean, as
-    GPT.loss has it. Of a text, a document is a window, and its tokens are its characters.
+    loss: the mean per token, in nats, ends included; perplexity: its exponential; bits_per_character: the total loss, in bits, divided by
+    the number of predicted characters; documents, tokens, characters: how many are measured; losses: each document's own mean, as GPT.loss
+    computes it. Of a text, a document is a window, and its tokens are its characters.
     """
 
     loss: float

@@ -1,9 +1,9 @@
-"""A folder for each run, which is new: what was trained, how, and what came of it.
+"""A new folder for each run, with its settings and results.
 
     config.json         the command, and every setting
     losses.csv          a line for each step, see microgpt.display.history.Log
-    model.safetensors   the run, to sample from and to go on with
-    samples.txt         what it wrote in the end
+    model.safetensors   the run, to sample from and to resume
+    samples.txt         the samples at the end
 """
 
 import datetime
@@ -19,7 +19,7 @@ MODEL, LOSSES, SAMPLES, CONFIG = "model.safetensors", "losses.csv", "samples.txt
 
 
 def create(parent, data):
-    """The path of a new folder in `parent`, which is made too: 2026-11-27-names-001, with the next number that is free. OSError.
+    """Makes a new folder in `parent`, and `parent` if needed: 2026-11-27-names-001, with the next free number. Returns its path. OSError.
 
     data: what load_docs was given.
     """
@@ -32,12 +32,12 @@ def create(parent, data):
         try:
             os.mkdir(path)
             return path
-        except FileExistsError:  # of an earlier run, or of one that began at the same time
+        except FileExistsError:  # it belongs to an earlier run, or to one that began at the same time
             number += 1
 
 
 def describe(run, command, data, temperature, resumed_from=None):
-    """What config.json has of a Run: a dict."""
+    """The contents of config.json for a Run: a dict."""
     return {
         "command": command,
         "microgpt": __version__,

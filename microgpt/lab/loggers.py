@@ -1,12 +1,12 @@
 """Callbacks that log a run elsewhere: `train(docs, callback=TensorBoard("logs/first"))`.
 
-Each is told the loss, the learning rate and, where they were measured, the held-out loss and the length of the gradient. It closes
-itself after the run's last step; a run that ends earlier is closed by `with`:
+Each logs the loss, the learning rate and, if measured, the held-out loss and the norm of the gradient. It closes after the run's last
+step; use `with` for a run that may end earlier:
 
     with TensorBoard("logs/first") as log:
         train(docs, callback=log)
 
-Each package is imported where its class is made, and not before.
+Each package is imported only when its class is instantiated.
 """
 
 import time
@@ -29,7 +29,7 @@ class Logger:
             self.close()
 
     def close(self):
-        """Write out what is left; a second time, nothing."""
+        """Write the remaining data; a second call does nothing."""
         if not self.finished:
             self.finished = True
             self.finish()
@@ -68,7 +68,7 @@ class _Service(Logger):
         self.package, self.options, self.begun = require(self.name, f"a log for {self.name}"), options, False
 
     def write(self, step, metrics):
-        if not self.begun:  # here, since only now is the run known
+        if not self.begun:  # here, since the run is not known earlier
             self.begun = True
             run = step.run
             settings = {**asdict(run.model.config), **asdict(run.training), "seed": run.seed, "engine": run.model.engine.name}

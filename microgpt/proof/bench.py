@@ -1,9 +1,9 @@
 """Measuring: how long each engine takes for the same training run, checked against the pure reference before it is timed.
 
-Each measurement is made in a fresh process, and the competitors take turns for several rounds, so that whatever else the
-machine does falls on all of them. A time counts only if the first losses equal the reference's in every bit; those of an
-engine that is not exact, within rounding. Documents differ in length and a fast engine sees more of them, so times are taken
-per token and shown for a document of mean length.
+Each measurement is made in a fresh process, and the engines take turns for several rounds, so that other load on the machine affects all
+of them alike. A time counts only if the first losses equal the reference's in every bit or, for an engine that is not exact, up to
+rounding. Documents differ in length and a fast engine sees more of them, so times are measured per token and shown for a document of mean
+length.
 """
 
 import json
@@ -26,21 +26,21 @@ CHECKED_STEPS = 2
 CHECKED_SAMPLES = 2
 WARM_UP_STEPS = 5  # before the clock runs
 MIN_STEPS = 8
-SECONDS, PYTHON_SECONDS = 0.5, 4.0  # about what a measurement takes
+SECONDS, PYTHON_SECONDS = 0.5, 4.0  # the approximate duration of a measurement
 TRAINING = TrainConfig(num_steps=10_000)
-ROUNDING = 1e-5  # of a loss that is not exact, relatively
+ROUNDING = 1e-5  # the relative error allowed of a loss that is not exact
 
 
 class MeasuringError(RuntimeError):
-    """A process that measures did not come to its end; the message says why."""
+    """A measuring process failed; the message says why."""
 
 
 class Case(NamedTuple):
-    """What is measured. engine: an engine's name, or "value": the plain reference with only its class Value compiled."""
+    """One thing to measure. engine: an engine's name, or "value": the plain reference with only its class Value compiled."""
 
     engine: str
     n_embd: int = 16
-    collector: bool = True  # whether Python's cyclic garbage collector is on, as it is where nobody turns it off
+    collector: bool = True  # whether Python's cyclic garbage collector is on, as it is by default
     isa: str = ""  # the instruction set a compiled engine is held to; "": the best there is
 
     @property
@@ -123,7 +123,7 @@ def _row(case, own, base):
 
 
 def _difference(timing, base, rounded):
-    """What differs from the reference's result, in words, or None. rounded: losses may by some roundings of float32."""
+    """What differs from the reference's result, in words, or None. rounded: losses may differ by some roundings of float32."""
     for step, (got, expected) in enumerate(zip(timing.losses, base.losses, strict=True), 1):
         if got != expected and not (rounded and math.isclose(got, expected, rel_tol=ROUNDING)):
             return f"loss of step {step}: {got!r}, reference {expected!r}"
@@ -175,7 +175,7 @@ def measure(case, source):
         return seconds, sum(corpus.predictions(i, config.block_size) for batch in batches for i in batch)
 
     warm_up = timed(WARM_UP_STEPS)[0]
-    if case.engine == "python":  # in one go, as a script does: the collector finds less to do where a call ends each step
+    if case.engine == "python":  # in one call, as in a script: the collector has less to do if each step is a call
         budget = PYTHON_SECONDS if case.collector else PYTHON_SECONDS / 2  # without it memory grows by 17 MB a step
         seconds, tokens = timed(max(MIN_STEPS, int(budget / warm_up * WARM_UP_STEPS)))
     else:
@@ -189,7 +189,7 @@ def measure(case, source):
 
 
 def _sample(engine, tokenizer):
-    """The first samples, and how many characters a second the engine writes."""
+    """The first samples, and how many characters per second the engine writes."""
     rng, written = random.Random(1), []
     started = time.perf_counter()
     while len(written) < CHECKED_SAMPLES or time.perf_counter() - started < 0.2:
@@ -199,7 +199,7 @@ def _sample(engine, tokenizer):
 
 
 def _rate_in_bulk(model, n=20_000):
-    """How many characters a second an engine writes that writes many documents at once."""
+    """How many characters per second an engine that writes many documents at once writes."""
     model.generate(n, seed=1)  # memory, tables
     started = time.perf_counter()
     return sum(map(len, model.generate(n, seed=2))) / (time.perf_counter() - started)
@@ -217,7 +217,7 @@ def _peak_memory():
 # ---- Reports ------------------------------------------------------------------------------------------------------------
 
 def machine():
-    """What the figures were measured on: name -> text."""
+    """The machine and software of the measurement: name -> text."""
     from microgpt.compiled import exact as _exact
 
     built = _exact.info()

@@ -1,7 +1,7 @@
-"""What the published runs of the reference computed on names.txt, as hashes: what `microgpt verify` compares with.
+"""Hashes of the results of the reference's published runs on names.txt, with which `microgpt verify` compares.
 
-The runs are the reference's own, on x86-64 Linux with glibc. A C library whose pow, exp or log round otherwise gives the
-pure Python version other last bits, and this package follows it.
+The runs are the reference's own, on x86-64 Linux with glibc. If a C library's pow, exp or log round differently, pure Python gives other
+last bits, and this package the same ones.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ class Published(NamedTuple):
 
     @property
     def hash(self):
-        """One hash of it all."""
+        """One hash of all results."""
         return hash_text([self.losses, self.params, self.samples])
 
 

@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Where two results part: the first of PARTS that differs, and the step where that is a loss and can be named."""
+    """Where two results first differ: the first of PARTS that differs, and the step if that is a loss and its step is known."""
 
     part: str
     step: int | None
@@ -32,7 +32,7 @@ class Difference(NamedTuple):
 
 
 def exact_engines():
-    """The engines that promise the reference's bits, the pure one aside."""
+    """The engines that promise the reference's bits, except the pure one."""
     return [name for name in engines.EXACT if name != "python"]
 
 
@@ -59,7 +59,7 @@ def difference(result, expected):
 
 
 def equals_python(outcome, docs, preset, num_steps, callback=None):
-    """Whether the pure engine, here and now, has the same losses in the first num_steps steps as an Outcome."""
+    """Whether the pure engine, on this machine, gives the same losses in the first num_steps steps as an Outcome."""
     config, training, _ = PRESETS[preset]
 
     def stop(step):

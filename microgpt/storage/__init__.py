@@ -1,12 +1,12 @@
-"""Models outside the process that trained them: as saved files, and in the forms others keep parameters in, and back.
+"""Models outside the process that trained them: as saved files, and converted to and from the formats of other software.
 
     checkpoint    saved models and runs; tensorfile the bytes of such a file
-    schema        what files of older and newer versions may have or lack
+    schema        what files of older and newer versions may contain or lack
     jsontext, values, arrays, pytorch    JSON, the reference's Values, NumPy, PyTorch
-    pretrained    a folder as the Hugging Face Hub has them; modeling_microgpt is copied into it
+    pretrained    a folder in the Hugging Face Hub's layout; modeling_microgpt is copied into it
 
-What all forms bring back is name -> list of rows of numbers, which is checked here before it becomes a model's flat
-buffer. The names, shapes and their order are the reference's, see GPTConfig.shapes.
+All formats are read as name -> list of rows of numbers, which is checked here before it becomes a model's flat buffer. The names, shapes
+and their order are the reference's, see GPTConfig.shapes.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from microgpt.common.words import quoted
 
 
 def needed(function, module, name):
-    """The optional module that a function needs; where it is missing, ImportError says how to get it."""
+    """The optional module that a function needs; if it is missing, ImportError says how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -29,7 +29,7 @@ def needed(function, module, name):
 def layout(config, tokenizer, names):
     """config.shapes of matrices that came with these names; ValueError where they are fewer than its layers.
 
-    A number of layers that a stranger made up would be a table that fills the memory.
+    Otherwise a number of layers made up in an untrusted file would make a table that fills the memory.
     """
     if config.n_layer > len(names):
         raise ValueError(f"there are fewer layers than the {quoted(config.n_layer)} of the configuration")

@@ -1,8 +1,8 @@
 """Models and runs as files: names, shapes and float64 bits as in the reference's state_dict.
 
 A file holds a model: its matrices, and as metadata its configuration, its characters and the version that wrote it.
-That of a run has also what it takes to go on: see `Progress`. Nothing in a file is trusted: whatever does not fit is a
-CheckpointError. What files of other versions may have or lack is in microgpt.storage.schema.
+A run's file also holds what is needed to continue it: see `Progress`. Nothing in a file is trusted: any inconsistency is a
+CheckpointError. What files of other versions may contain or lack is defined in microgpt.storage.schema.
 """
 
 import json
@@ -36,7 +36,7 @@ FILM = "training.snapshots"  # (snapshots, parameters), in float32
 
 
 class Progress(NamedTuple):
-    """How far a run has come, and all it needs to go on; what it was started with stands beside it in a Checkpoint."""
+    """The progress of a run, and all that is needed to continue it; what it was started with is in the other fields of a Checkpoint."""
 
     losses: "array[float]"  # of doubles, one for each step done
     m: "array[float]"  # Adam's moments, doubles in parameter order
@@ -50,7 +50,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """What a run was started with, beside GPTConfig, TrainConfig and EvalConfig. Checked when made: ValueError."""
+    """What a run was started with, besides GPTConfig, TrainConfig and EvalConfig. Checked when made: ValueError."""
 
     seed: int
     long: str  # what was done with long documents, see microgpt.corpus.documents
@@ -74,7 +74,7 @@ class Source:
 
 @dataclass(frozen=True)
 class _State:
-    """What of a run's Progress is metadata, as JSON."""
+    """The part of a run's Progress that is metadata, as JSON."""
 
     steps: int
     rng: list
@@ -83,7 +83,7 @@ class _State:
 
 
 class Checkpoint(NamedTuple):
-    """What a file holds. training, evaluation, source and progress: None where it is a model only."""
+    """The contents of a file. training, evaluation, source and progress: None if it holds only a model."""
 
     config: GPTConfig
     tokenizer: Tokenizer
@@ -142,8 +142,8 @@ def _state_of(progress):
 
 
 def read(path):
-    """The Checkpoint in a file, or in a folder that save_pretrained wrote. OSError where it cannot be read, CheckpointError where it is
-    not as it should be."""
+    """The Checkpoint in a file, or in a folder that save_pretrained wrote. OSError if it cannot be read, CheckpointError if it is not
+    valid."""
     inside = os.path.join(os.fsdecode(path), WEIGHTS)
     if os.path.exists(inside):
         path = inside

@@ -1,9 +1,9 @@
-"""A model as a folder in the layout of the Hugging Face Hub, to pass it on.
+"""A model as a folder in the layout of the Hugging Face Hub, for sharing.
 
     model.safetensors        the model as a file, see checkpoint; `microgpt.load(folder)` reads this alone
     config.json              its configuration and characters, for those who read it without this package
     README.md                the card: what it is, and the figures of its run
-    modeling_microgpt.py     where asked for: loads the folder in PyTorch
+    modeling_microgpt.py     on request: loads the folder in PyTorch
 """
 
 import errno
@@ -73,7 +73,7 @@ def _modeling():
 
 
 def _card(saved):
-    """Markdown below YAML, which says to the Hub what the folder is. Nothing of other people's text is in it."""
+    """Markdown below YAML, which tells the Hub what the folder is. It contains no untrusted text."""
     size = counted(saved.config.num_params(saved.tokenizer.vocab_size), "parameter")
     table = "\n".join(f"| {name} | {value} |" for name, value in _figures(saved).items())
     return f"""---

@@ -1,4 +1,4 @@
-"""The model in PyTorch, for those who go on from here: GPT, an nn.Module; pad and cross_entropy for batches.
+"""The model in PyTorch, as a starting point for further work: GPT, an nn.Module; pad and cross_entropy for batches.
 
 Copy this file into a project of your own: of this package it needs only a configuration (GPTConfig, or any object with
 the same attributes) and a tokenizer, of which it uses vocab_size. Read it beside microgpt/reference.py.
@@ -87,8 +87,8 @@ class GPT(nn.Module):
     def forward(self, tokens):
         """The logits of each next token. tokens: ids, (batch, positions), at most block_size positions.
 
-        -> (batch, positions, vocab_size). A position sees only those before it, so what fills up shorter documents at
-        their ends changes nothing before.
+        -> (batch, positions, vocab_size). A position sees only those before it, so padding at the end of shorter documents changes nothing
+        before it.
         """
         x = rmsnorm(self.wte(tokens) + self.wpe.weight[: tokens.shape[1]])
         for i in range(self.config.n_layer):
@@ -99,7 +99,7 @@ class GPT(nn.Module):
 def pad(documents, block_size):
     """Lists of token ids [BOS, ..., BOS], or windows of a text without BOS, cut at block_size -> inputs and targets, each (documents, longest).
 
-    Behind the end of a document the inputs are 0 and the targets NO_TARGET.
+    After the end of a document the inputs are 0 and the targets NO_TARGET.
     """
     lengths = [min(block_size, len(tokens) - 1) for tokens in documents]
     longest = max(lengths)
@@ -112,7 +112,7 @@ def cross_entropy(logits, targets):
     """The reference's loss of a batch: the mean over documents of each one's mean over its own positions.
 
     logits: (documents, positions, vocab_size); targets: (documents, positions), NO_TARGET where there is none.
-    (F.cross_entropy's own mean would count long documents more.)
+    (F.cross_entropy's own mean would give long documents more weight.)
     """
     losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction="none")
     positions = (targets != NO_TARGET).sum(1)

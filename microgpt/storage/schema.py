@@ -1,7 +1,7 @@
-"""Saved models and runs outlive versions: what an older one did not save takes its default, what is unknown is refused.
+"""Files from other versions: a value that an older version did not save takes its default, an unknown one is refused.
 
-So the default of an option that is added to a class saved here must do what versions without the option did, or the option says
-what that was (`before`, see microgpt.common.options).
+So the default of an option that is added to a class saved here must behave as versions without the option did, or the option states their
+behaviour (`before`, see microgpt.common.options).
 """
 
 import re
@@ -17,7 +17,7 @@ class CheckpointError(ValueError):
 
 
 class UnknownError(CheckpointError):
-    """It has something that this version does not know. The message continues a sentence about the file: "has ..."."""
+    """The file has something that this version does not know. The message continues a sentence about the file: "has ..."."""
 
 
 def build(kind, given, where, most=None):
@@ -45,7 +45,7 @@ def check_known(names, known, what, where=""):
 
 
 def blamed(error, version):
-    """The CheckpointError of a file, as it reads where one knows which version of microgpt saved the file.
+    """The CheckpointError of a file, worded for the version of microgpt that saved it.
 
     version: what the file says, which may be anything.
     """

@@ -6,7 +6,7 @@
     the rest   the tensors' bytes, little-endian, in the order of their names
 
 (See https://github.com/huggingface/safetensors.) The header is written here because the library orders the metadata at
-random. Files are read with the library, after checks that keep a stranger's file from costing much time or memory.
+random. Files are read with the library, after checks that limit the time and memory an untrusted file can cost.
 """
 
 import json
@@ -133,7 +133,7 @@ def parsed(text, what, kind):
 
 
 def _little_endian(numbers):
-    """Numbers of this machine as the file has them, or back."""
+    """Numbers converted from this machine's byte order to the file's, or back."""
     if sys.byteorder == "big":
         numbers = array("f" if numbers.itemsize == 4 else "d", numbers)
         numbers.byteswap()
@@ -141,7 +141,7 @@ def _little_endian(numbers):
 
 
 def _open_regular(path, flags):
-    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, a device never end
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, and a device might never end
         raise CheckpointError("is not a file; give one that microgpt saved")
     return os.open(path, flags)
 

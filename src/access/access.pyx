@@ -1,7 +1,7 @@
-"""Who may use a model's weights: many threads that read them, or one that changes them.
+"""Access to a model's weights: for any number of threads that read them, or one that changes them.
 
-Compiled because every document that is written asks for it, and because Ctrl-C must find no moment at which something stays taken.
-What is decided between two calls of Python is decided at once: the GIL guards it.
+Compiled because every sampled document acquires it, and because Ctrl-C must never leave it acquired. Whatever happens between two calls
+into Python is atomic, since the GIL is held.
 """
 
 import os
@@ -25,15 +25,15 @@ cdef held_lock():
 
 
 cdef class Access:
-    """The right to use some weights, for one piece of work each: `with access.reading(): ...`.
+    """A reader-writer lock on some weights: `with access.reading(): ...`.
 
-    Readers wait while the weights change; who changes them waits until those who read have ended. They take turns: who waits to
-    change them comes before later readers, and who waits to read comes before the next change.
+    Readers wait while the weights change; a thread that changes them waits until the present readers have finished. They take turns: a
+    waiting change comes before later readers, and waiting readers come before the next change.
     """
 
     cdef Py_ssize_t readers
-    cdef list waiting  # a lock for each reader who waits; who releases it has counted the reader
-    cdef object next  # the lock of who waits to change the weights, or None
+    cdef list waiting  # a lock for each waiting reader; the thread that releases it has counted the reader
+    cdef object next  # the lock of the thread that waits to change the weights, or None
     cdef bint changing_now
     cdef bint training_now
     cdef unsigned long changer, trainer  # the threads that do so
@@ -43,24 +43,24 @@ cdef class Access:
         self.waiting, self.process = [], os.getpid()
 
     def reading(self):
-        """For what takes the weights as they are at one moment: a document, a loss."""
+        """For work that reads the weights as they are at one moment: a document, a loss."""
         return Guard.__new__(Guard, self, READING)
 
     def changing(self):
-        """For what changes the weights, such as some steps. RuntimeError where somebody does already."""
+        """For work that changes the weights, such as some steps. RuntimeError if a thread is doing so already."""
         return Guard.__new__(Guard, self, CHANGING)
 
     def training(self):
-        """For a whole training, which changes the weights now and then. RuntimeError where there is one already."""
+        """For a whole training, which changes the weights from time to time. RuntimeError if one is under way already."""
         return Guard.__new__(Guard, self, TRAINING)
 
     def check_at_rest(self, what):
-        """RuntimeError where another thread than this one is training."""
+        """RuntimeError if a thread other than this one is training."""
         if self.training_now and self.trainer != PyThread_get_thread_ident():
             raise RuntimeError(f"another thread is training: {what} in its callback, or after the training")
 
     cdef int after_fork(self) except -1:
-        """In a forked process only the thread that forked goes on: nobody else is at work in it."""
+        """In a forked process only the thread that forked exists, so no other holds the lock."""
         if self.process == os.getpid():
             return 0
         if self.changing_now:
@@ -117,8 +117,8 @@ cdef class Access:
         return 0
 
     cdef int end_changing(self) except -1:
-        """Let all in who wait to read."""
-        nobody = []  # made first, since it may run the garbage collector, and so other threads
+        """Admit all waiting readers."""
+        nobody = []  # made first, since making it may run the garbage collector, and so other threads
         self.changing_now = False
         waiting, self.waiting = self.waiting, nobody
         self.readers += len(waiting)
@@ -136,7 +136,7 @@ cdef class Access:
 
 
 cdef class Guard:
-    """What begins at `with` and ends after it."""
+    """The context manager that acquires the lock and releases it."""
 
     cdef Access access
     cdef int kind

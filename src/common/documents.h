@@ -12,7 +12,7 @@ typedef struct {
     size_t first, length; /* where window 0 starts, and how many tokens further on each window ends */
 } Documents;
 
-/* The numbers of a TrainConfig that the kernels use beside Adam's own, by their names there; None is 0. */
+/* The numbers of a TrainConfig that the kernels use besides Adam's own, under the same names; None is 0. */
 #define FOR_EACH_NUMBER(X) X(clip_norm) X(weight_decay)
 
 typedef struct {

@@ -1,9 +1,10 @@
 /* Whether the next steps are done by a team of threads or by one thread.
  *
- * On a machine that has other work too, a thread that has lost its processor is waited for, and a team can be slower than one
- * thread alone; and a short run is over before threads have begun. Since the results are the same either way, a run goes on in
- * stretches, each the way that was faster last, with a trial of the other now and then. Threads are begun for each stretch, which
- * takes them some 50 microseconds: a stretch is so long that this does not matter, and does not count in the time of a trial.
+ * On a machine that has other work too, a team waits for any thread that has lost its processor, and can be slower than one
+ * thread alone; and a short run is over before threads have started. Since the results are the same either way, a run is
+ * divided into stretches. Each is done the way that was faster last, with an occasional trial of the other. Threads are
+ * started for each stretch, which takes about 50 microseconds: a stretch is long enough that this does not matter, and a
+ * trial's time excludes it.
  */
 #ifndef MICROGPT_PACE_H
 #define MICROGPT_PACE_H
@@ -11,13 +12,13 @@
 #include <stddef.h>
 
 #define STRETCH 2e-2     /* seconds */
-#define TRIAL 2e-3       /* seconds, of what may be slower */
+#define TRIAL 2e-3       /* seconds of the way that may be slower */
 #define MOST_PATIENCE 32 /* stretches before the other way has its next trial */
 
 typedef struct {
     size_t batch_size;       /* of what follows */
-    double alone, team;      /* steps a second, the last time; 0: not known */
-    size_t waited, patience; /* stretches since the last trial; how many to the next one of a team that lost */
+    double alone, team;      /* steps per second, when last measured; 0: not known */
+    size_t waited, patience; /* stretches since the last trial; how many until the next one of a slower team */
 } Pace;
 
 /* Of the next `wanted` steps, how many to do in one stretch, and whether with the team. */
@@ -43,7 +44,7 @@ static inline size_t pace_next(Pace *p, size_t batch_size, size_t wanted, int *w
     return steps < 1 ? 1 : steps < (double)wanted ? (size_t)steps : wanted;
 }
 
-/* seconds: of those steps, from when all threads were there */
+/* seconds: the time of those steps, from when all threads had started */
 static inline void pace_done(Pace *p, int with_team, size_t steps, double seconds) {
     *(with_team ? &p->team : &p->alone) = (double)steps / (seconds > 1e-9 ? seconds : 1e-9);
     if (with_team && p->team >= p->alone)

@@ -18,8 +18,8 @@ typedef struct {
     double inverse_n_embd, inverse_root; /* n_embd**-1 and (head_dim**0.5)**-1, by the C library's pow */
     size_t n_params, wte, wpe, lm_head;  /* how many parameters; where the matrices outside the layers start */
     LayerOffsets first_layer;
-    size_t layer_params; /* from a matrix to the same of the next layer */
-    int vector_libm;     /* exact only: pow and exp by libm.h's vectors, else the C library for each */
+    size_t layer_params; /* from a matrix to the same matrix of the next layer */
+    int vector_libm;     /* exact only: pow and exp in vectors, by libm.h; else the C library for each number */
 } Shape;
 
 static inline LayerOffsets layer_offsets(const Shape *s, size_t layer) {

@@ -60,8 +60,8 @@ static void pause_briefly(void) {
 }
 #endif
 
-#define LINE 128   /* bytes: what one thread writes often, others do not wait for */
-#define SPINS 2000 /* some 20 microseconds or more; who is not there by then has lost its processor, and may need this one */
+#define LINE 128   /* bytes between what different threads write often, so that they share no cache line */
+#define SPINS 2000 /* 20 microseconds or more; a thread that is later has lost its processor, and may need this one */
 
 struct Team {
     Shared next;
@@ -92,8 +92,8 @@ size_t SYMBOL(team_next)(Team *team) {
     return add(&team->next, 1);
 }
 
-/* Until `round` is over: spin, then sleep. Who ends a round looks for sleepers after that, and a sleeper looks at the round
- * after it has made itself known: one of them sees the other. */
+/* Until `round` is over: spin, then sleep. The thread that ends a round then looks for sleepers, and a sleeper registers
+ * before it checks the round: so one of them sees the other. */
 static void wait_for_end_of(Team *team, size_t round) {
     for (size_t spins = 0; spins < SPINS; spins++) {
         if (load(&team->round) != round)

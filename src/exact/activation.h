@@ -1,6 +1,6 @@
 /* The MLP's activations: all that depends on which one a model has. Their meaning is ACTIVATIONS in microgpt/reference.py.
  *
- * An activation takes one number to one number, so these take n numbers in any order; n is a multiple of W. */
+ * An activation maps one number to one number, so these functions take n numbers in any order; n is a multiple of W. */
 #ifndef MICROGPT_ACTIVATION_H
 #define MICROGPT_ACTIVATION_H
 
@@ -59,7 +59,7 @@ INLINE vd sigmoid(vd z, vd e, vd inverse) {
     return vselect(vlt(z, vset1(0.0)), e * inverse, inverse); /* mutant: exact-sigmoid */
 }
 
-/* e and t of n numbers x, at most CHUNK. exp takes 0 and -0 to 1, so 0 - z will do for z * -1. */
+/* e and t of n numbers x, at most CHUNK. exp maps 0 and -0 to 1, so 0 - z serves as z * -1. */
 INLINE void gate_exps(const enum activation which, double *e, double *t, const double *x, size_t n, int vector_libm) {
     double exponents[CHUNK];
     for (size_t i = 0; i < n; i += W) {
@@ -91,7 +91,7 @@ INLINE vd sigmoid_backward(vd z, vd e, vd inverse, vd inverse_square, vd ds) {
     return e * vselect(vlt(z, vset1(0.0)), inverse * ds - inverse_square * (e * ds), inverse_square * ds);
 }
 
-/* forward computed y = x * s and z = gate(x); so with dx = s * dy to begin with
+/* forward computed y = x * s and z = gate(x); so, starting from dx = s * dy,
  *     silu: dx + dz
  *     gelu: dx + d_sum + square * d_cube + x * d_square + x * d_square, in this order, for
  *         square = x * x, cube = square * x, sum = x + cube * 0.044715, z = sum * 1.5957691216057308, hence

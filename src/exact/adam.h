@@ -4,11 +4,11 @@
  *     v = beta2 * v + (1 - beta2) * g**2
  *     p -= lr * (m / c1) / ((v / c2)**0.5 + eps)          c = 1 - beta**(step + 1)
  *
- * The square and the root are the C library's pow, so a correctly rounded one is in doubt next to a midpoint (see libm.h): one
- * lane in seventeen. But then pow gives one of two neighbours, and most often nobody can tell which once it is added to
- * something larger: v takes in a hundredth of g**2, p a small step. So a lane is settled when the other neighbour, and some
- * more for the roundings on the way, leads to the same double. One in a thousand is not: it keeps its old values, and is done
- * again with the C library.
+ * The square and the root are the C library's pow, so a correctly rounded result is in doubt near a midpoint (see libm.h): one
+ * lane in seventeen. But pow then gives one of two neighbours, and usually both lead to the same sum with a larger number: v
+ * adds a hundredth of g**2, and p a small step. So a lane is settled when the other neighbour, with a margin for the roundings
+ * on the way, leads to the same double. One lane in a thousand is not: it keeps its old values, and the C library computes it
+ * again.
  */
 #ifndef MICROGPT_ADAM_H
 #define MICROGPT_ADAM_H
@@ -30,7 +30,7 @@ static void adam_p(const AdamStep *a, double *p, double m, double v) {
 }
 
 /* The same without the C library, if the next double in place of the rounded root leads to the same p: that is the only other
- * root the C library may give. Returns whether it does; else p is unchanged. */
+ * root the C library may give. Returns whether it does; if not, p is unchanged. */
 INLINE int adam_p_either(const AdamStep *a, double *p, double m, double v) {
 #ifdef HAVE_FMA
     double x = v / a->c2, numerator = a->lr * (m / a->c1), root = sqrt(x), error = fma(-root, root, x);
@@ -66,18 +66,18 @@ INLINE vm square_in_doubt(vd x, vd square, vd *error) {
 
 #if defined(HAVE_FMA) && W == 8 /* dividers of fewer lanes keep up */
 
-/* a / b to the bit, given 1 / b, which leaves the divider to those who need it. A quotient q is corrected by what it leaves: by
+/* a / b to the last bit, given 1 / b, without the processor's slow divider. A quotient q is corrected by its remainder: by
  * Markstein's theorem (Computation of elementary functions on the IBM RISC System/6000 processor, IBM J. Res. Dev. 34, 1990)
- * q + (a - b * q) / b, rounded like this, is the correctly rounded quotient if q was within a unit in the last place. The first
- * q is within 1.5 units, the second within one. Nothing may over- or underflow on the way. */
+ * q + (a - b * q) / b, rounded in this way, is the correctly rounded quotient if q was within a unit in the last place. The
+ * first q is within 1.5 units, the second within one. Nothing may over- or underflow on the way. */
 INLINE vd quotient(vd a, vd b, vd inverse) {
     vd q = a * inverse;
     q = vfma(vfnma(b, q, a), inverse, q);    /* mutant: correct-quotient */
     return vfma(vfnma(b, q, a), inverse, q); /* mutant: correct-it-again */
 }
 
-/* The corrected moments. Where v is below 1e-290, the quotient may be wrong, but its root is nothing to eps. Where m is that
- * small, 0 most often, the divider does it. */
+/* The corrected moments. Where v is below 1e-290, the quotient may be wrong, but its root is negligible next to eps. Where m
+ * is that small, most often 0, the divider is used. */
 INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const int correct1, const int correct2) {
     *m_hat = m, *v_hat = v;
     if (correct2)
@@ -101,8 +101,9 @@ INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const
 
 #endif
 
-/* The square of x, and the square that pow(x, 2) might give instead: the neighbour on the side of the true one where that is in
- * doubt (within 0.02 units in the last place of the midpoint), else the same. True where x is so small that pow may err by more.
+/* The square of x, and the square that pow(x, 2) might give instead: the neighbour on the side of the true value where that is
+ * in doubt (within 0.02 units in the last place of the midpoint), else the same. True where x is so small that pow may err by
+ * more.
  */
 INLINE vm square_and_other(vd x, vd *square, vd *other) {
     *square = x * x;
@@ -138,15 +139,16 @@ INLINE vd root_and_doubt(vd x, vm *doubt, vd *error) {
 #endif
 }
 
-/* What is known of W parameters before the division. */
+/* What is known about W parameters before the division. */
 typedef struct {
     vd p, numerator, denominator, change;
     vm open, doubt; /* the lanes whose v is not settled; those whose root is in doubt */
 } Begun;
 
-/* The moments of a parameter that has no gradient any more become denormal, below 2**-1022, and stay so: three times the smallest
- * double, times 0.85, is three times the smallest double again. Processors with wide vectors take a hundred cycles and more to
- * multiply such a number, though not to add it. So the integer that it is a multiple by is multiplied in its place. */
+/* The moments of a parameter that no longer receives a gradient become denormal, below 2**-1022, and stay so: three times the
+ * smallest double, times 0.85, is three times the smallest double again. Processors with wide vectors take a hundred cycles
+ * and more to multiply such a number, though not to add it. So its multiple of the smallest double, an integer, is multiplied
+ * in its place. */
 #if defined(HAVE_FMA) && W > 2
 #define SLOW_DENORMALS 1
 
@@ -159,8 +161,8 @@ INLINE vd times(double beta, vd x) {
     return vselect(denormal, vbits_and_or(x, vset1(-0.0), product), vset1(beta) * vselect(denormal, vset1(0.0), x));
 }
 
-/* For moments that move p: 0 for those denormal ones that move nothing. The root of such a v is nothing to eps, 1e-15 or more;
- * and m divided by eps is nothing to a p far larger. */
+/* The moments as they affect p: 0 in place of denormal ones that do not. The root of such a v is negligible next to eps, which
+ * is 1e-15 or more; and m divided by eps is negligible next to a p that is far larger. */
 INLINE void without_denormals(const AdamStep *a, vd p, vd *m, vd *v) {
     vm large = vgt(vabs(p), vset1(fabs(a->lr) < 1e20 * a->c1 ? 1e-250 : INFINITY)); /* mutant: large-parameter */
     *m = vselect(vand(vdenormal(*m), large), vset1(0.0), *m);
@@ -171,9 +173,10 @@ INLINE vd times(double beta, vd x) { return vset1(beta) * x; }
 INLINE void without_denormals(const AdamStep *a, vd p, vd *m, vd *v) { (void)a, (void)p, (void)m, (void)v; }
 #endif
 
-/* W parameters, with gradients below 1e17, |m| and v below 1e50; where the root is below 1e-35, eps, 1e-15 or more, is all
- * there is of the sum. m is new; v too, but in the lanes where it is not settled, which are set in *open. The corrections c1 and
- * c2 become exactly 1 after some hundred or thousand steps, and then their divisions are left out. denormals: there are some. */
+/* W parameters, with gradients below 1e17, |m| and v below 1e50; where the root is below 1e-35, it does not change its sum
+ * with eps, which is 1e-15 or more. m is updated; v too, except in the lanes where it is not settled, which are set in *open.
+ * The corrections c1 and c2 become exactly 1 after some hundred or thousand steps, and then their divisions are omitted.
+ * denormals: there are some. */
 INLINE Begun adam_begin(const AdamStep *a, const double *p, double *m, double *v, const double *g, const int correct1,
                         const int correct2, const int denormals) {
     vd gi = vload(g), vi = vload(v), square, other, m_hat, v_hat, error, m_decayed, v_decayed;
@@ -207,9 +210,9 @@ INLINE Begun adam_begin_any(const AdamStep *a, const double *p, double *m, doubl
     return adam_begin(a, p, m, v, g, correct1, correct2, 0);
 }
 
-/* p is new, but in the lanes where it is not settled, which are returned. A larger root gives a smaller step. Neighbours, and
- * what is computed of them, differ by less than 2**-50, relatively; 1e-300 moves nothing but what is too small for relative
- * errors. */
+/* p is updated, except in the lanes where it is not settled, which are returned. A larger root gives a smaller step.
+ * Neighbours, and results computed from them, differ by a factor within 2**-50 of 1; 1e-300 covers numbers too small for
+ * relative errors. */
 INLINE vm adam_finish(double *p, Begun b) {
     vd step = b.numerator / b.denominator, p_new = b.p - step;
     vm open = vor(b.open, vneq_in(b.doubt, p_new, fused(step, b.change - vset1(1.0), b.p - vset1(1e-300))));
@@ -217,9 +220,10 @@ INLINE vm adam_finish(double *p, Begun b) {
     return open; /* mutant: open-lanes */
 }
 
-#define BLOCK (512 * W) /* parameters between looks at the open lanes */
+#define BLOCK (512 * W) /* parameters done between two checks of the open lanes */
 
-/* Are all |g| < limit (> 2)? The union of their bits tells at once if all are below 2: then no exponent has its highest bit. */
+/* Are all |g| < limit (> 2)? The union of their bits tells in one test whether all are below 2: then no exponent has its
+ * highest bit. */
 INLINE int all_below(const double *g, size_t n, double limit) {
     vd all = vset1(0.0);
     for (size_t k = 0; k < n; k += W)
@@ -232,11 +236,11 @@ INLINE int all_below(const double *g, size_t n, double limit) {
     return 1;
 }
 
-/* n parameters, a multiple of W, at most BLOCK. The root waits for the square, and the division for the root: so a vector is begun
- * before the one before it is finished, or the processor would have too little to do meanwhile. */
+/* n parameters, a multiple of W, at most BLOCK. The root waits for the square, and the division for the root: so each vector
+ * is started before the previous one is finished, to keep the processor busy. */
 INLINE void adam_block(const AdamStep *a, double *p, double *m, double *v, const double *g, size_t n, const int correct1,
                        const int correct2) {
-    unsigned char v_open[BLOCK / W], open[BLOCK / W]; /* a bit a lane */
+    unsigned char v_open[BLOCK / W], open[BLOCK / W]; /* one bit per lane */
     size_t k = 0, i = 0;
     if (n == 0)
         return;
@@ -258,7 +262,7 @@ INLINE void adam_block(const AdamStep *a, double *p, double *m, double *v, const
         FINISH(even, k, i);
         i += 1;
     }
-    for (k = 0; k < i; k += 8) { /* a branch a vector would wait for its division */
+    for (k = 0; k < i; k += 8) { /* a branch for each vector would wait for its division */
         uint64_t bits = 0;
         memcpy(&bits, open + k, i - k < 8 ? i - k : 8);
         FOR_EACH_BIT (bit, 0, bits) {
@@ -316,8 +320,8 @@ static void adam_whole(const AdamStep *a, double *p, double *m, double *v, const
         adam_blocks(a, p, m, v, g, n, 0, 0);
 }
 
-/* `count` parameters from `at` on, whose gradients are below 1e17; with weight decay before it. g: those of these parameters
- * only. What is left of a vector has others' parameters behind it: it is done in a place of its own. */
+/* `count` parameters from `at` on, whose gradients are below 1e17; with weight decay before it. g: the gradients of these
+ * parameters only. A last, partial vector would reach into parameters of other threads, so it is done in a copy. */
 static void adam_range(const AdamStep *a, double *params, double *ms, double *vs, const double *g, size_t at, size_t count) {
     double *p = params + at, *m = ms + at, *v = vs + at, rest[4][W] = {{0}};
     size_t whole = count - count % W, left = (count - whole) * sizeof(double);

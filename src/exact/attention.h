@@ -10,7 +10,7 @@
  *
  * A vector holds W queries, and there is a row of W lanes for each key. The queries from p0 on see keys 0..p0+W-1, but in the
  * last W of these rows query p0 + lane sees key t only if t <= p0 + lane. So the e of a head are a triangle of rows; those of
- * the queries from p0 on begin at triangle(p0). A lane that does not see a key holds 0 there and leaves it out of every sum.
+ * the queries from p0 on begin at triangle(p0). A lane that does not see a key holds 0 there, and omits it from every sum.
  */
 #ifndef MICROGPT_ATTENTION_H
 #define MICROGPT_ATTENTION_H
@@ -19,7 +19,7 @@
 #include "linear.h"
 #include "model.h"
 
-#define HEAD_ROWS 4 /* keys or features a tile; then one by one */
+#define HEAD_ROWS 4 /* keys or features in a tile; the rest one by one */
 
 /* Rows before those of the queries from p0 on, times W: W * (W + 2W + ... + p0). */
 INLINE size_t triangle(size_t p0) { return p0 / W * (p0 / W + 1) / 2 * W * W; }
@@ -154,8 +154,8 @@ INLINE void weights_backward(double *d_weights, const double *v, const double *d
  * and, since forward computed score[t] = (sum of q[j] * k[j](t)) * inverse_root, the derivative with respect to that sum is
  *     d_dot[t] = inverse_root * d_score[t]
  *
- * d_dots: [key][W], holds d_weights first; exps: [key][W]; inverse_square: total**-2. By query too, for what the keys and
- * values collect: d_dots_of, weights_of: [query][key], `length` keys a row */
+ * d_dots: [key][W], holds d_weights at first; exps: [key][W]; inverse_square: total**-2. Also by query, for the derivatives of
+ * keys and values: d_dots_of, weights_of: [query][key], `length` keys a row */
 INLINE void softmax_backward(double *d_dots, double *d_dots_of, double *weights_of, const double *exps, vd inverse_total,
                              vd inverse_square, vd inverse_root, size_t p0, size_t n_keys, size_t length) {
     vd slope = vset1(-1.0) * inverse_square, d_total = vset1(0.0);

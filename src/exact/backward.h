@@ -1,4 +1,4 @@
-/* The backward pass over a group: from the loss to the derivatives with respect to what every matrix gave. The gradients of the
+/* The backward pass over a group: from the loss to the derivatives with respect to every matrix's output. The gradients of the
  * matrices follow in gradients.h. Threads share the work as in forward.h.
  *
  * dx, or d_name, is the derivative of the loss L with respect to x, or name. */
@@ -38,7 +38,7 @@ static void put_targets_back(const Group *g) {
 
 /* forward computed norm2 = rmsnorm(mid); pre = fc1 norm2; act = activation(pre); out = fc2 act + mid; so from d_out
  *     d_act = fc2^T d_out; d_pre as in activation.h; d_norm2 = fc1^T d_pre
- *     d_mid = d_out + what comes through rmsnorm */
+ *     d_mid = d_out + the derivative through rmsnorm */
 static void mlp_block_backward(const Shape *s, const double *params, const Layer *a, LayerOffsets w, const Group *g,
                                const Share *share) {
     size_t e = s->n_embd, stride = g->stride;
@@ -56,7 +56,7 @@ static void mlp_block_backward(const Shape *s, const double *params, const Layer
     meet(share);
 }
 
-/* forward computed q = wq norm1, k = wk norm1, v = wv norm1, each head its own rows; so d_norm1[j] is one sum over the rows of
+/* forward computed q = wq norm1, k = wk norm1, v = wv norm1, each head by its rows; so d_norm1[j] is one sum over the rows of
  * all three: heads from the last to the first, in each the rows of v, then k, then q, each from the last to the first. */
 static void qkv_backward_x(const Shape *s, const double *params, const Layer *a, LayerOffsets w, const Group *g,
                            Segment *segments, Range rows) {
@@ -74,7 +74,7 @@ static void qkv_backward_x(const Shape *s, const double *params, const Layer *a,
 /* forward computed norm1 = rmsnorm(x); q, k, v = wq norm1, wk norm1, wv norm1; heads = attention(q, k, v); mid = wo heads + x;
  * so from d_mid
  *     d_heads = wo^T d_mid; dq, dk, dv as in attention.h; d_norm1 as above
- *     dx = d_mid + what comes through rmsnorm
+ *     dx = d_mid + the derivative through rmsnorm
  * dx: (n_embd) */
 static void attention_block_backward(const Shape *s, const double *params, double *dx, const Layer *a, LayerOffsets w,
                                      const Group *g, const Share *share) {

@@ -5,12 +5,12 @@
 #include "adam.h"
 #include "model.h"
 
-#define SQUARES (8 * W) /* as many as are added up before it shows whether a square in doubt mattered */
+#define SQUARES (8 * W) /* squares added up between checks of whether a doubtful one mattered */
 
-/* squares: g * g. others: the neighbour that pow(g, 2) might give instead, or something on its far side; the same where there
- * is no doubt. NaN for sizes that square_in_doubt() is not made for. */
+/* squares: g * g. others: the neighbour that pow(g, 2) might give instead, or a number beyond it; the same where there is no
+ * doubt. NaN for magnitudes outside the range of square_in_doubt(). */
 INLINE void squares_in_doubt(double *squares, double *others, const double *g) {
-    const double change = 0x1p-50; /* more than two neighbours differ by, relatively */
+    const double change = 0x1p-50; /* more than the relative difference of two neighbours */
     for (size_t k = 0; k < SQUARES; k += W) {
         vd gk = vload(g + k), square = gk * gk, error;
         vm doubt = square_in_doubt(gk, square, &error);
@@ -23,7 +23,7 @@ INLINE void squares_in_doubt(double *squares, double *others, const double *g) {
 }
 
 /* The gradients' squares, added up one after the other in parameter order. As in adam.h, a square in doubt (one in thirty)
- * seldom matters to a sum that is larger: only where the other one would lead elsewhere is the C library asked. */
+ * seldom matters to a larger sum: the C library is called only where the other neighbour would give another sum. */
 static double sum_of_squares(const double *g, size_t n, int vectors) {
     double squares[SQUARES], others[SQUARES], sum = 0.0;
     for (size_t start = 0; start < n; start += SQUARES) {
@@ -50,7 +50,7 @@ static double sum_of_squares(const double *g, size_t n, int vectors) {
     return sum;
 }
 
-/* The first gradient whose square overflows, or n. One that is not finite has a square without an error, in Python too. */
+/* The first gradient whose square overflows, or n. The square of one that is not finite raises no error, in Python either. */
 static size_t first_overflow(const double *g, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (fabs(g[i]) <= DBL_MAX && pow(g[i], 2.0) > DBL_MAX)

@@ -1,5 +1,5 @@
-/* One token at a time, with a KV cache: the forward pass of writing. There are no positions to fill a vector, so the lanes are
- * features; an activation is its n_embd numbers, one after the other, with room up to a whole vector. The formulas are those of
+/* One token at a time, with a KV cache: the forward pass of writing. There is only one position, so the lanes of a vector are
+ * features; an activation is its n_embd numbers in sequence, with room up to a whole vector. The formulas are those of
  * linear.h, norm.h and attention.h, so the results are too. */
 #ifndef MICROGPT_DECODE_H
 #define MICROGPT_DECODE_H
@@ -59,7 +59,7 @@ static void linear_row(double *y, const double *w, const double *x, size_t n_out
     for (; i + 2 * W <= n_out; i += 2 * W)
         row_tile(y + i, w + i * n_in, x, n_in, 2);
     for (; i < n_out && n_out >= W; i += W) {
-        size_t first = smaller(i, n_out - W); /* the last may do rows again: it writes the same */
+        size_t first = smaller(i, n_out - W); /* the last block may repeat rows: it writes the same numbers */
         row_tile(y + first, w + first * n_in, x, n_in, 1);
     }
     for (; i < n_out; i++) {
@@ -114,7 +114,7 @@ static int decode(const Shape *s, const double *params, Cache *cache, Group *g, 
     double *x = g->out;
     rmsnorm_row(s, x, g->mean_square, g->scale, g->embedding);
     for (size_t i = 0; i < s->n_layer; i++) {
-        Layer *a = &g->layers[0]; /* nothing is kept for a backward pass: one layer's memory will do */
+        Layer *a = &g->layers[0]; /* no backward pass follows, so one layer's memory is enough */
         LayerOffsets w = layer_offsets(s, i);
         rmsnorm_row(s, a->norm1, a->mean_square1, a->scale1, x);
         linear_row(a->qkv, params + w.wq, a->norm1, 3 * e, e); /* three matrices, one after the other */

@@ -9,16 +9,16 @@
 const Kernels *exact_kernels_at(int i); /* this build's, best first; NULL after the last */
 
 /* ---- memory.c: everything a run allocates; each returns 0, or -1 when there is no memory (or no number for its size) ---- */
-/* Room for so many documents, columns and threads; grows, never shrinks. */
+/* Reserves room for this many documents, columns and threads; it grows, and never shrinks. */
 int exact_group_reserve(Group *g, const Shape *s, size_t spans, size_t columns, size_t threads);
 void exact_group_free(Group *g);
-int exact_cache_reserve(Cache *c, const Shape *s, size_t positions); /* keeps what is in it */
+int exact_cache_reserve(Cache *c, const Shape *s, size_t positions); /* keeps its contents */
 void exact_cache_free(Cache *c);
 int exact_adam_reserve(Adam *a, const Shape *s);
 void exact_adam_free(Adam *a);
 
 /* ---- train.c ---- */
-/* A thread that reads documents, forward only. */
+/* A thread that computes documents' losses, forward only. */
 typedef struct {
     Group group;
     enum outcome outcome;
@@ -46,7 +46,7 @@ enum outcome exact_document_loss(Trainer *t, const uint32_t *tokens, size_t leng
  * NaN. */
 enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses, size_t n_threads);
 
-/* The mean loss of a step's documents (from 0), and its gradients. When the loss is not finite, the gradients are of no use. */
+/* The mean loss of a step's documents (from 0), and its gradients, which have no meaning if the loss is not finite. */
 enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss);
 
 /* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses and how many there are. When a gradient's

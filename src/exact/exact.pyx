@@ -1,4 +1,4 @@
-"""The exact engine's Python face: checks what comes in, lets go of the GIL, and raises what the reference would raise.
+"""The exact engine's interface to Python: it checks arguments, releases the GIL, and raises what the reference would raise.
 
 All computing is in src/exact/*.c and *.h, which know nothing of Python.
 """
@@ -110,7 +110,7 @@ cdef raise_memory(what):
 
 
 cdef class Network(OneCaller):
-    """One model's kernels, activations, gradients and Adam state, over the model's own parameter buffer.
+    """One model's kernels, activations, gradients and Adam state, on the model's own parameter buffer.
 
     Not for two threads at a time: the second gets a RuntimeError.
     """
@@ -133,7 +133,7 @@ cdef class Network(OneCaller):
         exact_trainer_free(&self.trainer)
 
     cdef prepare(self, training):
-        """Adam starts at the first step of a run, and keeps its settings."""
+        """Adam is set up at the first step of a run, and keeps its settings."""
         cdef Adam *adam = &self.trainer.adam
         if adam.gradients == NULL:
             if exact_adam_reserve(adam, &self.trainer.shape) < 0:
@@ -145,7 +145,7 @@ cdef class Network(OneCaller):
         self.prepare(training)
 
     def train(self, corpus, steps, training, list losses not None, size_t n_threads=1):
-        """See Engine.train. Returns the step whose loss is not finite, or None; the caller finds out why."""
+        """See Engine.train. Returns the step whose loss is not finite, or None; the caller determines the cause."""
         cdef Steps task
         cdef double overflowing = 0.0
         cdef outcome result
@@ -186,7 +186,7 @@ cdef class Network(OneCaller):
             raise ValueError(f"a document must be two or more token ids below {self.trainer.shape.vocab}")
 
     def backward(self, corpus, step, training, size_t n_threads=1):
-        """Fill `gradients` with those of a step's loss, and return the loss; None where it is not finite."""
+        """Fill `gradients` with the gradients of a step's loss, and return the loss; None where it is not finite."""
         cdef Steps task
         cdef double loss = 0.0
         cdef outcome result
@@ -257,7 +257,7 @@ cdef class Buffer:
 cdef class Decoder(OneCaller):
     """A function of one token id that returns the logits of the next one; it remembers the tokens (the KV cache).
 
-    It reads the network's weights and has all other memory to itself: as many decoders as there are threads work at a time.
+    It reads the network's weights, and owns all other memory: so several threads may each use a decoder at the same time.
     """
 
     cdef Network network
@@ -329,7 +329,7 @@ cdef class Decoder(OneCaller):
         return loss
 
     def losses(self, corpus, which, size_t n_threads=1):
-        """The mean cross-entropy of each document of the range `which`, as `loss` has it: an array of doubles."""
+        """The mean cross-entropy of each document of the range `which`, as `loss` computes it: an array of doubles."""
         cdef Reading read = Reading(corpus)
         cdef double[::1] found = array("d", bytes(8 * len(which)))
         cdef size_t first = which.start, n = len(which)
@@ -348,7 +348,7 @@ cdef class Decoder(OneCaller):
         """Token ids of one document, from the beginning; as microgpt.engines.sampling.generate. config: the model's GPTConfig."""
         cdef size_t token, never = bos if config.documents == "text" else self.shape.vocab
         random = rng.random
-        # Somebody's own choices() has to be asked; random.Random's is computed here, from one random() a token
+        # a subclass's own choices() must be called; random.Random's is computed here, from one random() per token
         choices = None if getattr(type(rng), "choices", None) is Random.choices else rng.choices
         self.acquire()
         try:

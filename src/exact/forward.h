@@ -1,7 +1,7 @@
 /* The forward pass over a group: tokens in, logits of every position out.
  *
  * The threads share columns where features are summed up or tokens looked up (a norm, the embedding), heads in attention, and
- * rows in every product with a matrix; and meet where one needs what others have computed. */
+ * rows in every product with a matrix; they synchronize where one needs what others have computed. */
 #ifndef MICROGPT_FORWARD_H
 #define MICROGPT_FORWARD_H
 
@@ -36,7 +36,7 @@ static void embedding_forward(const Shape *s, double *x, const double *params, c
         }
 }
 
-/* norm1 = rmsnorm(x); q, k, v = wq norm1, wk norm1, wv norm1; heads = attention(q, k, v); mid = wo heads + x. Shape says that the
+/* norm1 = rmsnorm(x); q, k, v = wq norm1, wk norm1, wv norm1; heads = attention(q, k, v); mid = wo heads + x. By Shape, the
  * first three matrices follow one another. */
 static void attention_block_forward(const Shape *s, const double *params, Layer *a, LayerOffsets w, const Group *g,
                                     const Share *share) {

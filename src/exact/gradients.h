@@ -1,7 +1,8 @@
-/* The gradients of the parameters, from what the forward and the backward pass have left: to be kept, or straight into Adam.
+/* The gradients of the parameters, from the results of the forward and backward passes: kept, or passed straight to Adam.
  *
- * A few rows of a matrix at a time, no thread needs another's, and no matrix is needed any more: so they are updated as soon as
- * their gradients are there, which then never leave the cache. A thread has the same parameters in every step. */
+ * They are computed a few rows of a matrix at a time. No thread needs another's rows, and no pass needs the matrices any more:
+ * so rows are updated as soon as their gradients are computed, which then never leave the cache. A thread has the same
+ * parameters in every step. */
 #ifndef MICROGPT_GRADIENTS_H
 #define MICROGPT_GRADIENTS_H
 
@@ -14,7 +15,7 @@ typedef struct {
     Group *group;
     Adam *adam;
     const AdamStep *step; /* NULL: the gradients are kept */
-    int accumulate;       /* they are added to those there are */
+    int accumulate;       /* they are added to the present ones */
     Scratch *own;
     Range mine; /* of the parameters */
 } Pass;
@@ -50,8 +51,8 @@ static void matrix_gradient(const Pass *u, size_t at, size_t rows, size_t n_in, 
     }
 }
 
-/* forward computed x = wte[token] + wpe[position]; so each of these rows collects dx, over descending positions. A row that no
- * document uses has gradient 0. by_token: wte, else wpe */
+/* forward computed x = wte[token] + wpe[position]; so the gradient of each of these rows is the sum of dx over descending
+ * positions. A row that no document uses has gradient 0. by_token: wte, else wpe */
 static void embedding_gradient(const Pass *u, size_t at, size_t rows, int by_token) {
     const Group *g = u->group;
     size_t e = u->shape->n_embd, padded = padded_to_vector(e);
@@ -69,7 +70,7 @@ static void embedding_gradient(const Pass *u, size_t at, size_t rows, int by_tok
             memcpy(sums, before, count * e * sizeof(double));
         for (const Span *d = g->spans + g->n_spans; d-- > g->spans;) /* mutant: rows-documents */
             for (size_t p = d->n; p-- > 0;) {
-                size_t row = (by_token ? d->tokens[p] : p) - i; /* far beyond where it is before */
+                size_t row = (by_token ? d->tokens[p] : p) - i; /* far beyond the previous row */
                 if (row < count)
                     for (size_t j = 0; j < e; j++)
                         sums[row * e + j] += u->own->transposed[(d->first + p) * padded + j];
@@ -97,7 +98,7 @@ static void gradients(const Shape *s, double *params, Group *g, Adam *adam, int 
 
 /* ---- how large they can be ------------------------------------------------------------------------------------------ */
 
-/* Not below the largest |x| of n numbers, nor `largest`; NaN is left out. */
+/* Not below the largest |x| of n numbers, nor `largest`; NaN is ignored. */
 static double largest_of(double largest, const double *x, size_t n) {
     vd bits = vset1(0.0), all = vset1(0.0);
     for (size_t i = 0; i < n; i += W)
@@ -113,9 +114,9 @@ static double largest_of(double largest, const double *x, size_t n) {
     return largest;
 }
 
-/* A gradient is a sum over the columns of an activation times a derivative, or of derivatives. The threads look at a part each. */
+/* A gradient is a sum over the columns of an activation times a derivative, or of derivatives. Each thread examines a part. */
 static double bound(const Shape *s, const Group *g, const Share *share) {
-    double x = (double)s->n_embd, dy = 0.0; /* what is normed is not above n_embd**0.5 */
+    double x = (double)s->n_embd, dy = 0.0; /* normalized activations are at most n_embd**0.5 */
     size_t stride = g->stride;
 #define LOOK(largest, array, rows)                                                                                             \
     do {                                                                                                                       \

@@ -1,11 +1,11 @@
-/* exp and pow as this machine's C library gives them, to the bit, at vector speed.
+/* exp and pow as this machine's C library gives them, to the last bit, at vector speed.
  *
  * CPython computes x**k and math.exp(x) with the C library, and the bits of a run are the C library's. A good one (glibc) errs
  * by at most 0.511 units in the last place for exp and hardly more for pow: its result is the correctly rounded one unless
  * the true value lies within about 0.011 units of the midpoint of two doubles. So compute in vectors, as an unevaluated sum
- * hi + lo good to about 2**-64; round it; and where that came within MARGIN of a midpoint, which is rare, ask the C library.
+ * hi + lo good to about 2**-64; round it; and where the sum is within MARGIN of a midpoint, which is rare, call the C library.
  *
- * libm_agrees() finds out whether this machine's C library is as good as that. Where it is not, every value comes from it.
+ * libm_agrees() tests whether this machine's C library is that accurate. If it is not, the library computes every value.
  */
 #ifndef MICROGPT_LIBM_H
 #define MICROGPT_LIBM_H
@@ -22,7 +22,7 @@
 
 #define MARGIN 0.015 /* in units in the last place; enough for powers from 1e-35 to 1e35 */
 
-/* a * b + c with or without a rounding in between: where it is not the bits that count. */
+/* a * b + c with or without a rounding in between: for numbers whose last bits do not matter. */
 INLINE vd fused(vd a, vd b, vd c) {
 #ifdef HAVE_FMA
     return vfma(a, b, c);
@@ -39,7 +39,7 @@ INLINE vm round_sum(vd hi, vd lo, double margin, vd *rounded) {
     return vnlt(vabs(rest), vspacing(sum, 2 - 4 * margin)); /* "not less", so that NaN is in doubt too */
 }
 
-/* What the reference asks the C library for, besides log: exp(x), and x ** k for k = 2, -1, -2, 0.5, -0.5, -1.5. */
+/* What the reference computes with the C library, besides log: exp(x), and x ** k for k = 2, -1, -2, 0.5, -0.5, -1.5. */
 enum function { EXP, SQUARE, INVERSE, INVERSE_SQUARE, ROOT, INVERSE_ROOT, INVERSE_ROOT_CUBED };
 
 INLINE double by_libm(const enum function f, double x) {
@@ -112,7 +112,7 @@ INLINE vm root_in_doubt(vd x, vd root, double margin, vd *error) {
     vd square = root * root;
     *error = (x - square) - square_error(root, square);
 #endif
-    return vgt(vabs(*error), vset1(2.0) * root * vspacing(root, 2 - 4 * margin)); /* the true one is root + error / 2 root */
+    return vgt(vabs(*error), vset1(2.0) * root * vspacing(root, 2 - 4 * margin)); /* the true root: root + error / (2 * root) */
 }
 
 /* ---- exp(x) for |x| < 32, the rest is in doubt ---------------------------------------------------------------------- */
@@ -197,7 +197,7 @@ INLINE size_t LOWEST_BIT(uint64_t bits) {
 #define FOR_EACH_BIT(i, start, bits) for (size_t i; RARELY(bits) && (i = (start) + LOWEST_BIT(bits), 1); bits &= bits - 1)
 
 /* y[i] = f(x[i]) for i < n; with vectors, n is a multiple of W. x and y are not the same array. The calls for lanes in doubt
- * wait until a few vectors are done: a branch a vector would be mispredicted every third time. */
+ * wait until a few vectors are done: a branch for each vector would be mispredicted every third time. */
 INLINE void apply(const enum function f, double *y, const double *x, size_t n, int vectors) {
     if (!vectors) {
         for (size_t i = 0; i < n; i++)

@@ -1,8 +1,8 @@
 /* Matrix times activations, forward and backward.
  *
- * Each result is one sum in the reference's order, kept in one lane of one register from its first term to its last. Speed comes
- * from computing a tile of rows x vectors of results at a time: sums that do not wait for each other. Rows are taken 8 at a time,
- * then 4, then one by one. A thread computes some rows of each result: a sum is one thread's from its first term to its last.
+ * Each result is one sum in the reference's order, kept in one register lane from its first term to its last. Speed comes from
+ * computing a tile of rows x vectors of results at a time, as independent sums. Rows are taken 8 at a time, then 4, then one
+ * by one. A thread computes some rows of each result: a sum is one thread's from its first term to its last.
  */
 #ifndef MICROGPT_LINEAR_H
 #define MICROGPT_LINEAR_H
@@ -60,10 +60,10 @@ static void linear_forward(double *y, const double *w, const double *x, Range ro
 
 /* forward computed y[i] = sum over j of w[i][j] * x[j]; so with dy = dL/dy:
  *     dx[j] = sum over descending i of w[i][j] * dy[i]
- * An x that several matrices read, or several heads' rows of them, collects its terms in one sum over all these rows: over the
- * segments as they are given, each from its last row to its first.
+ * Where several matrices, or several heads' rows of them, read x, dx is one sum over all these rows: over the segments in the
+ * given order, each from its last row to its first.
  *
- * A tile of it, from feature j and column p on; with resume, the sums go on from what is in dx. dx: (rows) */
+ * A tile of it, from feature j and column p on; with resume, the sums continue from what is in dx. dx: (rows) */
 INLINE void backward_x_tile(double *dx, const Segment *segments, size_t n_segments, size_t j, size_t p, size_t n_in,
                             size_t stride, int resume, const int rows, const int vecs) {
     vd sum[8][VECS];
@@ -103,11 +103,11 @@ static void backward_x_segments(double *dx, const Segment *segments, size_t n_se
         backward_x_columns(dx, segments, n_segments, p, features, n_in, stride, resume, 1);
 }
 
-#define FEW_ROWS 32     /* whose beginnings the processor can follow at a time, as it fetches their numbers ahead */
-#define MANY_ROWS 32768 /* numbers in rows that stay in the cache */
+#define FEW_ROWS 32     /* as many streams as the processor can prefetch at a time */
+#define MANY_ROWS 32768 /* as many numbers as stay in the cache */
 
-/* Some features. A tile goes down all rows, and touches a cache line of each: so a large matrix is done a few rows at a time,
- * and its sums are put aside and taken up again. dx: (n_in) */
+/* Some features. A tile covers all rows, and touches a cache line of each: so a large matrix is done a few rows at a time, and
+ * the sums are stored and loaded in between. dx: (n_in) */
 static void linear_backward_x(double *dx, const Segment *segments, size_t n_segments, Range features, size_t n_in,
                               size_t stride) {
     size_t rows = 0;
@@ -131,11 +131,11 @@ static void linear_backward_x(double *dx, const Segment *segments, size_t n_segm
 
 /* forward computed y[i](p) = sum over j of w[i][j] * x[j](p), at every position p; so with dy = dL/dy:
  *     dw[i][j] = sum over descending p of x[j](p) * dy[i](p)
- * over the documents from the last to the first. With `before`, the sum goes on from there. Here the features j fill the
+ * over the documents from the last to the first. With `before`, the sum continues from there. Here the features j fill the
  * vectors, so x is transposed.
  *
- * A tile of it, from feature j on. dw, before: (rows, n_in), xt: [column][n_in, padded], dy: (rows). The last vector of a
- * row may be a part of one. */
+ * A tile of it, from feature j on. dw, before: (rows, n_in), xt: [column][n_in, padded], dy: (rows). The last vector of a row
+ * may be partial. */
 INLINE void backward_w_tile(double *dw, const double *before, const double *xt, const double *dy, const Group *g, size_t j,
                             size_t n_in, const int rows, const int vecs) {
     size_t padded = padded_to_vector(n_in), stride = g->stride;

@@ -9,8 +9,8 @@
  *     e[i] = exp(logit[i] - largest)
  *     total = sum of e[i]
  *     p = e[target] * total**-1                              the target's probability
- * A document's loss is (sum over ascending positions of log(p) * -1) * (1 / n), for n positions. Not finite if anything on the
- * way was not.
+ * A document's loss is (sum over ascending positions of log(p) * -1) * (1 / n), for n positions. Not finite if any
+ * intermediate result is not.
  *
  * From g->logits: (vocab), which are used up; keeps exps, total, inverse_total and p for the backward pass. */
 static void loss_forward(const Shape *s, Group *g, double *losses) {
@@ -57,7 +57,7 @@ static void loss_backward(const Shape *s, const Group *g, double d_loss) {
     double *inverse_square = g->power, *d_total = g->d_total;
     inverse_square_array(inverse_square, g->total, stride, s->vector_libm);
     for (size_t p = 0; p < stride; p++)
-        d_total[p] = 0.0; /* of the columns that are no position */
+        d_total[p] = 0.0; /* of the columns that are not positions */
     for (const Span *d = g->spans; d < g->spans + g->n_spans; d++) {
         double d_term = -1.0 * (1.0 / (double)d->n * d_loss); /* mutant: mean-loss */
         for (size_t p = d->first; p < d->first + d->n; p++) {

@@ -70,7 +70,7 @@ static void place(Group *g, const Shape *s, Arena *a, size_t columns) {
         place_scratch(&g->scratch[i], s, a, columns);
 }
 
-/* A list of at least n items of `size` bytes, in place of one of *capacity that may be used up. */
+/* A list of at least n items of `size` bytes, replacing one of *capacity items that may be full. */
 static int reserve_list(void **list, size_t *capacity, size_t n, size_t size) {
     if (n <= *capacity)
         return 0;
@@ -94,7 +94,7 @@ int exact_group_reserve(Group *g, const Shape *s, size_t spans, size_t columns, 
         return -1;
     columns = ((columns > g->capacity ? columns : g->capacity) + 7) / 8 * 8;
     g->capacity = 0;
-    free_zeros(g->arena); /* before the new one: its contents are not needed */
+    free_zeros(g->arena); /* freed before the new one is allocated: its contents are not needed */
     g->arena = NULL;
     if (!g->layers)
         g->layers = calloc(s->n_layer, sizeof(Layer));
@@ -131,7 +131,7 @@ int exact_cache_reserve(Cache *c, const Shape *s, size_t positions) {
     capacity -= capacity % 8;
     Cache grown = {c->length, capacity, NULL, NULL, NULL, NULL};
     Arena arena = {NULL, 0, 0};
-    size_t rows = s->n_layer * s->n_embd; /* no overflow: the parameters are more */
+    size_t rows = s->n_layer * s->n_embd; /* no overflow: there are more parameters */
     for (int placing = 0; placing < 2; placing++) {
         grown.keys = doubles(&arena, rows, capacity);
         grown.values = doubles(&arena, rows, capacity);

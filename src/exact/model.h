@@ -7,14 +7,14 @@
 
 #include <stdint.h>
 
-/* Some rows of a matrix, and the derivatives of the loss with respect to what they gave; see linear.h. */
+/* Some rows of a matrix, and the derivatives of the loss with respect to their output; see linear.h. */
 typedef struct {
     const double *w, *dy; /* (rows, n_in), (rows) */
     size_t rows;
 } Segment;
 
-/* A document in a group: its positions are neighbouring columns, and the columns that follow up to a multiple of a vector are
- * its own too, with harmless numbers. */
+/* A document in a group: its positions are neighbouring columns, and the columns that pad them to a multiple of a vector
+ * belong to it too, with harmless numbers. */
 typedef struct {
     const uint32_t *tokens; /* n + 1 of them: inputs, and targets one later */
     size_t n, first;        /* positions; the column of the first */
@@ -29,14 +29,14 @@ typedef struct {
     double *mean_square1, *scale1, *norm1; /* (1) with 1e-5 added, (1) its -1/2th power, (n_embd) */
     double *qkv;                           /* (3 n_embd): q, k and v */
     double *exps, *total, *inverse_total;  /* per document and head: (triangle, see attention.h), (1), (1) */
-    double *heads;                         /* (n_embd) what the heads found */
+    double *heads;                         /* (n_embd) the heads' output */
     double *mid;                           /* (n_embd) the residual stream between attention and MLP */
     double *mean_square2, *scale2, *norm2; /* (1), (1), (n_embd) */
     double *pre, *act;                     /* (n_mlp) before and after the activation */
-    double *d_out, *d_mid, *d_qkv, *d_pre; /* (n_embd) of what leaves the layer, (n_embd), (3 n_embd), (n_mlp) */
+    double *d_out, *d_mid, *d_qkv, *d_pre; /* (n_embd) of the layer's output, (n_embd), (3 n_embd), (n_mlp) */
 } Layer;
 
-/* Rows of a matrix whose gradients are computed, and put into Adam, at a time: as many as stay in the cache. */
+/* Rows of a matrix whose gradients are computed, and passed to Adam, at a time: as many as stay in the cache. */
 enum { BLOCK_PARAMS = 2048 };
 static inline size_t block_rows(size_t n_in) { return n_in >= BLOCK_PARAMS / 8 ? 8 : BLOCK_PARAMS / n_in / 8 * 8; }
 
@@ -47,7 +47,7 @@ typedef struct {
     double *transposed;       /* [column][feature] (up to n_mlp, a multiple of 8) */
     double *gradients;        /* of block_rows() of a matrix */
     Segment *segments;        /* (3 n_head) */
-    double largest[2];        /* of what the gradients are products of: activations, derivatives */
+    double largest[2];        /* of the factors of the gradients: activations, derivatives */
 } Scratch;
 
 /* Some documents side by side, and all that is computed of them. */
@@ -99,17 +99,18 @@ typedef struct {
     double decay;                                       /* the share that parameters lose before it */
 } AdamStep;
 
-/* The kernels of one instruction set. Those that take a Share are called by all threads of a team at a time, and meet. */
+/* The kernels of one instruction set. Those that take a Share are called by all threads of a team at the same time, and
+ * synchronize. */
 typedef struct {
     const char *isa;
     size_t width; /* doubles in a vector */
     void (*forward)(const Shape *, const double *params, Group *, const Share *);
     void (*loss)(const Shape *, Group *, double *losses); /* one a document */
     void (*backward)(const Shape *, const double *params, Group *, double d_loss, const Share *);
-    /* No gradient is larger than this; what is not finite may be left out. */
+    /* No gradient is larger than this; numbers that are not finite may be ignored. */
     double (*bound)(const Shape *, const Group *, const Share *);
-    /* The gradients of a share of the parameters, added to those there are with accumulate; with a step, straight into it: then
-     * they are not kept. */
+    /* The gradients of a share of the parameters, added to the present ones with `accumulate`; with a step, they are used at
+     * once and not kept. */
     void (*gradients)(const Shape *, double *params, Group *, Adam *, int accumulate, const AdamStep *, const Share *);
     /* Scale the gradients down to length clip_norm. Returns n_params, or the index of the first whose square overflows. */
     size_t (*clip)(const Shape *, double *gradients, double clip_norm);

@@ -1,4 +1,4 @@
-/* RMSNorm: scale a vector to root mean square 1. Of a group, some columns, whole vectors. */
+/* RMSNorm: scale a vector to root mean square 1. Works on some of a group's columns, in whole vectors. */
 #ifndef MICROGPT_NORM_H
 #define MICROGPT_NORM_H
 
@@ -33,8 +33,8 @@ static void rmsnorm_forward(const Shape *s, double *y, double *mean_square, doub
  *     d_scale = sum over descending j of x[j] * dy[j]
  *     d_square = n**-1 * ((-0.5 * mean_square**-1.5) * d_scale)          with respect to each x[j] * x[j]
  *     dx[j] = ((d_residual[j] + scale * dy[j]) + x[j] * d_square) + x[j] * d_square
- * The last term is there twice, once for each factor of x[j] * x[j]. Where x also goes on as the residual stream, what came
- * back on that way, d_residual, is the first term.
+ * The last term occurs twice, once for each factor of x[j] * x[j]. Where x is also the residual stream, the derivative through
+ * the stream, d_residual, is the first term.
  *
  * dx, dy, x: (n_embd), mean_square, scale, power: (1), of which power is overwritten; d_residual: (n_embd) or NULL. dx may be
  * dy or d_residual. */

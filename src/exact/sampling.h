@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stddef.h>
 
-/* Every x but the k largest becomes -inf; of equals the earlier stay. work: n. */
+/* Every x but the k largest becomes -inf; of equal numbers the earlier ones stay. work: n. */
 static inline int keep_top(double *x, size_t n, size_t k, double *work) {
     for (size_t i = 0; i < n; i++)
         work[i] = -INFINITY;

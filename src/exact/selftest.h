@@ -10,8 +10,8 @@ static double random_unit(uint64_t *state) {
     return (double)(*state >> 11) * 0x1p-53;
 }
 
-/* True if the C library's f(x) is the rounded vector in every lane that is outside the margin, but not outside twice the
- * margin: there a less accurate library is the first to differ. x: some numbers from 2**low to 2**high, or for exp from -32 to
+/* True if the C library's f(x) is the rounded vector in every lane that is outside the margin, but inside twice the margin,
+ * where a less accurate library would be the first to differ. x: some numbers from 2**low to 2**high, or for exp from -32 to
  * 0. */
 INLINE int agrees(const enum function f, int low, int high, uint64_t *state) {
     for (int first = 0; first < 4096; first += W) {

@@ -14,7 +14,7 @@ INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 /* The next multiple of a vector. */
 INLINE size_t padded_to_vector(size_t n) { return (n + W - 1) / W * W; }
 
-/* This thread's of n, in whole units but for the last. */
+/* This thread's share of n, in whole units except for the last. */
 INLINE Range share_of(const Share *w, size_t n, size_t unit) {
     size_t units = (n + unit - 1) / unit;
     return (Range){smaller(units * w->index / w->n * unit, n), smaller(units * (w->index + 1) / w->n * unit, n)};

@@ -1,20 +1,20 @@
 /* The training loop, as every thread of a team runs it, step after step, without going back to Python.
  *
- * Each number is computed by one thread, as one thread alone would: so results do not depend on how many there are. */
+ * Each number is computed by one thread, as in a run on a single thread: so results do not depend on the number of threads. */
 #include "engine.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A batch is done in groups of documents, as many as fit so many columns: then a matrix is fetched once for all of them. */
+/* A batch is done in groups of as many documents as fit this many columns: so a matrix is fetched once for the whole group. */
 enum { COLUMNS = 64 };
 
-/* With fewer features, threads that share the passes wait for each other longer than those take: they share only the gradients
- * and Adam, and the first does the rest. */
+/* With fewer features, sharing the passes costs more time in waiting than it saves: the threads share only the gradients and
+ * Adam, and the first thread does the rest. */
 enum { SHARED_EMBD = 32 };
 
-/* Documents that a thread reads at a time, forward only, at least: it takes longer to begin a thread than to read fewer. */
+/* Documents that a thread reads at a time, forward only, at least: starting a thread takes longer than reading fewer. */
 enum { FEW_DOCS = 16 };
 
 typedef struct {
@@ -23,12 +23,12 @@ typedef struct {
     const Options *options;
     size_t first_step, n_steps, n_threads;
     const double *lr;                     /* NULL: gradients only */
-    double *losses, overflowing, seconds; /* from when all threads were there */
+    double *losses, overflowing, seconds; /* of the steps, since all threads had started */
     size_t n_losses;
-    /* What the first thread finds out for all, which they read between two meetings: */
+    /* What the first thread determines for all, which the others read between two barriers: */
     enum outcome outcome;
     size_t first_doc;   /* of the group, in the batch */
-    double bound;       /* of the gradients so far; not below it if something is not finite */
+    double bound;       /* no finite gradient so far is larger */
     int fused, clipped; /* whether the gradients go straight into Adam; whether Adam is shared after clipping */
     AdamStep step;
 } Job;
@@ -39,7 +39,7 @@ static size_t padded(const Trainer *t, size_t n) { return (n + t->kernels->width
 
 static void clear(Group *g) { g->n_spans = g->stride = 0; }
 
-/* Put a document of n predictions behind the group's others. */
+/* Append a document of n predictions to the group. */
 static enum outcome put(const Trainer *t, Group *g, const uint32_t *tokens, size_t n, size_t n_threads) {
     size_t width = t->kernels->width, exps = 0;
     for (size_t i = 0; i <= n; i++)
@@ -131,16 +131,16 @@ static AdamStep adam_step(Adam *adam, const Options *o, double lr) {
     };
 }
 
-/* Whether every parameter can be updated by itself: no square overflows, which would end the update at its place, and all
- * numbers are as large as Adam's vectors take them. */
+/* Whether every parameter can be updated by itself: no square overflows, which would end the update at that parameter, and all
+ * numbers are in the range of Adam's vectors. */
 static int separable(const Job *job) {
     const Trainer *t = job->trainer;
     return t->shape.vector_libm && !t->adam.large && t->adam.eps >= 1e-15 && job->bound < 1e17; /* mutant: separable */
 }
 
-/* Losses and gradients of a step's documents, and with *fused the update too, if nothing comes between. The reference builds the
- * documents' graphs one after the other and goes back through them from the last: so the last group is done first here, and only
- * one group's activations are kept. */
+/* Losses and gradients of a step's documents, and with *fused the update too, if nothing comes between. The reference builds
+ * the documents' graphs one after the other, and its backward pass begins with the last: so the last group is done first here,
+ * and only one group's activations are kept. */
 static enum outcome gradients(Job *job, Team *team, size_t thread, size_t step, int *fused) {
     Trainer *t = job->trainer;
     const Share all = {team, thread, SYMBOL(team_size)(team)}, alone = {NULL, 0, 1};
@@ -170,7 +170,7 @@ static enum outcome gradients(Job *job, Team *team, size_t thread, size_t step, 
     return DONE;
 }
 
-/* What follows gradients that were kept. */
+/* The update after gradients that were kept. */
 static enum outcome update(Job *job, Team *team, size_t thread) {
     Trainer *t = job->trainer;
     const Kernels *k = t->kernels;
@@ -262,7 +262,7 @@ enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t
     *n_losses = 0;
     if (reserve_losses(t, o->batch_size) < 0)
         return NO_MEMORY;
-    for (size_t i = 0; i < t->shape.n_params; i++) /* Python may have written there */
+    for (size_t i = 0; i < t->shape.n_params; i++) /* Python may have written to it */
         t->adam.large |= !(fabs(t->adam.m[i]) < 1e50 && t->adam.v[i] < 1e50);
     while (*n_losses < n_steps && outcome == DONE) {
         int with_team = 0;
@@ -322,7 +322,7 @@ static enum outcome read_some(const Reading *r, Group *g, size_t begin, size_t e
     return DONE;
 }
 
-/* Each thread takes some documents and then some more, and waits for no other. */
+/* Each thread repeatedly takes some documents, and never waits for another. */
 static void read_portions(void *context, Team *team, size_t thread) {
     const Reading *r = context;
     Reader *own = &r->trainer->readers[thread];
@@ -343,7 +343,7 @@ static int reserve_readers(Trainer *t, size_t n) {
 }
 
 enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses, size_t n_threads) {
-    size_t most = n_docs / FEW_DOCS + 1; /* threads that have enough to do */
+    size_t most = n_docs / FEW_DOCS + 1; /* as many threads as have enough to do */
     n_threads = n_threads < most ? n_threads : most;
     if (reserve_readers(t, n_threads) < 0)
         return NO_MEMORY;

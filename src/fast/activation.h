@@ -65,7 +65,7 @@ INLINE vf silu(vf x, vf *slope) { return gated(x, x, vset1(1.0f), slope); } /* E
 
 /* ---- Forward and backward ---- */
 
-/* pre: (n_mlp) = fc1 x; a function of its own, so that its code is there once */
+/* pre: (n_mlp) = fc1 x; a separate function, so that its code exists only once */
 static void pre_activation(const Shape *s, float *pre, const float *fc1, const float *x, Columns to) {
     linear_forward(pre, fc1, x, s->n_mlp, s->n_embd, to);
 }

@@ -6,7 +6,7 @@
  *     weight[p]      = softmax(score[p])
  *     out[p]         = sum over q <= p of weight[p][q] * value[q]
  *
- * and backward, where d_score includes the 1 / sqrt(head_dim), so that it is with respect to query . key:
+ * and backward, where d_score includes the factor 1 / sqrt(head_dim), so it is the derivative with respect to query . key:
  *
  *     d_weight[p][q] = d_out[p] . value[q]
  *     d_score[p][q]  = weight[p][q] * (d_weight[p][q] - sum over k <= p of weight[p][k] * d_weight[p][k]) / sqrt(head_dim)
@@ -18,7 +18,7 @@
  * B).
  *
  * Weights and scores of a query, of W documents that reach its position, are p + 1 vectors from pairs_at() on: a vector for
- * each key. Lanes past the documents that reach p have weight 0, so what they add elsewhere is 0; what they overwrite, at later
+ * each key. Lanes past the documents that reach p have weight 0, so they add 0 elsewhere; what they overwrite, at later
  * positions, is written after them.
  */
 #ifndef MICROGPT_FAST_ATTENTION_H
@@ -27,7 +27,7 @@
 #include "model.h"
 #include "simd/floats.h"
 
-/* Where the weights of the query at p are among those of a head, for documents d, d + 1, ... */
+/* Where the weights of the query at p lie among those of a head, for documents d, d + 1, ... */
 INLINE size_t pairs_at(const Group *g, size_t p, size_t d) { return g->pairs[p] + d * (p + 1); }
 
 /* dots[q] = y[p] . x[q] for q <= p, over n features; added to what is there if `before` */
@@ -84,7 +84,7 @@ static void mix_positions(float *y, const float *weights, const float *x, const 
         mix_some(y + j * g->stride, weights, x + j * g->stride, g, p, d, 1);
 }
 
-/* From query . key, for the keys up to p, to the weights in their place; 0 in lanes past the documents. */
+/* Replaces query . key by the weights, for the keys up to p; 0 in lanes past the documents. */
 INLINE void softmax(float *scores, size_t p, vf inverse_root, vm documents) {
     vf largest = vload(scores), total = vset1(0.0f);
     for (size_t q = 1; q <= p; q++)
@@ -116,7 +116,7 @@ static void attention_forward(const Shape *s, const Group *g, Layer *a, size_t f
     }
 }
 
-/* From d_weights, for the keys up to p, to d_scores in their place. */
+/* Replaces d_weights by d_scores, for the keys up to p. */
 static void softmax_backward(const Shape *s, float *d_weights, const float *weights, const float *out, const float *d_out,
                              size_t p, size_t stride) {
     const vf inverse_root = vset1((float)s->inverse_root);

@@ -3,8 +3,8 @@
  *
  * Weights and scores of W queries, at positions p to p + W - 1, are vectors from weights_of() on: one for each key up to the
  * last of the queries. They are 0 for a key after the lane's query, and in lanes past the document. The documents' tokens
- * follow one another, so what a vector overwrites past the end of its document is written after it; and past the last document
- * there is room.
+ * follow one another, so what a vector overwrites past the end of its document is written later; and there is room past the
+ * last document.
  */
 #ifndef MICROGPT_FAST_ATTENTION_BY_DOCUMENT_H
 #define MICROGPT_FAST_ATTENTION_BY_DOCUMENT_H
@@ -13,7 +13,7 @@
 #include "simd/floats.h"
 #include "transpose.h"
 
-/* Where the weights of the queries at p.. are among those of a document and a head. There is room for WIDEST queries, whatever
+/* Where the weights of the queries at p.. lie among those of a document and a head. There is room for WIDEST queries, whatever
  * W is: see batch.c. */
 INLINE float *weights_of(float *pairs, size_t p) { return pairs + (p / W) * (p / W + 1) / 2 * W * W; }
 
@@ -40,7 +40,7 @@ static void dot_keys(float *dots, const float *key, const float *query, size_t p
     }
 }
 
-/* From query . key to weights, in their place, for the queries at p.. of a document with n tokens */
+/* Replaces query . key by weights, for the queries at p.. of a document with n tokens */
 static void softmax_of_queries(const Shape *s, float *weights, size_t p, size_t n) {
     size_t n_keys = smaller(p + W, n);
     const vf inverse_root = vset1((float)s->inverse_root);
@@ -102,7 +102,7 @@ static void attention_by_document_forward(const Shape *s, const Group *g, Layer 
         }
 }
 
-/* From d_weights to d_scores, in their place, for the queries at p..; out, d_out: at the queries */
+/* Replaces d_weights by d_scores, for the queries at p..; out, d_out: at the queries */
 static void softmax_of_queries_backward(const Shape *s, float *d_weights, const float *weights, const float *out,
                                         const float *d_out, size_t p, size_t stride) {
     vf sum = vset1(0.0f), inverse_root = vset1((float)s->inverse_root);
@@ -113,8 +113,7 @@ static void softmax_of_queries_backward(const Shape *s, float *d_weights, const 
 }
 
 /* d_key_t of W keys from q on, for W features, from d_scores and query_t; d_value_t from weights and d_out_t. Here features
- * fill the vectors, and a token has `padded` of them. What queries past the document's end, and before a key, would add is
- * 0. */
+ * fill the vectors, and a token has `padded` of them. Queries past the document's end, or before a key, add 0. */
 INLINE void key_backward(float *d_key_t, float *d_scores, const float *query_t, size_t q, size_t n, size_t padded) {
     vf sum[W];
     UNROLL_FOR (int k = 0; k < W; k++)

@@ -1,8 +1,9 @@
-/* From a batch's documents to groups whose tokens lie position by position. */
+/* Divides a batch's documents into groups whose tokens lie position by position. */
 #include "engine.h"
 
-/* Up to so many documents, or from such a length on, the lanes are the positions of a document: they fill them better than so few
- * documents would; or the keys and values of one document stay in the cache, where those of sixteen do not. */
+/* With at most this many documents, or from this length on, the lanes are the positions of one document: either they fill the
+ * lanes better than so few documents would, or the keys and values of one document stay in the cache where those of sixteen
+ * would not. */
 #define FEW_DOCS 6
 #define LONG_DOCS 96
 
@@ -15,7 +16,7 @@ typedef struct {
     size_t n, number; /* number: in the batch */
 } Document;
 
-/* The group's documents, longest first, equally long ones in their order. Returns how many; 0 where the corpus is bad. */
+/* The group's documents, longest first; those of equal length in their order. Returns how many; 0 where the corpus is bad. */
 static size_t collect(Document *sorted, const Shape *s, const Documents *docs, size_t step, size_t batch_size, size_t index,
                       size_t n_groups) {
     size_t count = 0;
@@ -31,7 +32,7 @@ static size_t collect(Document *sorted, const Shape *s, const Documents *docs, s
     return count;
 }
 
-/* Sets the runs of a group, and returns how large it is; with g NULL it only does the latter. */
+/* Sets the runs of a group, and returns its size; with g NULL it only returns the size. */
 static Extent arrange(Group *g, const Document *sorted, size_t n_docs, int by_document) {
     size_t n_runs = by_document ? n_docs : sorted[0].n, count = n_docs, offset = 0, pairs = 0;
     for (size_t run = 0; run < n_runs; run++) {

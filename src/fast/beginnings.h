@@ -1,11 +1,11 @@
-/* What documents begin with, computed once for all of them: the prefix, and the beginnings of sampler.h. */
+/* The first tokens of documents, computed once for all of them: the prefix, and the beginnings of sampler.h. */
 #ifndef MICROGPT_FAST_BEGINNINGS_H
 #define MICROGPT_FAST_BEGINNINGS_H
 
 #include "choose.h"
 #include "forward_lanes.h"
 
-/* The beginning that continues `beginning` by one token; the one that a beginning continues, and by which token. */
+/* The beginning that extends `beginning` by one token; the one that a beginning extends, and the token. */
 INLINE size_t continued(const Sampler *sampler, size_t beginning, size_t token) {
     return 1 + beginning * sampler->shape.vocab + token;
 }
@@ -14,7 +14,7 @@ INLINE size_t last_token(const Sampler *sampler, size_t beginning) { return (beg
 
 /* ---- Computing them ---- */
 
-/* Keep what has just been computed in `lane`: the keys and values of the beginning's last token, and what may follow it. */
+/* Store the results in `lane`: the keys and values of the beginning's last token, and the weights of the next token. */
 static void keep_beginning(const Sampler *sampler, const Lanes *l, size_t lane, size_t beginning) {
     const Shape *s = &sampler->shape;
     size_t n = s->n_layer * 2 * s->n_embd;
@@ -36,7 +36,7 @@ static void recall(const Sampler *sampler, Lanes *l, size_t lane, size_t beginni
         to[j * LANES] = from[j];
 }
 
-/* The prefix is computed in all lanes alike, with its keys and values in the ring. */
+/* All lanes compute the prefix alike, with its keys and values in the ring. */
 static int prepare_prefix(Sampler *sampler, Lanes *l) {
     const Shape *s = &sampler->shape;
     size_t kv = 2 * s->n_embd;
@@ -61,7 +61,7 @@ static int prepare_prefix(Sampler *sampler, Lanes *l) {
     return WRITTEN;
 }
 
-/* Level by level, as a beginning needs the one it continues. */
+/* Level by level, since a beginning needs the one it extends. */
 static int prepare_beginnings(Sampler *sampler, Lanes *l) {
     size_t vocab = sampler->shape.vocab, first = 1, count = 1;
     int outcome = prepare_prefix(sampler, l);

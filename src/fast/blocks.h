@@ -4,8 +4,8 @@
  *
  * x lies in panels of two vectors of columns: [panel][term][column of the panel]. A tile is some rows by one panel, summed in
  * registers. A block is some terms and columns of x, which stay in the second cache while all rows pass (Goto & van de Geijn,
- * Anatomy of High-Performance Matrix Multiplication, 2008). At its end the sums are stored, and the next block goes on with
- * them: so terms are added in the same order as without blocks.
+ * Anatomy of High-Performance Matrix Multiplication, 2008). At its end the sums are stored, and the next block continues them:
+ * so terms are added in the same order as without blocks.
  */
 #ifndef MICROGPT_FAST_BLOCKS_H
 #define MICROGPT_FAST_BLOCKS_H
@@ -19,7 +19,7 @@
 #define ROWS 4
 #endif
 #define PANEL (2 * W)
-#define AHEAD 16 /* terms: when a tile asks for the columns it will need */
+#define AHEAD 16 /* terms: how far ahead a tile prefetches columns */
 
 /* a[r][i] is at[r / ROWS * next + r % ROWS * across + i * along]. Rows past the last may be read up to a whole tile. */
 typedef struct {
@@ -56,7 +56,7 @@ INLINE void tile(float *y, size_t stride, size_t n_rows, size_t n_columns, Rows 
                 vstore_some(y + r * stride + c * W, sum[r][c], n_columns - c * W);
 }
 
-/* Not inlined: with few numbers around it, the loop keeps its own in registers. */
+/* Not inlined: with few variables around it, the loop keeps its own in registers. */
 static NOINLINE void wide_tile(float *y, size_t stride, size_t n_rows, size_t n_columns, Rows a, const float *x, size_t n,
                                int more) {
     tile(y, stride, n_rows, n_columns, a, x, n, more, ROWS, 2);

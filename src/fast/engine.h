@@ -15,7 +15,7 @@ enum outcome fast_group_fill(Group *g, const Shape *s, const Documents *docs, si
                              size_t n_groups);
 
 /* ---- memory.c; each returns 0, or -1 when there is no memory (or no number for its size) ---- */
-size_t fast_token_bytes(const Shape *s);                         /* about what each token of a batch takes */
+size_t fast_token_bytes(const Shape *s);                         /* approximate bytes for each token of a batch */
 int fast_group_reserve(Group *g, const Shape *s, Extent needed); /* clears the group if it grows */
 
 typedef struct {

@@ -1,4 +1,4 @@
-"""The fast engine's Python face: checks what comes in, lets go of the GIL, and says what went wrong.
+"""The fast engine's interface to Python: it checks arguments, releases the GIL, and raises errors.
 
 All computing is in src/fast/*.c and *.h, which know nothing of Python. There, numbers are floats (float32); here and above, doubles.
 """
@@ -52,7 +52,7 @@ include "common/kernels.pxi"
 
 
 cdef class Network(OneCaller):
-    """One model's float32 parameters, activations, gradients and Adam state, beside the model's own buffer of doubles.
+    """One model's float32 parameters, activations, gradients and Adam state, in addition to the model's own buffer of doubles.
 
     Not for two threads at a time: the second gets a RuntimeError.
     """
@@ -71,7 +71,7 @@ cdef class Network(OneCaller):
         fast_trainer_free(&self.trainer)
 
     cdef prepare(self, training):
-        """Adam starts at the first step of a run, and keeps its settings: its betas are those of float32."""
+        """Adam is set up at the first step of a run, and keeps its settings; its betas are rounded to float32."""
         cdef Trainer *t = &self.trainer
         if t.params == NULL:
             if fast_trainer_reserve(t) < 0:
@@ -84,7 +84,7 @@ cdef class Network(OneCaller):
         return fast_token_bytes(&self.trainer.shape)
 
     def check_params(self):
-        """EngineError where a parameter is no float32; that it is too small to be one loses nothing."""
+        """EngineError where a parameter is beyond the range of float32; one that is too small is rounded."""
         cdef size_t i
         for i in range(self.trainer.shape.n_params):
             if not isfinite(<float>self.params[i]):
@@ -165,7 +165,7 @@ cdef class Network(OneCaller):
         )
 
     def restore(self, training, const double[::1] m not None, const double[::1] v not None, uint64_t num_steps):
-        """Go on as after num_steps steps that left these moments."""
+        """Continue as after num_steps steps that left these moments."""
         cdef size_t i, n = self.trainer.shape.n_params
         if <size_t>m.shape[0] != n or <size_t>v.shape[0] != n:
             raise ValueError(f"this model has {n} parameters, but {m.shape[0]} and {v.shape[0]} moments were given")
@@ -180,7 +180,7 @@ cdef class Network(OneCaller):
 
 
 cdef class Measure(OneCaller):
-    """Computes losses, with the weights as they are and memory of its own."""
+    """Computes losses, with the present weights and its own memory."""
 
     cdef CMeasure measure
     cdef Network network
@@ -240,7 +240,7 @@ cdef extern from "fast/writer.h" nogil:
 
     int fast_writer_prepare(CWriter *w, const double *params, const uint32_t *prefix, double expected)
     int fast_writer_write(CWriter *w, uint64_t first, size_t n_docs, size_t n_threads)
-    int fast_writer_go_on(CWriter *w)
+    int fast_writer_continue(CWriter *w)
     void fast_writer_free(CWriter *w)
 
 
@@ -260,8 +260,8 @@ def philox(counter, key):
 
 
 cdef class Writer(OneCaller):
-    """Documents by their number, many at once: see microgpt.engines.fast.FastEngine.writer. It works with the weights as they were
-    when it was made."""
+    """Writes documents by number, many at once: see microgpt.engines.fast.FastEngine.writer. It uses the weights as they were when it was
+    created."""
 
     cdef CWriter writer
     cdef size_t n_threads
@@ -315,14 +315,14 @@ cdef class Writer(OneCaller):
             while outcome == UNFINISHED:
                 PyErr_CheckSignals()
                 with nogil:
-                    outcome = fast_writer_go_on(w)
+                    outcome = fast_writer_continue(w)
             self.check(outcome)
             return [self.text(w.portion.tokens + i * most, w.portion.lengths[i]) for i in range(n_docs)]
         finally:
             self.release()
 
     cdef text(self, uint32_t *tokens, size_t n):
-        """The text of n token ids, which are used up."""
+        """The text of n token ids, which are overwritten."""
         cdef size_t i
         cdef unsigned char *data
         if not self.ascii:

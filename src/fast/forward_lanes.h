@@ -1,4 +1,4 @@
-/* One token in each lane through the model: its logits, and its keys and values into the ring. */
+/* Passes one token in each lane through the model: computes its logits, and puts its keys and values into the ring. */
 #ifndef MICROGPT_FAST_FORWARD_LANES_H
 #define MICROGPT_FAST_FORWARD_LANES_H
 
@@ -72,7 +72,7 @@ INLINE void mix_lanes(float *out, const float *weights, const Keys *k, vf scale,
         vstore(out + j * LANES, sum[j] * scale);
 }
 
-/* weights = e**((scores - the largest) / sqrt(head_dim)) in the place of scores, 0 for keys before a lane's document; returns
+/* weights = e**((scores - the largest) / sqrt(head_dim)) in place of scores, 0 for keys before a lane's document; returns
  * their sum. */
 INLINE vf softmax_lanes(float *scores, const Keys *k, vf ages, size_t least_age, vf inverse_root) {
     size_t n = k->n_prefix + k->n_ring, all = k->n_prefix + smaller(least_age + 1, k->n_ring);

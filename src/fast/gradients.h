@@ -1,4 +1,4 @@
-/* The gradients of the matrices, once the groups have been through the model and back.
+/* The gradients of the matrices, after the groups' forward and backward passes.
  *
  *     of a matrix in a product     dw[i][j] = sum over t of dy[i][t] * x[j][t]      where y = w x, see linear.h
  *     of the embeddings            dwte[id] = sum of d_embedding[t] over the tokens t with that id; dwpe the same by position

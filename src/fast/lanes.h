@@ -1,7 +1,7 @@
-/* A thread's lanes, which write documents: each lane of the vectors writes one, and takes the next when that has ended.
+/* A thread's lanes, which write documents: each lane of the vectors writes one, and then takes the next.
  *
- * What a lane computes for one token is in the activations, and only until the next token; the keys and values of its last
- * tokens are in the ring.
+ * The activations hold what a lane computes for one token, until the next token; the ring holds the keys and values of its
+ * last tokens.
  */
 #ifndef MICROGPT_FAST_LANES_H
 #define MICROGPT_FAST_LANES_H

@@ -3,8 +3,8 @@
  *     forward     y[i][t]  = sum over j of w[i][j] * x[j][t]      w: (n_out, n_in), y: (n_out), x: (n_in), for each token t
  *     backward    dx[j][t] = sum over i of w[i][j] * dy[i][t]
  *
- * Each computes a tile of rows x vectors of results in registers: enough sums that do not wait for each other, and few loads
- * for each multiplication. An epilogue may change a sum before it is stored. Large products go through copies, see blocks.h.
+ * Each computes a tile of rows x vectors of results in registers: enough independent sums, and few loads for each
+ * multiplication. An epilogue may change a sum before it is stored. Large products go through copies, see blocks.h.
  */
 #ifndef MICROGPT_FAST_LINEAR_H
 #define MICROGPT_FAST_LINEAR_H
@@ -16,7 +16,7 @@
 #define VECS 3
 #define TILE (VECS * W) /* columns of a tile: of ROWS by VECS sums, 24 or 12 */
 
-/* What is stored for a vector of sums; `other` is the same place of another activation. */
+/* What is stored for a vector of sums; `other` is the same part of another activation. */
 typedef vf Epilogue(vf sum, const float *other);
 
 INLINE vf keep(vf sum, const float *other) {
@@ -64,7 +64,7 @@ INLINE void linear_columns(float *y, const float *w, size_t across, size_t along
         linear_rows(y, w, across, along, x, n_rows, n, stride, epilogue, other, 1, vecs);
 }
 
-/* A large product, in blocks; the epilogue comes after it. */
+/* A large product, in blocks; the epilogue follows it. */
 static void linear_in_blocks(float *y, const float *w, size_t across, size_t along, const float *x, size_t n_rows, size_t n,
                              Columns to) {
     float *panels = to.packed, *packed = panels + DEPTH * BREADTH;

@@ -29,7 +29,7 @@ static void loss_and_derivatives(const Shape *s, float *losses, float *logits, c
             vstore(logits + i * stride + t, e);
         }
         vf total = hit + others, share = vload(g->shares + t), scale = share / total;
-        /* Where the total is near 1, it has lost the low bits of `others`, which are added again. That also makes NaN of NaN,
+        /* Where the total is near 1, it has lost the low bits of `others`, which are added again. This also propagates NaN,
          * which vlog does not. */
         vf surprise = vlog(total) + (others - (total - hit)) / total - at_target;
         vstore(losses + t, share * surprise);

@@ -1,4 +1,4 @@
-/* The losses of documents, forward only: each thread takes whole groups, and waits for no other. */
+/* The losses of documents, forward only: each thread takes whole groups, and never waits for another. */
 #include "engine.h"
 #include "simd/denormals.h"
 #include "common/team.h"
@@ -23,7 +23,8 @@ static int has_token(const Group *g, size_t d, size_t p) {
 }
 static size_t token_of(const Group *g, size_t d, size_t p) { return g->by_document ? g->offsets[d] + p : g->offsets[p] + d; }
 
-/* The means of a group's documents, of those that are asked for. before: the number of the document before the group's. */
+/* The mean losses of those of a group's documents that are requested. before: the number of the document before the group's.
+ * */
 static void store(const Job *job, const Group *g, size_t before) {
     for (size_t d = 0; d < g->n_docs; d++) {
         size_t number = before + g->numbers[d];

@@ -1,4 +1,4 @@
-/* A group through the model, forward only: what pass.h computes up to the loss, without what only a way back needs. So the
+/* The forward pass of a group: what pass.h computes up to the loss, without what only a backward pass needs. So the
  * activations of one layer are enough, and every layer uses those of the first. */
 #ifndef MICROGPT_FAST_MEASURE_H
 #define MICROGPT_FAST_MEASURE_H

@@ -11,8 +11,8 @@
 
 #define LARGE_PAGE ((size_t)2 << 20)
 
-/* Zeros, as far as possible in large pages: rows of a large matrix are further apart than a processor has entries for small
- * ones. */
+/* Zeros, in large pages where possible: with small ones, the rows of a large matrix need more address translations than a
+ * processor caches. */
 static void *allocate(size_t bytes) {
     char *block = allocate_zeros(bytes);
 #if defined(MADV_HUGEPAGE)
@@ -91,7 +91,7 @@ static size_t with_room(size_t needed, size_t there_is) { /* to grow seldom */
     return needed <= there_is ? there_is : needed + needed / 4;
 }
 
-/* 0 when there is room already; else `room` becomes what to ask for. */
+/* 0 when there is room already; else `room` becomes the size to allocate. */
 static int grow_room(Extent *room, Extent needed) {
     if (needed.runs <= room->runs && needed.columns <= room->columns && needed.stride <= room->stride &&
         needed.pairs <= room->pairs)
@@ -122,7 +122,7 @@ int fast_group_reserve(Group *g, const Shape *s, Extent needed) {
     return 0;
 }
 
-/* ---- Tasks: rows of matrices, some hundreds of parameters or more each, the same for any number of threads ---- */
+/* ---- Tasks: rows of matrices, at least some hundreds of parameters each, the same for any number of threads ---- */
 
 #define TASK_ROWS 8 /* what a kernel computes at a time */
 

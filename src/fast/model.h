@@ -1,13 +1,13 @@
 /* What the kernels of the fast engine work on: groups of documents, their activations, and Adam's state. No Python, no threads.
  *
- * A batch is dealt into groups of a few documents. A group's documents are sorted by length, and its tokens lie position by
+ * A batch is divided into groups of a few documents. A group's documents are sorted by length, and its tokens lie position by
  * position: first that of every document at position 0, then those at position 1, ... So the documents that reach a position
  * are the first of them, nothing is padded, and in attention a vector's lanes are different documents at one position. In a
  * group of very few documents, or of long ones, the tokens lie document by document, and the lanes are the positions of one.
  *
  * Activations are [feature][token], `stride` floats a row, and a comment gives the number of features in parentheses. Tokens
- * from n_tokens on fill up the last vector: their activations are finite and count for nothing. What ends in _t is transposed:
- * [token][feature], a row padded to whole vectors. d_x is the derivative of the batch's loss with respect to x.
+ * from n_tokens on fill up the last vector: their activations are finite, and have weight 0. Names that end in _t are
+ * transposed: [token][feature], a row padded to whole vectors. d_x is the derivative of the batch's loss with respect to x.
  */
 #ifndef MICROGPT_FAST_MODEL_H
 #define MICROGPT_FAST_MODEL_H
@@ -31,7 +31,7 @@ typedef struct {
     float *scale1, *norm1, *norm1_t;      /* (1), (n_embd) twice */
     float *qkv;                           /* (3 n_embd) queries, keys and values */
     float *weights;                       /* [head][pair], see attention.h */
-    float *heads, *heads_t;               /* (n_embd) what the heads give */
+    float *heads, *heads_t;               /* (n_embd) the heads' output */
     float *scale2, *norm2, *norm2_t;      /* (1), (n_embd) twice */
     float *act, *act_t;                   /* (n_mlp) the activation of the MLP, f(fc1 norm2) */
     float *slope;                         /* (n_mlp) f'(fc1 norm2) where the backward pass needs it, see activation.h */
@@ -54,7 +54,7 @@ typedef struct {
 
     uint32_t *inputs, *positions; /* [token] */
     float *targets;               /* [token] ids, as floats: vectors compare them */
-    float *shares;                /* [token] what its loss counts for in the batch's */
+    float *shares;                /* [token] the weight of its loss in the batch's */
     float *losses;                /* [token] share * loss */
 
     Layer *layers;
@@ -103,8 +103,8 @@ struct Team;                /* of team.h */
 /* The kernels of one instruction set. */
 typedef struct {
     const char *isa;
-    /* A group forward and backward, in stages, see pass.h: all but the gradients of the matrices. A stage is for some of the
-     * group's columns or for some of the heads, first to end. */
+    /* The forward and backward passes of a group, in stages, see pass.h: all but the gradients of the matrices. A stage is for
+     * some of the group's columns or for some of the heads, first to end. */
     void (*columns)(const Shape *, const float *params, Group *, size_t stage, size_t first, size_t end, float *packed);
     void (*heads)(const Shape *, Group *, size_t stage, size_t first, size_t end);
     /* A group's losses, forward only, see measure.h. */
@@ -115,8 +115,8 @@ typedef struct {
     double (*sum_of_squares)(const float *x, size_t n);
     /* Adam over a task's parameters. Returns 0, or 1 when a gradient's square or a parameter overflowed. */
     int (*update)(const Update *, float *params, const float *gradients, float *m, float *v, size_t n);
-    /* Writing documents, `lanes` at a time: first what all begin with, see beginnings.h; then a thread's share of a portion,
-     * see write.h. Each returns an enum written. */
+    /* Writing documents, `lanes` at a time: first their common beginnings, see beginnings.h; then a thread's share of a
+     * portion, see write.h. Each returns an enum written. */
     size_t lanes;
     int (*prepare)(Sampler *, Lanes *);
     int (*write)(const Sampler *, const Portion *, Lanes *, struct Team *);

@@ -1,8 +1,8 @@
-/* A group through the model and back: all activations, and the derivatives of the batch's loss with respect to them.
+/* The forward and backward passes of a group: all activations, and the derivatives of the batch's loss with respect to them.
  *
  * Only attention looks at more than one token. So a stage for columns (tokens) goes up to layer 0's attention, one for heads
- * computes that, one for columns goes on to the next attention, and so on up to the loss and back. Within a stage, no column
- * and no head needs another.
+ * computes that, one for columns continues to the next attention, and so on up to the loss and back. Within a stage, columns
+ * and heads are independent.
  */
 #ifndef MICROGPT_FAST_PASS_H
 #define MICROGPT_FAST_PASS_H
@@ -20,8 +20,8 @@
 /* The input of layer i: the normed embeddings, or the residual stream. */
 static const float *input_of(const Group *g, size_t i) { return i == 0 ? g->norm0 : g->x; }
 
-/* norm1 = rmsnorm(input), qkv = [wq; wk; wv] norm1. Shape says that the three matrices follow one another, so here they are
- * one: (3 n_embd, n_embd). */
+/* norm1 = rmsnorm(input), qkv = [wq; wk; wv] norm1. By Shape, the three matrices follow one another, so here they are one: (3
+ * n_embd, n_embd). */
 static void before_attention(const Shape *s, const float *params, const Group *g, size_t i, Columns to) {
     size_t e = s->n_embd;
     Layer *a = &g->layers[i];
@@ -30,7 +30,8 @@ static void before_attention(const Shape *s, const float *params, const Group *g
     linear_forward(a->qkv, params + layer_offsets(s, i).wq, a->norm1, 3 * e, e, to);
 }
 
-/* d_norm1 = [wq; wk; wv] transposed times d_qkv; d_input = d_mid + rmsnorm's, where d_mid came by the residual stream. */
+/* d_norm1 = [wq; wk; wv] transposed times d_qkv; d_input = d_mid, through the residual stream, + the derivative through
+ * rmsnorm. */
 static void before_attention_backward(const Shape *s, const float *params, const Group *g, size_t i, float *d_input,
                                       Columns to) {
     const Layer *a = &g->layers[i];
@@ -99,7 +100,8 @@ static void stage_for(const Shape *s, const float *params, const Group *g, size_
     }
 }
 
-/* Few columns at a time, whose numbers stay in the cache from one matrix to the next; or many, for matrices that do not. */
+/* Few columns at a time, whose numbers stay in the cache from one matrix to the next; or many, for matrices too large for it.
+ * */
 static void columns(const Shape *s, const float *params, Group *g, size_t stage, size_t first, size_t end, float *packed) {
     size_t step = BREADTH;
     if (s->n_embd < 128 || s->n_embd * (end - first) < 1 << 15) { /* copies would not pay */

@@ -1,7 +1,7 @@
-/* What documents are sampled from: weights and options, what all documents begin with, and where their tokens go.
+/* The sampler of documents: weights and options, the common beginning of all documents, and the buffer for their tokens.
  *
- * Documents are numbered from 0 on. One depends on its number and on the sampler, and on nothing else: not on its lane, the
- * other documents, the threads, or how many are asked for.
+ * Documents are numbered from 0 on. A document depends only on its number and the sampler: not on its lane, the other
+ * documents, the threads, or the number requested.
  */
 #ifndef MICROGPT_FAST_SAMPLER_H
 #define MICROGPT_FAST_SAMPLER_H

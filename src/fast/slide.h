@@ -1,5 +1,5 @@
-/* Writing documents that are longer than the block: what the model sees of one slides, as microgpt.reference.context() says. Each
- * lane reads its own document from where that begins, and then writes on. */
+/* Writing documents that are longer than the block: the model's context slides along each, as microgpt.reference.context()
+ * says. Each lane reads its own document from the beginning of its context, and then continues it. */
 #ifndef MICROGPT_FAST_SLIDE_H
 #define MICROGPT_FAST_SLIDE_H
 
@@ -10,7 +10,7 @@ INLINE uint32_t known_token(const Sampler *sampler, const Portion *portion, size
     return i == 0 ? sampler->prefix[0] : portion->tokens[doc * sampler->most + i - 1];
 }
 
-/* The lane reads token `i` next, at this position. Where it is the last one known, what follows it will be chosen. */
+/* The lane reads token `i` next, at this position. If it is the last one known, the next will be sampled. */
 static void read_next(const Sampler *sampler, const Portion *portion, Lanes *l, size_t lane, size_t i, size_t position) {
     size_t doc = l->docs[lane], n = i; /* the token that follows is number i of the document, the opening not counted */
     int begins = position == 0 && i > 0 && sampler->never == sampler->shape.vocab;
@@ -39,7 +39,7 @@ static void open_document(const Sampler *sampler, const Portion *portion, Lanes 
     read_next(sampler, portion, l, lane, n > block ? (n - block + half - 1) / half * half : 0, 0);
 }
 
-/* After the lane's token has been read: choose the one that follows where it is not known, and read on. 0 where the sums of
+/* After the lane's token has been read: sample the next one if it is not known, and read on. 0 where the sums of
  * probabilities are NaN. */
 static int read_on(const Sampler *sampler, const Portion *portion, Lanes *l, size_t lane) {
     size_t doc = l->docs[lane], i = l->read[lane], known = l->known[lane], position = l->positions[lane] + 1;
@@ -65,7 +65,7 @@ static int read_on(const Sampler *sampler, const Portion *portion, Lanes *l, siz
     return 1;
 }
 
-/* Write on, or begin with, the documents l->next .. l->end - 1, for a few hundredths of a second. Returns an enum written. */
+/* Start or continue the documents l->next .. l->end - 1, for a few hundredths of a second. Returns an enum written. */
 static int write_long(const Sampler *sampler, const Portion *portion, Lanes *l) {
     if (l->outcome != UNFINISHED) {
         l->n_busy = LANES;

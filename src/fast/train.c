@@ -1,8 +1,8 @@
 /* The training loop, as every thread of a team runs it.
  *
- * A step has two phases. In the first, the threads carry groups of documents through the model and back. In the second they
- * take tasks, which are rows of matrices: they add up the gradients over all groups, and update the parameters. In both, each
- * number is computed by one thread, in an order that does not depend on the threads: so neither do the results.
+ * A step has two phases. In the first, the threads run the forward and backward passes of groups of documents. In the second
+ * they take tasks, which are rows of matrices: they add up the gradients over all groups, and update the parameters. In both,
+ * one thread computes each number, in an order that does not depend on the threads: so the results do not either.
  */
 #include "engine.h"
 #include "simd/denormals.h"
@@ -18,7 +18,7 @@ typedef struct {
     const double *lr; /* NULL: gradients only */
     double *losses;
     size_t n_losses;
-    double seconds; /* from when all threads were there */
+    double seconds; /* of the steps, since all threads had started */
     enum outcome outcome;
 } Job;
 
@@ -28,7 +28,7 @@ static void fill(const Job *job, size_t i, size_t step) {
         fast_group_fill(&t->groups[i], &t->shape, job->docs, step, job->options->batch_size, i, job->n_groups);
 }
 
-/* Each thread takes whole groups, and waits for no other. */
+/* Each thread takes whole groups, and never waits for another. */
 static void pass_groups(const Job *job, Team *team, size_t thread, size_t step) {
     const Trainer *t = job->trainer;
     float *packed = t->packed + thread * PACKED;
@@ -68,7 +68,7 @@ static void share_groups(const Job *job, Team *team, size_t thread, size_t step)
     }
 }
 
-/* Whether whole groups keep the threads busy: in the last round some may be idle. */
+/* Whether whole groups keep the threads busy: some may be idle in the last round. */
 static int enough_groups(size_t n_groups, size_t n_threads) {
     size_t rounds = (n_groups + n_threads - 1) / n_threads;
     return 10 * n_groups >= 9 * rounds * n_threads;
@@ -183,7 +183,7 @@ static void work(void *context, Team *team, size_t thread) {
     }
 }
 
-/* As many as are asked for, and find something to do. */
+/* As many as are requested and have work to do. */
 static size_t most_threads(const Job *job) {
     size_t n_tasks = job->trainer->n_tasks, most = n_tasks > job->n_groups ? n_tasks : job->n_groups;
     return smaller(job->options->n_threads, most);
@@ -194,7 +194,7 @@ static void run_team(Job *job, size_t n_threads) {
     fast_team_run(smaller(n_threads, most_threads(job)), work, job);
     /* mutant: free-batch */
     if (job->outcome != DONE)
-        fast_trainer_free_batch(t); /* to begin with zeros: a NaN left in a group's padding would stay, as 0 * NaN is NaN */
+        fast_trainer_free_batch(t); /* start from zeros: a NaN in a group's padding would remain, as 0 * NaN is NaN */
 }
 
 /* All steps, in stretches with the team or without, see pace.h. */

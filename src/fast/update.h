@@ -21,7 +21,7 @@ static double sum(const float *x, size_t n) {
     double total = 0.0;
     for (size_t i = 0; i < n; i += W) {
         sums = sums + vload_some(x + i, n - i);
-        if (i % (16 * W) == 15 * W) { /* few terms are added as floats, so that little is lost */
+        if (i % (16 * W) == 15 * W) { /* only few terms are added as floats, so that little precision is lost */
             total += vsum(sums);
             sums = vset1(0.0f);
         }
@@ -56,7 +56,7 @@ INLINE void adam_step(Adam *a, float *params, const float *gradients, float *m, 
     p = p * a->keep - a->lr * vdivide_near(mi, root); /* mutant: decayed-step */
     /* mutant: overflowed-gradient */
     a->overflowed_root =
-        vfma(root, zero, a->overflowed_root);         /* that of infinity is infinity or NaN, and infinity * 0 is NaN */
+        vfma(root, zero, a->overflowed_root);         /* the root of infinity is infinity or NaN, and infinity * 0 is NaN */
     a->overflowed_p = vfma(p, zero, a->overflowed_p); /* mutant: overflowed-parameter */
     vstore_some(params, p, lanes);
     vstore_some(m, mi, lanes);

@@ -46,7 +46,8 @@ static void draw_more(const Sampler *sampler, const Portion *portion, Lanes *l, 
 
 /* ---- Documents. Each function returns 0 where the sums of probabilities are NaN. ---- */
 
-/* Begin the documents of the next block. They go level by level together: within one document, each choice waits for the last.
+/* Begin the documents of the next block. They advance together, level by level: within one document, each choice waits for the
+ * previous one.
  */
 static int begin_block(const Sampler *sampler, const Portion *portion, Lanes *l) {
     size_t most = sampler->most, vocab = sampler->shape.vocab, n_prompt = sampler->n_prefix - 1;
@@ -78,7 +79,7 @@ static int begin_block(const Sampler *sampler, const Portion *portion, Lanes *l)
     return 1;
 }
 
-/* Without a document a lane computes something that nobody reads. */
+/* A lane without a document computes numbers that are not used. */
 static void idle(Lanes *l, size_t lane) {
     l->docs[lane] = SIZE_MAX;
     l->inputs[lane] = l->positions[lane] = 0;

@@ -1,4 +1,4 @@
-/* The memory of writing, and threads for it. */
+/* The memory and the threads for writing documents. */
 #include "writer.h"
 
 #include "common/arena.h"
@@ -26,7 +26,7 @@ static int lanes_for(Writer *w, size_t n_threads) {
     return 0;
 }
 
-/* As many levels as are worth it for so many documents. */
+/* As many levels as pay off for so many documents. */
 static void choose_levels(Sampler *sampler, double expected) {
     const Shape *s = &sampler->shape;
     size_t bytes = sizeof(float) * (rounded_up(s->vocab, ROW) + s->n_layer * 2 * s->n_embd), row = 1, n = 1;
@@ -105,7 +105,7 @@ static void work(void *context, Team *team, size_t thread) {
     uint64_t denormals = flush_denormals();
     size_t n_threads = fast_team_size(team); /* there may be fewer than lanes */
     for (size_t i = thread; i < w->n_writing; i += n_threads) {
-        Lanes own = w->lanes[i]; /* away from what other threads write */
+        Lanes own = w->lanes[i]; /* apart from what other threads write */
         if (!w->sampler.is_long)
             own.outcome = w->kernels->write(&w->sampler, &w->portion, &own, team);
         else if (own.outcome != WRITTEN || own.next < own.end)
@@ -141,7 +141,7 @@ int fast_writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads
     return outcome_of(w);
 }
 
-int fast_writer_go_on(Writer *w) {
+int fast_writer_continue(Writer *w) {
     fast_team_run(w->n_writing, work, w);
     return outcome_of(w);
 }

@@ -19,9 +19,10 @@ typedef struct {
  * is_long and n_prefix. Takes
  * copies of params and prefix; about `expected` documents will be written. Returns an enum written, as does writing. */
 int fast_writer_prepare(Writer *w, const double *params, const uint32_t *prefix, double expected);
-/* Documents number first .. first + n_docs - 1, into w->portion. UNFINISHED where that takes long; to be gone on with then. */
+/* Documents number first .. first + n_docs - 1, into w->portion. UNFINISHED where that takes long: then call
+ * fast_writer_continue() until it is done. */
 int fast_writer_write(Writer *w, uint64_t first, size_t n_docs, size_t n_threads);
-int fast_writer_go_on(Writer *w);
+int fast_writer_continue(Writer *w);
 void fast_writer_free(Writer *w);
 
 #endif

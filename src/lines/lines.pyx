@@ -1,4 +1,4 @@
-"""The lines of a large text without a Python object for each: found, put into random order, and turned into token ids."""
+"""Finds the lines of a large text, shuffles them, and turns them into token ids, without a Python object for each line."""
 
 from array import array
 
@@ -70,7 +70,8 @@ def find(str text not None):
 def encode(str text not None, uint64_t[::1] starts not None, const uint32_t[::1] ids not None, uint32_t bos):
     """Token ids of the lines that begin at starts[:-1], `BOS l0 BOS l1 ... BOS`: an array of 32-bit numbers.
 
-    starts becomes where each is there, and where the last BOS is. ids: of each character, by its code point.
+    starts is overwritten with the position of each line's BOS among the ids, and that of the last BOS. ids: the token id of each
+    character, by its code point.
     """
     cdef Text t = opened(text)
     cdef size_t n = starts.shape[0] - 1, known = ids.shape[0], to = 0, i, k, at, first, end = 0
@@ -134,7 +135,7 @@ cdef uint32_t next_number(Twister *r) noexcept nogil:
 
 
 def shuffle(uint32_t[::1] items not None, rng):
-    """rng.shuffle(items), for fewer than 2**32 items and a random.Random that is nobody's subclass; it leaves the same state."""
+    """rng.shuffle(items), for fewer than 2**32 items and an exact random.Random, not a subclass; it leaves the same state."""
     cdef Twister r
     cdef size_t i, j
     cdef int bits

@@ -25,7 +25,7 @@ Gradient descent with momentum and a step size for each parameter (Kingma and Ba
     cdef public long long num_steps
     cdef double *m_
     cdef double *v_
-    cdef dict odd  # index -> (m, v), where they are not both floats: of gradients that are numbers of another kind
+    cdef dict odd  # index -> (m, v), where they are not both floats: for gradients that are numbers of another kind
 
     def __cinit__(self, params, *args, **kwargs):
         self.params, self.odd = list(params), {}
@@ -90,14 +90,14 @@ Gradient descent with momentum and a step size for each parameter (Kingma and Ba
     def __setstate__(self, state):
         (self.learning_rate, self.beta1, self.beta2, self.eps, self.num_steps), (self.m, self.v), odd, attributes = state
         for i, (m, v) in odd.items():
-            self._keep(range(len(self.params))[i], m, v)  # IndexError where there is no such parameter
+            self._keep(range(len(self.params))[i], m, v)  # IndexError if there is no such parameter
         if attributes:
             self.__dict__.update(attributes)
 
     def step(self, learning_rate=None):
         """Update every parameter from its gradient, then set the gradient to 0.
 
-        learning_rate: of this step; by default the constructor's. OverflowError, as in the reference, if the square of
+        learning_rate: for this step; by default the constructor's. OverflowError, as in the reference, if the square of
         a gradient is out of range.
         """
         cdef double lr = self.learning_rate if learning_rate is None else learning_rate
@@ -112,7 +112,7 @@ Gradient descent with momentum and a step size for each parameter (Kingma and Ba
                 <Node *> p, &self.m_[i], &self.v_[i], lr, beta1, beta2, self.eps, c1, c2
             ):
                 slow_path = fallback()
-                # three steps, because what one has changed remains if the next one fails
+                # three steps, because the changes of one remain if the next fails
                 m, v = self._moments(i)
                 m = slow_path.first_moment(m, p, self.beta1)
                 self._keep(i, m, v)

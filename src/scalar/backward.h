@@ -3,11 +3,10 @@
  * The order is the reference's depth-first postorder (children in order, each node once), because the order in which
  * contributions are added to a gradient decides its last bits. The traversal keeps a stack of its own, so no graph is too deep.
  *
- * A DOT node is traversed like the nodes it stands for: its children are w[0], x[0], w[1], x[1], ... (or all this backwards, where
- * a script's class visits the last child first). As long as none of them
- * leads to a part of the graph that has not been visited, the products are neighbours on the reference's tape, and one tape
- * entry for the whole run of them is enough. Where a child does lead to such a part, the run so far goes onto the tape before
- * that part.
+ * A DOT node is traversed like the nodes it stands for: its children are w[0], x[0], w[1], x[1], ... (or the reverse, where a
+ * script's class visits the last child first). As long as none of them leads to an unvisited part of the graph, the products
+ * are adjacent on the reference's tape, and one tape entry is enough for the whole run of them. Where a child does lead to
+ * such a part, the run so far is put on the tape before that part.
  */
 #ifndef MICROGPT_BACKWARD_H
 #define MICROGPT_BACKWARD_H
@@ -29,8 +28,8 @@ typedef struct {
 
 static Stack spare_tape, spare_stack;
 
-/* In which order a script's class goes through the graph: depth-first, the first or the last child of a node first; or a node when all
- * that have it as a child are done, of those ready the last one or the first one. */
+/* The order in which a script's class traverses the graph: depth-first, with the first or the last child of a node first; or
+ * each node after all nodes that have it as a child, taking the last or the first of those that are ready. */
 enum { FIRST_CHILD, LAST_CHILD, READY_LAST, READY_FIRST };
 static int order_of_pass;
 
@@ -59,7 +58,7 @@ static void recycle(Stack *spare, Stack stack) {
 
 /* ---- Gradients --------------------------------------------------------------------------------------------------- */
 
-/* child.grad += local * grad by Python's operators, for ints beyond 2**53. Takes over the references to local and grad. */
+/* child.grad += local * grad by Python's operators, for ints beyond 2**53. Steals the references to local and grad. */
 static int accumulate_objects(Node *child, PyObject *local, PyObject *grad) {
     PyObject *old = slot_get(child, GRAD);
     PyObject *product = old && local && grad ? PyNumber_Multiply(local, grad) : NULL;
@@ -142,8 +141,9 @@ static int accumulate_start(Node *dot) {
 }
 
 /* Products end - 1, ..., first of a DOT node in the order of the traversal. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k].
- * What the sum starts with gets its gradient before product[0] passes its own on, and if the last child is visited first, before
- * all products: it is then number `size` in the traversal. backwards: last_first, as a constant, so that the loops are compiled for each. */
+ * The start of the sum gets its gradient before product[0] passes its own to its children; if the last child is visited first,
+ * before all products: it is then number `size` in the traversal. backwards: last_first, as a constant, so that the loops are
+ * compiled for each. */
 static inline int propagate_dot(Node *dot, uint32_t first, uint32_t end, const int backwards) {
     const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     /* mutant: read-dot-gradient */
@@ -189,7 +189,7 @@ typedef struct {
 
 static uint64_t num_passes;
 
-enum { FAILED = -1, DONE = 0, UNSUPPORTED = 1 }; /* UNSUPPORTED: the graph holds something that only Python can compute with */
+enum { FAILED = -1, DONE = 0, UNSUPPORTED = 1 }; /* UNSUPPORTED: the graph contains objects that only Python can compute with */
 
 #define UNSUPPORTED_FLAGS (ANY_OBJECT | PYTHON_EDGES)
 
@@ -206,7 +206,7 @@ static inline int enter(Pass *pass, Node *node) {
     return DONE;
 }
 
-/* Whether these operands lead to nothing unvisited, as far as can be told without looking at each. */
+/* Whether it is known, without looking at each, that these operands lead to no unvisited node. */
 static inline int is_exhausted(const Operands *operands, const Pass *pass) {
     return operands->pass == pass->number || (operands->all_leaves && operands->change == num_changes); /* mutant: all-leaves */
 }
@@ -295,7 +295,7 @@ static void clear_visited(Stack *stack) {
         stack->entries[i].node->f.flags &= ~VISITED;
 }
 
-/* The chain rule along the tape, from its end. No user code runs in here, so the tape needs no references. */
+/* The chain rule along the tape, from its end. No user code runs here, so the tape holds no references. */
 static inline int propagate(Pass *pass, const int backwards) {
     int status = 0;
     for (size_t i = pass->tape.size; i-- > 0 && status == 0;) {

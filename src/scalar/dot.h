@@ -10,9 +10,9 @@
  *
  * Most nodes of a model are these. Here the result is a single node, flagged DOT, that holds w, x and the data they had. In a
  * backward pass its gradient reaches every partial sum unchanged, and so every product[k], for k from n - 1 down to 0; what
- * backward.h computes from that has the same bits. The reference's nodes are made after all, by dot_expand, where somebody
- * could notice that they are missing: when the result's children are read, or in a second backward pass, in which the reference
- * finds the gradients that the first one left in them.
+ * backward.h computes from that has the same bits. dot_expand makes the reference's nodes only where their absence would show:
+ * when the result's children are read, or in a second backward pass, where the reference would use the gradients that the
+ * first one left in them.
  */
 #ifndef MICROGPT_DOT_H
 #define MICROGPT_DOT_H
@@ -55,8 +55,8 @@ static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allow
     return operands;
 }
 
-/* The vectors made last, each at a place that the address of its items gives; borrowed. A row of weights is multiplied for each token:
- * while its nodes have the same data, the vector of the token before serves again. */
+/* A cache of recent vectors, indexed by the address of their items; borrowed. A row of weights is multiplied for each token:
+ * while its nodes have the same data, the previous token's vector is reused. */
 static Operands *recent[2048];
 
 /* operands_new for floats. */
@@ -79,9 +79,9 @@ static Operands *operands_of_floats(PyObject *const *items, Py_ssize_t size) {
     return made;
 }
 
-/* The dot product of two vectors of equal size. All data of w or all of x are floats, so the result is a float. Takes over the
- * references to w and x; where one is NULL, so is the result. start: what the sum starts with, whose data must be a number, or NULL for
- * the reference's 0; order: START_FIRST if it comes before the first product, else 0. */
+/* The dot product of two vectors of equal size. All data of w or all data of x are floats, so the result is a float. Steals
+ * the references to w and x; if either is NULL, so is the result. start: the node that the sum starts with, whose data must be
+ * a number, or NULL for the reference's 0; order: START_FIRST if it comes before the first product, else 0. */
 static Node *dot_new(Operands *w, Operands *x, Node *start, unsigned order) {
     /* mutant: dot-sum */
     double sum = start ? start->f.slot[DATA].number : 0.0; /* the reference's int 0: 0 + -0.0 is 0.0 */

@@ -4,8 +4,8 @@
 
 #include "dot.h"
 
-/* A tuple of those of the two objects that are not NULL. Takes over the references to them: the caller makes these before
- * there is a tuple, because making one may run the garbage collector, and the collector may run any code. */
+/* A tuple of the objects that are not NULL. Steals the references to them: the caller makes the objects before the tuple,
+ * because making one may run the garbage collector, which may run any code. */
 static PyObject *pack(PyObject *first, PyObject *second) {
     Py_ssize_t n = second ? 2 : first ? 1 : 0;
     PyObject *tuple = PyTuple_New(n);
@@ -59,8 +59,8 @@ static PyObject *node_children(Node *node) { return unless_deleted(edges_childre
 static PyObject *node_local_grads(Node *node) { return unless_deleted(edges_local_grads(node), node, "_local_grads"); }
 
 /* How a node can hold these edges: two tuples of equal size with at most two Values are stored in the node itself. More Values
- * with ordinary numbers stay in their tuples, and so does everything else that the reference accepts, for Python to compute
- * with. */
+ * with ordinary numbers stay in their tuples, as does everything else that the reference accepts, and Python computes with
+ * those. */
 static unsigned kind_of_edges(PyObject *children, PyObject *local_grads) {
     if (!PyTuple_CheckExact(children) || !PyTuple_CheckExact(local_grads))
         return PYTHON_EDGES;

@@ -1,6 +1,6 @@
-/* Attributes of nodes beyond the four that have a place in them: a script's own, such as a label.
+/* Attributes of nodes beyond the four stored in them: a script's own, such as a label.
  *
- * Few nodes have any, so they are kept in a table beside the nodes: the address of a node -> a dict of its attributes.
+ * Few nodes have any, so they are kept in a separate table: the address of a node -> a dict of its attributes.
  */
 #ifndef MICROGPT_EXTRAS_H
 #define MICROGPT_EXTRAS_H
@@ -8,7 +8,7 @@
 #include "slab.h"
 
 static PyObject *extras;
-static int more_attributes; /* nodes have some that are not in the four */
+static int more_attributes; /* some nodes have attributes beyond the four */
 
 /* The dict of a node's own attributes, borrowed; if it has none, a new one where `make`, else NULL without an exception. */
 static PyObject *node_extras(Node *node, int make) {

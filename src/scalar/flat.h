@@ -1,17 +1,18 @@
 /* A part of a graph as bytes, for pickle and copy.
  *
- * The part of a node is the node and all those below it that can be reached through the part alone: every reference to them comes
- * from within, so nobody outside can tell one of them from its copy. What the part refers to beyond, its outside, is left to
- * pickle, which knows what it has seen. A part has no bounds in depth or size, and nothing here recurses. Dot products are expanded
- * on the way: the nodes that they stand for may have to be written in several parts.
+ * The part of a node is the node and all nodes below it that can be reached only through the part: every reference to them
+ * comes from within, so no one else can tell one of them from its copy. The Values beyond the part that it refers to, its
+ * outside, are left to pickle, which tracks the objects it has seen. A part may be of any depth and size, and nothing here
+ * recurses. Dot products are expanded on the way: the nodes that they stand for may have to be written in several parts.
  *
  * The bytes are the number of nodes, and the nodes, children before parents. A node is
  *
- *     1 byte         how many children; which of its four numbers are ints; which numbers are left out, being the usual ones
+ *     1 byte         how many children; which of its four numbers are ints; which numbers are omitted, having the usual values
  *     numbers        for each child, how many places before the node it is; the outside has the first places
  *     8 bytes each   its numbers, as little-endian doubles
  *
- * where a number is written in as many bytes as have seven of its bits. Bytes may come from anywhere, so reading checks everything.
+ * where a number is written as a variable-length integer, seven bits per byte. Bytes may come from an untrusted source, so
+ * reading checks everything.
  */
 #ifndef MICROGPT_FLAT_H
 #define MICROGPT_FLAT_H
@@ -40,8 +41,8 @@ typedef struct {
     size_t place;
 } Meeting;
 
-/* Nodes are found by their addresses: a table of pages, and in each a place for every CELL bytes, in which only one node can begin. A
- * graph lies in memory mostly in its own order, so what is looked for is near to what was looked for before. */
+/* Nodes are found by their addresses: a table of pages, each with a slot for every CELL bytes, in which only one node can
+ * begin. A graph lies in memory mostly in its own order, so successive look-ups are near one another. */
 enum { PAGE = 4096, CELL = sizeof(Node) >= 64 ? 64 : 32 };
 
 typedef struct {
@@ -138,7 +139,7 @@ static inline uint32_t num_children(const Node *node) {
     return node->f.flags & TWO_CHILDREN ? 2 : node->f.flags & ONE_CHILD ? 1 : 0;
 }
 
-/* Finds the part of a node: 1, or 0 where the node is below itself, or -1 with an exception. */
+/* Finds the part of a node: 1, or 0 where the node is its own descendant, or -1 with an exception. */
 static int part_find(Part *part, Node *root) {
     Meeting *place = part_meet(part, root);
     if (!place)
@@ -234,7 +235,7 @@ static PyObject *part_write(Part *part) {
     return result;
 }
 
-/* (outside, bytes) of a node: a tuple of Values, and its part. None where the node is not flat, or is below itself. */
+/* (outside, bytes) of a node: a tuple of Values, and its part. None where the node is not flat, or is its own descendant. */
 static PyObject *flat_pack(Node *root) {
     Part part = {0};
     int found = is_flat(root) ? part_find(&part, root) : 0;

@@ -1,8 +1,8 @@
-/* Plain arithmetic of somebody's script, as a list of instructions on registers.
+/* Plain arithmetic of a user's script, as a list of instructions on registers.
  *
  * A register is a column of numbers, one for each of up to LANES elements, which are all floats or all ints. The registers are
  * the inputs, the constants, and one for the result of each instruction. Arithmetic is Python's; where that would raise an
- * exception, or give anything but a float or an int of at most 2**53, the column ends with the element before.
+ * exception, or give anything but a float or an int of at most 2**53, the column ends with the previous element.
  */
 #ifndef MICROGPT_FORMULA_H
 #define MICROGPT_FORMULA_H
@@ -104,7 +104,7 @@ static int formula_step(const Instruction *step, Registers *of, int to, int n) {
         for (i = 0; i < n; i++)
             result[i] = a[i] != b[i];
         break;
-    case SELECT: /* where the two differ in kind, up to where the choice changes */
+    case SELECT: /* if the two differ in kind, up to where the choice changes */
         is_int = n > 0 && a[0] != 0.0 ? b_int : c_int;
         for (i = 0; i < n && (b_int == c_int || (a[i] != 0.0) == (a[0] != 0.0)); i++)
             result[i] = a[i] != 0.0 ? b[i] : c[i];
@@ -132,7 +132,7 @@ static int formula_step(const Instruction *step, Registers *of, int to, int n) {
     return i;
 }
 
-/* Fills the constants' registers for `n` lanes; the same for every run on so many lanes. */
+/* Fills the constants' registers for `n` lanes; they serve for every run on that many lanes. */
 static void formula_prepare(const Formula *formula, Registers *of, int n) {
     for (int k = 0; k < formula->num_constants; k++) {
         int at = formula->num_inputs + k;

@@ -1,7 +1,8 @@
-/* The model's functions on vectors of Values. They make the nodes that the reference's loops make, but one for a dot product.
+/* The model's functions on vectors of Values. They make the nodes that the reference's loops make, except that a dot product
+ * is one node.
  *
  * Each takes lists of Values with float data. For anything else it returns None, and its caller in scalar.pyx runs the
- * reference's function, with whatever operators the objects have. In here, that result is NULL without an exception.
+ * reference's function, with whatever operators the objects have. Within this file, that result is NULL without an exception.
  */
 #ifndef MICROGPT_FUNCTIONS_H
 #define MICROGPT_FUNCTIONS_H
@@ -11,8 +12,8 @@
 
 static PyObject *or_none(PyObject *result) { return result || PyErr_Occurred() ? result : Py_NewRef(Py_None); }
 
-/* A list or tuple. References borrowed from one are valid until the next Python object with references is made: that may run
- * the garbage collector, which may run any code, which may change the list. */
+/* A list or tuple. References borrowed from one are valid until the next container object is created: that may run the garbage
+ * collector, which may run any code, which may change the list. */
 static inline int is_vector(PyObject *object) { return PyList_CheckExact(object) || PyTuple_CheckExact(object); }
 
 /* The items, borrowed, of a vector of Values with float data; NULL if it is anything else. */
@@ -88,7 +89,7 @@ static PyObject *rmsnorm_nodes(PyObject *x) {
 
 /* ---- softmax: (n,) -> (n,) --------------------------------------------------------------------------------------- */
 
-/* What max() finds among their data, also with NaNs. */
+/* The result of max() over their data, also with NaNs. */
 static double largest_of(Node *const *items, Py_ssize_t n) {
     double largest = items[0]->f.slot[DATA].number;
     for (Py_ssize_t i = 1; i < n; i++)
@@ -150,7 +151,7 @@ static PyObject *softmax_nodes(PyObject *logits) {
     return or_none(out);
 }
 
-/* -softmax(logits)[target].log(), without the nodes of the other probabilities, which nothing refers to */
+/* -softmax(logits)[target].log(), without the nodes of the other probabilities, to which nothing refers */
 static PyObject *cross_entropy_nodes(PyObject *logits, PyObject *token) {
     Py_ssize_t n, target = small_int(token);
     Node *const *items = plain_items(logits, &n);

@@ -89,7 +89,7 @@ static inline Node *node_sum(double data, Node *a, Node *b) {
 static inline Node *next_dead(const Node *node) { return (Node *)((const PyObject *)node)->ob_type; }
 static inline void set_next_dead(Node *node, Node *next) { ((PyObject *)node)->ob_type = (PyTypeObject *)next; }
 
-/* Gives up a reference. If it is the last one to a Value, the Value is put on the list `dead`. Returns the list. */
+/* Drops a reference. If it is the last one to a Value, the Value is put on the list `dead`. Returns the list. */
 static inline Node *release(PyObject *object, Node *dead) {
     assert(Py_REFCNT(object) > 0);
     if (Py_REFCNT(object) == 1 && is_exact(object)) { /* mutant: last-reference */
@@ -111,7 +111,7 @@ static Node *operands_release(Operands *operands, Node *dead) {
     return dead;
 }
 
-/* Gives up all references that a node holds. */
+/* Drops all references that a node holds. */
 static inline Node *node_clear(Node *node, Node *dead) {
     unsigned flags = node->f.flags;
     node->f.flags = 0;
@@ -174,8 +174,7 @@ static void node_free(PyObject *self) {
 }
 
 /* Other Python objects may stand between two nodes: a list of children, an instance of a subclass. Deallocating one of those
- * calls node_dealloc. So that these calls do not nest without limit either, nodes that die at MAX_NESTING wait for the
- * outermost call. */
+ * calls node_dealloc. To limit the nesting of these calls too, nodes that die at MAX_NESTING wait for the outermost call. */
 #define MAX_NESTING 50
 static int nesting;
 static PyObject *deferred; /* nodes that wait, linked through their reference counts, which are 0 */

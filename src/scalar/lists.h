@@ -1,9 +1,10 @@
 /* Lists and sums of Values that a script computes element by element, such as `[(xi - mean) / (var + 1e-5) ** 0.5 for xi in x]` or
  * `[sum(wi * xi for wi, xi in zip(row, x)) for row in w]`.
  *
- * A program makes one element of the list, or one term of the sum, by Value's operators and methods. What it works on are the lists
- * and numbers of the script. It ends without a result where it finds anything but plain Values and numbers, or where Python would
- * raise an exception. The script's own line then runs after all, so every error comes from that line, as if nothing had been done.
+ * A program makes one element of the list, or one term of the sum, by Value's operators and methods. Its inputs are lists and
+ * numbers of the script. It ends without a result where it finds anything but plain Values and numbers, or where Python would
+ * raise an exception. The script's own line then runs instead, so every error comes from that line, as if the program had not
+ * run.
  *
  * Elements are made in blocks: each step is done for all elements of a block before the next step.
  */
@@ -35,7 +36,7 @@ typedef struct {
     uint8_t kind, input, offset, column;
 } Vector;
 
-/* count: the input that says how many elements there are, by its value or (counts_items) by its size; NO_INPUT for one. first: the
+/* count: the input that gives the number of elements, by its value or (counts_items) by its size; NO_INPUT for one. first: the
  * input a sum starts with; NO_INPUT for a list. result: the register of an element. */
 typedef struct {
     uint8_t count, counts_items, first, result, num_zipped, num_loads, num_vectors, num_steps;
@@ -63,12 +64,12 @@ typedef struct {
 
 /* ---- Vectors ------------------------------------------------------------------------------------------------------ */
 
-/* An input as a size or an offset; -1 if it is none. */
+/* An input as a size or an offset; -1 if it is neither. */
 static inline Py_ssize_t input_size(const Run *run, unsigned input) {
     return input == NO_INPUT ? 0 : small_int(run->inputs[input]);
 }
 
-/* The list that a vector's elements are in, or whose rows they are in: borrowed; NULL if it is none. */
+/* The list that contains a vector's elements, or whose rows contain them: borrowed; NULL if it is not a list. */
 static PyObject *vector_list(const Run *run, const Vector *of, Py_ssize_t i) {
     PyObject *list = run->inputs[of->input];
     if (of->kind == ROW)
@@ -171,7 +172,7 @@ static Node *run_dot(Run *run, const Step *step, PyObject *first, Py_ssize_t i) 
 
 static inline int is_number(PyObject *object) { return PyFloat_CheckExact(object) || PyLong_CheckExact(object); }
 
-/* Whether operators can take it: a Value whose data is a number, or a number. */
+/* Whether operators accept it: a Value whose data is a number, or a number. */
 static inline int is_operand(PyObject *object) {
     return is_exact(object) ? !(((Node *)object)->f.flags & IS_OBJECT(DATA)) : is_number(object);
 }
@@ -197,7 +198,7 @@ static int load_register(Run *run, int k, Py_ssize_t i, int n) {
     return lane == n;
 }
 
-/* What is the same for all elements. 0 to give up. */
+/* Does the steps that are the same for all elements. 0 to give up. */
 static int prepare(Run *run) {
     const Program *program = run->program;
     int fits = 1;
@@ -249,7 +250,7 @@ static int run_step(Run *run, int k, Py_ssize_t i, int n) {
     return lane == n;
 }
 
-/* Gives up what registers hold for each of n elements, or what they hold for all. */
+/* Drops the references that registers hold for each of n elements, or for all. */
 static void release_registers(Run *run, int varies, int n) {
     int num_registers = run->program->num_loads + run->program->num_steps;
     for (int k = 0; k < num_registers; k++)
@@ -257,7 +258,7 @@ static void release_registers(Run *run, int varies, int n) {
             Py_CLEAR(run->registers[k][lane]);
 }
 
-/* n elements from i on: into `out`, or added to *total if that is no NULL. 0 to give up. */
+/* n elements from i on: into `out`, or added to *total unless that is NULL. 0 to give up. */
 static int run_block(Run *run, Py_ssize_t i, int n, PyObject *out, PyObject **total) {
     const Program *program = run->program;
     int fits = 1, lane = 0;
@@ -310,7 +311,7 @@ static PyCFunction wrapped_method(const char *name) {
                                    : NULL;
 }
 
-/* The methods that the program calls. 0 if one is not C without an operand. */
+/* Looks up the methods that the program calls. 0 if one is not a C method without operands. */
 static int find_methods(PyObject *names, PyCFunction *methods) {
     for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(names); k++) {
         PyObject *found = PyDict_GetItem(value_type->tp_dict, PyTuple_GET_ITEM(names, k));
@@ -346,7 +347,7 @@ static PyObject *run_elements(Run *run) {
     return out;
 }
 
-/* What a program makes of its inputs, or None. */
+/* The result of a program for its inputs, or None. */
 static PyObject *run_program(const Program *program, PyObject *const *inputs) {
     PyObject *looked_up[MAX_INPUTS], *scope = NULL;
     PyCFunction methods[MAX_STEPS];
@@ -378,8 +379,9 @@ static PyObject *run_program(const Program *program, PyObject *const *inputs) {
     return Py_NewRef(Py_None);
 }
 
-/* script_list(number, *inputs): the list that a program makes of its inputs, or the sum alone in a list; None where that is left to the
- * script. script_list(~number, function), where an input may not exist: of the inputs that the function returns, a tuple. */
+/* script_list(number, *inputs): the list that a program makes from its inputs, or a list of only the sum; None where that is
+ * left to the script. script_list(~number, function), where an input may not exist: the same for the tuple of inputs that the
+ * function returns. */
 static PyObject *script_list(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     long number = count > 0 && PyLong_CheckExact(arguments[0]) ? PyLong_AsLong(arguments[0]) : LONG_MAX;

@@ -2,7 +2,7 @@
  *
  * A method has one formula for Values (and for no operand at all), and one for a number as the operand. Inputs are the data of
  * self and the operand; outputs are the node's data and its local gradients. Where a formula has no result, the script's own
- * method runs. A method whose closure adds something else to a child's gradient than a number times the node's, such as
+ * method runs. A method whose closure adds anything to a child's gradient other than a number times the node's, such as
  * `out.grad / self.data`, has a formula for that as well, with the gradient as a third input.
  *
  * A method made of the class's other operators, such as `self * (1 + (-self).exp()) ** -1`, is composed of steps.
@@ -125,7 +125,7 @@ static PyObject *call_method(int i, PyObject *self, PyObject *other) {
     return by_python(method->name, self, other);
 }
 
-/* What a node's closure adds to the gradients of its children. The numbers are those of this moment, as in the closure. */
+/* What a node's closure adds to the gradients of its children. The numbers are the present ones, as in the closure. */
 static int node_flow(Node *node) {
     const Method *method = &formula_methods[node->f.operation - FORMULAS];
     const Case *of = node->f.slot[LOCAL0].number != 0.0 ? &method->of_number : &method->of_values;
@@ -160,7 +160,7 @@ static int node_flow(Node *node) {
     return 0;
 }
 
-/* A C function for each, because Python gives a method nothing but its operands. */
+/* One C function for each, because Python passes only the operands to a method. */
 /* clang-format off */
 #define METHOD(i)                                                                                                              \
     static PyObject *method_##i(PyObject *self, PyObject *other) { return call_method(i, self, other); }

@@ -2,8 +2,8 @@
  *
  * A node holds four numbers (data, gradient, two local gradients) and pointers to two children in the object itself, so that an
  * operation takes one allocation and a backward pass follows plain pointers. Nearly all numbers are floats. But in the
- * reference ints stay ints (`Value(2) * 3` is 6, not 6.0), and data may be anything that Python can add and multiply. So each
- * of the four slots holds one of
+ * reference ints stay ints (`Value(2) * 3` is 6, not 6.0), and data may be any object that Python can add and multiply. So
+ * each of the four slots holds one of
  *
  *     a float            as a double
  *     an int             as a double, which is exact because only ints of at most 2**53 in absolute value are stored so
@@ -39,7 +39,7 @@ typedef struct Operands {
     uint8_t all_leaves; /* every node was an ordinary leaf at `change` */
     uint8_t has_ints;
     uint64_t change;         /* num_changes when the vector was made */
-    uint64_t pass;           /* number of the last backward pass that visited all of it */
+    uint64_t pass;           /* number of the last backward pass that visited all its nodes */
     struct Operands **place; /* among the recent ones, see dot.h, if it has not been replaced there; or NULL */
     Node **nodes;            /* counted references */
     uint8_t *is_int;         /* which data are ints; only if has_ints */
@@ -49,7 +49,7 @@ typedef struct Operands {
 typedef struct {
     uint32_t flags;
     uint16_t index;     /* position in its slab, see slab.h */
-    uint16_t operation; /* that made it, see overrides.h */
+    uint16_t operation; /* the operator that made it, see overrides.h */
     Slot slot[NUM_SLOTS];
     union {
         Node *child[2];            /* counted references; flags say how many */
@@ -80,7 +80,7 @@ struct Node {
 #define EXTRAS 0x10000u      /* it has attributes in the dict `extras` (extras.h) */
 #define START_FIRST 0x20000u /* a DOT whose sum is start + product[0] + ..., not product[0] + start + ... */
 #define START_NODE 0x40000u  /* a DOT whose sum starts with the node in `start`, not with a new 0 */
-#define FLOWS 0x80000u       /* what its children's gradients get is a formula (methods.h), not local gradients */
+#define FLOWS 0x80000u       /* a formula (methods.h), not local gradients, gives its children's gradients */
 
 #define LARGEST_INT 9007199254740992.0 /* 2**53: a smaller sum or product of ints is exact; beyond, a double may be rounded */
 
@@ -89,14 +89,14 @@ struct Node {
 static uint64_t num_changes;
 
 /* The kinds of the numbers that Value itself puts into nodes: a new gradient's 0, the local gradients 1 of a sum, data that
- * are ints. They are ints, as in the reference; a script's class may have floats there, see script.h. */
+ * are ints. They are ints, as in the reference; a script's class may have floats instead, see script.h. */
 static unsigned start_grad = IS_INT(GRAD), sum_locals = IS_INT(LOCAL0) | IS_INT(LOCAL1), int_data = IS_INT(DATA);
-static PyObject *root_grad; /* what backward() starts with */
+static PyObject *root_grad; /* the gradient that backward() starts with */
 
 /* Set when the module is loaded, see type.h. */
 static PyTypeObject *value_type;
 static PyObject *zero, *one, *minus_one, *minus_half;
-static PyObject *deleted; /* stands where the user has deleted an attribute */
+static PyObject *deleted; /* marks an attribute that the user has deleted */
 
 static inline int is_exact(PyObject *o) { return Py_TYPE(o) == value_type; }
 

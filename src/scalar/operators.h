@@ -1,8 +1,8 @@
 /* Value's operators, one function for each of the reference's, with its order of operations.
  *
  * Each takes the fast path only where doubles give what Python gives: the operands are floats (or small ints) and the result is
- * in range. Everything else takes the slow path: the method in Python, the reference's or that of the script's class, so errors
- * come from there.
+ * in range. Everything else takes the slow path, the method in Python (the reference's or that of the script's class), so
+ * errors come from there.
  */
 #ifndef MICROGPT_OPERATORS_H
 #define MICROGPT_OPERATORS_H
@@ -93,7 +93,8 @@ static inline int float_pow(double base, double exponent, double *result) {
     return isnormal(base) && isnormal(*result); /* mutant: power-domain */
 }
 
-/* base ** exponent and base ** (exponent - 1) by float_pow, or 0. A vector is often divided by one number, so the last are kept. */
+/* base ** exponent and base ** (exponent - 1) by float_pow, or 0. A vector is often divided by one number, so the last results
+ * are kept. */
 static inline int powers_of(double base, double exponent, double *result, double *power) {
     static double last_base = NAN, last_exponent, last_result, last_power;
     if (base != last_base || exponent != last_exponent) {
@@ -180,7 +181,7 @@ static Node *node_relu(Node *a) {
     return slow_path("relu", a, NULL);
 }
 
-/* ---- Operations in sequence: these take over the references to their operands, which may be NULL ----------------- */
+/* ---- Operations in sequence: these steal the references to their operands, which may be NULL --------------------- */
 
 static Node *then_apply(Node *(*operation)(Node *, Node *), Node *a, Node *b) {
     Node *result = a && b ? operation(a, b) : NULL;
@@ -312,8 +313,8 @@ static PyObject *value_relu(PyObject *self) {
 static PyObject *value_sigmoid(PyObject *self) { return (PyObject *)node_sigmoid((Node *)self); }
 static PyObject *value_tanh(PyObject *self) { return (PyObject *)node_tanh((Node *)self); }
 
-/* The other operators are made of those above, by PyNumber_*, because a subclass may override one. Where that fails, the method
- * in Python fails in the same way, and shows its lines in the traceback. */
+/* The other operators are composed of those above, by PyNumber_*, because a subclass may override one. Where that fails, the
+ * method in Python fails in the same way, with its lines in the traceback. */
 
 static PyObject *or_slow_path(PyObject *result, const char *name, PyObject *self, PyObject *other) {
     if (result || !PyErr_ExceptionMatches(PyExc_ArithmeticError))

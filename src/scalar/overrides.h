@@ -1,6 +1,6 @@
 /* What users have overridden: attributes in a subclass of Value, methods of Value itself.
  *
- * The fast paths assume that a Value's attributes and methods are the ones it came with. These functions tell whether they are.
+ * The fast paths assume that a Value's attributes and methods are the original ones. These functions tell whether they are.
  */
 #ifndef MICROGPT_OVERRIDES_H
 #define MICROGPT_OVERRIDES_H
@@ -31,7 +31,7 @@ static int is_custom(PyTypeObject *type) {
         "data", "grad", "_children", "_local_grads", "__getattribute__", "__setattr__", "__eq__", "__hash__",
     };
     static PyTypeObject *known;
-    static unsigned known_version; /* no two states of any types share one, but 0 is none */
+    static unsigned known_version; /* unique to a state of a type; 0: no version */
     static int known_answer;
     if (type == known && type->tp_version_tag == known_version && known_version)
         return known_answer;
@@ -49,7 +49,7 @@ static int is_custom(PyTypeObject *type) {
 
 static inline int node_is_custom(const Node *node) { return (node->f.flags & CUSTOM) != 0; }
 
-/* ---- Operators, and what a script's class has for them ----------------------------------------------------------- */
+/* ---- Operators, and a script's own versions of them -------------------------------------------------------------- */
 
 /* What made a node; from FORMULAS on, a script's own formulas (formula.h). */
 enum { CONSTRUCTOR, ADD, MUL, POW, LOG, EXP, RELU, FORMULAS };
@@ -62,7 +62,7 @@ enum { RADD = FORMULAS, RMUL, NEG, SUB, RSUB, TRUEDIV, RTRUEDIV, NUM_METHODS };
 #define DIV_METHODS (BIT(TRUEDIV) | BIT(MUL) | BIT(POW))
 #define SOFTMAX_METHODS (DOT_METHODS | DIV_METHODS | BIT(SUB) | BIT(EXP))
 
-/* Bits of the methods that do what the reference's do: all of them, unless a script's class has others or lacks some. */
+/* Bits of the methods that behave like the reference's: all of them, unless a script's class replaces or lacks some. */
 static unsigned standard = BIT(NUM_METHODS) - 1;
 static unsigned missing; /* bits of reflected operators that a script's class does not have */
 
@@ -70,7 +70,7 @@ static inline int are_standard(unsigned methods) { return (standard & methods) =
 
 /* ---- Changes made later ------------------------------------------------------------------------------------------ */
 
-/* A script's class may record graphs only while a flag, of the class or global, has a certain value. While it has not, all work is
+/* A script's class may record graphs only while a flag, of the class or global, has a certain value. Otherwise all work is
  * left to Python. */
 static PyObject *guard_place, *guard_name, *guard_value; /* place: the dict of globals; NULL for the class */
 
@@ -80,7 +80,7 @@ static inline int guard_holds(void) {
 
 static PyObject *original_attributes; /* Value's own dict, when the module was loaded */
 
-/* A type that was changed has a version from the next look at it on. */
+/* A changed type gets a new version at the next look-up. */
 static void look_at_type(void) { Py_XDECREF(attribute((PyObject *)value_type, "data")); }
 
 /* Whether Value still has all its original attributes. Users can replace them, and add more. */

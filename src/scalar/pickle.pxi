@@ -1,8 +1,8 @@
 # How Values are copied and pickled; included by scalar.pyx.
 #
-# A Value is pickled with its part of the graph (flat.h), and the Values outside of that are pickled as what they are, objects that
-# pickle knows by identity: so what is shared stays shared. Pickle would go down from one of these to the next, and a graph may be
-# millions deep. Therefore all those below are given to it first, in an order in which each comes after what it needs.
+# A Value is pickled with its part of the graph (flat.h). The Values outside of that are pickled as objects, which pickle knows by
+# identity: so shared Values stay shared. Pickle would recurse from one of these to the next, and a graph may be millions deep. Therefore
+# all those below are given to it first, in an order in which each comes after those it needs.
 
 from _thread import _local
 from weakref import ref
@@ -11,7 +11,7 @@ cdef object here = _local()  # .pickling: a weak reference to this thread's Pick
 
 
 class Pickling:
-    """What pickle has been given, as long as it remembers it. Errors in this cost time and depth, never a wrong result."""
+    """What pickle has been given, as long as pickle remembers it. A mistake here costs time and depth, but never gives a wrong result."""
 
     def __init__(self):
         self.given = set()  # the ids of Values
@@ -19,7 +19,7 @@ class Pickling:
 
 
 class Order:
-    """Some Values with what __reduce__ returns for each, in an order in which pickle takes them. Pickled, it is a list of them."""
+    """Some Values and the result of __reduce__ for each, in the order in which pickle takes them. It is pickled as a list of them."""
 
     def __init__(self, pickling, prepared):
         self.pickling, self.prepared = pickling, prepared
@@ -40,7 +40,7 @@ class Order:
 
 
 def _graph(order, outside, data):
-    """The Value that flat_pack made flat. order: what pickle was to know before."""
+    """The Value that flat_pack made flat. order: the objects that pickle had to know before."""
     return flat_unpack(tuple(outside), data)
 
 
@@ -75,7 +75,7 @@ cdef reduced(value, order, packed):
 
 
 cdef below(value, packed):
-    """The Values that one with this flat part, or None, is pickled with."""
+    """The Values to pickle together with one that has this flat part, or None."""
     if packed is not None:
         return iter(packed[0])
     children = edges_children(<Node *> value)
@@ -98,7 +98,7 @@ cdef reduce_value(value):
     while stack:
         node, packed, children = top = stack[-1]
         for child in children:
-            if id(child) in path:  # a cycle: one that is made before its children breaks it
+            if id(child) in path:  # a cycle: a Value that is made before its children breaks it
                 cyclic |= child is value
                 if packed is not None:
                     top[1:] = None, below(node, None)

@@ -1,18 +1,18 @@
 """The scalar layer, compiled: microgpt.reference's Value, functions and Adam, with the same results to the last bit.
 
-The graph itself is C. This file is what Python sees of it. Each header includes only headers above it in this list:
+The graph itself is C. This file is its interface to Python. Each header includes only headers above it in this list:
 
     node.h        what a Value is in memory, and its numbers
     overrides.h   what users have overridden, and what a script's class has for the operators
     slab.h        the memory of nodes
-    extras.h      attributes of nodes that have no place in them
+    extras.h      attributes of nodes that are not stored in them
     lifetime.h    how nodes are created and deallocated
     dot.h         a dot product as one node
     flat.h        a part of a graph as bytes; pickle.pxi is what pickle sees of it
     edges.h       _children and _local_grads
     operators.h   Value's operators
     formula.h     arithmetic of a script as a list of instructions
-    steps.h       operators one after the other, as a script has them
+    steps.h       a script's operators in sequence
     methods.h     methods of a script's class that are formulas or steps
     backward.h    the backward pass
     type.h        the Python type Value
@@ -128,7 +128,7 @@ cdef class Value:
 
     @data.deleter
     def data(self):
-        slot_get(<Node *> self, DATA)  # AttributeError where it is deleted already; likewise below
+        slot_get(<Node *> self, DATA)  # AttributeError if it is already deleted; likewise below
         slot_set(<Node *> self, DATA, <object> deleted)
 
     @property

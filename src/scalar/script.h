@@ -1,7 +1,7 @@
-/* What `microgpt run` tells Value of a script's class, and the script's loops over its parameters.
+/* What `microgpt run` tells Value about a script's class, and the script's loops over its parameters.
  *
- * A loop leaves to the script what is not plain numbers, or where Python would raise an exception. The script's own lines then run
- * after all, so every error comes from these, as if nothing had been replaced.
+ * A loop leaves to the script whatever is not plain numbers, or would raise an exception in Python. The script's own lines
+ * then run instead, so every error comes from them, as if they had not been replaced.
  */
 #ifndef MICROGPT_SCRIPT_H
 #define MICROGPT_SCRIPT_H
@@ -14,7 +14,7 @@ static int script_accept_attributes(void) {
     PyObject *now = PyDict_New(), *name, *thing;
     Py_ssize_t position = 0;
     while (now &&
-           PyDict_Next(value_type->tp_dict, &position, &name, &thing)) /* what has no __get__ is no method: a counter, a flag */
+           PyDict_Next(value_type->tp_dict, &position, &name, &thing)) /* without __get__ it is no method: a counter, a flag */
         if (Py_TYPE(thing)->tp_descr_get && PyDict_SetItem(now, name, thing) < 0)
             Py_CLEAR(now);
     if (!now)
@@ -23,9 +23,9 @@ static int script_accept_attributes(void) {
     return 0;
 }
 
-/* What a script's class does otherwise than the reference's. floats: bits of what is a float and not an int: 1 a new gradient, 2
- * the gradient that backward() starts with, 4 a sum's local gradients, 8 data (by the constructor's float()). 16: the exponent
- * of a power is kept. */
+/* How a script's class differs from the reference's. floats: bits of the numbers that are floats and not ints: 1 a new
+ * gradient, 2 the gradient that backward() starts with, 4 a sum's local gradients, 8 data (by the constructor's float()). 16:
+ * the exponent of a power is kept. */
 static void script_class(unsigned standard_methods, unsigned missing_methods, unsigned floats, int order, PyObject *own) {
     Py_XSETREF(methods, Py_NewRef(own));
     standard = standard_methods;
@@ -64,7 +64,7 @@ static int script_operation(const Node *node) { return node->f.operation; }
 
 /* ---- Arithmetic on each parameter -------------------------------------------------------------------------------- */
 
-/* Where a formula's input comes from or an output goes to, for parameter i: a slot of it, or item i of a list. */
+/* The source of a formula's input, or the target of an output, for parameter i: a slot of it, or item i of a list. */
 typedef struct {
     int slot;
     PyObject *list; /* borrowed; NULL for a slot */
@@ -76,7 +76,7 @@ static inline Node *plain_param(PyObject *params, Py_ssize_t i) {
     return is_exact(p) && !(((Node *)p)->f.flags & (IS_OBJECT(DATA) | IS_OBJECT(GRAD))) ? (Node *)p : NULL;
 }
 
-/* list[i] = number. A float that only this list refers to is changed in place, which nobody can notice. */
+/* list[i] = number. A float that only this list refers to is changed in place, which cannot be observed. */
 static inline int set_number(PyObject *list, Py_ssize_t i, double number, int is_int) {
     PyObject *item = PyList_GET_ITEM(list, i);
 #ifndef Py_GIL_DISABLED
@@ -140,7 +140,7 @@ static Py_ssize_t script_update(PyObject *params, const Formula *formula, const 
         int n = 0, done;
         for (; n < LANES && i + n < end && load_param(params, places, formula->num_inputs, i + n, n); n++) {
             Node *p = (Node *)PyList_GET_ITEM(params, i + n);
-            if (p->f.flags & VISITED) /* it has a lane already, whose outcome this one would start with */
+            if (p->f.flags & VISITED) /* it already has a lane, whose result would be this lane's input */
                 break;
             p->f.flags |= VISITED;
         }
@@ -157,7 +157,7 @@ static Py_ssize_t script_update(PyObject *params, const Formula *formula, const 
     return i;
 }
 
-/* The largest data of a list's Values, alone in a tuple; None where Python must find it. */
+/* The largest data of a list's Values, in a tuple; None where Python must find it. */
 static PyObject *script_largest(PyObject *values) {
     Py_ssize_t n;
     Node *const *items = plain_items(values, &n);

@@ -79,21 +79,20 @@ cdef extern from "scalar/script.h":
 # ---- The class -------------------------------------------------------------------------------------------------------
 
 def script_accept_attributes():
-    """Treat Value's present attributes as its original ones: others have replaced those, with the same meaning."""
+    """Treat Value's present attributes as its original ones: they are replacements with the same meaning."""
     c_script_accept_attributes()
 
 
 def script_class(standard, missing, floats, order, own):
-    """What the script's class does otherwise than the reference's; see script.h and overrides.h for the bits, backward.h for the
-    order.
+    """Set how the script's class differs from the reference's; see script.h and overrides.h for the bits, backward.h for the order.
 
-    own: name -> the script's own methods, which run where there is no fast path.
+    own: name -> the script's own method, which runs where there is no fast path.
     """
     c_script_class(standard, missing, floats, order, own)
 
 
 def script_places(names):
-    """What attributes nodes have beyond the compiled ones, for copies of them."""
+    """Set which attributes nodes have beyond the compiled ones, for copies of them."""
     global more_attributes
     more_names.extend(names)
     more_attributes = len(more_names)
@@ -105,7 +104,7 @@ def script_guard(globals, name, value):
 
 
 def script_formula(name, with_operand, of_values, of_number):
-    """A new method of Value made of formulas; None if there is no place for another one.
+    """A new method of Value made of formulas; None if there is no room for another one.
 
     of_values, of_number: None; or (children, formula, formula of what is added to the children's gradients or None), children being
     0 for self and 1 for the operand; or (constants, steps, names of methods).
@@ -183,12 +182,12 @@ def script_own_attributes(Value node, make=False):
 
 
 def script_made_by(Value node):
-    """What made a node: 0 for the constructor, else the place of the operation in overrides.h, formulas after these."""
+    """What made a node: 0 for the constructor, else the index of the operation in overrides.h, followed by formulas."""
     return operation_of(<Node *> node)
 
 
 def script_propagate(Value node):
-    """Add to the gradients of a node's children what the node contributes."""
+    """Add a node's contributions to the gradients of its children."""
     c_script_propagate(<Node *> node)
 
 
@@ -232,8 +231,8 @@ def script_program(counts, flags, loads, vectors, steps, zipped, methods, global
 
 
 def script_timed_list(seconds):
-    """script_list, which adds the seconds that it takes to seconds[None]. It looks at the globals of its caller, so no function in Python
-    may call it in the script's place."""
+    """script_list, which adds the seconds it takes to seconds[None]. It looks at its caller's globals, so the script must call it
+    directly, not through a Python function."""
     def timed_list(*arguments):
         before = perf_counter()
         try:
@@ -292,7 +291,7 @@ cdef Loop *prepared(Py_ssize_t number, params, lists, fixed) except NULL:
 
 
 def script_update(Py_ssize_t number, params, lists, fixed):
-    """Do iterations of `for i, p in enumerate(params)` that change numbers by a formula; yield those that are left to Python.
+    """Run iterations of `for i, p in enumerate(params)` that change numbers by a formula; yield those that are left to Python.
 
     params: a list. Python always does the last iteration, so that the loop's variables end with the right values, and any that
     involves an unusual number, so that it raises the right exception.
@@ -311,12 +310,12 @@ def script_update(Py_ssize_t number, params, lists, fixed):
 
 
 def script_largest(values):
-    """The largest data of these Values, alone in a tuple, for max(); or None."""
+    """The largest data of these Values, in a tuple, for max(); or None."""
     return c_script_largest(values)
 
 
 def script_each(Py_ssize_t number, params, lists, fixed):
-    """[a formula's outcome for p in params], or None."""
+    """[a formula's result for p in params], or None."""
     cdef Loop *loop
     if type(params) is not list:
         return None

@@ -10,7 +10,7 @@
 
 #include "node.h"
 
-#if defined(__SANITIZE_ADDRESS__) /* AddressSanitizer sees only slabs; it is told which of their nodes are alive */
+#if defined(__SANITIZE_ADDRESS__) /* AddressSanitizer sees only slabs; these tell it which of their nodes are alive */
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(address, size) ((void)0)

@@ -1,6 +1,6 @@
-/* Value's operators one after the other, on registers: what a script's expression or method is made of.
+/* Value's operators in sequence, on registers: the parts of a script's expression or method.
  *
- * An operator on plain Values and floats that does what the reference's does is called directly, any other through Python.
+ * An operator on plain Values and floats that behaves like the reference's is called directly, any other through Python.
  */
 #ifndef MICROGPT_STEPS_H
 #define MICROGPT_STEPS_H
@@ -17,7 +17,7 @@ enum { STEP_ADD, STEP_SUB, STEP_MUL, STEP_DIV, STEP_POW, STEP_NEG, STEP_METHOD, 
  * input, or NO_INPUT for all, where both have as many; start: the register that the sum starts with, or NO_INPUT; wraps: as a Value. */
 typedef struct {
     uint8_t kind, a, b, size, start, wraps;
-    uint8_t invariant; /* it depends on nothing that changes from element to element */
+    uint8_t invariant; /* it is the same for all elements */
 } Step;
 
 /* number ** -1 as Python computes it; NULL with or without an exception where it is no float. */
@@ -50,7 +50,7 @@ static inline Node *operate_plain(int kind, Node *a, PyObject *b) {
     }
 }
 
-/* Python's operators, which errors are to come from as well. */
+/* Python's operators, which also raise the errors. */
 static PyObject *operate(int kind, PyObject *a, PyObject *b) {
     switch (kind) {
     case STEP_ADD: return PyNumber_Add(a, b);

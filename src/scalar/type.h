@@ -1,4 +1,4 @@
-/* The Python type Value: what Cython cannot be told about it in scalar.pyx. */
+/* The Python type Value: the parts that Cython cannot express in scalar.pyx. */
 #ifndef MICROGPT_TYPE_H
 #define MICROGPT_TYPE_H
 

@@ -1,8 +1,8 @@
 /* Vectors of doubles: one set of names over AVX-512, AVX2, SSE2, NEON and plain C.
  *
- * The file that includes this one, or floats.h in its place, may define ISA_AVX512 or ISA_AVX2 and has then switched that
- * instruction set on. `vd` is a vector of W doubles; + - * / are the compiler's own operators on it. Every operation rounds as
- * the scalar one does, so a lane holds what a scalar program would hold. `vm` is a mask: one truth value a lane.
+ * The file that includes this one, or floats.h in its place, may define ISA_AVX512 or ISA_AVX2 if it has enabled that
+ * instruction set. `vd` is a vector of W doubles; + - * / are the compiler's own operators on it. Every operation rounds as
+ * the scalar one does, so a lane holds what a scalar program would hold. `vm` is a mask: one truth value per lane.
  */
 #ifndef MICROGPT_DOUBLES_H
 #define MICROGPT_DOUBLES_H

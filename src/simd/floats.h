@@ -1,8 +1,8 @@
 /* Vectors of floats: one set of names over AVX-512, AVX2, SSE2, NEON and plain C.
  *
- * In place of doubles.h, and under the same conditions. `vf` is a vector of W floats; + - * / are the compiler's own operators
- * on it. `vm` is a mask: one truth value a lane. vfma may round once or twice; results are the same from run to run on one
- * instruction set.
+ * An alternative to doubles.h, with the same conditions. `vf` is a vector of W floats; + - * / are the compiler's own
+ * operators on it. `vm` is a mask: one truth value per lane. vfma may round once or twice; results are the same from run to
+ * run on one instruction set.
  */
 #ifndef MICROGPT_FLOATS_H
 #define MICROGPT_FLOATS_H
@@ -291,7 +291,7 @@ INLINE void vstore_some(float *p, vf a, size_t k) {
         vstore_first(p, a, k);
 }
 
-/* The lanes' sum, in pairs: the same order on every machine with as many lanes. */
+/* The lanes' sum, in pairs: in the same order on every machine with the same number of lanes. */
 INLINE float vsum(vf a) {
     float lanes[W];
     vstore(lanes, a);

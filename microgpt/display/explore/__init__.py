@@ -26,6 +26,8 @@ SCRIPTS = (
     "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "labels",
     "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "main",
 )  # fmt: skip
+# and those that train, in a Web Worker
+WORKER = ("activations", "random", "learn")
 GENERATOR = "microgpt explore"  # in the page's head, by which is_page recognizes it
 MOST_POINTS = 500  # of the loss curve
 LARGEST_LOSS = 1e300  # the sum of a hundred such losses is still finite
