@@ -82,12 +82,6 @@ def others(before, after, seconds):
     return round(max(0.0, all_programs - own) / (seconds * os.cpu_count()), 3)
 
 
-def newest(what):
-    """(folder, contents of record.json) of the newest record of a benchmark."""
-    folder = max(RECORDS.glob(f"????-??-??_{what}"), key=lambda path: path.name)
-    return folder, json.loads((folder / "record.json").read_text(encoding="utf-8"))
-
-
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)

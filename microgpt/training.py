@@ -437,7 +437,7 @@ def start(
         model = GPT.init(config, tokenizer, rng, engine, threads)
     else:
         model = GPT(config, tokenizer, array("d", saved.params), engine, threads)
-    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long, None if snapshots is None else Snapshots(snapshots))
+    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long, Snapshots(snapshots) if snapshots else None)
     run.drawn = saved is None
     return run
 
