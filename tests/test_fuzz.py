@@ -37,7 +37,7 @@ VALUES = [
     "log.csv", "log.jsonl", "x.csv", "x.png", "x.html", "/dev/null", "/dev/full", "closed", "names", "train", "fast", "relu", "NUL", "con:",
 ]  # fmt: skip
 FOR_PARAMETERS = {"data": "docs.txt", "model": "model", "logs": "log.csv", "script": "script.py"}
-NEEDED = {"plot": ["--out=x.png"]}
+NEEDED = {"plot": ["--out=x.png"], "sweep": ["--learning-rate=0.01,0.02", "--trials=1"]}
 TINY = ["--n-embd=4", "--n-head=2", "--block-size=8"]
 NAMED = re.compile(r"(?<![\w'\"-])--[a-z][\w-]*")  # options in a sentence
 NOT_OURS = {"--upgrade"}  # pip's
@@ -62,7 +62,7 @@ def usual(command, without=()):
 def with_values(command, action):
     """The command lines that give one option or argument each value."""
     start = [command, *usual(command, without=action.dest)]
-    if command in ("train", "inspect") and action.dest != "data":
+    if command in ("train", "inspect", "sweep") and action.dest != "data":
         start += TINY
     for value in VALUES:
         if not action.option_strings:
@@ -193,6 +193,8 @@ def wrong(argv, code, said):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_values(command, small):
     small()
+    if command == "sweep":  # imported now, and not when a time limit may cut that short
+        pytest.importorskip("optuna", reason="sweeps need Optuna")
     chance, found, began = random.Random(1), [], time.monotonic()
     for argv in calls(command):
         sendable = not any("\0" in part or "\ud800" in part or len(part) > 90_000 for part in argv)

@@ -1,0 +1,156 @@
+"""microgpt sweep: try many settings, on as many processes and machines as join the study, and say which is the best."""
+
+import argparse
+import re
+
+from microgpt.cli.commands import Failure, Usage, add_reading, characters, data_notes, duration, load, whole
+from microgpt.cli.options import (
+    EVALUATION,
+    FLAGS,
+    MODEL,
+    TRAINING,
+    add,
+    add_preset,
+    complete,
+    described,
+    engine_notes,
+    in_options,
+    settings,
+    threads_of,
+)
+from microgpt.cli.output import as_command, say
+from microgpt.common.options import shown
+from microgpt.common.words import counted, shortened
+from microgpt.corpus.documents import LONG
+from microgpt.engines import ENGINE, THREADS
+from microgpt.lab import space as spaces
+from microgpt.lab.sweep import HELD_OUT, SAMPLERS, TRIALS, WORKERS, sweep
+from microgpt.training import SEED
+
+DESCRIPTION = (
+    "Train with many settings and compare their held-out losses. Any option of the model, the training and the held-out loss may be a "
+    "range, such as --learning-rate 1e-4..1e-1 (logarithmic where its end is 10 times its beginning or more), or a list, such as --n-embd "
+    "16,32,64. The same command on any machine that sees the study joins it, and continues it after an interruption."
+)
+
+
+def configure(parser):
+    parser.add_argument("data", metavar="DATA", nargs="?", help="a text file, '-', 'names' or 'shakespeare', as for train")
+    group = parser.add_argument_group("the study")
+    group.add_argument(
+        "--study", type=characters, metavar="FILE",
+        help="where its trials are kept: a file, the URL of a database, or redis://HOST:PORT (default: nowhere, for this command alone)",
+    )  # fmt: skip
+    group.add_argument(
+        "--trials", type=whole, metavar="N", help=f"{TRIALS.text} (default: {TRIALS.default}; every combination of a grid; no limit with --time)"
+    )
+    group.add_argument("--time", type=duration, metavar="TIME", help="after which no trial begins: 90s, 10m, 1h (default: no limit)")
+    group.add_argument(
+        "--sampler", choices=SAMPLERS, default="tpe",
+        help="how settings are chosen: tpe learns from the trials so far, random does not, grid takes every combination (default: tpe)",
+    )  # fmt: skip
+    group.add_argument("--workers", type=whole, metavar="N", default=WORKERS.default, help=f"{WORKERS.text} (default: 1)")
+    group = parser.add_argument_group("every run")
+    add_preset(group)
+    add(group, [SEED, ENGINE, THREADS, LONG])
+    add_reading(parser.add_argument_group("the data"), "DATA and --val")
+    model = parser.add_argument_group("the model, a value, a range or a list each")
+    _add_varied(model, MODEL)
+    _add_varied(parser.add_argument_group("the training (Adam), likewise"), TRAINING)
+    measured = parser.add_argument_group("the held-out loss, likewise")
+    _add_varied(measured, EVALUATION)
+    measured.add_argument("--val", metavar="FILE", help="measure on these documents, given as DATA is, and hold none out (default: none)")
+
+
+def _add_varied(group, options):
+    for option in options:
+        if option.name not in spaces.OPTIONS:
+            add(group, [option])
+            continue
+        action = group.add_argument(option.flags(), dest=option.name, metavar="VALUES", help=option.text)
+        note = f"{HELD_OUT} without --val" if option.name == "val_fraction" else "; ".join(engine_notes(option)) or None
+        action.describe = lambda option=option, note=note: described(option, note)
+
+
+def run(arguments):
+    complete(arguments)
+    base = argparse.Namespace(**{name: None if name in spaces.OPTIONS else value for name, value in vars(arguments).items()})
+    base.resume = base.init = None
+    texts = {name: value for name in spaces.OPTIONS if (value := getattr(arguments, name)) is not None}
+    try:
+        space = {name: spaces.parse(spaces.OPTIONS[name], text) for name, text in texts.items()}
+        trials = arguments.trials if arguments.trials is None else TRIALS.check(arguments.trials)
+        workers = WORKERS.check(arguments.workers)
+        seed = SEED.default if arguments.seed is None else SEED.check(arguments.seed)
+    except ValueError as error:
+        raise Usage(_in_options(error)) from None
+    val = arguments.val is not None
+    config, training, evaluation, _ = settings(base)
+    if arguments.data == arguments.val == "-":
+        raise Usage("standard input can be read only once; give a file for DATA or to --val")
+    docs = load(arguments.data, config.documents, arguments)
+    val_docs = load(arguments.val, config.documents, arguments) if val else None
+    try:
+        with data_notes():
+            study = sweep(
+                docs, space, config, training, evaluation=evaluation, val_docs=val_docs, seed=seed, engine=arguments.engine,
+                threads=threads_of(arguments), long=arguments.long, study=arguments.study, trials=trials, seconds=arguments.time,
+                sampler=arguments.sampler, workers=workers, callback=_report,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        if arguments.study:
+            say("the study is kept; the same command continues it")
+        raise
+    except (ValueError, ImportError, RuntimeError) as error:
+        raise Failure(_in_options(error)) from None
+    _conclude(study, arguments, (config, training, evaluation))
+
+
+def _in_options(error):
+    return shortened(re.sub("^(trials|workers)(?= must)", r"--\1", in_options(error)), 360)
+
+
+def _settings(trial):
+    return "  ".join(f"{FLAGS[name]} {f'{value:.4g}' if isinstance(value, float) else shown(value)}" for name, value in trial.settings.items())
+
+
+def _report(trial):
+    what = f"{trial.loss:.4f}" if trial.state == "complete" else trial.state
+    reason = f"  ({shortened(_in_options(trial.reason), 100)})" if trial.reason else ""
+    print(f"trial {trial.number:4}  {what:8}  {trial.seconds:6.1f} s  {_settings(trial)}{reason}", flush=True)
+
+
+def _conclude(study, arguments, base):
+    ended = [trial for trial in study.trials if trial.state != "running"]
+    pruned = sum(trial.state == "pruned" for trial in ended)
+    print(f"\n{counted(len(ended), 'trial')}, {pruned} of them pruned")
+    try:
+        best = study.best
+    except ValueError as error:
+        raise Failure(_in_options(error)) from None
+    print(f"best: trial {best.number}, held-out loss {best.loss:.4f}")
+    importance = study.importance()
+    if importance:
+        print("importance: " + ", ".join(f"{FLAGS[name]} {share:.0%}" for name, share in importance.items()))
+    print(f"repeat the best run with:\n{as_command(_command(study.settings(best), arguments, base))}")
+
+
+def _command(found, arguments, base):
+    """The words of the `microgpt train` that does the run with these settings, a GPTConfig, TrainConfig and EvalConfig, bit for bit.
+
+    base: those that train has with the options of `arguments` which are no settings.
+    """
+    words = ["microgpt", "train", *([] if arguments.data is None else [arguments.data])]
+    for name in ("preset", "documents", "engine", "seed", "threads", "long", "column", "val"):
+        value = getattr(arguments, name)
+        if value is not None:
+            words += [f"--{name}={value}" if str(value).startswith("-") else f"--{name}", *([] if str(value).startswith("-") else [str(value)])]
+    if arguments.encoding != "utf-8":
+        words += ["--encoding", arguments.encoding]
+    for part, usual in zip(found, base):
+        for name, value in vars(part).items():
+            if value == getattr(usual, name):
+                continue
+            flag = spaces.OPTIONS[name].flags()
+            words += [flag if value else f"--no-{flag[2:]}"] if isinstance(value, bool) else [flag, str(value)]
+    return words
