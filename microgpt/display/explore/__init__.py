@@ -60,9 +60,12 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None,
     )  # fmt: skip
 
 
-def write(path, model, **shown):
+def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None):
     """Write the page of a GPT to a file, whole or not at all. Arguments as for `page`. Raises OSError if this fails."""
-    data = page(model, **shown).encode()
+    shown = page(
+        model, name=name, losses=losses, val_losses=val_losses, steps=steps, training=training, snapshots=snapshots, step=step
+    )  # fmt: skip
+    data = shown.encode()
     try:
         write_atomically(path, data)
     except OSError as error:
