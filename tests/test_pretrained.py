@@ -31,7 +31,7 @@ def test_a_folder_comes_back_with_every_bit(run, tmp_path):
     assert (config["model_type"], config["n_embd"], config["characters"]) == ("microgpt", 8, run.model.tokenizer.chars)
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: microgpt\n") and f"{run.val_losses[-1][1]:.4f} after step 20" in card
-    assert run.fingerprint() in card
+    assert run.fingerprint() in card and "| documents | lines |" in card and f"| documents trained on | {len(run.corpus)} |" in card
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     run.save_pretrained(folder)  # in place of itself
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

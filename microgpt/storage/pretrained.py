@@ -110,7 +110,7 @@ def _figures(saved):
     if saved.progress is None:
         return found
     progress, source = saved.progress, saved.source
-    found |= {"engine": source.engine, "seed": source.seed, "documents": source.num_docs, **asdict(saved.training)}
+    found |= {"engine": source.engine, "seed": source.seed, "documents trained on": source.num_docs, **asdict(saved.training)}
     found |= {"steps done": len(progress.losses)}
     if progress.losses:
         found["loss, mean of the last steps"] = f"{verdict.smoothed(progress.losses):.4f}"
