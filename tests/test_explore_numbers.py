@@ -201,7 +201,7 @@ def test_samples_and_their_scores(show, trained):
             """
             const samples = [];
             const [tokens, temperature] = arguments;
-            for (let i = 0; i < 40; i++) samples.push(await page.samples.sample(tokens, temperature, () => true));
+            for (let i = 0; i < 40; i++) samples.push(await writeText(page.samples.context, tokens, temperature, () => true));
             return samples;
             """,
             tokens, temperature,
@@ -212,7 +212,7 @@ def test_samples_and_their_scores(show, trained):
             assert written.startswith(text) and len(written) <= 16
             assert sample["ended"] or len(written) == 16
             assert sample["scores"] == pytest.approx(trained.model.scores(written), abs=1e-9)
-    greedy = browser.wait(driver, "return page.samples.sample([page.config.bos], 0, () => true)")
+    greedy = browser.wait(driver, "return writeText(page.samples.context, [page.config.bos], 0, () => true)")
     assert trained.model.tokenizer.decode(greedy["ids"]) == trained.model.generate(1, temperature=0)[0]
 
 
@@ -225,7 +225,7 @@ def test_a_model_of_one_text(show):
     driver = show(model)
     assert driver.find_element("css selector", "#read .token").text.split() == ["↵", "before"]
     assert len(driver.find_elements("css selector", "#bars li")) == 3
-    one_by_one = "const all = []; for (let i = 0; i < 20; i++) all.push(await page.samples.sample([0, 1], 1, () => true)); return all"
+    one_by_one = "const all = []; for (let i = 0; i < 20; i++) all.push(await writeText(page.samples.context, [0, 1], 1, () => true)); return all"
     samples = browser.wait(driver, one_by_one)
     assert {(len(sample["ids"]), sample["ended"], sample["ids"][0]) for sample in samples} == {(6, False, 1)}
     driver.execute_script("page.set('ab')")

@@ -242,7 +242,7 @@ def test_everything_that_can_be_operated_has_a_name(show, trained):
         ).map((e) => e.outerHTML)""")
     assert nameless == []
     headings = driver.execute_script("return [...document.querySelectorAll('h1, h2')].map((h) => h.tagName)")
-    assert headings == ["H1"] + ["H2"] * 7
+    assert headings == ["H1"] + ["H2"] * 8
 
 
 def test_text_of_users_is_harmless(show):
@@ -256,7 +256,7 @@ def test_text_of_users_is_harmless(show):
         type_in(driver, text)
         browser.wait(driver, "await page.samples.write()")
         assert text_of(driver, "samples").count(text) == 10 or not text.isprintable()
-    assert driver.execute_script("return document.scripts.length") == 4
+    assert driver.execute_script("return document.scripts.length") == 5
     assert driver.execute_script("return document.images.length") == 0
     shown = {label for label, _ in bars(driver)}
     assert {"<", ">", "&", "2028", "0000", "␣"} <= shown

@@ -1,19 +1,21 @@
 """Training in the page of `microgpt explore`, in a headless Chromium: its random numbers and its losses are Python's."""
 
 import random
+from array import array
 from dataclasses import asdict
 
+import browser
 import pytest
 
 import microgpt
-from microgpt import GPTConfig, TrainConfig
+from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig
 from microgpt.display import explore
 from microgpt.reference import ACTIVATIONS
 
 DOCS = [
     "emma", "olivia", "ava", "a", "isabella", "sophia", "mia", "x", "wilhelminaalexandraconstance", "é😀z", "harper", "evelyn",
 ]  # fmt: skip
-LIBRARY = "\n".join(explore._source(f"{script}.js") for script in explore.WORKER if script != "worker")
+LIBRARY = explore.joined(script for script in explore.WORKER if script != "worker")
 ALL_OPTIONS = TrainConfig(
     100, 0.02, batch_size=3, beta1=0.9, beta2=0.95, eps=1e-6, schedule="cosine", warmup_steps=9, clip_norm=1.0, weight_decay=0.1,
     min_learning_rate=0.001,
@@ -88,3 +90,104 @@ def test_the_norm_is_the_gradient_s_length(driver):
         """
     norm, above, below = compute(driver, code, DOCS, asdict(GPTConfig()), asdict(TrainConfig()))
     assert norm > 0 and above and not below
+
+
+# ---- The section of the page -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def section(show):
+    """The page of an untrained model of the letters a and b."""
+    return show(GPT.init(GPTConfig(n_embd=8, n_head=2, block_size=8), Tokenizer("ab"), random.Random(0)))
+
+
+def fill(driver, docs=DOCS, **fields):
+    driver.execute_script("byId('train-docs').value = arguments[0]", "\n".join(docs))
+    for name, value in fields.items():
+        driver.execute_script("byId(arguments[0]).value = arguments[1]", f"train-{name}", value)
+
+
+def press(driver, name):
+    driver.execute_script("byId(arguments[0]).click()", f"train-{name}")
+
+
+def wait_until(driver, condition):
+    assert browser.wait(
+        driver,
+        f"""for (let i = 0; i < 500; i++) {{
+          if ({condition}) return true;
+          await new Promise((done) => setTimeout(done, 20));
+        }}
+        return byId("train-status").textContent""",
+    ) is True  # fmt: skip
+
+
+def test_training_in_the_page(section):
+    driver = section
+    fill(driver, num_steps=200, n_layer=2)
+    press(driver, "start")
+    wait_until(driver, "trainer.losses?.length === 200 && byId('train-samples').children.length === 8")
+    assert driver.execute_script("return [trainer.isRunning, byId('train-stop').textContent]") == [False, "Continue"]
+    config = GPTConfig(n_layer=2, n_embd=8, n_head=2, block_size=8)
+    run = microgpt.train(DOCS, config, TrainConfig(200), engine="exact")
+    assert driver.execute_script("return trainer.losses") == pytest.approx(run.losses, rel=1e-9)
+    assert driver.execute_script("return byId('train-status').textContent").startswith("200 steps, ")
+    curve = driver.execute_script("return curveOf(trainer.losses)")
+    expected = explore.curve(run.losses)
+    assert curve == {name: pytest.approx(values, rel=1e-9) for name, values in expected.items()}
+    press(driver, "show")
+    browser.wait(driver, "await page.ready; page.set('ma'); await page.update()")
+    assert driver.execute_script("return [...page.reading.logits]") == pytest.approx(run.model.logits("ma")[-1], abs=1e-6)
+    text = driver.execute_script("return byId('size').textContent + byId('configuration').textContent + byId('loss').textContent")
+    assert "2 layers" in text and f"{run.model.num_params:,} parameters" in text and "Step 200: loss" in text
+    assert driver.execute_script("return byId('samples').children.length") == 10
+    driver.execute_script("byId('theme').click()")  # redraws what is shown, and only that
+    assert driver.execute_script("return [...drawings].every(({ canvas }) => canvas.isConnected)")
+    driver.find_element("id", "text").send_keys("/r")  # listened to once: "/" can be typed
+    assert driver.execute_script("return byId('text').value") == "ma/r"
+
+
+def test_stop_continue_and_another_learning_rate(section):
+    driver = section
+    fill(driver, num_steps=10**7)
+    press(driver, "start")
+    wait_until(driver, "trainer.losses?.length > 100")
+    press(driver, "stop")
+    browser.wait(driver, "await new Promise((done) => setTimeout(done, 400))")
+    stopped = driver.execute_script("return trainer.losses.length")
+    browser.wait(driver, "await new Promise((done) => setTimeout(done, 300))")
+    assert driver.execute_script("return trainer.losses.length") == stopped
+    before = driver.execute_script("byId('train-rate').value = -5; trainer.setRate(); return [...trainer.weights]")
+    press(driver, "stop")
+    wait_until(driver, f"trainer.losses.length > {stopped}")
+    press(driver, "stop")
+    moved = driver.execute_script("return [trainer.losses.length, [...trainer.weights]]")
+    most = 2 * 1e-5 * (moved[0] - stopped)  # Adam's steps are about as long as the learning rate
+    assert 0 < max(abs(a - b) for a, b in zip(moved[1], before)) < most
+    fill(driver, num_steps=stopped)  # all of them are done
+    browser.wait(driver, "await new Promise((done) => setTimeout(done, 300))")
+    press(driver, "stop")
+    assert "raise their number" in driver.execute_script("return byId('train-status').textContent")
+
+
+def test_what_cannot_be_trained_is_said(section):
+    for fields, message in [
+        ({"docs": []}, "nothing to train on"),
+        ({"n_head": 3}, "A width of 8 cannot be divided among 3 heads"),
+        ({"n_head": 2, "n_layer": 0}, "Layers must be a whole number from 1 to 16."),
+        ({"n_layer": 1, "num_steps": ""}, "Steps must be a whole number"),
+        ({"num_steps": 1, "n_embd": 256, "n_layer": 16}, "the page trains up to 2,000,000"),
+    ]:
+        fill(section, **fields)
+        press(section, "start")
+        assert message in section.execute_script("return byId('train-status').textContent")
+        assert section.execute_script("return trainer.worker === undefined")
+
+
+def test_divergence_and_documents_of_other_kinds_are_said(show):
+    config = GPTConfig(n_embd=8, n_head=2, block_size=8, documents="text", init_std=1e200)
+    driver = show(GPT(config, Tokenizer("\nab"), array("d", [0.01] * config.num_params(4))))
+    assert "not on documents of the kind “text”" in driver.execute_script("return byId('train-other').textContent")
+    fill(driver)
+    press(driver, "start")
+    wait_until(driver, "byId('train-status').textContent.startsWith('It diverged in step ')")

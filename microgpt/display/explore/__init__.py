@@ -20,14 +20,15 @@ from microgpt import __version__, verdict
 from microgpt.common.files import write_atomically
 from microgpt.common.options import options_of
 from microgpt.common.words import quoted_path
+from microgpt.config import TrainConfig
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
     "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "labels",
-    "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "main",
+    "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "trainer", "main",
 )  # fmt: skip
 # and those that train, in a Web Worker
-WORKER = ("activations", "random", "learn")
+WORKER = ("activations", "random", "learn", "worker")
 GENERATOR = "microgpt explore"  # in the page's head, by which is_page recognizes it
 MOST_POINTS = 500  # of the loss curve
 LARGEST_LOSS = 1e300  # the sum of a hundred such losses is still finite
@@ -48,13 +49,13 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None,
             f"the page cannot compute the activation {model.config.activation!r}; it knows {', '.join(activations())}"
         )
     style = _source("page.css")
-    script = '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in SCRIPTS)
+    script = joined(SCRIPTS)
     film, lines = _film(snapshots, losses, len(losses) if step is None else step)
-    # nothing may be fetched or sent, and only this script may run
-    only = f"script-src {_hash(script)}; style-src {_hash(style)}"
+    # nothing may be fetched or sent, and only this script may run, and the worker that it makes
+    only = f"script-src {_hash(script)}; worker-src blob:; style-src {_hash(style)}"
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {only}"
     return Template(_source("page.html")).substitute(
-        policy=policy, generator=f"{GENERATOR} {__version__}", style=style, script=script,
+        policy=policy, generator=f"{GENERATOR} {__version__}", style=style, script=script, worker=joined(WORKER),
         data=_as_json(_data(model, name, curve(losses, val_losses, steps), training) | {"film": film}),
         weights=_base64(array("d", model.params)), snapshots="".join(lines),
     )  # fmt: skip
@@ -81,6 +82,11 @@ def is_page(path):
 def activations():
     """The names of the activations that the page can compute, in the order of their table, activations.js."""
     return re.findall(r"^  (\w+): \(x\) => ", _source("activations.js"), re.MULTILINE)
+
+
+def joined(scripts):
+    """The text of these scripts as one."""
+    return '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in scripts)
 
 
 def curve(losses, val_losses=(), steps=None):
@@ -117,6 +123,7 @@ def _data(model, name, losses, training):
         "characters": [ord(char) for char in tokenizer.chars],  # not a string: surrogates would pair up
         "configuration": _configuration(model, training, losses["steps"][-1] if losses else 0),
         "losses": losses,
+        "training": asdict(TrainConfig() if training is None else training),  # that the page's own training begins with
     }
 
 

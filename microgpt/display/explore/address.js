@@ -7,11 +7,18 @@ class Address {
   constructor(page) {
     this.page = page;
     this.isQuiet = false; // while nobody has done anything yet
-    addEventListener("hashchange", () => {
+    this.onChange = () => {
       this.restore();
       page.heat();
       page.update();
-    });
+    };
+    addEventListener("hashchange", this.onChange);
+  }
+
+  /** Another page takes its place. */
+  close() {
+    removeEventListener("hashchange", this.onChange);
+    clearTimeout(this.timer);
   }
 
   /** Set what the fragment says. @returns {boolean} whether it says anything */

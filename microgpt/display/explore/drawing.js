@@ -1,7 +1,7 @@
 // Canvases in the page's colours and at the screen's resolution, redrawn when either changes.
 
 const FONT = getComputedStyle(document.documentElement).fontFamily;
-const drawings = new Set();
+const drawings = new Set(); // of {canvas, redraw}
 const palette = new Map(); // name -> colour, see colour()
 
 class Drawing {
@@ -70,10 +70,13 @@ function colour(name) {
   return palette.get(name);
 }
 
-/** Redraw everything in the page's new colours. */
+/** Redraw everything in the page's new colours, but for what belonged to a model no longer shown. */
 function repaint() {
   palette.clear();
-  for (const drawing of drawings) drawing.redraw();
+  for (const drawing of drawings) {
+    if (drawing.canvas.isConnected) drawing.redraw();
+    else drawings.delete(drawing);
+  }
 }
 
 /** Draw a thin line between two places. */

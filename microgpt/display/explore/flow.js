@@ -9,7 +9,7 @@ class FlowView {
     /** The places gone through, the last one shown: a tensor, or a number in it. @type {{ id: string, position: number, index?: number }[]} */
     this.trail = [];
     this.body = byId("flow-body");
-    drawings.add({ redraw: () => this.traces && this.render() }); // in the page's new colours
+    drawings.add({ canvas: byId("flow"), redraw: () => this.traces && this.render() }); // in the page's new colours
     byId("flow-position").addEventListener("change", () => {
       this.trail = [];
       this.render();

@@ -155,20 +155,22 @@ class Page {
     });
     byId("temperature").addEventListener("input", () => this.heat());
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
-    document.addEventListener("keydown", (event) => {
-      if (
-        event.key !== "/" ||
-        event.ctrlKey ||
-        event.metaKey ||
-        event.target === text ||
-        event.target.tagName === "CANVAS"
-      )
-        return;
-      event.preventDefault();
-      text.focus();
-    });
+  }
+
+  /** Stop what goes on, before another model's page takes its place. */
+  close() {
+    this.run++;
+    this.samples.run++;
+    this.film.stop();
+    this.address.close();
   }
 }
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || /CANVAS|TEXTAREA|INPUT/.test(event.target.tagName)) return;
+  event.preventDefault();
+  byId("text").focus();
+});
 
 // ---- Light and dark: as the system is set, until the user chooses --------------------------------------------------
 
@@ -204,5 +206,19 @@ function decode(base64) {
   return numbers;
 }
 
-const page = new Page(JSON.parse(byId("data").textContent), decode(byId("weights").textContent), byId("snapshots").textContent);
+const data = JSON.parse(byId("data").textContent);
+let page = new Page(data, decode(byId("weights").textContent), byId("snapshots").textContent);
+const parts = () => [...document.querySelectorAll("#controls, main > :not(#train)")];
+const fresh = parts().map((part) => part.cloneNode(true));
 page.ready = page.start();
+
+/** Show another model: all but the trainer begins anew, in elements to which nothing listens yet. */
+function showModel(data, weights) {
+  page.close();
+  parts().forEach((part, i) => part.replaceWith(fresh[i].cloneNode(true)));
+  page = new Page(data, weights, "");
+  page.ready = page.start();
+  byId("text").scrollIntoView({ block: "center" });
+}
+
+const trainer = new Trainer(data, showModel);

@@ -14,7 +14,7 @@ async function open(page) {
     page.address.isQuiet = false;
   };
   for (const type of ["pointerdown", "keydown", "input"]) addEventListener(type, end, { once: true, capture: true });
-  const sample = await page.samples.sample([page.config.opening], 0.5, () => !isEnded, dice(1));
+  const sample = await writeText(page.samples.context, [page.config.opening], 0.5, () => !isEnded, dice(1));
   const beginning = (sample?.ids ?? []).slice(0, Math.min(TYPED, page.config.block_size - 1)).map((id) => page.alphabet.text(id));
   if (calm) page.set(beginning.join(""));
   for (const character of calm ? [] : beginning) {

@@ -32,7 +32,7 @@ class SamplesView {
     this.compare();
     if (!again) list.replaceChildren();
     for (let i = 0; i < SAMPLES; i++) {
-      const sample = await this.sample(prompt, temperature, wanted, again ? dice(i) : Math.random);
+      const sample = await writeText(this.context, prompt, temperature, wanted, again ? dice(i) : Math.random);
       if (!sample) return;
       const item = element("li", {}, this.row(sample, prompt.length - 1));
       if (list.children[i]) list.children[i].replaceWith(item);
@@ -59,32 +59,6 @@ class SamplesView {
     );
     byId("written").classList.toggle("old", isOld);
     byId("samples").classList.toggle("old", isOld);
-  }
-
-  /**
-   * Resolves to {ids, scores, ended}, or to null once not wanted(). prompt: tokens, the opening first. ids: the text's
-   * tokens, without it; scores: their probabilities at temperature 1 and, if the text ended before it reached block_size, that
-   * of the end; ended: whether it did. random: see draw.
-   */
-  async sample(prompt, temperature, wanted, random = Math.random) {
-    const { context } = this;
-    const { config } = this.page;
-    const { block_size, bos } = config;
-    const pace = pacer();
-    if (!(await follow(context, prompt, wanted))) return null;
-    const scores = prompt.slice(1).map((id, i) => probabilities(context.traces[i].logits)[id]);
-    const ids = prompt.slice(1);
-    for (;;) {
-      const logits = context.traces.at(-1).logits;
-      const id = draw(choices(logits, temperature, config), random);
-      scores.push(probabilities(logits)[id]);
-      if (id === bos) return { ids, scores, ended: true };
-      ids.push(id);
-      if (ids.length === block_size) return { ids, scores, ended: false };
-      context.extend(id);
-      await pace();
-      if (!wanted()) return null;
-    }
   }
 
   row({ ids, scores, ended }, given) {
@@ -123,3 +97,28 @@ class SamplesView {
 
 /** The class of a symbol in a text: a code point is set apart from the characters around it. */
 const kind = (shown) => (isCode(shown) ? "code" : "");
+
+/**
+ * Resolves to {ids, scores, ended}, or to null once not wanted(). prompt: tokens, the opening first. ids: the text's
+ * tokens, without it; scores: their probabilities at temperature 1 and, if the text ended before it reached block_size, that
+ * of the end; ended: whether it did. random: see draw.
+ */
+async function writeText(context, prompt, temperature, wanted, random = Math.random) {
+  const { config } = context.model;
+  const { block_size, bos } = config;
+  const pace = pacer();
+  if (!(await follow(context, prompt, wanted))) return null;
+  const scores = prompt.slice(1).map((id, i) => probabilities(context.traces[i].logits)[id]);
+  const ids = prompt.slice(1);
+  for (;;) {
+    const logits = context.traces.at(-1).logits;
+    const id = draw(choices(logits, temperature, config), random);
+    scores.push(probabilities(logits)[id]);
+    if (id === bos) return { ids, scores, ended: true };
+    ids.push(id);
+    if (ids.length === block_size) return { ids, scores, ended: false };
+    context.extend(id);
+    await pace();
+    if (!wanted()) return null;
+  }
+}

@@ -7,14 +7,32 @@ class TrainingView {
     byId("no-losses").hidden = Boolean(losses);
     byId("learned").hidden = !losses;
     if (!losses) return;
-    Object.assign(this, losses);
-    this.guessing = Math.log(page.config.vocab_size);
+    byId("held-out-key").hidden = !losses.held_out.length;
+    this.curve = new LossCurve(byId("losses"), byId("loss"), Math.log(page.config.vocab_size), losses);
+  }
+
+  /** Mark a step. @param {number} step */
+  mark(step) {
+    this.curve?.mark(step);
+  }
+}
+
+class LossCurve {
+  /** On a canvas; readout: the element that describes the chosen step; guessing: its loss; losses: see curve() of __init__.py. */
+  constructor(canvas, readout, guessing, losses) {
+    Object.assign(this, { readout, guessing }, losses);
     this.chosen = this.steps.length - 1;
-    byId("held-out-key").hidden = !this.held_out.length;
-    this.drawing = new Drawing(byId("losses"), (pen, width, height) => this.draw(pen, width, height));
+    this.drawing = new Drawing(canvas, (pen, width, height) => this.draw(pen, width, height));
     this.drawing.onPoint((x) => this.point(x));
     this.drawing.onKey((key) => this.key(key));
     this.describe();
+  }
+
+  /** Show other losses; the last step stays chosen. */
+  update(losses) {
+    const isLast = this.chosen === this.steps.length - 1;
+    Object.assign(this, losses);
+    this.choose(isLast ? this.steps.length - 1 : Math.min(this.chosen, this.steps.length - 1));
   }
 
   /** [low, high]: the range of losses shown. */
@@ -146,13 +164,12 @@ class TrainingView {
     };
     if (!(key in to)) return false;
     this.choose(Math.min(this.steps.length - 1, Math.max(0, to[key])));
-    speak(byId("loss").textContent);
+    speak(this.readout.textContent);
     return true;
   }
 
   /** Mark a step. @param {number} step */
   mark(step) {
-    if (!this.steps) return;
     this.choose(Math.max(0, this.steps.findLastIndex((at) => at <= step)));
   }
 
@@ -166,7 +183,7 @@ class TrainingView {
     const step = this.steps[this.chosen];
     const evaluated = this.held_out.filter(([at, loss]) => at <= step && loss !== null).at(-1);
     const held = evaluated ? `; held out ${evaluated[1].toFixed(4)} after step ${grouped(evaluated[0])}` : "";
-    byId("loss").textContent =
+    this.readout.textContent =
       `Step ${grouped(step)}: loss ${this.smoothed[this.chosen].toFixed(4)}${held}. ` +
       `Guessing at random has ln(vocab_size) = ${this.guessing.toFixed(4)}.`;
   }

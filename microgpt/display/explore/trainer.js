@@ -1,0 +1,214 @@
+// Train here: a model that learns in a Web Worker while the page shows its loss, its gradients and what it writes.
+
+const TRAINER_SAMPLES = 8;
+const SAMPLES_EVERY = 400; // milliseconds
+const MOST_PARAMS = 2_000_000; // each costs 40 bytes, and a copy with each report
+const SHORT_LIST =
+  "emma olivia ava isabella sophia charlotte mia amelia harper evelyn abigail emily elizabeth mila ella avery sofia camila aria " +
+  "scarlett victoria madison luna grace chloe penelope layla riley zoey nora lily eleanor hannah lillian addison aubrey ellie stella " +
+  "natalie zoe leah hazel violet aurora savannah audrey brooklyn bella claire skylar lucy paisley everly anna caroline nova genesis " +
+  "emilia kennedy samantha maya willow kinsley naomi aaliyah elena sarah ariana allison gabriella alice madelyn cora ruby eva serenity " +
+  "liam noah william james oliver benjamin elijah lucas mason logan alexander ethan jacob michael daniel henry jackson sebastian aiden " +
+  "matthew samuel david joseph carter owen wyatt john jack luke jayden dylan grayson levi isaac gabriel julian mateo anthony jaxon";
+
+class Trainer {
+  /** data: that of the page, whose options are the first ones here; show(data, weights): makes a model that of the page. */
+  constructor(data, show) {
+    this.data = data;
+    this.show = show;
+    const { config, training } = data;
+    for (const name of ["n_layer", "n_embd", "n_head", "block_size"]) byId(`train-${name}`).value = config[name];
+    byId("train-num_steps").value = training.num_steps;
+    byId("train-activation").append(...Object.keys(ACTIVATIONS).map((name) => element("option", {}, name)));
+    byId("train-activation").value = config.activation;
+    byId("train-rate").value = Math.log10(training.learning_rate || 1e-5);
+    byId("train-other").textContent =
+      config.documents === "lines" ? "" : `It trains on lines only, not on documents of the kind “${config.documents}” that this model has. `;
+    byId("train-list").addEventListener("click", () => (byId("train-docs").value = SHORT_LIST.replaceAll(" ", "\n")));
+    byId("train-rate").addEventListener("input", () => this.setRate());
+    byId("train-start").addEventListener("click", () => this.start());
+    byId("train-stop").addEventListener("click", () => this.stopOrContinue());
+    byId("train-show").addEventListener("click", () => this.show(this.pageData(), this.weights));
+    byId("train").addEventListener("submit", (event) => event.preventDefault());
+    this.norms = new Drawing(byId("train-norms"), (pen, width, height) => this.drawNorms(pen, width, height));
+    this.setRate();
+  }
+
+  get rate() {
+    return Number((10 ** Number(byId("train-rate").value)).toPrecision(3));
+  }
+
+  /** The fields of TrainConfig that may change while it trains. */
+  changes() {
+    const { training } = this.data;
+    const { rate } = this;
+    return {
+      learning_rate: rate,
+      min_learning_rate: Math.min(training.min_learning_rate, rate),
+      num_steps: Number(byId("train-num_steps").value),
+    };
+  }
+
+  setRate() {
+    byId("train-degree").textContent = String(this.rate);
+    byId("train-rate").setAttribute("aria-valuetext", String(this.rate));
+    this.worker?.postMessage({ training: this.changes() });
+  }
+
+  /** The documents, config and seed that the fields ask for; a sentence where they cannot be. */
+  wanted() {
+    const lines = byId("train-docs").value.split("\n");
+    const docs = lines.map((line) => line.trim()).filter(Boolean);
+    if (!docs.length) return "There is nothing to train on; paste a list of names, one a line.";
+    const fields = ["n_layer", "n_embd", "n_head", "block_size", "seed", "num_steps"].map((name) => byId(`train-${name}`));
+    const wrong = fields.find((field) => !field.checkValidity() || field.value === "");
+    if (wrong) return `${wrong.labels[0].textContent.trim()} must be a whole number from ${wrong.min} to ${wrong.max}.`;
+    const [n_layer, n_embd, n_head, block_size, seed] = fields.map((field) => Number(field.value));
+    if (n_embd % n_head) return `A width of ${n_embd} cannot be divided among ${n_head} heads; choose a multiple of ${n_head}.`;
+    const config = { ...this.data.config, n_layer, n_embd, n_head, block_size, activation: byId("train-activation").value };
+    config.documents = "lines";
+    const vocab_size = new Set(docs.flatMap((doc) => Array.from(doc))).size + 1;
+    const count = n_embd * (2 * vocab_size + block_size) + n_layer * 12 * n_embd * n_embd;
+    if (count > MOST_PARAMS)
+      return `The model would have ${grouped(count)} parameters; the page trains up to ${grouped(MOST_PARAMS)}, microgpt train more.`;
+    return { docs, config, seed };
+  }
+
+  /** Begin anew. */
+  start() {
+    const wanted = this.wanted();
+    if (typeof wanted === "string") {
+      byId("train-status").textContent = wanted;
+      speak(wanted);
+      return;
+    }
+    this.worker?.terminate();
+    const source = URL.createObjectURL(new Blob([byId("worker").textContent], { type: "text/javascript" }));
+    this.worker = new Worker(source);
+    URL.revokeObjectURL(source);
+    Object.assign(this, { losses: [], lengths: [], time: 0, model: null, sampled: 0, isRunning: true });
+    this.worker.onmessage = ({ data: { begun, report } }) => (begun ? this.begin(begun) : this.receive(report));
+    this.worker.onerror = (error) => (byId("train-status").textContent = `Training failed: ${error.message}`);
+    this.training = { ...this.data.training, ...this.changes() };
+    this.worker.postMessage({ begin: [wanted.docs, wanted.config, this.training, wanted.seed], running: true });
+    byId("train-status").textContent = "It begins.";
+  }
+
+  stopOrContinue() {
+    const { num_steps } = this.changes();
+    if (!this.isRunning && this.losses.length >= num_steps) {
+      byId("train-status").textContent = `All ${grouped(num_steps)} steps are done; raise their number to go on.`;
+      return;
+    }
+    this.isRunning = !this.isRunning;
+    this.worker.postMessage({ training: this.changes(), running: this.isRunning });
+    this.label();
+  }
+
+  label() {
+    byId("train-stop").textContent = this.isRunning ? "Stop" : "Continue";
+  }
+
+  /** {config, layout, characters, weights, num_params} of the model that the worker has made. */
+  begin(begun) {
+    this.begun = begun;
+    this.weights = begun.weights;
+    this.alphabet = new Alphabet(begun.characters, begun.config.bos, begun.config.opening);
+    byId("train-results").hidden = false;
+    for (const name of ["stop", "show"]) byId(`train-${name}`).disabled = false;
+    byId("train-samples").replaceChildren();
+    const guessing = Math.log(begun.config.vocab_size);
+    if (this.curve) this.curve.guessing = guessing;
+  }
+
+  receive({ steps, losses, norms, time, running, weights }) {
+    for (const loss of losses) this.losses.push(loss);
+    for (const norm of norms) this.lengths.push(norm);
+    this.time += time;
+    this.weights = weights;
+    if (!running) this.isRunning = false;
+    this.label();
+    if (!this.losses.length) return;
+    if (!(this.losses.at(-1) < Infinity)) {
+      for (const name of ["stop", "show"]) byId(`train-${name}`).disabled = true;
+      byId("train-status").textContent = `It diverged in step ${grouped(steps)}; start anew with a smaller learning rate.`;
+      return;
+    }
+    const curve = curveOf(this.losses);
+    this.curve ??= new LossCurve(byId("train-losses"), byId("train-loss"), Math.log(this.begun.config.vocab_size), curve);
+    this.curve.update(curve);
+    this.norms.redraw();
+    byId("train-status").textContent =
+      `${grouped(steps)} steps, ${grouped(Math.round((1000 * this.losses.length) / this.time))} a second; ` +
+      `gradient norm ${this.lengths.at(-1).toPrecision(3)}; ${grouped(this.begun.num_params)} parameters.`;
+    if (running && performance.now() < this.sampled + SAMPLES_EVERY) return;
+    this.sampled = performance.now();
+    this.write(weights);
+  }
+
+  /** Show what a model of these weights writes; a later call cancels an earlier one. */
+  async write(weights) {
+    const { config, layout } = this.begun;
+    const context = new Context(new Model(config, layout, weights));
+    this.context = context;
+    const wanted = () => this.context === context;
+    const items = [];
+    for (let i = 0; i < TRAINER_SAMPLES; i++) {
+      const sample = await writeText(context, [config.opening], Number(byId("temperature").value), wanted);
+      if (!sample) return;
+      items.push(element("li", { dir: "auto" }, this.alphabet.running(sample.ids).join("") || "⊣"));
+    }
+    if (wanted()) byId("train-samples").replaceChildren(...items);
+  }
+
+  /** The norms of the gradient, on a logarithmic scale. */
+  drawNorms(pen, width, height) {
+    if (!this.lengths?.length) return;
+    const { steps, smoothed } = curveOf(this.lengths);
+    const logs = smoothed.map((norm) => Math.log10(Math.max(norm, 1e-12)));
+    const [low, high] = [Math.min(...logs) - 0.05, Math.max(...logs) + 0.05];
+    const x = (step) => 38 + ((width - 46) * (step - 1)) / Math.max(1, steps.at(-1) - 1);
+    const y = (log) => height - 8 - ((height - 16) * (log - low)) / (high - low);
+    pen.size(12);
+    pen.fillStyle = pen.colour("quiet");
+    pen.textAlign = "right";
+    for (const log of [low, high]) pen.fillText((10 ** log).toPrecision(2), 34, y(log));
+    pen.strokeStyle = pen.colour("second");
+    pen.lineWidth = 2;
+    pen.beginPath();
+    steps.forEach((step, i) => pen.lineTo(x(step), y(logs[i])));
+    pen.stroke();
+  }
+
+  /** The data of a page of the model as it is now, as Python makes it of others. */
+  pageData() {
+    const { config, layout, characters, num_params } = this.begun;
+    const values = { ...config, num_params };
+    const rows = this.data.configuration.filter(([name]) => name in values);
+    return {
+      ...this.data,
+      film: null,
+      name: "trained here",
+      config,
+      layout,
+      characters,
+      num_params,
+      configuration: rows.map(([name, , text]) => [name, values[name], text]),
+      losses: this.losses.length ? { ...curveOf(this.losses), held_out: [] } : null,
+    };
+  }
+}
+
+/** The points of a curve, as curve() of __init__.py has them: the mean of the last 100 numbers, and between what most of them lie. */
+function curveOf(numbers) {
+  const count = Math.min(numbers.length, 500);
+  const ends = Array.from({ length: count }, (_, i) => Math.floor((numbers.length * (i + 1)) / count));
+  const parts = ends.map((end) => numbers.slice(Math.max(0, end - 100), end).sort((a, b) => a - b));
+  return {
+    steps: ends,
+    smoothed: parts.map((part) => part.reduce((a, b) => a + b) / part.length),
+    low: parts.map((part) => part[Math.floor(part.length / 10)]),
+    high: parts.map((part) => part[part.length - 1 - Math.floor(part.length / 10)]),
+    held_out: [],
+  };
+}
