@@ -24,7 +24,8 @@ _HOMES = {
     "microgpt.display.drawing": ["Drawing", "draw"],
     "microgpt.lab.differences": ["Difference", "diff"],
     "microgpt.lab.evaluation": ["Evaluation", "evaluate"],
-    "microgpt.lab.sweep": ["Study", "Trial", "sweep"],
+    "microgpt.lab.study": ["Study", "Trial"],
+    "microgpt.lab.sweep": ["sweep"],
     "microgpt.run.notebook": ["accelerate"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -27,8 +27,8 @@ from microgpt.lab.differences import Difference as Difference
 from microgpt.lab.differences import diff as diff
 from microgpt.lab.evaluation import Evaluation as Evaluation
 from microgpt.lab.evaluation import evaluate as evaluate
-from microgpt.lab.sweep import Study as Study
-from microgpt.lab.sweep import Trial as Trial
+from microgpt.lab.study import Study as Study
+from microgpt.lab.study import Trial as Trial
 from microgpt.lab.sweep import sweep as sweep
 from microgpt.model import GPT as GPT
 from microgpt.model import load as load

@@ -117,7 +117,7 @@ class Suggestion(NamedTuple):
         return {"engine": self.engine} | {name: value for name, value in chosen.items() if value != usual[name]}
 
 
-def suggest(text: str, seconds: float = 60, threads: int = 1, **given: Any) -> Suggestion:
+def suggest(text: str, seconds: float = SECONDS.default, threads: int = 1, **given: Any) -> Suggestion:
     """A Suggestion for so many seconds of training on this machine, whose speed is measured for some tenths of one.
 
         run = microgpt.train(**microgpt.suggest(text, seconds=60)._asdict())

@@ -37,6 +37,16 @@ def test_a_folder_comes_back_with_every_bit(run, tmp_path):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("words", [["info"], ["diff", "names.safetensors"], ["sample", "-n", "1"], ["eval", "docs.txt"]])
+def test_commands_take_the_folder(run, tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    run.model.save("names.safetensors")
+    run.model.save_pretrained("names")
+    (tmp_path / "docs.txt").write_text("\n".join(DOCS), encoding="utf-8")
+    command, *others = words
+    assert main_of([command, "names", *others]) == 0, capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "README.md", "modeling_microgpt.py"])
 def test_somebody_s_file_stays_and_nothing_is_written(run, tmp_path, name):
     (tmp_path / name).write_text('{"model_type": "llama"}')

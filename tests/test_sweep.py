@@ -17,7 +17,8 @@ from microgpt import EvalConfig, GPTConfig, TrainConfig, cli
 from microgpt.lab import space as spaces
 
 optuna = pytest.importorskip("optuna", reason="sweeps need Optuna")
-from microgpt.lab import sweep as lab  # noqa: E402 - after what it needs
+from microgpt.lab import study as studies  # noqa: E402 - after what they need
+from microgpt.lab import workers  # noqa: E402
 
 CONFIG = GPTConfig(n_embd=4, n_head=2, block_size=8)
 TRAINING = TrainConfig(num_steps=20)
@@ -130,14 +131,14 @@ def test_time_ends_a_study_without_a_number_of_trials():
 
 def test_a_trial_of_a_worker_that_fell_silent_is_repeated(monkeypatch, tmp_path):
     """On another machine, where no process can be asked for; a worker that was only slow does not count a second time."""
-    monkeypatch.setattr(lab, "STALE", 0.2)
-    monkeypatch.setattr(lab, "POLL", 0.05)
+    monkeypatch.setattr(workers, "STALE", 0.2)
+    monkeypatch.setattr(workers, "POLL", 0.05)
     plans = []
-    monkeypatch.setattr(lab._Worker, "work", lambda self, *_: plans.append(self))
+    monkeypatch.setattr(workers.Worker, "work", lambda self, *_: plans.append(self))
     swept(study=tmp_path / "sweep.log", trials=1)
     monkeypatch.undo()
-    monkeypatch.setattr(lab, "STALE", 0.2)
-    monkeypatch.setattr(lab, "POLL", 0.05)
+    monkeypatch.setattr(workers, "STALE", 0.2)
+    monkeypatch.setattr(workers, "POLL", 0.05)
     [slow] = plans
     slow.place = "elsewhere"
     trial = slow._take(0)
@@ -191,7 +192,7 @@ def test_a_worker_that_is_killed_costs_nothing(storage, folder):
     done = microgpt_command(*arguments, "--workers", 2)
     assert done.returncode == 0, done.stderr
     assert "12 trials, 0 of them pruned" in done.stdout
-    kept = optuna.load_study(study_name=lab.NAME, storage=lab._storage(storage)).get_trials()
+    kept = optuna.load_study(study_name=studies.NAME, storage=studies.storage_at(storage)).get_trials()
     counted = [trial for trial in kept if trial.state.name != "FAIL"]
     assert all(trial.state.name == "COMPLETE" for trial in counted)
     assert sorted(trial.user_attrs["slot"] for trial in counted) == list(range(12))

@@ -2,7 +2,7 @@
 
 from microgpt import advice
 from microgpt.cli.commands import Usage
-from microgpt.cli.options import in_options, preset_of, recipe_of, threads_of
+from microgpt.cli.options import as_words, in_options, preset_of, recipe_of, threads_of
 from microgpt.cli.output import as_command, say
 from microgpt.config import PRESETS
 from microgpt.corpus.loading import DOCUMENTS
@@ -61,5 +61,5 @@ def explicit(argv, chosen):
     else:
         argument = None
     for name, value in chosen.items():
-        kept += [FLAGS[name], str(value)] if not isinstance(value, bool) else [FLAGS[name] if value else f"--no-{FLAGS[name][2:]}"]
+        kept += as_words(FLAGS[name], value)
     return kept if argument is None else [*kept, argument, *arguments]

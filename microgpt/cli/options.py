@@ -38,6 +38,13 @@ def add(group, options, default=None, **notes):
         action.describe = partial(described, option, notes.get(option.name))  # when somebody asks for help
 
 
+def as_words(flag, value):
+    """The words of a command line that give an option this value."""
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag[2:]}"]
+    return [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
+
+
 def described(option, note=None):
     """An option's line of the help; note: what it says beside the default, or None for what the engines add."""
     of_presets = {name: value_in(preset, option) for name, preset in PRESETS.items()}

@@ -48,7 +48,7 @@ class Lines:
         if now >= self.next_note and self.before < self.shown < num_steps:
             self.next_note = now + NEXT_NOTES
             rate, left = _pace(now - self.started, self.before, self.shown, num_steps)
-            say(f"step {self.shown}/{num_steps} | smoothed {smoothed(losses):.4f} | {rate} | {left}")
+            say(f"step {self.shown}/{num_steps} | smoothed {smoothed(losses):.4f} | {rate} | {_clock(left)} left")
 
     def note(self, text):
         """A line between those of the steps."""
@@ -77,16 +77,14 @@ class LiveLine:
         if now < self.next_refresh:
             return
         seconds, done = now - self.started, len(self.run.losses)
-        num_steps = self.run.training.num_steps
-        left = seconds / max(1, done - self.before) * (num_steps - done)
+        rate, left = _pace(seconds, self.before, done, self.run.training.num_steps)
         if self.live is None and left >= REMAINING_SECONDS:
             self.live = _live(self.out)
         if self.live is not None:
             from rich.text import Text
 
             tokens = f"{_rounded(self.tokens * (done - self.before) / seconds)} tokens/s"
-            rate, time_left = _pace(seconds, self.before, done, num_steps)
-            step, *losses, _ = self._figures(seconds)
+            time_left, (step, *losses) = f"{_clock(left)} left", self._figures()
             # The steps, the rate and the time that is left are wanted most, then the newest loss
             lines = [" | ".join([step, *losses, rate, tokens, time_left])]
             lines += [" | ".join([step, *losses[:n], rate, time_left]) for n in range(len(losses), -1, -1)]
@@ -108,14 +106,14 @@ class LiveLine:
         if self.live is not None:
             self.live.stop()
         if len(self.run.losses) > self.before and not isinstance(error, OSError):
-            self.out.write("\r" + " | ".join([*self._figures(seconds), _clock(seconds)]) + "\n")
+            rate, _ = _pace(seconds, self.before, len(self.run.losses), self.run.training.num_steps)
+            self.out.write("\r" + " | ".join([*self._figures(), rate, _clock(seconds)]) + "\n")
 
-    def _figures(self, seconds):
+    def _figures(self):
         losses, num_steps = self.run.losses, self.run.training.num_steps
-        rate = _rounded((len(losses) - self.before) / seconds)
         held_out = [f"held-out {self.run.val_losses[-1][1]:.4f}"] if self.run.val_losses else []
         step = f"step {len(losses):{len(str(num_steps))}d}/{num_steps}"
-        return [step, f"loss {losses[-1]:.4f}", f"smoothed {smoothed(losses):.4f}", *held_out, f"{rate} steps/s"]
+        return [step, f"loss {losses[-1]:.4f}", f"smoothed {smoothed(losses):.4f}", *held_out]
 
 
 def _live(out):
@@ -131,9 +129,9 @@ def _live(out):
 
 
 def _pace(seconds, before, done, num_steps):
-    """(steps a second, the time that is left), in words, of a run that has done so many steps, and some of them before."""
+    """(steps a second, in words; the seconds that are left) of a run that has done so many steps, and some of them before."""
     each = seconds / max(1, done - before)
-    return f"{_rounded(1 / each)} steps/s", f"{_clock(each * (num_steps - done))} left"
+    return f"{_rounded(1 / each)} steps/s", each * (num_steps - done)
 
 
 def _rounded(rate):

@@ -97,8 +97,7 @@ def read(source, notes, encoding="utf-8", column=None):
 
 def _bytes_of(source, notes):
     """(bytes, the path they are from or None, what they are called in a message)."""
-    if source is None:
-        source = "input.txt" if os.path.exists("input.txt") else "names"
+    source = chosen(source)
     if source in datasets.KNOWN:
         data, path = _data_set(datasets.KNOWN[source], notes)
         return data, path, quoted_path(path)
@@ -116,10 +115,14 @@ def _bytes_of(source, notes):
     return _read_file(source), source, quoted_path(source)
 
 
+def chosen(source):
+    """What load_docs(source) reads: None stands for input.txt in the current folder, or the names."""
+    return source if source is not None else "input.txt" if os.path.exists("input.txt") else "names"
+
+
 def file_of(source):
     """The path of the file that load_docs(source) reads, or would read if it existed; None for downloads."""
-    if source is None:
-        source = "input.txt" if os.path.exists("input.txt") else "names"
+    source = chosen(source)
     if source in datasets.KNOWN:
         return os.environ.get(datasets.KNOWN[source].variable)
     if source.lower().startswith(WEB):

@@ -86,8 +86,7 @@ def _known(run, path):
         return found
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            rows = csv.DictReader(file) if os.fsdecode(path).endswith(".csv") else map(json.loads, file)
-            for row in rows:
+            for row in rows(file, path):
                 step = int(row["step"])
                 if step > len(run.losses) or float(row["loss"]) != run.losses[step - 1]:
                     break
@@ -95,6 +94,11 @@ def _known(run, path):
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, csv.Error):
         pass  # there is no log, or it was cut off here
     return found
+
+
+def rows(file, path):
+    """The rows of an open log, of which some may be damaged: dicts of strings in a table (.csv), of any values in JSON lines."""
+    return csv.DictReader(file) if os.fsdecode(path).endswith(".csv") else map(json.loads, file)
 
 
 def is_log(path):

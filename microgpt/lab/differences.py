@@ -3,7 +3,6 @@
 Both are compared as a `Side`: all that is known of a run, from an object, or from a file that microgpt or another implementation wrote.
 """
 
-import json
 import math
 import os
 import re
@@ -12,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from microgpt.common.words import quoted_path
+from microgpt.display import history
 from microgpt.model import GPT
 from microgpt.storage import checkpoint
 from microgpt.storage.schema import CheckpointError
@@ -19,7 +19,6 @@ from microgpt.training import Run
 
 PRINTED = re.compile(r"step +(\d+) / +\d+ \| loss (\S+)")  # the reference's line of a step
 FULL = 12  # digits after the point, of which at least one of a run's losses has so many unless they were rounded
-LOGS = (".csv", ".jsonl")
 ORDER = ("settings", "alphabet", "data", "loss", "held-out loss", "weight")
 
 
@@ -128,57 +127,39 @@ def _listed(side):
 
 def _side(source):
     if isinstance(source, Run):
-        training, evaluation = source.training, source.evaluation
-        started = {**asdict(training), **asdict(evaluation), "seed": source.seed, "long": source.long}
-        return Side(
-            _model(source.model.config, source.model.tokenizer, source.model.params, started)
-            | {"data": {"fingerprint": source.fingerprint()}}
-            | _losses(source.losses, source.val_losses)
-        )
+        return _run(source.model, source, source, source, source.fingerprint())
     if isinstance(source, GPT):
-        return Side(_model(source.config, source.tokenizer, source.params))
+        return _model(source)
     if isinstance(source, (str, bytes, os.PathLike)):
         return _of_file(source)
     return Side(_losses([float(loss) for loss in source]))
 
 
 def _of_file(path):
-    if os.fsdecode(path).endswith(LOGS):
+    if os.fsdecode(path).endswith(history.FORMATS):
         return _of_log(path)
+    path = checkpoint.file_of(path)
     if checkpoint.is_saved(path):
         return _of_saved(checkpoint.read(path))
     with open(path, encoding="utf-8", errors="replace") as file:
         text = file.read()
     if text.lstrip().startswith("{"):
-        model = GPT.from_json(text)
-        return Side(_model(model.config, model.tokenizer, model.params))
+        return _model(GPT.from_json(text))
     return _of_text(text, path)
 
 
 def _of_saved(saved):
     if saved.progress is None:
-        return Side(_model(saved.config, saved.tokenizer, saved.params))
-    source = saved.source
-    started = {**asdict(saved.training), **asdict(saved.evaluation), "seed": source.seed, "long": source.long}
-    return Side(
-        _model(saved.config, saved.tokenizer, saved.params, started)
-        | {"data": {"fingerprint": source.fingerprint}}
-        | _losses(saved.progress.losses, saved.progress.val_losses)
-    )
+        return _model(saved)
+    return _run(saved, saved, saved.source, saved.progress, saved.source.fingerprint)
 
 
 def _of_log(path):
     """Reads what display.history writes, and any table with the columns step and loss."""
     losses, measured = {}, {}
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        if os.fsdecode(path).endswith(".csv"):
-            import csv
-
-            rows = csv.DictReader(file)
-        else:
-            rows = map(json.loads, file)
         try:
-            for row in rows:
+            for row in history.rows(file, path):
                 losses[int(row["step"])] = float(row["loss"])
                 if row.get("val_loss") not in (None, ""):
                     measured[int(row["step"])] = float(row["val_loss"])
@@ -204,15 +185,24 @@ def _of_text(text, path):
     return Side({"loss": dict(zip(steps, losses))}, decimals if decimals < FULL else None)
 
 
-def _model(config, tokenizer, params, started=None):
-    """The parts of a model, and the settings of its run."""
+def _run(model, settings, source, progress, fingerprint):
+    """The Side of a run, a Run or a Checkpoint: model has its config, tokenizer and params; settings its training and evaluation; source
+    its seed and long; progress its losses and val_losses."""
+    side = _model(model)
+    side.parts["settings"] |= asdict(settings.training) | asdict(settings.evaluation) | {"seed": source.seed, "long": source.long}
+    side.parts |= {"data": {"fingerprint": fingerprint}} | _losses(progress.losses, progress.val_losses)
+    return side
+
+
+def _model(model):
+    """The Side of what has a config, a tokenizer and params: a GPT or a Checkpoint."""
     weights, at = {}, 0
-    for name, (rows, columns) in config.shapes(tokenizer.vocab_size).items():
+    for name, (rows, columns) in model.config.shapes(model.tokenizer.vocab_size).items():
         for i in range(rows):
             for j in range(columns):
-                weights[f"{name}[{i}][{j}]"] = params[at]
+                weights[f"{name}[{i}][{j}]"] = model.params[at]
                 at += 1
-    return {"settings": asdict(config) | (started or {}), "alphabet": {"": tokenizer.chars}, "weight": weights}
+    return Side({"settings": asdict(model.config), "alphabet": {"": model.tokenizer.chars}, "weight": weights})
 
 
 def _losses(losses, val_losses=()):

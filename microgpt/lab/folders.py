@@ -14,6 +14,7 @@ import re
 from dataclasses import asdict
 
 from microgpt import __version__
+from microgpt.corpus.loading import chosen
 
 MODEL, LOSSES, SAMPLES, CONFIG = "model.safetensors", "losses.csv", "samples.txt", "config.json"
 
@@ -24,7 +25,7 @@ def create(parent, data):
     data: what load_docs was given.
     """
     os.makedirs(parent, exist_ok=True)
-    stem = "input" if data is None and os.path.exists("input.txt") else "stdin" if data == "-" else data or "names"
+    stem = "stdin" if data == "-" else chosen(data)
     stem = re.sub(r"[^\w-]+", "-", os.path.basename(stem.rstrip("/")).partition(".")[0])[:40].strip("-") or "data"
     number = 1
     while True:

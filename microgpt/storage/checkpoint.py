@@ -144,14 +144,17 @@ def _state_of(progress):
 def read(path):
     """The Checkpoint in a file, or in a folder that save_pretrained wrote. OSError if it cannot be read, CheckpointError if it is not
     valid."""
-    inside = os.path.join(os.fsdecode(path), WEIGHTS)
-    if os.path.exists(inside):
-        path = inside
-    with tensorfile.opened(path) as contents:
+    with tensorfile.opened(file_of(path)) as contents:
         try:
             return _parse(contents)
         except CheckpointError as error:
             raise schema.blamed(error, contents.metadata.get("microgpt")) from None
+
+
+def file_of(path):
+    """The file of a saved model: the path itself, or the one in a folder that save_pretrained wrote."""
+    inside = os.path.join(os.fsdecode(path), WEIGHTS)
+    return inside if os.path.exists(inside) else path
 
 
 def is_saved(path):

@@ -51,6 +51,7 @@ def _of_installation():
 
 def _of_model(path):
     """Name -> fact of a saved model: what JSON has, too."""
+    path = checkpoint.file_of(path)
     saved = checkpoint.read(path)
     with tensorfile.opened(path) as contents:
         version = contents.metadata.get("microgpt")

@@ -11,6 +11,7 @@ from microgpt.cli.options import (
     TRAINING,
     add,
     add_preset,
+    as_words,
     complete,
     described,
     engine_notes,
@@ -144,13 +145,11 @@ def _command(found, arguments, base):
     for name in ("preset", "documents", "engine", "seed", "threads", "long", "column", "val"):
         value = getattr(arguments, name)
         if value is not None:
-            words += [f"--{name}={value}" if str(value).startswith("-") else f"--{name}", *([] if str(value).startswith("-") else [str(value)])]
+            words += as_words(f"--{name}", value)
     if arguments.encoding != "utf-8":
-        words += ["--encoding", arguments.encoding]
+        words += as_words("--encoding", arguments.encoding)
     for part, usual in zip(found, base):
         for name, value in vars(part).items():
-            if value == getattr(usual, name):
-                continue
-            flag = spaces.OPTIONS[name].flags()
-            words += [flag if value else f"--no-{flag[2:]}"] if isinstance(value, bool) else [flag, str(value)]
+            if value != getattr(usual, name):
+                words += as_words(spaces.OPTIONS[name].flags(), value)
     return words

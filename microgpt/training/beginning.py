@@ -1,0 +1,248 @@
+"""The beginning of a run: documents are shuffled and a model is drawn or loaded, or a saved run is taken up where it ended."""
+
+import random
+import warnings
+from array import array
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from os import PathLike
+
+from microgpt import engines, verdict
+from microgpt.common import files
+from microgpt.common.options import Option, options_of
+from microgpt.common.words import counted, quoted_path, shortened
+from microgpt.config import EvalConfig, GPTConfig, TrainConfig
+from microgpt.corpus import documents
+from microgpt.corpus.documents import LONG
+from microgpt.corpus.tokens import fingerprint
+from microgpt.model import GPT
+from microgpt.snapshots import SNAPSHOTS, Snapshots
+from microgpt.storage import checkpoint
+from microgpt.storage.schema import CheckpointError
+from microgpt.tokenizer import Tokenizer
+from microgpt.training.run import Run, Step, TrainingWarning
+
+SEED = Option("seed", int, 42, "seed of all random numbers", digits=1000)
+
+
+def start(
+    docs: Iterable[str],
+    config: GPTConfig | None = None,
+    training: TrainConfig | None = None,
+    *,
+    seed: int | None = None,
+    engine: str | None = None,
+    threads: int = 1,
+    evaluation: EvalConfig | None = None,
+    val_docs: Iterable[str] | None = None,
+    long: str | None = None,
+    init: GPT | str | PathLike[str] | None = None,
+    resume: str | PathLike[str] | None = None,
+    snapshots: int | None = None,
+) -> Run:
+    """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
+    docs = documents.checked("docs", docs)
+    if val_docs is not None:
+        val_docs = documents.checked("val_docs", val_docs)
+    _check_types(config=(config, GPTConfig), training=(training, TrainConfig), evaluation=(evaluation, EvalConfig))
+    if seed is not None:
+        seed = SEED.check(seed)
+    snapshots = SNAPSHOTS.check(snapshots)
+    if resume is not None:
+        if init is not None:
+            raise ValueError("a resumed run goes on with its own weights; give resume or init, not both")
+        return _resume(
+            docs, val_docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long=long,
+            snapshots=snapshots,
+        )  # fmt: skip
+    engine, evaluation, long = engine or engines.DEFAULT, evaluation or EvalConfig(), long or LONG.default
+    evaluation.check_documents(val_docs is not None)
+    training = training or TrainConfig(batch_size=engines.engine_class(engine).batch_size)
+    seed = SEED.default if seed is None else seed
+    rng = random.Random(seed)
+    if init is None:
+        config = config or GPTConfig()
+        tokenizer, saved = Tokenizer(documents.characters(docs, config), config.bos_first), None
+    else:
+        saved = init if isinstance(init, GPT) else GPT.load(init)
+        _refuse_differences("the model to start from has", config=(config, saved.config))
+        config, tokenizer = saved.config, saved.tokenizer
+    documents.note_oddities(docs, val_docs, config)
+    documents.refuse_idle(config, evaluation, long)
+    trained, held_out = documents.parts(docs, rng, config, evaluation, long, val_docs or ())
+    corpus = trained(tokenizer)
+    try:
+        held_out = held_out and held_out(tokenizer)
+    except ValueError as error:
+        if val_docs is None:
+            raise
+        where = "leave it out there" if config.documents == "text" else "leave the documents out that have it"
+        advice = where + ("" if saved else ", or train on some that do")
+        raise ValueError(f"val_docs cannot be measured: {error}; {advice}") from None
+    if saved is None:
+        model = GPT.init(config, tokenizer, rng, engine, threads)
+    else:
+        model = GPT(config, tokenizer, array("d", saved.params), engine, threads)
+    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long, Snapshots(snapshots) if snapshots else None)
+    run.drawn = saved is None
+    return run
+
+
+def train(
+    docs: Iterable[str],
+    config: GPTConfig | None = None,
+    training: TrainConfig | None = None,
+    *,
+    seed: int | None = None,
+    engine: str | None = None,
+    threads: int = 1,
+    callback: Callable[[Step], object] | None = None,
+    evaluation: EvalConfig | None = None,
+    val_docs: Iterable[str] | None = None,
+    long: str | None = None,
+    init: GPT | str | PathLike[str] | None = None,
+    resume: str | PathLike[str] | None = None,
+    snapshots: int | None = None,
+    gradient_norms: bool = False,
+) -> Run:
+    """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
+
+    config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", all
+    with the same result (None: exact); or "fast", which computes in float32 and takes 16 documents a step where no
+    TrainConfig says otherwise. threads: how many the engine "fast" may use, 0 for all cores; the result is the same.
+    callback: called with a Step after each step, which has the run and its model; a true return value ends the run there.
+    microgpt.lab.loggers has callbacks for TensorBoard, Weights & Biases and trackio. gradient_norms: whether to measure each
+    step's, for the callback and for Run.gradient_norms, see Run.train.
+
+    evaluation: EvalConfig, to hold documents out of `docs` and measure on them. val_docs: a list of strings to measure on instead,
+    which changes no bit of the training; a DataWarning says how many of them are trained on as well. long: what to do with
+    documents longer than the block: "truncate" (the reference's), "split" or "error", see microgpt.corpus.documents. init: a
+    GPT, or the path of a saved one, to start from instead of random weights.
+
+    resume: the path of a saved run, which goes on as if it had never stopped, on the engine it was on unless another is given,
+    with the same docs and val_docs; all other settings are its own, and ValueError names one that differs, but for num_steps: a
+    run that is finished goes on with more. The steps that are done stay as they are, and each one left has the learning rate
+    that a run of so many steps has there.
+
+    snapshots: about how many copies of the weights to keep on the way in Run.snapshots, close together at first, for microgpt explore
+    to show; None for none. It changes no bit of the training.
+
+    DivergenceError when a loss or a gradient grows out of range; TrainingWarning when training made the model worse than
+    it was. Interrupted, with the run, after Ctrl-C.
+    """
+    run = start(
+        docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,
+        init=init, resume=resume, snapshots=snapshots,
+    )  # fmt: skip
+    run.train(callback, gradient_norms=gradient_norms)
+    if run.diverged:
+        warnings.warn(verdict.divergence(run), TrainingWarning, stacklevel=2)
+    return run
+
+
+def _resume(docs, val_docs, path, engine, threads, **given):
+    saved = checkpoint.read(path)
+    files.sweep(path)
+    what = quoted_path(path)
+    if saved.progress is None:
+        raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
+    given["evaluation"] = _as_old(given["evaluation"], saved.evaluation)
+    _refuse_differences(
+        f"{what} was started with",
+        **{name: (given[name], getattr(saved, name)) for name in ("config", "training", "evaluation")},
+    )
+    for name in ("seed", "long"):
+        _refuse_differences(f"{what} was started with", **{name: (given[name], getattr(saved.source, name))})
+    kept = saved.progress.snapshots
+    _refuse_differences(f"{what} was started with", snapshots=(given["snapshots"], kept and kept.count))
+    expected = saved.source.val_fingerprint
+    if val_docs is None and expected is not None:
+        raise CheckpointError(f"{what} was started with val_docs; give the same documents again")
+    if val_docs is not None and expected is None:
+        raise CheckpointError(f"{what} was started without val_docs; omit val_docs, or begin a new run")
+    documents.note_oddities(docs, val_docs, saved.config)
+    rng = random.Random(saved.source.seed)
+    trained, held_out = documents.parts(docs, rng, saved.config, saved.evaluation, saved.source.long, val_docs or ())
+    data = f"the data are not those that {what} was trained on"
+    val = f"the documents of val_docs are not those that {what} was measured on"
+    corpus = _read_again(trained, saved.tokenizer, data)
+    if len(corpus) != saved.source.num_docs:
+        noun = "window" if saved.config.documents == "text" else "document"
+        raise CheckpointError(f"{data}: {counted(len(corpus), noun)} to train on, not {saved.source.num_docs}")
+    held_out = held_out and _read_again(held_out, saved.tokenizer, data if val_docs is None else val)
+    if val_docs is not None and fingerprint(held_out) != expected:
+        raise CheckpointError(f"{val}: another text or another order")
+    model = GPT(saved.config, saved.tokenizer, saved.params, engine or saved.source.engine, threads)
+    run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long, kept)
+    if run.fingerprint() != saved.source.fingerprint:
+        raise CheckpointError(f"{data}: as many documents, but another text or another order")
+    run.drawn, progress = False, saved.progress
+    run.losses, run.val_losses, run._best_params = progress.losses.tolist(), progress.val_losses, progress.best_params
+    run.extended = [(done, _with_steps(saved.training, num_steps)) for done, num_steps in progress.extended]
+    if run.losses:
+        model.engine.restore(saved.training, progress.m, progress.v, len(run.losses))
+    rng.setstate(progress.rng)
+    if given["training"] is not None:
+        _extend(run, given["training"].num_steps, what)
+    return run
+
+
+def _as_old(given, saved):
+    """The EvalConfig `given`, or None, read as the version that saved the other one did: where it says nothing of an option, and
+    that version had another default, the saved run has that."""
+    if given is None:
+        return None
+    old = {
+        name: option.before
+        for name, option in options_of(EvalConfig).items()
+        if option.before is not ... and getattr(saved, name) == option.before and getattr(given, name) == option.default
+    }
+    return EvalConfig.saved(vars(given) | old)
+
+
+def _extend(run, num_steps, what):
+    """Let a resumed run have another number of steps in all."""
+    done, before = len(run.losses), run.training
+    if num_steps == before.num_steps:
+        return
+    if num_steps < done:
+        raise CheckpointError(f"{what} has done {counted(done, 'step')}; num_steps must be at least {done}, not {num_steps}")
+    if run.evaluation.patience is not None and run.finished:
+        raise CheckpointError(
+            f"{what} ended with the weights of its best held-out loss, from which its training cannot go on; start another "
+            "run from them with init"
+        )
+    if done and done not in dict(run.extended):  # else no step was done with the number before
+        run.extended.append((done, before))
+    run.training = replace(before, num_steps=num_steps)
+
+
+def _with_steps(training, num_steps):
+    return TrainConfig.saved({**vars(training), "num_steps": num_steps})
+
+
+def _read_again(part, tokenizer, others):
+    try:
+        return part(tokenizer)
+    except ValueError as error:
+        raise CheckpointError(f"{others}: {error}") from None
+
+
+def _refuse_differences(who, **pairs):
+    """CheckpointError that names a setting which is given (not None) and differs from the saved one."""
+    for name, (given, saved) in pairs.items():
+        if given is None or given == saved:
+            continue
+        if hasattr(saved, "__dataclass_fields__"):
+            different = [name for name in vars(saved) if getattr(given, name) != getattr(saved, name)]
+            if different == ["num_steps"]:  # see _extend
+                continue
+            name = next(name for name in different if name != "num_steps")
+            given, saved = getattr(given, name), getattr(saved, name)
+        raise CheckpointError(f"{who} {name} {shortened(str(saved))}, not {shortened(str(given))}; omit {name}, or begin a new run")
+
+
+def _check_types(**given):
+    for name, (value, expected) in given.items():
+        if value is not None and not isinstance(value, expected):
+            raise TypeError(f"{name} must be a {expected.__name__}, not {type(value).__name__}")
