@@ -1,5 +1,7 @@
 """microgpt: Karpathy's scalar-autograd GPT, compiled. The same API, the same numbers to the last bit.
 
+For example:
+
     import microgpt
     run = microgpt.train(microgpt.load_docs("names.txt"))
     print(run.generate(20))

@@ -45,7 +45,12 @@ class GPT:
     """
 
     def __init__(
-        self, config: GPTConfig, tokenizer: Tokenizer, params: "array[float] | memoryview[float]", engine: str = engines.DEFAULT, threads: int = 1
+        self,
+        config: GPTConfig,
+        tokenizer: Tokenizer,
+        params: "array[float] | memoryview[float]",
+        engine: str = engines.DEFAULT,
+        threads: int = 1,
     ) -> None:
         params = memoryview(params)
         expected = config.num_params(tokenizer.vocab_size)
@@ -62,9 +67,7 @@ class GPT:
         self.engine = engines.create(engine, config, tokenizer.vocab_size, params, threads)
 
     @classmethod
-    def init(
-        cls, config: GPTConfig, tokenizer: Tokenizer, rng: Random, engine: str = engines.DEFAULT, threads: int = 1
-    ) -> "GPT":
+    def init(cls, config: GPTConfig, tokenizer: Tokenizer, rng: Random, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
         """A model with fresh Gaussian weights, drawn from rng (random.Random) in parameter order.
 
         MemoryError, before anything is drawn, where this machine could not hold the model and Adam's moments.

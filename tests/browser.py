@@ -1,6 +1,6 @@
 """A headless Chromium for the tests of `microgpt explore`, and the picture in docs/explore.md:
 
-    python tests/browser.py names.html docs/explore.png
+python tests/browser.py names.html docs/explore.png
 """
 
 import base64

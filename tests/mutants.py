@@ -57,9 +57,7 @@ def tagged(folder):
 
 def copy_checkout(to):
     """Everything but what was built. The tests import the package from the copy they are in."""
-    skip = shutil.ignore_patterns(
-        ".git", "build", "dist", "*.so", "*.pyd", "*.egg-info", "__pycache__", ".*", "benchmarks"
-    )
+    skip = shutil.ignore_patterns(".git", "build", "dist", "*.so", "*.pyd", "*.egg-info", "__pycache__", ".*", "benchmarks")
     shutil.copytree(ROOT, to, ignore=skip)
 
 

@@ -35,7 +35,10 @@ EXACT = {
             "k-segment": replace("*segment++", "*(segment++ - 1)"),
         },
     ),
-    "target-not-last": (EXACT_ENGINE, {"target-last": instead("g->d_logits[target] = g->d_target[p]; g->d_target[p] = 0.0;"), "targets-back": delete}),
+    "target-not-last": (
+        EXACT_ENGINE,
+        {"target-last": instead("g->d_logits[target] = g->d_target[p]; g->d_target[p] = 0.0;"), "targets-back": delete},
+    ),
     "dw-added-afterwards": (
         EXACT_ENGINE,
         {
@@ -99,8 +102,7 @@ EXACT = {
         {
             "decay": delete,
             "adam-step": instead(
-                "done = k->adam(&t->shape, t->params, &t->adam, &job->step);"
-                "k->decay(&t->shape, t->params, job->step.decay);"
+                "done = k->adam(&t->shape, t->params, &t->adam, &job->step);k->decay(&t->shape, t->params, job->step.decay);"
             ),
         },
     ),

@@ -85,7 +85,7 @@ SCALAR = {
         RANDOM,
         {
             "reflected-product": replace(
-                "with_operand(\"__rmul__\", node_mul, right, left)",
+                'with_operand("__rmul__", node_mul, right, left)',
                 "(PyObject *)then_apply(node_mul, as_node(left), node_incref((Node *)right))",
             )
         },
@@ -95,9 +95,7 @@ SCALAR = {
     "recursive_deallocation_of_data": (
         "test_memory.py -k million",
         {
-            "release-data": replace(
-                "dead = release(node->f.slot[i].object, dead)", "Py_DECREF(node->f.slot[i].object)"
-            ),
+            "release-data": replace("dead = release(node->f.slot[i].object, dead)", "Py_DECREF(node->f.slot[i].object)"),
             "nesting-limit": never,
         },
     ),

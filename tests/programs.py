@@ -161,7 +161,9 @@ class Program:
         self.seen.append([exact(float(m)) for m in (*optimizer.m, *optimizer.v)])
 
     STEPS = (
-        [binary] * 8 + [unary] * 5 + [sum, linear, linear, chained_dots, softmax, rmsnorm, cross_entropy, attention]
+        [binary] * 8
+        + [unary] * 5
+        + [sum, linear, linear, chained_dots, softmax, rmsnorm, cross_entropy, attention]
         + [own_operation, backward, backward, backward_twice, change, change, change_edges, look, adam]
         + [change_edges_anyhow, value_of_value]
     )

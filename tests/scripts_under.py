@@ -12,9 +12,7 @@ RUN = ("-m", "microgpt", "run")
 def start(folder, *command, **options):
     """What this Python prints with `command` in `folder`."""
     environment = {**os.environ, **options.pop("env", {})}
-    return subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, **options
-    )
+    return subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, **options)
 
 
 def both(folder, *script, **options):

@@ -34,6 +34,7 @@ FLOORS = [  # from the ground up; what stands together may import one another
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 
+
 def imports(path):
     """(module, name) of every import of this package in a file, at its top or inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -119,7 +120,9 @@ def another_value(option):
 
 def test_an_option_that_nobody_computes_yet():
     """A field that is added to the configuration and to no engine is an error, never ignored."""
-    longer = make_dataclass("Longer", [("dropout", float, option(0.0, "share of activations that are dropped"))], bases=(TrainConfig,), frozen=True)
+    longer = make_dataclass(
+        "Longer", [("dropout", float, option(0.0, "share of activations that are dropped"))], bases=(TrainConfig,), frozen=True
+    )
     for name in engines.ENGINES:
         engines.engine_class(name).refuse(longer())
         with pytest.raises(engines.EngineError, match="does not compute dropout=0.1; omit it"):

@@ -12,7 +12,7 @@ from microgpt import GPTConfig, advice
 from microgpt.cli import automatic, main
 
 NAMES = "\n".join(TEN_NAMES)
-LINES = "".join(chr(97 + i * i % 26) + "\n " [i % 5 > 0] for i in range(20_000))  # 4,001 lines of 9 characters
+LINES = "".join(chr(97 + i * i % 26) + "\n "[i % 5 > 0] for i in range(20_000))  # 4,001 lines of 9 characters
 
 
 @pytest.fixture
@@ -49,7 +49,13 @@ def test_more_time_and_more_data_make_larger_models(speed):
     assert params == sorted(set(params)) and params[-1] <= advice.PARAMS_PER_CHARACTER * len(LINES)
     assert num_params(advice.suggest(LINES[:9_000], 100)) < 18_000 < params[-1]
     for each in sizes:
-        assert len(each.docs) == 4_001 and each.engine == "fast" and each.config.documents == "lines" and each.long == "truncate" and each.config.block_size == 10
+        assert (
+            len(each.docs) == 4_001
+            and each.engine == "fast"
+            and each.config.documents == "lines"
+            and each.long == "truncate"
+            and each.config.block_size == 10
+        )
 
 
 def test_the_steps_fill_the_time_unless_the_data_are_small(speed):
@@ -80,7 +86,11 @@ def test_documents_that_are_longer_than_the_block(speed):
     assert advice.suggest("emma", 1, block_size=1).long == "truncate"  # there is no room for pieces
     text = advice.suggest("a b" * 1000, 1)
     assert (text.config.documents, text.config.block_size, text.long, len(text.docs)) == ("text", 32, "truncate", 1)
-    assert [advice.block_size(docs, kind) for docs, kind in ((["a" * 999], "lines"), (["emma", "ava"], "lines"), (["a"], "text"))] == [256, 5, 64]
+    assert [advice.block_size(docs, kind) for docs, kind in ((["a" * 999], "lines"), (["emma", "ava"], "lines"), (["a"], "text"))] == [
+        256,
+        5,
+        64,
+    ]
 
 
 @pytest.mark.parametrize("engine", ["fast", "exact"])
@@ -112,7 +122,9 @@ def test_what_is_refused(arguments, error, message):
 # ---- On the command line ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [[], ["--engine", "exact", "--n-layer", "2", "--block-size", "auto", "--val-fraction=0.2"], ["--documents=text"]], ids=str)
+@pytest.mark.parametrize(
+    "options", [[], ["--engine", "exact", "--n-layer", "2", "--block-size", "auto", "--val-fraction=0.2"], ["--documents=text"]], ids=str
+)
 def test_the_command_that_is_told_gives_the_same_run(folder, capsys, options):
     assert main(["train", "docs.txt", "--auto", "--time", "0.1s", "--out", "model", *options]) == 0
     output = capsys.readouterr()
@@ -142,7 +154,10 @@ def test_where_options_are_put():
     flags = ["--n-layer", "2", "--scale-init", "--no-zero-init-out", "--engine", "fast", "--long", "split"]
     for argv, kept in (
         (["train", "--auto", "x", "--time", "1m", "--block-size", "auto"], ["train", "x"]),
-        (["train", "--time=1m", "--block-size=auto", "--block-size", "3", "--auto", "--seed=1"], ["train", "--block-size", "3", "--seed=1"]),
+        (
+            ["train", "--time=1m", "--block-size=auto", "--block-size", "3", "--auto", "--seed=1"],
+            ["train", "--block-size", "3", "--seed=1"],
+        ),
     ):
         assert automatic.explicit(argv, chosen) == kept + flags
     assert automatic.explicit(["train", "--auto", "--", "--auto"], chosen) == ["train", *flags, "--", "--auto"]

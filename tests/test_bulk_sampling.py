@@ -322,9 +322,7 @@ def test_other_alphabets():
 def test_from_several_threads(model):
     """Each call has lanes of its own."""
     fast, results = GPT(model.config, model.tokenizer, model.params, "fast", threads=2), {}
-    workers = [
-        threading.Thread(target=lambda i=i: results.update({i: fast.generate(30_000, seed=i)})) for i in range(4)
-    ]
+    workers = [threading.Thread(target=lambda i=i: results.update({i: fast.generate(30_000, seed=i)})) for i in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -335,7 +333,9 @@ def test_from_several_threads(model):
 def test_what_a_writer_refuses(model):
     engine = engines.create("fast", model.config, model.tokenizer.vocab_size, model.params)
     letters = model.tokenizer.chars + "\0"
-    right = dict(key=1, letters=letters, bos=0, ends=True, prefix=[0], length=9, temperature=1.0, top_k=None, top_p=None, expected=1, n_threads=1)
+    right = dict(
+        key=1, letters=letters, bos=0, ends=True, prefix=[0], length=9, temperature=1.0, top_k=None, top_p=None, expected=1, n_threads=1
+    )
     for wrong in (dict(prefix=[99]), dict(bos=99), dict(length=0), dict(letters="abc")):
         with pytest.raises(ValueError, match="not of this model"):
             _fast.Writer(engine.network, **right | wrong)
@@ -363,9 +363,7 @@ except MemoryError as error:
 @pytest.mark.skipif(sys.platform != "linux" or "MICROGPT_SANITIZE" in os.environ, reason="counts a Linux process's memory")
 def test_memory():
     """Short documents take little, whatever block_size; and where there is none that is an error."""
-    grown, _, message = subprocess.run(
-        [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
-    ).stdout.partition(" ")
+    grown, _, message = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True).stdout.partition(" ")
     assert int(grown) < 30_000  # KiB: the weights as float32 are 8,000
     assert "engine='exact' writes one at a time" in message
 

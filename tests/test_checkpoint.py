@@ -117,12 +117,10 @@ def test_files_are_as_safetensors_writes_them(saved, path):
         if name != "__metadata__":
             numbers.append(array("d", body[slice(*info["data_offsets"])]))
             address, length = numbers[-1].buffer_info()
-            specs[name] = safetensors.TensorSpec(
-                dtype="float64", shape=info["shape"], data_ptr=address, data_len=8 * length
-            )
+            specs[name] = safetensors.TensorSpec(dtype="float64", shape=info["shape"], data_ptr=address, data_len=8 * length)
     theirs = safetensors.serialize(specs, header["__metadata__"])
     assert header_of(theirs) == (header, body) and len(theirs) == len(saved)
-    assert len(saved) % 8 == 0 and b"\n" not in saved[8:-len(body)]
+    assert len(saved) % 8 == 0 and b"\n" not in saved[8 : -len(body)]
     with open(path, "wb") as file:
         file.write(saved)
     with safetensors.safe_open(path, "numpy") as file:  # reads only what it is asked for
@@ -131,9 +129,7 @@ def test_files_are_as_safetensors_writes_them(saved, path):
 
 
 def test_importing_microgpt_imports_no_library():
-    code = (
-        "import microgpt, sys; print([n for n in ('safetensors', 'numpy', 'rich', 'platformdirs') if n in sys.modules])"
-    )
+    code = "import microgpt, sys; print([n for n in ('safetensors', 'numpy', 'rich', 'platformdirs') if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8").stdout == "[]\n"
 
 
@@ -148,9 +144,7 @@ def test_saving_replaces_whole_files_only(path, monkeypatch):
     for call in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, call, full)
-            with pytest.raises(
-                OSError, match="cannot be written: No space left on device; what was there before is unch"
-            ):
+            with pytest.raises(OSError, match="cannot be written: No space left on device; what was there before is unch"):
                 train(DOCS, CONFIG, TRAINING, seed=1).model.save(path)
         assert read_bytes(path) == before
         assert os.listdir(os.path.dirname(path)) == ["model.safetensors"]
@@ -298,9 +292,7 @@ def test_what_changed_is_named(path, docs, changes, message):
 
 def test_resume_needs_a_run_and_init_a_model(path):
     train(DOCS, CONFIG, TRAINING).model.save(path)
-    with pytest.raises(
-        CheckpointError, match="is a model without its training; to train it on, start from it with init"
-    ):
+    with pytest.raises(CheckpointError, match="is a model without its training; to train it on, start from it with init"):
         train(DOCS, resume=path)
     with pytest.raises(ValueError, match="give resume or init, not both"):
         train(DOCS, resume=path, init=path)

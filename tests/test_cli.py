@@ -107,9 +107,7 @@ def test_start_up_imports_no_more_than_it_needs(data):
         encoding="utf-8",
         check=True,
     ).stdout.split()  # a site-packages hook may import some of them before us
-    done = subprocess.run(
-        driver(code, "train", data, "--steps", 2, *TINY), capture_output=True, encoding="utf-8", env=environment()
-    )
+    done = subprocess.run(driver(code, "train", data, "--steps", 2, *TINY), capture_output=True, encoding="utf-8", env=environment())
     unwanted = [name for name in eval(without_comment(done.stderr)) if name not in bare]
     assert (done.returncode, unwanted) == (0, [])
 
@@ -187,10 +185,7 @@ def test_a_recipe_sets_everything(monkeypatch, data):
 )
 def test_an_option_replaces_one_field_of_the_preset(settings, preset, options, fields):
     config, training, _ = microgpt.PRESETS[preset]
-    expected = [
-        type(part)(**{name: fields.get(name, value) for name, value in vars(part).items()})
-        for part in (config, training)
-    ]
+    expected = [type(part)(**{name: fields.get(name, value) for name, value in vars(part).items()}) for part in (config, training)]
     assert list(settings("--preset", preset, *options)[:2]) == expected
 
 
@@ -211,7 +206,20 @@ def test_help_names_every_option_and_its_default(capsys):
     assert cli.main(["train", "--help"]) == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
     others = ["--auto", "--time", "--preset", "--seed", "--engine", "--threads", "--samples", "--length", "--sample-every", "--long"]
-    others += ["--out", "--force", "--checkpoint-every", "--resume", "--init", "--log", "--val", "--log-gradient-norm", "--run-dir", "--encoding", "--column", "--snapshots"]
+    others += [
+        "--out",
+        "--force",
+        "--checkpoint-every",
+        "--resume",
+        "--init",
+        "--log",
+        "--val",
+        "--log-gradient-norm",
+        "--run-dir",
+        "--encoding",
+        "--column",
+        "--snapshots",
+    ]
     own = [flag for name, flag in options.OPTIONS.items() if name not in ("top_k", "top_p")]
     for option in [*own, *others]:
         assert option in text

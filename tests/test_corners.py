@@ -30,6 +30,7 @@ def exacts(values):
 
 # ---- Subclasses ----
 
+
 @corner
 def reflected_operators_of_a_subclass_that_has_only_the_plain_ones(layer):
     class Named(layer.Value):
@@ -204,6 +205,7 @@ def copy_of_a_cyclic_graph(layer):
 
 # ---- Cycles ----
 
+
 @corner
 def cycle_through_a_dot_product(layer):
     w, x = [layer.Value(n) for n in (1.5, 2.0, 2.5)], [layer.Value(n) for n in (3.0, 0.3, 0.7)]
@@ -225,6 +227,7 @@ def own_child(layer):
 
 # ---- Code that runs in the middle ----
 
+
 @corner
 def numbers_that_count_what_is_done_with_them(layer):
     log = []
@@ -236,6 +239,7 @@ def numbers_that_count_what_is_done_with_them(layer):
             def run(self, *others):
                 log.append(name)
                 return method(self, *others)
+
             return run
 
         for name in ["__gt__", "__lt__", "__ge__", "__add__", "__radd__", "__mul__", "__rmul__", "__pow__", "__float__", "__rtruediv__"]:
@@ -309,6 +313,7 @@ def replace(value_type, name, function):
 @pytest.mark.parametrize("name", ["__add__", "__mul__", "__pow__", "__neg__", "exp", "log"])
 def test_a_replaced_operator_is_used_everywhere(name):
     """Value is an ordinary class: a user may count or change what its operators do."""
+
     def run(layer):
         log = []
 
@@ -316,6 +321,7 @@ def test_a_replaced_operator_is_used_everywhere(name):
             def run(self, *others):
                 log.append(name)
                 return original(self, *others)
+
             return run
 
         restore = replace(layer.Value, name, counting)
@@ -327,6 +333,7 @@ def test_a_replaced_operator_is_used_everywhere(name):
         finally:
             restore()
         return log, exacts(made)
+
     assert run(scalar) == run(reference)
 
 
@@ -349,14 +356,27 @@ def test_ordinary_vectors_never_take_the_slow_path(monkeypatch):
 def arguments_of_every_kind(layer):
     x, results = [layer.Value(0.5), layer.Value(2.0)], []
     for function in (
-        lambda: layer.cross_entropy(x, 0.0), lambda: layer.cross_entropy(x, 10**30), lambda: layer.cross_entropy(x, -3),
-        lambda: layer.cross_entropy(x, True).data, lambda: layer.cross_entropy(x, None), lambda: layer.softmax(()),
-        lambda: layer.attention(x, [x], [x], None), lambda: layer.attention(x, [x], [x], 0), lambda: pow(x[0], 2, 5),
-        lambda: layer.attention(x, [x], [x], 2.0), lambda: layer.attention(x, [x], [x[:1]], 1),
+        lambda: layer.cross_entropy(x, 0.0),
+        lambda: layer.cross_entropy(x, 10**30),
+        lambda: layer.cross_entropy(x, -3),
+        lambda: layer.cross_entropy(x, True).data,
+        lambda: layer.cross_entropy(x, None),
+        lambda: layer.softmax(()),
+        lambda: layer.attention(x, [x], [x], None),
+        lambda: layer.attention(x, [x], [x], 0),
+        lambda: pow(x[0], 2, 5),
+        lambda: layer.attention(x, [x], [x], 2.0),
+        lambda: layer.attention(x, [x], [x[:1]], 1),
         lambda: layer.rmsnorm([]),
-        lambda: layer.linear((v for v in x), [x, x]), lambda: layer.linear(x, (row for row in [x, x])),
-        lambda: layer.linear(3, [x]), lambda: layer.linear(x, [3]), lambda: layer.softmax(v for v in x),
-        lambda: layer.linear(dict.fromkeys(x), [x]), lambda: x[0] ** None, lambda: x[0] ** [], lambda: x[0].label,
+        lambda: layer.linear((v for v in x), [x, x]),
+        lambda: layer.linear(x, (row for row in [x, x])),
+        lambda: layer.linear(3, [x]),
+        lambda: layer.linear(x, [3]),
+        lambda: layer.softmax(v for v in x),
+        lambda: layer.linear(dict.fromkeys(x), [x]),
+        lambda: x[0] ** None,
+        lambda: x[0] ** [],
+        lambda: x[0].label,
     ):
         try:
             results.append(str(function()))
@@ -401,6 +421,7 @@ def test_corner(function):
 
 
 # ---- The garbage collector, which may run any code wherever an object is made ----
+
 
 def lists_emptied_by_the_collector(call, skip):
     """Run `call` on lists that are emptied, and Values that lose their children, when the collector runs: at the second
@@ -451,8 +472,19 @@ def test_lists_emptied_by_the_collector(call, skip):
 
 
 def test_methods_check_what_they_are_called_on():
-    for method in (scalar.Value.relu, scalar.Value.log, scalar.Value.exp, scalar.Value.backward,
-                   scalar.Value.sigmoid, scalar.Value.tanh, scalar.Value.__reduce__, scalar.Value.data.__get__, scalar.Value.__neg__, scalar.Value.__repr__, scalar.Adam.step):
+    for method in (
+        scalar.Value.relu,
+        scalar.Value.log,
+        scalar.Value.exp,
+        scalar.Value.backward,
+        scalar.Value.sigmoid,
+        scalar.Value.tanh,
+        scalar.Value.__reduce__,
+        scalar.Value.data.__get__,
+        scalar.Value.__neg__,
+        scalar.Value.__repr__,
+        scalar.Adam.step,
+    ):
         for thing in (3, None, object(), scalar.Adam([])):
             if method != scalar.Adam.step or not isinstance(thing, scalar.Adam):
                 with pytest.raises(TypeError):
@@ -530,6 +562,7 @@ def test_the_end_of_the_process(code):
         pytest.skip("no fork")
     process = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", "from microgpt import Value, linear\n" + code],
-        capture_output=True, text=True,
+        capture_output=True,
+        text=True,
     )
     assert (process.returncode, process.stderr) == (0, "")

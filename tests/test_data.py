@@ -420,7 +420,12 @@ def test_a_column_of_a_table(write):
 
 @pytest.mark.parametrize(
     "text, named",
-    [("Name\nemma\nava\n", "Name"), ("id,name\n1,emma\n2,ava\n", "id"), ("emma\nname\nava\n", None), ("title, of sorts\nemma\nava\n", None)],
+    [
+        ("Name\nemma\nava\n", "Name"),
+        ("id,name\n1,emma\n2,ava\n", "id"),
+        ("emma\nname\nava\n", None),
+        ("title, of sorts\nemma\nava\n", None),
+    ],
 )
 def test_a_heading_is_said(write, text, named):
     with warnings.catch_warnings(record=True) as caught:

@@ -22,10 +22,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 def boxes(drawn):
     """The lines of each box, and the edges as (operand's first line, result's first line, label)."""
-    labels = {
-        node: label.split(r"\n")
-        for node, label in re.findall(r'^  (n\d+) \[label="(.*?)", tooltip', drawn.dot, re.MULTILINE)
-    }
+    labels = {node: label.split(r"\n") for node, label in re.findall(r'^  (n\d+) \[label="(.*?)", tooltip', drawn.dot, re.MULTILINE)}
     edges = [
         (labels[child][0], labels[node][0], label)
         for child, node, label in re.findall(r'^  (n\d+) -> (n\d+) \[label="(.*?)"', drawn.dot, re.MULTILINE)
@@ -42,6 +39,7 @@ def small_model(config=GPTConfig(n_embd=4, n_head=2, block_size=5)):
 
 
 # ---- boxes and arrows ---------------------------------------------------------------------------------------------------
+
 
 def test_a_graph_in_full(layer):
     a, b = layer.Value(2.0), layer.Value(-3)
@@ -153,6 +151,7 @@ def test_numbers_of_every_kind():
 
 # ---- limits -------------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("max_nodes", [1, 2, 7, 50])
 def test_what_is_left_out_is_said(max_nodes):
     loss, weights = small_model().loss_graph("emma")
@@ -191,6 +190,7 @@ def test_a_graph_above_itself():
 
 
 # ---- the way to a Value -------------------------------------------------------------------------------------------------
+
 
 def test_the_shortest_paths(layer):
     a, b = layer.Value(2.0), layer.Value(3.0)
@@ -237,6 +237,7 @@ def test_the_way_from_the_loss_to_each_weight():
 
 
 # ---- looking changes nothing --------------------------------------------------------------------------------------------
+
 
 class Watched(Program):
     """A random program whose Values are drawn before and after each backward pass."""
@@ -308,6 +309,7 @@ def test_a_loss_without_a_graph():
 
 
 # ---- pictures -----------------------------------------------------------------------------------------------------------
+
 
 @GRAPHVIZ
 def test_pictures(tmp_path):

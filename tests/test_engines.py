@@ -35,15 +35,23 @@ def cases(draw):
     """(docs, config, training, seed): small models of every shape, with documents of every length."""
     n_head = draw(st.integers(1, 4))
     config = GPTConfig(
-        n_layer=draw(st.integers(1, 3)), n_embd=n_head * draw(st.integers(1, 4)), n_head=n_head,
-        block_size=draw(st.sampled_from([1, 2, 3, 5, 8, 13])), activation=draw(st.sampled_from(["relu", "relu2"])),
-        init_std=draw(st.sampled_from([0.02, 0.08, 0.5])), zero_init_out=draw(st.booleans()), scale_init=draw(st.booleans()), bos_first=draw(st.booleans()),
+        n_layer=draw(st.integers(1, 3)),
+        n_embd=n_head * draw(st.integers(1, 4)),
+        n_head=n_head,
+        block_size=draw(st.sampled_from([1, 2, 3, 5, 8, 13])),
+        activation=draw(st.sampled_from(["relu", "relu2"])),
+        init_std=draw(st.sampled_from([0.02, 0.08, 0.5])),
+        zero_init_out=draw(st.booleans()),
+        scale_init=draw(st.booleans()),
+        bos_first=draw(st.booleans()),
     )
     alphabet = draw(st.sampled_from(ALPHABETS))
     docs = draw(st.lists(st.text(alphabet, max_size=20), min_size=1, max_size=6).filter(any))
     training = TrainConfig(
-        num_steps=draw(st.integers(1, 3)), learning_rate=draw(st.sampled_from([0.0, 0.001, 0.01, 0.3])),
-        beta1=draw(st.sampled_from([0.0, 0.85, 0.9])), beta2=draw(st.sampled_from([0.0, 0.99, 0.95])),
+        num_steps=draw(st.integers(1, 3)),
+        learning_rate=draw(st.sampled_from([0.0, 0.001, 0.01, 0.3])),
+        beta1=draw(st.sampled_from([0.0, 0.85, 0.9])),
+        beta2=draw(st.sampled_from([0.0, 0.99, 0.95])),
     )
     return docs, config, training, draw(st.integers(0, 2**32))
 
@@ -52,8 +60,11 @@ def cases(draw):
 def options(draw):
     """What TrainConfig has beyond the reference's own settings."""
     return dict(
-        batch_size=draw(st.integers(1, 3)), schedule=draw(st.sampled_from([*SCHEDULES])), warmup_steps=draw(st.integers(0, 5)),
-        clip_norm=draw(st.sampled_from([None, 1e-3, 0.3, 1.0, 1e9])), weight_decay=draw(st.sampled_from([0.0, 0.1, 1.0, 30.0])),
+        batch_size=draw(st.integers(1, 3)),
+        schedule=draw(st.sampled_from([*SCHEDULES])),
+        warmup_steps=draw(st.integers(0, 5)),
+        clip_norm=draw(st.sampled_from([None, 1e-3, 0.3, 1.0, 1e9])),
+        weight_decay=draw(st.sampled_from([0.0, 0.1, 1.0, 30.0])),
     )
 
 
@@ -116,12 +127,18 @@ def test_the_reference_s_own_loop_and_sampling(engine, options):
 @pytest.mark.parametrize("learning_rate", [5.0, 1e3, 1e30, 1e160])
 def test_divergence(engine, activation, learning_rate):
     """All engines stop at the same step with the same error, and keep the losses before it."""
+
     def diverge(name):
         with pytest.raises(DivergenceError) as info:
-            train(["emma", "olivia"], GPTConfig(n_embd=8, n_head=2, activation=activation),
-                  TrainConfig(num_steps=200, learning_rate=learning_rate), engine=name)
+            train(
+                ["emma", "olivia"],
+                GPTConfig(n_embd=8, n_head=2, activation=activation),
+                TrainConfig(num_steps=200, learning_rate=learning_rate),
+                engine=name,
+            )
         error = info.value
         return error.step, error.losses, str(error), type(error.__cause__), str(error.__cause__)
+
     outcome = diverge(engine)
     assert outcome == diverge("graph" if engine == "python" else "python")
     step, losses, message, *_ = outcome

@@ -87,18 +87,14 @@ def test_a_few_steps_of_the_pure_engine(on_path, config, docs, training, seed):
 )
 def test_extremes_end_as_in_the_reference(on_path, config, docs, training, std, seed):
     """Up to divergence: the same losses before it, the same error, and the same parameters after it."""
-    config = GPTConfig(
-        config.n_layer, config.n_embd, config.n_head, min(config.block_size, 3), config.activation, 10.0**std
-    )
+    config = GPTConfig(config.n_layer, config.n_embd, config.n_head, min(config.block_size, 3), config.activation, 10.0**std)
     expected = outcome("graph", config, docs, training, seed)
     for path in PATHS:
         on_path(*path)
         assert outcome("exact", config, docs, training, seed) == expected, path
 
 
-@pytest.mark.parametrize(
-    "config", [GPTConfig(n_embd=8, n_head=2, block_size=6), GPTConfig(n_embd=5, n_head=1, n_layer=2)], ids=["8", "5"]
-)
+@pytest.mark.parametrize("config", [GPTConfig(n_embd=8, n_head=2, block_size=6), GPTConfig(n_embd=5, n_head=1, n_layer=2)], ids=["8", "5"])
 def test_clipping_next_to_the_norm(on_path, config):
     """Where "longer than clip_norm" turns, which takes the norm to its last bit."""
     docs = ["emma", "olivia", "a", "isabella"]
@@ -117,8 +113,22 @@ def test_clipping_next_to_the_norm(on_path, config):
 
 @pytest.mark.parametrize(
     "exponent",
-    [-170, -162, -155, -148, -141, -20, -10, 10, 20, 137, 150, 154,
-     *(tenths / 10 for tenths in range(1545, 1565, 3)), 160],  # where one square after the other overflows, closely
+    [
+        -170,
+        -162,
+        -155,
+        -148,
+        -141,
+        -20,
+        -10,
+        10,
+        20,
+        137,
+        150,
+        154,
+        *(tenths / 10 for tenths in range(1545, 1565, 3)),
+        160,
+    ],  # where one square after the other overflows, closely
 )
 def test_clipping_gradients_of_every_size(on_path, exponent):
     """lm_head's gradients are as large as what comes before it, the others' as small as lm_head; and some are 0."""

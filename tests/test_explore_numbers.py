@@ -225,7 +225,9 @@ def test_a_model_of_one_text(show):
     driver = show(model)
     assert driver.find_element("css selector", "#read .token").text.split() == ["↵", "before"]
     assert len(driver.find_elements("css selector", "#bars li")) == 3
-    one_by_one = "const all = []; for (let i = 0; i < 20; i++) all.push(await writeText(page.samples.context, [0, 1], 1, () => true)); return all"
+    one_by_one = (
+        "const all = []; for (let i = 0; i < 20; i++) all.push(await writeText(page.samples.context, [0, 1], 1, () => true)); return all"
+    )
     samples = browser.wait(driver, one_by_one)
     assert {(len(sample["ids"]), sample["ended"], sample["ids"][0]) for sample in samples} == {(6, False, 1)}
     driver.execute_script("page.set('ab')")
@@ -242,9 +244,9 @@ def test_attention_sums_up_and_agrees_with_a_model_of_one_head(show):
             keys[i, j] = 0.0
     driver = show(model)
     type_in(driver, "abca")
-    for position, weights in enumerate(driver.execute_script(
-        "return page.context.traces.map(({ layers }) => layers.flatMap(({ weights }) => [...weights]))"
-    )):
+    for position, weights in enumerate(
+        driver.execute_script("return page.context.traces.map(({ layers }) => layers.flatMap(({ weights }) => [...weights]))")
+    ):
         parts = [weights[i * (position + 1) :][: position + 1] for i in range(4)]
         assert [sum(part) for part in parts] == pytest.approx([1] * 4)
         assert parts[2] == parts[3] == pytest.approx([1 / (position + 1)] * (position + 1))
@@ -259,14 +261,10 @@ def test_principal_components(show, trained):
     vectors = vectors[:, [-1, -2]]
     vectors *= numpy.sign(vectors[numpy.abs(vectors).argmax(0), [0, 1]])
     driver = show(trained.model)
-    found = driver.execute_script(
-        "return principalComponents(page.model.params.wte, page.config.vocab_size, page.config.n_embd)"
-    )
+    found = driver.execute_script("return principalComponents(page.model.params.wte, page.config.vocab_size, page.config.n_embd)")
     assert numpy.allclose(found["points"], centred @ vectors, atol=1e-6)
     assert numpy.allclose(found["shares"], values[[-1, -2]] / values.sum(), atol=1e-9)
-    near = driver.execute_script(
-        "return nearest(page.model.params.wte, page.config.vocab_size, page.config.n_embd, 3, 4)"
-    )
+    near = driver.execute_script("return nearest(page.model.params.wte, page.config.vocab_size, page.config.n_embd, 3, 4)")
     distances = numpy.linalg.norm(rows - rows[3], axis=1)
     assert [row for row, _ in near] == list(distances.argsort()[1:5])
     assert [distance for _, distance in near] == pytest.approx(sorted(distances)[1:5])

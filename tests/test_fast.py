@@ -86,9 +86,7 @@ def test_every_gradient_is_within_its_bound(monkeypatch, config, batch, seed, n_
     corpus, vocab_size = corpus_of(docs, config)
     params, training = rounded(config, vocab_size, seed), TrainConfig(batch_size=batch_size)
     with np.errstate(all="ignore"):  # models too large for float32 are looked at too
-        expected = Gradients(
-            config, matrices(config, vocab_size, params), [corpus[i] for i in training.batch(step, len(corpus))]
-        )
+        expected = Gradients(config, matrices(config, vocab_size, params), [corpus[i] for i in training.batch(step, len(corpus))])
     for isa in ISAS:
         monkeypatch.setenv("MICROGPT_ISA", isa)
         try:
@@ -192,9 +190,7 @@ def test_gradients_of_wider_models(monkeypatch, isa, config, length, count, batc
     docs = ["".join(rng.choices(ALPHABET[:60], k=rng.randint(1, length))) for _ in range(count)]
     corpus, vocab_size = corpus_of(docs, config)
     monkeypatch.setenv("MICROGPT_ISA", isa)
-    worst = relative_errors(
-        config, vocab_size, corpus, rounded(config, vocab_size, 1), TrainConfig(batch_size=batch_size), range(3)
-    )
+    worst = relative_errors(config, vocab_size, corpus, rounded(config, vocab_size, 1), TrainConfig(batch_size=batch_size), range(3))
     assert worst.pop("loss") < 1e-6
     assert max(worst.values()) < 5e-6, worst
 

@@ -97,9 +97,7 @@ def test_a_run_without_a_split_seed_goes_on_as_it_began(tmp_path):
 def test_documents_given_to_measure_on_change_no_bit_of_the_training(engine, long):
     config = GPTConfig(n_embd=8, n_head=2, block_size=4)
     plain = microgpt.train(DOCS, config, TRAINING, engine=engine, long=long)
-    run = microgpt.train(
-        DOCS, config, TRAINING, engine=engine, long=long, val_docs=VAL, evaluation=EvalConfig(eval_every=5, patience=9)
-    )
+    run = microgpt.train(DOCS, config, TRAINING, engine=engine, long=long, val_docs=VAL, evaluation=EvalConfig(eval_every=5, patience=9))
     assert run.corpus.tokens == plain.corpus.tokens and run.rng.getstate() == plain.rng.getstate()
     assert run.losses == plain.losses
     assert texts(run, run.held_out) == (VAL if long == "truncate" else ["oliv", "e", "ama", "mela", "ela"])
@@ -143,9 +141,7 @@ def test_documents_that_are_trained_on_too_are_counted():
 def test_a_run_measured_on_documents_of_its_own_goes_on_with_them(tmp_path):
     path, evaluation = tmp_path / "run", EvalConfig(eval_every=5, patience=9)
     whole = microgpt.train(DOCS, CONFIG, TRAINING, val_docs=VAL, evaluation=evaluation)
-    microgpt.train(
-        DOCS, CONFIG, TRAINING, val_docs=VAL, evaluation=evaluation, callback=lambda step: step.step == 6
-    ).save(path)
+    microgpt.train(DOCS, CONFIG, TRAINING, val_docs=VAL, evaluation=evaluation, callback=lambda step: step.step == 6).save(path)
     run = microgpt.train(DOCS, resume=path, val_docs=VAL)
     assert (run.losses, run.val_losses, bytes(run.model.params)) == (whole.losses, whole.val_losses, bytes(whole.model.params))
     for docs, val_docs, message in [
@@ -264,7 +260,9 @@ def test_a_file_to_measure_on(folder):
     assert done.stdout.splitlines()[:15] == plain.splitlines()[:15]  # to the last step
     note, loss, held_out = done.stderr.splitlines()
     assert note == "microgpt: the data to train on have 1 of the 2 documents to measure on as well"
-    assert re.match(r"microgpt: held-out loss \d\.\d{4} a token after step 12, on 2 documents of which 1 are trained on as well; ", held_out)
+    assert re.match(
+        r"microgpt: held-out loss \d\.\d{4} a token after step 12, on 2 documents of which 1 are trained on as well; ", held_out
+    )
     resume = ["train", "docs.txt", "--resume", "run"]
     assert microgpt_command(*resume, "--val", "val.txt").stdout.endswith(done.stdout[-200:])
     assert "'run' was started with --val; give the same documents again" in fail(*resume)

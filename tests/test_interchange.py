@@ -61,6 +61,7 @@ def model():
 
 # ---- the reference's state_dict -----------------------------------------------------------------------------------------
 
+
 @settings(max_examples=40)
 @given(models(), st.sampled_from([Value, reference.Value]))
 def test_values(model, kind):
@@ -108,6 +109,7 @@ def test_values_are_copies(model):
 
 
 # ---- JSON ---------------------------------------------------------------------------------------------------------------
+
 
 @settings(max_examples=60)
 @given(models())
@@ -215,6 +217,7 @@ def test_json_is_text(model):
 
 # ---- NumPy --------------------------------------------------------------------------------------------------------------
 
+
 @settings(max_examples=40)
 @given(models())
 def test_numpy(model):
@@ -283,6 +286,7 @@ def test_floats_where_values_should_be(model):
 
 
 # ---- without the optional modules ---------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize(
     "module, use",

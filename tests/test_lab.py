@@ -65,7 +65,9 @@ def test_the_command_eval(run, saved, tmp_path):
     shown = succeed("eval", saved, path, "--per-document")
     assert f"loss                {found.loss!r} nats a token\n" in shown and f"{found.losses[1]:.4f}  2  isabella\n" in shown
     path.write_text("ava\nzoë\n")
-    assert fail("eval", saved, path).startswith("the model does not know 2 characters of these data: 'z' 'ë' (in 1 document, first in 'zoë'); ")
+    assert fail("eval", saved, path).startswith(
+        "the model does not know 2 characters of these data: 'z' 'ë' (in 1 document, first in 'zoë'); "
+    )
 
 
 def test_the_command_info_of_a_model(run, saved, tmp_path):
@@ -73,7 +75,10 @@ def test_the_command_info_of_a_model(run, saved, tmp_path):
     assert (facts["last loss"], facts["held-out loss"]) == (run.losses[-1], run.val_losses[-1][1])
     assert (facts["data fingerprint"], facts["alphabet"], facts["model"]["n_embd"]) == (run.fingerprint(), run.model.tokenizer.chars, 4)
     run.model.save(tmp_path / "model")
-    assert "training" not in (model := json.loads(succeed("info", tmp_path / "model", "--json"))) and model["parameters"] == run.model.num_params
+    assert (
+        "training" not in (model := json.loads(succeed("info", tmp_path / "model", "--json")))
+        and model["parameters"] == run.model.num_params
+    )
     assert f"SHA-256            {facts['SHA-256']}\n" in succeed("info", saved)
 
 

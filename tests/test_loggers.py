@@ -64,7 +64,9 @@ def test_tensorboard(tmp_path, steps):
 def test_what_a_service_is_told(kind, monkeypatch):
     told = []
     package = SimpleNamespace(
-        init=lambda **options: told.append(options), log=lambda metrics, step: told.append((step, metrics)), finish=lambda: told.append("end")
+        init=lambda **options: told.append(options),
+        log=lambda metrics, step: told.append((step, metrics)),
+        finish=lambda: told.append("end"),
     )
     monkeypatch.setitem(sys.modules, kind.name, package)
     run = trained(kind(project="names"))

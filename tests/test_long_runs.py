@@ -66,13 +66,9 @@ def test_a_resumed_run_prints_the_rest(folder, preset):
 
 
 def test_changed_options_are_refused(folder):
-    microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=9), callback=lambda step: step.step == 3).save(
-        "run"
-    )
+    microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=9), callback=lambda step: step.step == 3).save("run")
     resume = "train", "docs.txt", "--resume", "run"
-    assert fail(*resume, "--n-embd", 16) == (
-        "'run' was started with --n-embd 8, not 16; omit --n-embd, or begin a new run"
-    )
+    assert fail(*resume, "--n-embd", 16) == ("'run' was started with --n-embd 8, not 16; omit --n-embd, or begin a new run")
     assert "'run' has done 3 steps; --steps must be at least 3, not 2" in fail(*resume, "--steps", 2)
     assert "was started with --learning-rate 0.01, not 0.1" in fail(*resume, "--learning-rate", 0.1)
     assert "was started with seed 42, not 7" in fail(*resume, "--seed", 7)
@@ -102,12 +98,8 @@ def test_fine_tuning(folder):
     expected = microgpt.train(["mimi", "lila", "soso"], init="base").model.params
     assert bytes(microgpt.load("tuned").params) == bytes(expected)
     (folder / "more.txt").write_text("zoë", encoding="utf-8")
-    assert "the character 'z' (U+007A) is not in the model's vocabulary; it knows 'abegh" in fail(
-        "train", "more.txt", "--init", "base"
-    )
-    assert "the model to start from has --n-embd 8, not 16" in fail(
-        "train", "docs.txt", "--init", "base", "--n-embd", 16
-    )
+    assert "the character 'z' (U+007A) is not in the model's vocabulary; it knows 'abegh" in fail("train", "more.txt", "--init", "base")
+    assert "the model to start from has --n-embd 8, not 16" in fail("train", "docs.txt", "--init", "base", "--n-embd", 16)
 
 
 # ---- Stopping and killing --------------------------------------------------------------------------------------------
@@ -193,9 +185,7 @@ def test_going_on_with_data_of_other_kinds(folder, data, again):
     )
     options = ["--steps", 40, *SMALL, "--out", "run", "--log", "log.csv"]
     with open("-docs.txt") as text:
-        stopped = subprocess.run(
-            driver(code, "train", *options, "--", data), stdin=text, capture_output=True, encoding="utf-8"
-        )
+        stopped = subprocess.run(driver(code, "train", *options, "--", data), stdin=text, capture_output=True, encoding="utf-8")
     found = re.fullmatch(r"microgpt: interrupted after step 1 of 40; go on(.*) with: microgpt (.*)\n", stopped.stderr)
     assert stopped.returncode == 130 and found and found[1] == again, stopped.stderr
     with open("-docs.txt") as text:
@@ -247,9 +237,7 @@ def test_a_signal_without_out(folder):
 @posix
 def test_killed_while_saving(folder):
     """SIGKILL just before the new file gets its name, and in the middle of writing it: the old one is there, and whole."""
-    microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=200), callback=lambda step: step.step == 5).save(
-        "run"
-    )
+    microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=200), callback=lambda step: step.step == 5).save("run")
     before = (folder / "run").read_bytes()
     for name in ("replace", "fsync", "chmod"):
         code = f"import os, signal\nos.{name} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
@@ -288,10 +276,7 @@ def test_a_checkpoint_that_fails_does_not_end_the_training(folder):
 def test_holding_out_changes_no_step(engine):
     """The same documents trained on, evaluated at different times, or not at all: the same bits."""
     config, training = GPTConfig(n_embd=8), TrainConfig(num_steps=20)
-    runs = [
-        microgpt.train(DOCS, config, training, engine=engine, evaluation=EvalConfig(0.3, every))
-        for every in (1, 6, 1000)
-    ]
+    runs = [microgpt.train(DOCS, config, training, engine=engine, evaluation=EvalConfig(0.3, every)) for every in (1, 6, 1000)]
     assert len({tuple(run.losses) for run in runs}) == len({bytes(run.model.params) for run in runs}) == 1
     assert len({run.rng.getstate() for run in runs}) == 1
     assert [step for step, _ in runs[1].val_losses] == [6, 12, 18, 20]
@@ -302,10 +287,7 @@ def test_holding_out_changes_no_step(engine):
 
 
 def test_nothing_held_out_is_the_reference_s_run():
-    plain, asked = (
-        microgpt.train(DOCS, training=TrainConfig(num_steps=5), **more)
-        for more in ({}, {"evaluation": EvalConfig(0.0)})
-    )
+    plain, asked = (microgpt.train(DOCS, training=TrainConfig(num_steps=5), **more) for more in ({}, {"evaluation": EvalConfig(0.0)}))
     assert plain.losses == asked.losses and asked.val_losses == []
 
 
@@ -371,9 +353,7 @@ def test_the_log_and_the_summary(folder):
 
 
 def test_long_documents(folder):
-    (folder / "prose.txt").write_text(
-        "it was the best of times, it was the worst of times\n" * 4 + "end", encoding="utf-8"
-    )
+    (folder / "prose.txt").write_text("it was the best of times, it was the worst of times\n" * 4 + "end", encoding="utf-8")
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL)
     assert done.stderr == (
         "microgpt: 80% of the documents are longer than --block-size 16, and 68% of the text is never learned; see "
@@ -381,9 +361,8 @@ def test_long_documents(folder):
     )
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL, "--long", "split")
     assert done.stderr == "" and done.stdout.startswith("num docs: 17\n")
-    assert (
-        "a document has 51 characters, but a --block-size of 16 has room for 15 and the end: 'it was the best"
-        in fail("train", "prose.txt", "--long", "error")
+    assert "a document has 51 characters, but a --block-size of 16 has room for 15 and the end: 'it was the best" in fail(
+        "train", "prose.txt", "--long", "error"
     )
 
 

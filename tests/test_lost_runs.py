@@ -90,9 +90,7 @@ def test_a_reader_that_has_seen_enough(folder, kept):
         child.stdout.close()
         err = child.stderr.read()
     assert child.returncode == 1
-    assert without_comment(err) == (
-        f"microgpt: the output cannot be written: Broken pipe; training goes on, for {name!r}\n"
-    )
+    assert without_comment(err) == (f"microgpt: the output cannot be written: Broken pipe; training goes on, for {name!r}\n")
     if kept == "--out":
         assert steps_in("run") == 20_000
         assert microgpt_command("sample", "run", "-n", 1).returncode == 0

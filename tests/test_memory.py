@@ -21,9 +21,7 @@ def run(code, *, stack_kb=None):
     return process.stdout
 
 
-needs_proc = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or "MICROGPT_SANITIZE" in os.environ, reason="reads /proc/self/statm"
-)
+needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux") or "MICROGPT_SANITIZE" in os.environ, reason="reads /proc/self/statm")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +42,8 @@ needs_proc = pytest.mark.skipif(
 @pytest.mark.slow
 def test_a_chain_of_a_million_nodes(grow):
     """Built, run backward, and freed, on a C stack of one megabyte."""
-    out = run(f"""
+    out = run(
+        f"""
 from microgpt import Value, linear, rmsnorm
 class Named(Value):
     pass
@@ -58,13 +57,17 @@ x.backward()
 print(abs(first.grad) > 0 or {grow!r} == "Value(x)")
 del x
 print("freed")
-""", stack_kb=1024)
+""",
+        stack_kb=1024,
+    )
     assert out.split() == ["True", "freed"]
 
 
 @needs_proc
 def test_freed_graphs_go_back_to_the_system():
-    out = run(PEAK + """
+    out = run(
+        PEAK
+        + """
 from microgpt import Value
 before = used()
 x = Value(1.0)
@@ -74,7 +77,8 @@ peak = used()
 x.backward()
 del x
 print(peak - before, used() - before)
-""")
+"""
+    )
     peak, left = map(float, out.split())
     assert peak > 100
     assert left < 40
@@ -83,7 +87,9 @@ print(peak - before, used() - before)
 @needs_proc
 def test_single_survivors_do_not_keep_the_memory_of_the_rest():
     """One node in five hundred lives on; the space between is used again."""
-    out = run(PEAK + """
+    out = run(
+        PEAK
+        + """
 from microgpt import Value
 kept = []
 for _ in range(20):
@@ -91,14 +97,17 @@ for _ in range(20):
     kept += many[::500]
     del many
 print(used())
-""")
+"""
+    )
     assert float(out) < 60
 
 
 @pytest.mark.slow
 @needs_proc
 def test_memory_is_flat_over_ten_thousand_steps():
-    out = run(PEAK + """
+    out = run(
+        PEAK
+        + """
 from microgpt import TrainConfig, train
 seen = []
 def callback(step):
@@ -106,7 +115,8 @@ def callback(step):
         seen.append(used())
 train(["anna", "bob", "clara", "d"], training=TrainConfig(num_steps=10_000), engine="graph", callback=callback)
 print(seen[0], seen[1] - seen[0])
-""")
+"""
+    )
     at_first, growth = map(float, out.split())
     assert at_first < 100
     assert growth < 1
@@ -114,7 +124,9 @@ print(seen[0], seen[1] - seen[0])
 
 @needs_proc
 def test_errors_leak_nothing():
-    out = run(PEAK + """
+    out = run(
+        PEAK
+        + """
 from microgpt import Value, attention, cross_entropy, linear, rmsnorm, softmax
 def attempt():
     big, x = Value(1e200), [Value(-1e4), Value(1e4)]
@@ -132,7 +144,8 @@ before = used()
 for _ in range(5000):
     attempt()
 print(used() - before)
-""")
+"""
+    )
     assert float(out) < 1
 
 

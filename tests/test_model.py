@@ -16,12 +16,12 @@ from microgpt.corpus.tokens import Corpus
 
 # ---- configuration ------------------------------------------------------------------------------------------------------
 
+
 def test_defaults_are_the_current_reference():
     config, training, temperature = PRESETS["current"]
     assert (config, training, temperature) == (GPTConfig(), TrainConfig(), 0.5)
     assert (config.n_layer, config.n_embd, config.n_head, config.block_size, config.init_std) == (1, 16, 4, 16, 0.08)
-    assert (training.num_steps, training.learning_rate, training.beta1, training.beta2, training.eps) == (
-        1000, 0.01, 0.85, 0.99, 1e-8)
+    assert (training.num_steps, training.learning_rate, training.beta1, training.beta2, training.eps) == (1000, 0.01, 0.85, 0.99, 1e-8)
     assert config.num_params(27) == 4192
     assert PRESETS["first"].config.num_params(27) == 4064
 
@@ -56,6 +56,7 @@ def test_configurations_are_frozen():
 
 
 # ---- tokenizer and corpus -----------------------------------------------------------------------------------------------
+
 
 def test_tokens():
     last, first = Tokenizer.from_docs(["ba", "cab"]), Tokenizer.from_docs(["ba", "cab"], bos_first=True)
@@ -95,6 +96,7 @@ def test_a_vocabulary_larger_than_the_surrogates():
 
 
 # ---- model --------------------------------------------------------------------------------------------------------------
+
 
 @pytest.fixture
 def model(engine):
@@ -161,10 +163,12 @@ def test_model_errors(model, use, error, text):
 
 # ---- training -----------------------------------------------------------------------------------------------------------
 
+
 def test_a_callback_sees_every_step_and_can_end_the_run(engine):
     seen = []
-    run = train(["abc"], GPTConfig(n_embd=4), TrainConfig(num_steps=10), engine=engine,
-                callback=lambda step: seen.append(step) or step.step == 3)
+    run = train(
+        ["abc"], GPTConfig(n_embd=4), TrainConfig(num_steps=10), engine=engine, callback=lambda step: seen.append(step) or step.step == 3
+    )
     assert [step.step for step in seen] == [1, 2, 3] and seen[0].num_steps == 10
     assert [step.loss for step in seen] == run.losses
     assert [step.lr for step in seen] == [0.01 * (1 - s / 10) for s in range(3)]
@@ -208,6 +212,7 @@ def test_documents_are_not_changed():
 
 # ---- import -------------------------------------------------------------------------------------------------------------
 
+
 def test_the_import_needs_the_standard_library_only():
     code = (
         "import sys; before = set(sys.modules); import microgpt; "
@@ -219,5 +224,19 @@ def test_the_import_needs_the_standard_library_only():
 
 
 def test_everything_public_is_there():
-    for name in (["Value", "linear", "softmax", "rmsnorm", "matrix", "Adam", "GPTConfig", "TrainConfig", "Tokenizer", "GPT", "PRESETS", "load_docs", "train"]):
+    for name in [
+        "Value",
+        "linear",
+        "softmax",
+        "rmsnorm",
+        "matrix",
+        "Adam",
+        "GPTConfig",
+        "TrainConfig",
+        "Tokenizer",
+        "GPT",
+        "PRESETS",
+        "load_docs",
+        "train",
+    ]:
         assert hasattr(microgpt, name), name

@@ -1,6 +1,5 @@
 """`--resume --steps N`: a run that is finished goes on, and every step has the learning rate that is stated."""
 
-
 from command_line import SMALL, fail, succeed
 from command_line import TEN_NAMES as DOCS
 
@@ -64,9 +63,7 @@ def test_more_steps_on_the_command_line(folder):
         TrainConfig(num_steps=20).lr(i) for i in range(12, 20)
     ]
     assert [int(row[0]) for row in rows if row[4]] == [5, 10, 12, 15, 20]
-    assert fail("train", "docs.txt", "--resume", "run", "--steps", 19) == (
-        "'run' has done 20 steps; --steps must be at least 20, not 19"
-    )
+    assert fail("train", "docs.txt", "--resume", "run", "--steps", 19) == ("'run' has done 20 steps; --steps must be at least 20, not 19")
     assert steps_in("run") == 20
     succeed("train", "docs.txt", "--steps", 30, *SMALL, "--out", "run", "--val-fraction", 0.2, "--eval-every", 5, "--patience", 90)
     assert "ended with the weights of its best held-out loss" in fail("train", "docs.txt", "--resume", "run", "--steps", 40)

@@ -8,9 +8,7 @@ from mutants_changes import PYTHON, C, language, mutate, statement, statements, 
 
 FILES = mutants.tagged(mutants.ROOT)
 CHANGES = [
-    pytest.param(tag, change, id=f"{name}, {tag}")
-    for name, mutant in mutants.MUTANTS.items()
-    for tag, change in mutant.changes.items()
+    pytest.param(tag, change, id=f"{name}, {tag}") for name, mutant in mutants.MUTANTS.items() for tag, change in mutant.changes.items()
 ]
 
 
@@ -89,5 +87,3 @@ def test_statements_by_hand():
     source = 'if a:  # mutant: a\n    f(1,\n      "x # y")  # z; mutant: b\n# mutant: c\n    g = {\n    1: 2,\n    }\n'
     found = {tag: " ".join(token[0] for token in statement(source, tag, PYTHON)) for tag in tags(source, PYTHON)}
     assert found == {"a": "if a :", "b": 'f ( 1 , "x # y" )', "c": "g = { 1 : 2 , }"}
-
-

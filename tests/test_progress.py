@@ -66,9 +66,7 @@ def on_terminal(command, columns=100, when=None, **variables):
 
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with subprocess.Popen(
-        command, stdout=slave, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment(**variables)
-    ) as child:
+    with subprocess.Popen(command, stdout=slave, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment(**variables)) as child:
         os.close(slave)
         shown = b""
         while True:

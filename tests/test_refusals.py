@@ -34,9 +34,7 @@ def test_files_that_cannot_be_used(folder):
     assert fail("train", "docs.txt", "--out", "no/where") == "--out: there is no folder 'no'; make it first"
     assert fail("train", "docs.txt", "--out", str(folder)) == f"--out: {str(folder)!r} is a folder; name a file in it"
     microgpt.train(TEN_NAMES, training=TrainConfig(num_steps=2)).model.save("m")
-    assert "is a model without its training; to train it on, start from it with --init" in fail(
-        "train", "docs.txt", "--resume", "m"
-    )
+    assert "is a model without its training; to train it on, start from it with --init" in fail("train", "docs.txt", "--resume", "m")
     assert "the character 'X' (U+0058) is not in" in fail("sample", "m", "--prompt", "X")
 
 
@@ -318,7 +316,9 @@ def test_a_training_that_the_machine_does_not_hold_is_refused_before_it_starts(m
     assert min(memory._replace(snapshots=1)) > 0
     monkeypatch.setattr(engines, "machine_memory", lambda: memory.total() - 1)
     monkeypatch.setattr("microgpt.model._check_size", lambda num_params: None)
-    with pytest.raises(MemoryError, match=r"this training takes .* \(.* weights.*, .* a step's activations, .* documents\), and this machine has"):
+    with pytest.raises(
+        MemoryError, match=r"this training takes .* \(.* weights.*, .* a step's activations, .* documents\), and this machine has"
+    ):
         start(docs, training=training, engine=name)
     remedies = [engines.Memory(*sizes).remedy() for sizes in ((3, 2, 1), (2, 3, 1), (1, 2, 3))]
     assert remedies == ["choose a smaller n_embd or n_layer", "choose a smaller batch_size or block_size", "give less data"]

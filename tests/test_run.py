@@ -79,7 +79,7 @@ ERRORS = {
     "bytes that are no UTF-8": "# -*- coding: nonsense -*-\n",
     "a group": "raise SystemError(3)",
     "an error in softmax": VALUE + "\ndef softmax(z):\n    m = max(v.data for v in z)\n    e = [(v - m).exp() for v in z]\n"
-                           "    t = sum(e)\n    return [i / t for i in e]\n\nsoftmax([])",
+    "    t = sum(e)\n    return [i / t for i in e]\n\nsoftmax([])",
 }
 
 

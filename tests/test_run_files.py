@@ -21,7 +21,10 @@ def test_three_files(tmp_path, backward):
 
 
 def test_a_package_with_relative_imports(tmp_path):
-    sources = {f"net/{name}": source.replace("from engine", "from .engine").replace("from layers", "from .layers") for name, source in files().items()}
+    sources = {
+        f"net/{name}": source.replace("from engine", "from .engine").replace("from layers", "from .layers")
+        for name, source in files().items()
+    }
     sources["net/__init__.py"] = "print('package', __name__, __package__)\n"
     sources["net/__main__.py"] = "import sys\nprint(__name__, __package__, __spec__.name, sys.argv[1:], __file__)\nfrom . import train\n"
     report = assert_same(tmp_path, sources, "-m", "net", "an argument", "--explain")
@@ -176,7 +179,12 @@ print([(v._op, v.data, v.grad) for v in trace(loss)][:40])
 
 
 def test_micrograd_as_people_have_it(tmp_path):
-    sources = {"micrograd/__init__.py": "", "micrograd/engine.py": "import math\n\n" + MICROGRAD, "micrograd/nn.py": NEURONS, "moons.py": MOONS}
+    sources = {
+        "micrograd/__init__.py": "",
+        "micrograd/engine.py": "import math\n\n" + MICROGRAD,
+        "micrograd/nn.py": NEURONS,
+        "moons.py": MOONS,
+    }
     report = assert_same(tmp_path, sources, "moons.py")
     assert "Value with its own tanh" in report and "left alone" not in report
 
@@ -187,9 +195,19 @@ def notebook(*cells):
 
 
 def test_a_notebook(tmp_path):
-    cells = ["%matplotlib inline\n!pip list\n" + HEAD, "class Value:\n    pass\n", value_class(PUBLISHED), functions(PUBLISHED), training(PUBLISHED)]
+    cells = [
+        "%matplotlib inline\n!pip list\n" + HEAD,
+        "class Value:\n    pass\n",
+        value_class(PUBLISHED),
+        functions(PUBLISHED),
+        training(PUBLISHED),
+    ]
     cells += ["%%bash\nls", "loss.data", "loss.data;", "for p in params[:2]:\n    print(p.data)", "1 / 0"]
-    lines = cells[0].replace("%matplotlib inline\n!pip list\n", "") + "".join(cells[1:5]) + "print(loss.data)\nfor p in params[:2]:\n    print(p.data)\n1 / 0\n"
+    lines = (
+        cells[0].replace("%matplotlib inline\n!pip list\n", "")
+        + "".join(cells[1:5])
+        + "print(loss.data)\nfor p in params[:2]:\n    print(p.data)\n1 / 0\n"
+    )
     python = outcome(tmp_path, {"script.py": lines}, False, "script.py")
     (tmp_path / "model.ipynb").write_text(notebook(*cells), encoding="utf-8")
     run = start(tmp_path, *RUN, "model.ipynb")
@@ -319,7 +337,9 @@ def test_attributes_of_ones_own(tmp_path):
 def test_a_star_import_from_outside_leaves_the_file_alone(tmp_path):
     """Any name may be bound by it: here sum, to one that adds up from the other end."""
     sources = files()
-    sources["site-packages/other.py"] = "def sum(items, start=0):\n    for item in reversed(list(items)):\n        start = item + start\n    return start\n"
+    sources["site-packages/other.py"] = (
+        "def sum(items, start=0):\n    for item in reversed(list(items)):\n        start = item + start\n    return start\n"
+    )
     sources["layers.py"] = "import sys\nsys.path.append('site-packages')\nfrom other import *\n" + sources["layers.py"]
     report = assert_same(tmp_path, sources, "train.py")
     assert "linear" not in report and "dot product" not in report and "sum" not in report

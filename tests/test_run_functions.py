@@ -45,7 +45,14 @@ def rewritten(source, *names):
     found = find_value(survey, report)
     rewrite(module, found, report, survey)
     module.tree.body = [line for line in module.tree.body if line is not found.node]
-    called = {"list": scalar.script_list, "each": scalar.script_each, "largest": scalar.script_largest, "is_sum": runtime.is_sum, "loop": runtime.loop, "extend": runtime.extend}
+    called = {
+        "list": scalar.script_list,
+        "each": scalar.script_each,
+        "largest": scalar.script_largest,
+        "is_sum": runtime.is_sum,
+        "loop": runtime.loop,
+        "extend": runtime.extend,
+    }
     space = {"Value": scalar.Value, **{f"__microgpt_{name}__": function for name, function in called.items()}}
     exec(compile(module.tree, "script.py", "exec"), space)
     return types.SimpleNamespace(Value=scalar.Value, **{name: space[name] for name in names})

@@ -85,9 +85,7 @@ def test_unique_and_excluded(model):
     assert len(distinct) > 20 and unique[: len(distinct)] == distinct[:60]  # the same draws, without the repetitions
     common = plain[0]
     assert common not in model.generate(100, 0.3, seed=1, exclude=[common])
-    with pytest.raises(
-        ValueError, match="in 1000 tries there was no document that is not there already, after 1 of 2; a h"
-    ):
+    with pytest.raises(ValueError, match="in 1000 tries there was no document that is not there already, after 1 of 2; a h"):
         model.generate(2, 0, unique=True)
 
 
@@ -132,9 +130,7 @@ def test_what_is_done_with_long_documents():
     docs = ["abcdef", "ab", "abc"]
     assert documents.fit(docs, 4, "truncate") == docs
     assert documents.fit(docs, 4, "split") == ["abcd", "ef", "ab", "abc"]
-    with pytest.raises(
-        ValueError, match="a document has 6 characters, but a block_size of 4 has room for 3 and the end"
-    ):
+    with pytest.raises(ValueError, match="a document has 6 characters, but a block_size of 4 has room for 3 and the end"):
         documents.fit(docs, 4, "error")
     assert documents.fit(docs, 7, "error") == docs
     with pytest.raises(ValueError, match="splitting documents needs a block_size of 2 or more"):

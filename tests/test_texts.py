@@ -160,7 +160,9 @@ def test_what_is_a_document(tmp_path):
         first, second, third = load_docs(path, "paragraphs")
         assert first == "Tyger Tyger, burning bright,\n  In the forests of the night;"
         assert (second, third) == ("What immortal hand or eye,\n\tCould frame", "thy symmetry?")
-        assert load_docs(path, "text") == ["\n \n" + POEM + end] and load_docs(path) == [line.strip() for line in POEM.split("\n") if line.strip()]
+        assert load_docs(path, "text") == ["\n \n" + POEM + end] and load_docs(path) == [
+            line.strip() for line in POEM.split("\n") if line.strip()
+        ]
     path.write_text("x")
     assert all(load_docs(path, kind) == ["x"] for kind in ("lines", "paragraphs", "text"))
     with pytest.raises(ValueError, match="documents must be one of lines, paragraphs, text, not 'words'"):
@@ -173,7 +175,9 @@ def test_the_end_of_a_text_is_held_out(n, fraction, block_size):
     text = "".join(map(chr, range(0x4E00, 0x4E00 + n)))
     count = max(2, round(fraction * n))
     if n - count < 2:
-        with pytest.raises(ValueError, match=f"of a text of {n} characters a val_fraction of .* leaves none to predict; give more, or val_docs"):
+        with pytest.raises(
+            ValueError, match=f"of a text of {n} characters a val_fraction of .* leaves none to predict; give more, or val_docs"
+        ):
             arrange_text([text], random.Random(1), block_size, EvalConfig(fraction))
         return
     config = GPTConfig(n_embd=4, n_head=1, block_size=block_size, documents="text")
@@ -188,9 +192,17 @@ def test_what_a_text_cannot_be():
     for docs, options, message in (
         (["x"], {}, "a text of one character has none to predict after it; give a longer one to train on"),
         ([POEM], {"val_docs": ["#"]}, "a text of one character .*; give a longer one to measure on"),
-        (["Tygers"], {"val_docs": ["Tz"]}, "val_docs cannot be measured: the character 'z' .*; leave it out there, or train on some that do"),
+        (
+            ["Tygers"],
+            {"val_docs": ["Tz"]},
+            "val_docs cannot be measured: the character 'z' .*; leave it out there, or train on some that do",
+        ),
         ([POEM], {"long": "split"}, "omit long: it has no effect on a text, whose windows leave nothing out"),
-        ([POEM], {"evaluation": EvalConfig(0.1, split_seed=1)}, "omit split_seed: it has no effect on a text, of which the end is held out"),
+        (
+            [POEM],
+            {"evaluation": EvalConfig(0.1, split_seed=1)},
+            "omit split_seed: it has no effect on a text, of which the end is held out",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             start(docs, CONFIG, TRAINING, **options)
@@ -205,7 +217,9 @@ def test_a_run_on_a_text_goes_on(tmp_path, engine):
     part.train(lambda step: step.step == 5)
     part.save(tmp_path / "run")
     again = microgpt.train([POEM], resume=tmp_path / "run")
-    assert (again.losses, again.val_losses) == (whole.losses, whole.val_losses) and again.generate(2, length=40) == whole.generate(2, length=40)
+    assert (again.losses, again.val_losses) == (whole.losses, whole.val_losses) and again.generate(2, length=40) == whole.generate(
+        2, length=40
+    )
     for other in (POEM + "!", POEM.replace("bright", "night!"), POEM[:-2]):
         with pytest.raises(CheckpointError, match="the data are not those that .*run' was trained on"):
             microgpt.train([other], resume=tmp_path / "run")
@@ -234,10 +248,14 @@ def poem(tmp_path, monkeypatch):
 
 
 def test_train_and_sample_a_text(poem):
-    out = microgpt_command("train", "poem.txt", "--documents", "text", *SMALL, "--steps", 3, "--val-fraction", "0.2", "--length", 30, "--out", "m")
+    out = microgpt_command(
+        "train", "poem.txt", "--documents", "text", *SMALL, "--steps", 3, "--val-fraction", "0.2", "--length", 30, "--out", "m"
+    )
     assert out.stdout.startswith(f"num characters: {len(POEM) - round(len(POEM) * 0.2)}\n")
     assert re.search(r"\n\n--- inference ---\nsample  1:\n[^$]{30}\n$", out.stdout)
-    assert re.search(r"held-out loss \S+ a token after step 3, on 16 characters of a text of 23 characters that is not trained on;", out.stderr)
+    assert re.search(
+        r"held-out loss \S+ a token after step 3, on 16 characters of a text of 23 characters that is not trained on;", out.stderr
+    )
     assert len(succeed("sample", "m", "--seed", 1)) == 501
     two = succeed("sample", "m", "--seed", 1, "-n", 2, "--length", 9, "--prompt", "In the forests of the night")
     assert re.fullmatch(r"(In the forests of the night[^$]{9})\n\n(?!\1)In the forests of the night[^$]{9}\n", two)
@@ -304,10 +322,15 @@ def test_inspect(poem):
     lines = succeed("inspect", "prose.txt", *SMALL)
     assert re.search(r"\nsuggestion     --documents text: its lines are broken at about (69|70) characters, as in prose\n", lines)
     text = succeed("inspect", "prose.txt", *SMALL, "--documents", "text", "--block-size", 64)
-    assert "\ndocuments      the windows of one text\n" in text and "\nblock_size 64  the model sees up to 64 characters before the next; nothing" in text
+    assert (
+        "\ndocuments      the windows of one text\n" in text
+        and "\nblock_size 64  the model sees up to 64 characters before the next; nothing" in text
+    )
     assert "\nsuggestion     as it is: its lines are broken" in text and "; the text is seen 12 times\n" in text
     assert "% of the text is seen\n" in succeed("inspect", "prose.txt", *SMALL, "--documents", "text", "--steps", 9)
-    assert "\nsuggestion     --documents paragraphs: blank lines separate its paragraphs, of which 99% have at most" in succeed("inspect", "poem.txt", "--documents", "text")
+    assert "\nsuggestion     --documents paragraphs: blank lines separate its paragraphs, of which 99% have at most" in succeed(
+        "inspect", "poem.txt", "--documents", "text"
+    )
 
 
 # ---- Many texts at once ----------------------------------------------------------------------------------------------------

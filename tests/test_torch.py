@@ -203,8 +203,11 @@ def with_(name, make_parameter):
         (with_("bias", lambda: torch.nn.Parameter(torch.zeros(3))), ValueError, "no weights 'bias'"),
         (with_("wpe", lambda: torch.nn.Embedding(9, 8)), ValueError, "'wpe' are 9 rows of 8 numbers, .* 6 rows of 8"),
         (with_("wte", lambda: torch.nn.Embedding(3, 8, dtype=torch.complex64)), TypeError, "of torch.complex64"),
-        (with_("wte", lambda: torch.nn.Embedding(len(CHARS) + 1, 8).apply(lambda m: m.weight.data.fill_(torch.inf))),
-         ValueError, "'wte' have an entry that is not a finite double: inf"),
+        (
+            with_("wte", lambda: torch.nn.Embedding(len(CHARS) + 1, 8).apply(lambda m: m.weight.data.fill_(torch.inf))),
+            ValueError,
+            "'wte' have an entry that is not a finite double: inf",
+        ),
     ],
 )
 def test_modules_that_are_refused(change, error, message):

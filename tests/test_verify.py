@@ -83,8 +83,7 @@ def test_engines_that_differ_from_python_fail(report, monkeypatch):
 
 def test_a_c_library_with_other_results(report, as_if_published, monkeypatch):
     """All engines and Python itself agree, and differ from the published run."""
-    monkeypatch.setitem(published.RUNS, "current", as_if_published._replace(
-        losses="0" * 64, steps=as_if_published.steps[:40] + "x" * 80))
+    monkeypatch.setitem(published.RUNS, "current", as_if_published._replace(losses="0" * 64, steps=as_if_published.steps[:40] + "x" * 80))
     code, out = report()
     assert code == 0
     assert "step 11 differs" in out

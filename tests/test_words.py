@@ -89,7 +89,10 @@ def test_quoted_is_never_long():
         (["train", "--checkpoint-every", "-" + "9" * 500, "--out", "x"], "--checkpoint-every must be at least 1, not -9999"),
         (["train", "--n-head", "9" * 99], f"--n-embd 16 is not divisible by --n-head {'9' * 28}...{'9' * 29}: "),
         (["train", "--n-embd", str(720720 * 1009), "--n-head", "1013"], "--n-embd 727206480 is not divisible by --n-head 1013: "),
-        (["train", "--warmup-steps", "9" * 99, "--steps", "9" * 98], f"--warmup-steps {'9' * 28}...{'9' * 29} leaves nothing of the --steps {'9' * 28}...{'9' * 29} after"),
+        (
+            ["train", "--warmup-steps", "9" * 99, "--steps", "9" * 98],
+            f"--warmup-steps {'9' * 28}...{'9' * 29} leaves nothing of the --steps {'9' * 28}...{'9' * 29} after",
+        ),
         (["train", "--engine", "x" * 5000], f"--engine: invalid choice: '{'x' * 27}...{'x' * 28}' (choose from "),
         (["train", "--zero-init-out=" + "x" * 5000], f"--zero-init-out/--no-zero-init-out: ignored explicit argument '{'x' * 27}...x"),
         (["train", "--" + "x" * 5000], f"unrecognized arguments: --{'x' * 26}...{'x' * 29} (see microgpt train --help)"),
@@ -103,7 +106,10 @@ def test_quoted_is_never_long():
         (["train", "a\0b"], r"'a\x00b' is no argument: it has a NUL, or half of a character"),
         (["train", "--out", "\ud800"], r"'\ud800' is no argument: it has a NUL, or half of a character"),
         (["train", ""], "there is no file ''; check the path"),
-        (["train", "docs.txt", "--engine", "fast", "--engine", "python", "--threads", "2"], "--threads 2 needs --engine exact or fast; the engine 'python' "),
+        (
+            ["train", "docs.txt", "--engine", "fast", "--engine", "python", "--threads", "2"],
+            "--threads 2 needs --engine exact or fast; the engine 'python' ",
+        ),
     ],
     ids=lambda value: ascii(value)[:50],
 )
@@ -369,10 +375,16 @@ def test_a_measurement_that_fails(folder, capsys):
         (lambda engine: TrainConfig(clip_norm=10**400), "clip_norm must be more than 0 and finite, not 1000"),
         (lambda engine: TrainConfig(num_steps=10**400), "num_steps must have at most 100 digits, not 1000"),
         (lambda engine: GPTConfig(n_layer=10**5000), "n_layer must have at most 100 digits, not a number of 16610 bits"),
-        (lambda engine: microgpt.train(NAMES, SMALL, engine=engine, threads=10**30), "threads must be at least 0 and at most 1024, not 1000"),
+        (
+            lambda engine: microgpt.train(NAMES, SMALL, engine=engine, threads=10**30),
+            "threads must be at least 0 and at most 1024, not 1000",
+        ),
         (lambda engine: microgpt.train(NAMES, SMALL, engine=engine, threads=True), "threads must be a whole number, not True"),
         (lambda engine: microgpt.train(NAMES, SMALL, engine=engine, seed=10**5000), "seed must have at most 1000 digits, not "),
-        (lambda engine: microgpt.train(NAMES, GPTConfig(n_layer=10**99, n_embd=4 * 10**99, block_size=10**99), engine=engine), "a model of "),
+        (
+            lambda engine: microgpt.train(NAMES, GPTConfig(n_layer=10**99, n_embd=4 * 10**99, block_size=10**99), engine=engine),
+            "a model of ",
+        ),
     ],
 )
 def test_numbers_too_large_for_any_engine(engine, wrong, message):

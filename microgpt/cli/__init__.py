@@ -175,7 +175,7 @@ ELSEWHERE = {  # what other programs call an option or a command -> its name her
 
 
 def similar(word, names):
-    """", did you mean ...?" with the one of `names` that `word` begins, abbreviates (--lr), is nearly, or means elsewhere; "" for none."""
+    """The words ", did you mean ...?" with the one of `names` that `word` begins, abbreviates (--lr), is nearly, or means elsewhere; "" for none."""
     import difflib
 
     def initials(name):

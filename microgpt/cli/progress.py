@@ -121,9 +121,7 @@ def _live(out):
     from rich.live import Live
 
     # transient: the line is wiped at the end, for the last one; no refresh thread, which would compete with training
-    live = Live(
-        console=Console(file=out), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
-    )
+    live = Live(console=Console(file=out), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
     live.start()
     return live
 

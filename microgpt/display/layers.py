@@ -27,7 +27,9 @@ def svg(boxes, edges, caption="", direction="LR"):
     ]
     for start, end, label, bold in edges:
         (x0, y0), (x1, y1) = _ends(places, sizes, start, end, direction)
-        parts.append(f'<path d="M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}" stroke="#666" stroke-width="{2 if bold else 1}" marker-end="url(#tip)"/>')
+        parts.append(
+            f'<path d="M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}" stroke="#666" stroke-width="{2 if bold else 1}" marker-end="url(#tip)"/>'
+        )
         parts.append(f'<text x="{(x0 + x1) / 2:.0f}" y="{(y0 + y1) / 2 - 3:.0f}" font-size="9">{escape(label)}</text>')
     for name, (lines, tooltip, colour, dashed) in boxes.items():
         (x, y), (w, h) = places[name], sizes[name]

@@ -90,7 +90,12 @@ class Finder:
 
     def find_spec(self, name, path=None, target=None):
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-        if spec is not None and spec.has_location and belongs(spec.origin, self.folder) and type(spec.loader) is importlib.machinery.SourceFileLoader:
+        if (
+            spec is not None
+            and spec.has_location
+            and belongs(spec.origin, self.folder)
+            and type(spec.loader) is importlib.machinery.SourceFileLoader
+        ):
             spec.loader = Loader(spec.loader.name, spec.loader.path, self)
             return spec
         return None

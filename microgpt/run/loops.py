@@ -85,7 +85,10 @@ class Body(Execution):
         self.variables, self.lists, self.state = {}, {}, {}
         self._header(loop)
         self.assigned = {
-            part.id for statement in loop.body for part in ast.walk(statement) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)
+            part.id
+            for statement in loop.body
+            for part in ast.walk(statement)
+            if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)
         }
         header = {part.id for node in (self.params, *self.lists.values()) for part in ast.walk(node) if isinstance(part, ast.Name)}
         if self.assigned & (header | set(self.variables)):
@@ -165,7 +168,11 @@ class Body(Execution):
         if isinstance(node, ast.Attribute) and self._is_param(node.value):
             return self.attributes.get(node.attr)
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name) and self._variable(node.slice) is INDEX:
-            if not self._is_pure(node.value) or self._uses_loop(node.value) or any(isinstance(part, ast.Call) for part in ast.walk(node.value)):
+            if (
+                not self._is_pure(node.value)
+                or self._uses_loop(node.value)
+                or any(isinstance(part, ast.Call) for part in ast.walk(node.value))
+            ):
                 raise self.unread(node)
             if ast.unparse(node.value) == ast.unparse(self.params):
                 return None

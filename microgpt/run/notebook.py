@@ -1,8 +1,8 @@
 """Notebooks: one run from the command line as a script, and cells of one that is open.
 
-    microgpt run notebook.ipynb        its code cells, one after the other; what a cell ends with is printed
-    %load_ext microgpt                 then, in a cell: %%microgpt
-    microgpt.accelerate()              all cells that follow; in a script, all modules that it imports from then on
+microgpt run notebook.ipynb        its code cells, one after the other; what a cell ends with is printed
+%load_ext microgpt                 then, in a cell: %%microgpt
+microgpt.accelerate()              all cells that follow; in a script, all modules that it imports from then on
 """
 
 import ast

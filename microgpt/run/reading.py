@@ -40,7 +40,9 @@ class Reader(Execution):
         self.name = node.name
         self.methods = methods_of(node)
         self.functions, self.environment, self.depth, self.constructed = functions, {}, 0, None
-        self.flags = {target.id: line.value.value for line in node.body if is_flag(line) for target in line.targets if isinstance(target, ast.Name)}
+        self.flags = {
+            target.id: line.value.value for line in node.body if is_flag(line) for target in line.targets if isinstance(target, ast.Name)
+        }
         self.guards = set()  # (whether it is the class's, name, value) of flags that a result depends on
         self.roles = None  # while they are being found out
         self.roles = self._roles()
@@ -164,8 +166,8 @@ class Reader(Execution):
     def _flows(self, closure, children):
         """What a closure adds to the gradient of each child, as expressions of GRAD and data:
 
-            def _backward():
-                self.grad += L * out.grad
+        def _backward():
+            self.grad += L * out.grad
         """
         if isinstance(closure, Closure) and is_nothing(closure.node) and not children:
             return ()
@@ -218,7 +220,7 @@ class Reader(Execution):
         if of.vararg or of.kwarg or len(arguments) > len(positional):
             raise Unread(f"line {function.lineno}: the arguments of {function.name}")
         self.environment = {}
-        defaults = dict(zip([a.arg for a in positional][len(positional) - len(of.defaults):], of.defaults))
+        defaults = dict(zip([a.arg for a in positional][len(positional) - len(of.defaults) :], of.defaults))
         defaults |= {a.arg: default for a, default in zip(of.kwonlyargs, of.kw_defaults) if default is not None}
         bound = dict(zip([a.arg for a in positional], arguments))
         for name in [a.arg for a in (*positional, *of.kwonlyargs)]:
@@ -299,7 +301,9 @@ class Reader(Execution):
             if isinstance(owner, Operand):
                 return self._of_operand(owner, node)
             if isinstance(owner, Made) and node.attr in owner.attributes:
-                return GRAD if owner.attributes[node.attr] in (ZERO, number(0.0)) and self._is_grad(node.attr) else owner.attributes[node.attr]
+                return (
+                    GRAD if owner.attributes[node.attr] in (ZERO, number(0.0)) and self._is_grad(node.attr) else owner.attributes[node.attr]
+                )
         raise self.unread(node)
 
     def _is_grad(self, name):
@@ -401,13 +405,23 @@ class Reader(Execution):
             return self.condition(node)
         helper = self._helper(function)
         owner = None
-        if isinstance(function, ast.Attribute) and function.attr in self.methods and not node.args and not keywords and not self.names.math(function):
+        if (
+            isinstance(function, ast.Attribute)
+            and function.attr in self.methods
+            and not node.args
+            and not keywords
+            and not self.names.math(function)
+        ):
             owner = self._operand(self.value(function.value))
         result = None
         if helper is not None and not keywords:
             definition, first = helper
             result = self._call(definition, [*first, *map(self.value, node.args)], {})
-        if isinstance(owner, (Wrapped, Delegation)) or owner == Operand(0) and (isinstance(result, Delegation) or isinstance(result, Made) and not self._is_leaf(result)):
+        if (
+            isinstance(owner, (Wrapped, Delegation))
+            or owner == Operand(0)
+            and (isinstance(result, Delegation) or isinstance(result, Made) and not self._is_leaf(result))
+        ):
             return Delegation(function.attr, (owner,))
         return super().call(node) if result is None else result
 

@@ -149,7 +149,13 @@ class Rewriter(ast.NodeTransformer):
         """The call for what matters of `max(v.data for v in values)`, or None."""
         numbers, data = node.args[0], self.found.roles.data
         [generator, *others] = numbers.generators
-        plain = not others and not generator.ifs and len(node.args) == 1 and self.lists.built_in(node, "max") and self.lists.is_pure(generator.iter)
+        plain = (
+            not others
+            and not generator.ifs
+            and len(node.args) == 1
+            and self.lists.built_in(node, "max")
+            and self.lists.is_pure(generator.iter)
+        )
         if not plain or self.in_class_body or ast.unparse(numbers.elt) != f"{ast.unparse(generator.target)}.{data}":
             return None
         return at(node, ast.parse(f"__microgpt_largest__({ast.unparse(generator.iter)})", mode="eval").body)
@@ -214,11 +220,19 @@ class Rewriter(ast.NodeTransformer):
         if self.looked_into or any(isinstance(part, (ast.Global, ast.Nonlocal)) for part in ast.walk(self.scope)):
             return False
         stored = stored_names(loop)
-        variables = {part.id for node in ast.walk(loop) if isinstance(node, ast.For) for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+        variables = {
+            part.id for node in ast.walk(loop) if isinstance(node, ast.For) for part in ast.walk(node.target) if isinstance(part, ast.Name)
+        }
         inside = {id(part) for part in ast.walk(loop)}
-        outside = {part.id for part in ast.walk(self.scope) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and id(part) not in inside}
+        outside = {
+            part.id
+            for part in ast.walk(self.scope)
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and id(part) not in inside
+        }
         only = loop.body[0] if len(loop.body) == 1 else None
-        total = {ast.unparse(target) for target in getattr(only, "targets", None) or [getattr(only, "target", loop.target)]}  # the sum itself
+        total = {
+            ast.unparse(target) for target in getattr(only, "targets", None) or [getattr(only, "target", loop.target)]
+        }  # the sum itself
         return not variables & loose_names(self.scope) and not (stored - variables - total) & outside
 
     # ---- loops over parameters -------------------------------------------------------------------------------------------------

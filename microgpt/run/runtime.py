@@ -78,7 +78,9 @@ def measure():
 def loop(yields, number, params, lists, fixed):
     """The iterable of a loop over parameters: the iterations that are left to it, as the loop takes them."""
     if type(params) is not list or yields == "zip" and any(type(items) is not list or len(items) != len(params) for items in lists):
-        return {"pairs": enumerate, "indices": lambda items: range(len(items)), "params": iter, "zip": lambda items: zip(items, *lists)}[yields](params)
+        return {"pairs": enumerate, "indices": lambda items: range(len(items)), "params": iter, "zip": lambda items: zip(items, *lists)}[
+            yields
+        ](params)
     pairs = scalar.script_update(number, params, lists, fixed)
     if CLOCK.started is not None:
         pairs = CLOCK.iterated(pairs)

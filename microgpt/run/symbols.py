@@ -1,7 +1,7 @@
 """What a method of a class works with when it is executed with symbols, besides numbers (arithmetic.py).
 
-    Node        what a method makes: its data and local gradients as expressions, its children, its other attributes
-    Delegation  operators applied to operands, as in `self + (-other)`
+Node        what a method makes: its data and local gradients as expressions, its children, its other attributes
+Delegation  operators applied to operands, as in `self + (-other)`
 """
 
 import ast
@@ -119,7 +119,9 @@ def is_nothing(node):
 
 def is_pair(thing):
     """(child, local gradient)"""
-    return isinstance(thing, Group) and len(thing.items) == 2 and isinstance(thing.items[0], (Operand, Made)) and is_expression(thing.items[1])
+    return (
+        isinstance(thing, Group) and len(thing.items) == 2 and isinstance(thing.items[0], (Operand, Made)) and is_expression(thing.items[1])
+    )
 
 
 def extra(value):

@@ -13,7 +13,7 @@ import copy
 import random
 import textwrap
 
-BUILTINS = {"set", "list", "dict", "tuple", "len", "range", "reversed", "enumerate", "zip", "iter", "next", "id", "sorted", "any", "all", "float", "isinstance", "object", "TypeError", "int"}
+BUILTINS = {"set", "list", "dict", "tuple", "len", "range", "reversed", "enumerate", "zip", "iter", "next", "id", "sorted", "any", "all", "float", "isinstance", "object", "TypeError", "int"}  # fmt: skip
 METHODS = {"append", "add", "pop", "reverse", "extend", "insert", "appendleft", "popleft", "update", "get", "setdefault"}
 STATEMENTS = (
     ast.FunctionDef, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For, ast.While, ast.If, ast.Expr, ast.Return, ast.Pass, ast.Continue,

@@ -93,10 +93,13 @@ class ValueClass:
         lines = [line for line in init.body if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))]
         others = init.args.posonlyargs or init.args.kwonlyargs or init.args.vararg or init.args.kwarg or init.decorator_list
         return (
-            arguments == ["data", "children", "local_grads"] and not others and len(lines) == 4
+            arguments == ["data", "children", "local_grads"]
+            and not others
+            and len(lines) == 4
             and [ast.unparse(default) for default in init.args.defaults] == ["()", "()"]
             and all(isinstance(line, (ast.Assign, ast.AnnAssign)) and isinstance(line.value, (ast.Name, ast.Constant)) for line in lines)
-            and not self.roles.extras and self.roles.locals is not None
+            and not self.roles.extras
+            and self.roles.locals is not None
         )
 
 
@@ -128,7 +131,13 @@ def recognise(node, module, survey):
 
 def flags_of(module):
     """name -> value of the globals of a module that are first set to True or False."""
-    return {target.id: line.value.value for line in module.tree.body[::-1] if is_flag(line) for target in line.targets if isinstance(target, ast.Name)}
+    return {
+        target.id: line.value.value
+        for line in module.tree.body[::-1]
+        if is_flag(line)
+        for target in line.targets
+        if isinstance(target, ast.Name)
+    }
 
 
 def check_statement(statement):
@@ -178,7 +187,9 @@ def check_surroundings(found, survey):
 
 def class_lines(found):
     """Where the module defines a class of this name at its top level. The last of these is the one that the methods refer to."""
-    return {node.lineno for node in found.module.tree.body if isinstance(node, ast.ClassDef) and node.name == found.name} | {found.node.lineno}
+    return {node.lineno for node in found.module.tree.body if isinstance(node, ast.ClassDef) and node.name == found.name} | {
+        found.node.lineno
+    }
 
 
 def check_attributes(found, survey):
@@ -290,7 +301,9 @@ def steps_of(form, found):
         if is_method and thing.operator not in (*found.standard, *found.formulas) or CALLS.get(thing.operator, set()) & found.own.keys():
             raise Unread("a method in Python")
         names.extend([thing.operator] if is_method and thing.operator not in names else [])
-        steps.append((METHOD, *operands, names.index(thing.operator)) if is_method else (STEPS.index(thing.operator), operands[0], operands[-1]))
+        steps.append(
+            (METHOD, *operands, names.index(thing.operator)) if is_method else (STEPS.index(thing.operator), operands[0], operands[-1])
+        )
         return ~(len(steps) - 1)  # not kept in `known`: written twice, it is computed twice
 
     try:

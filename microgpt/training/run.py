@@ -247,7 +247,9 @@ class Run:
         extended = [(done, before.num_steps) for done, before in self.extended]
         access.check_at_rest("save the run")
         m, v = model.engine.moments()
-        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended, self.snapshots)
+        progress = Progress(
+            array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended, self.snapshots
+        )
         val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
         source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
         return Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress)
@@ -360,9 +362,6 @@ class DivergenceError(ValueError):
 
     def __init__(self, run: Run, cause: object) -> None:
         self.step, self.losses = len(run.losses) + 1, run.losses
-        super().__init__(
-            f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; "
-            + verdict.remedy(run, self.step)
-        )
+        super().__init__(f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; " + verdict.remedy(run, self.step))
 
     __reduce__ = _reduce

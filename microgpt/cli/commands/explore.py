@@ -19,9 +19,7 @@ DESCRIPTION = (
 
 def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model; the page contains all its weights")
-    parser.add_argument(
-        "-o", "--out", metavar="FILE", help="the page (default: MODEL's name with .html, in the current folder)"
-    )
+    parser.add_argument("-o", "--out", metavar="FILE", help="the page (default: MODEL's name with .html, in the current folder)")
     parser.add_argument(
         "--log", metavar="FILE",
         help="what microgpt train --log wrote (.csv or .jsonl), for the loss curve (default: the losses in MODEL)",

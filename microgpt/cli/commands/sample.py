@@ -23,12 +23,8 @@ def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model")
     parser.add_argument("-n", type=count, metavar="N", help="how many documents (default: 20, or 1 text)")
     parser.add_argument("--length", type=count, metavar="N", help=length_help())
-    parser.add_argument(
-        "--prompt", type=characters, metavar="TEXT", default="", help="what every document begins with (default: nothing)"
-    )
-    parser.add_argument(
-        "--seed", type=whole, metavar="S", help="the same seed prints the same (default: another each time)"
-    )
+    parser.add_argument("--prompt", type=characters, metavar="TEXT", default="", help="what every document begins with (default: nothing)")
+    parser.add_argument("--seed", type=whole, metavar="S", help="the same seed prints the same (default: another each time)")
     parser.add_argument(
         "--engine", choices=engines.ENGINES,
         help=f"what computes: {engines.BULK} writes many at a time, with random numbers of its own, the others all print the same "

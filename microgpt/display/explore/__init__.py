@@ -45,9 +45,7 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None,
     `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training, snapshots=run.snapshots)`.
     """
     if model.config.activation not in activations():
-        raise ValueError(
-            f"the page cannot compute the activation {model.config.activation!r}; it knows {', '.join(activations())}"
-        )
+        raise ValueError(f"the page cannot compute the activation {model.config.activation!r}; it knows {', '.join(activations())}")
     style = _source("page.css")
     script = joined(SCRIPTS)
     film, lines = _film(snapshots, losses, len(losses) if step is None else step)
