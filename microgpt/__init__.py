@@ -10,7 +10,7 @@ For example:
 __version__ = "0.2.0"
 
 # Where each public name is defined; its module is imported when the name is first used. __init__.pyi says the same to type checkers
-# and editors, and tests/test_typing.py compares the two: a new name goes into both.
+# and editors, and tests/house/test_typing.py compares the two: a new name goes into both.
 _HOMES = {
     "microgpt.advice": ["Suggestion", "suggest"],
     "microgpt.config": ["PRESETS", "EvalConfig", "GPTConfig", "Preset", "TrainConfig"],
