@@ -28,7 +28,7 @@ FLOORS = [  # from the ground up; what stands together may import one another
     {"advice"},
     {"display"},
     {"lab"},
-    {"proof", "run"},
+    {"proof", "scripts"},
     {"cli"},
     {"__main__"},
 ]

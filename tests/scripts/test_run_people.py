@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 DRIVER = """
 import os, runpy, sys
-from microgpt.run import run_script
+from microgpt.scripts import run_script
 
 def start(script, how):
     os.chdir(script)
