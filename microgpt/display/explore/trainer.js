@@ -85,10 +85,8 @@ class Trainer {
       return;
     }
     this.worker?.terminate();
-    const source = URL.createObjectURL(new Blob([byId("worker").textContent], { type: "text/javascript" }));
-    this.worker = new Worker(source);
-    URL.revokeObjectURL(source);
-    Object.assign(this, { losses: [], lengths: [], time: 0, model: null, sampled: 0, isRunning: true });
+    this.worker = startWorker();
+    Object.assign(this, { losses: [], lengths: [], time: 0, model: null, sampled: 0, isRunning: true, docs: wanted.docs });
     this.worker.onmessage = ({ data: { begun, report } }) => (begun ? this.begin(begun) : this.receive(report));
     this.worker.onerror = (error) => (byId("train-status").textContent = `Training failed: ${error.message}`);
     this.training = { ...this.data.training, ...this.changes() };
@@ -202,6 +200,7 @@ class Trainer {
     return {
       ...this.data,
       film: null,
+      documents: this.docs,
       name: "trained here",
       config,
       layout,
