@@ -6,6 +6,7 @@ import random
 import time
 from array import array
 from collections.abc import Callable, Collection, Iterable
+from contextlib import contextmanager
 from copy import deepcopy
 from copyreg import __newobj__  # type: ignore[attr-defined]  # typeshed lacks it
 from os import PathLike
@@ -68,14 +69,15 @@ class Run:
         self._torn = False  # whether something ended it in the middle of a step
 
     def train(
-        self, callback: Callable[[Step], object] | None = None, progress: Callable[[], object] | None = None,
+        self, callback: Callable[[Step], object] | None = None, progress: Callable[[], object] | bool | None = None,
         pause_every: int | None = None, stopped: Collection[Any] = (),
         gradient_norms: bool = False,
     ) -> None:  # fmt: skip
         """Do the steps that are left. callback: as for the function `train`, called after every step.
 
-        progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
-        pause_every steps; their losses are in `losses`. stopped: a list; once it is not empty, the training ends after the current step,
+        progress: True shows the steps, the losses and the time that is left, as `microgpt train` does on a terminal: see microgpt.live.
+        Or it is called without arguments some dozen times a second, after one step or many, and after each multiple of pause_every
+        steps; their losses are in `losses`. stopped: a list; once it is not empty, the training ends after the current step,
         and a measurement of the held-out loss is postponed until it is resumed.
 
         gradient_norms: whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no
@@ -91,10 +93,10 @@ class Run:
         """
         noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
         try:
-            with self.model.engine.access.training(), noted as interrupted:
+            with self.model.engine.access.training(), noted as interrupted, self._shown(progress) as update:
                 for val_loss in self._portions(callback is not None, pause_every, lambda: stopped or interrupted, gradient_norms):
-                    if progress is not None:
-                        progress()
+                    if update is not None:
+                        update()
                     if callback is not None:
                         done = len(self.losses)
                         norm = self.gradient_norms.get(done)
@@ -108,6 +110,17 @@ class Run:
             raise Interrupted(self) from None
         if interrupted:
             raise Interrupted(self)
+
+    @contextmanager
+    def _shown(self, progress):
+        """The function that the argument `progress` of `train` stands for, or None."""
+        if progress is True:
+            from microgpt import live
+
+            with live.display(self) as shown:
+                yield shown.update
+        else:
+            yield progress or None
 
     def _portions(self, one_by_one, pause_every, ended, gradient_norms):
         """Do the steps that are left, as many at a time as take about PORTION_SECONDS, or one by one.

@@ -22,6 +22,7 @@ FLOORS = [  # from the ground up; what stands together may import one another
     {"corpus"},
     {"engines"},
     {"verdict"},
+    {"live"},
     {"storage"},
     {"model"},
     {"training"},
