@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from copyreg import __newobj__  # type: ignore[attr-defined]  # typeshed lacks it
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgpt import engines, verdict
 from microgpt.common import interrupts
@@ -21,6 +21,11 @@ from microgpt.model import GPT
 from microgpt.snapshots import Snapshots
 from microgpt.storage import checkpoint
 from microgpt.storage.checkpoint import Checkpoint, Progress, Source
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from microgpt.display.explore import Page
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
 
@@ -344,7 +349,36 @@ class Run:
         return val_loss
 
     def __repr__(self) -> str:
-        return f"<Run of {counted(len(self.losses), 'step')}, {self.model!r}>"
+        done = f"{len(self.losses):,} of {counted(self.training.num_steps, 'step')}"
+        loss = f", loss {self.losses[-1]:.4f}, smoothed {verdict.smoothed(self.losses):.4f}" if self.losses else ""
+        held_out = f", held-out {self.val_losses[-1][1]:.4f}" if self.val_losses else ""
+        return f"<Run of {done}{loss}{held_out}; {self.model!r}>"
+
+    # ---- In a notebook: see docs/notebooks.md -----------------------------------------------------------------------
+
+    def plot(self) -> "Figure":
+        """A figure of matplotlib with the losses, which a notebook shows; its `savefig(path)` writes it.
+
+        ImportError without matplotlib; ValueError where no step was done.
+        """
+        from microgpt.display import plot
+
+        return plot.of_run(self)
+
+    def explore(self, name: str = "") -> "Page":
+        """As GPT.explore, with the run's losses and snapshots. ValueError for losses that are not finite, too."""
+        from microgpt.display import explore
+
+        step = self.best[0] if self._best_params is not None and self.finished else None  # whose weights the model has
+        return explore.Page(
+            self.model, name,
+            losses=self.losses, val_losses=self.val_losses, training=self.training, snapshots=self.snapshots, step=step,
+        )  # fmt: skip
+
+    def _repr_html_(self):
+        from microgpt.display import cards
+
+        return cards.of_run(self)
 
 
 def _reduce(error):
