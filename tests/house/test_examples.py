@@ -117,6 +117,17 @@ def test_the_notebook_shows_what_it_shows_today(names):
     assert "[first_steps.ipynb](first_steps.ipynb)" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_notebook_without_jupyter(names):
+    """`microgpt run` prints the texts that are saved in it."""
+    pytest.importorskip("matplotlib", reason="plots need matplotlib")
+    command = [sys.executable, "-m", "microgpt", "run", EXAMPLES / "first_steps.ipynb"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8"})
+    cells = json.loads((EXAMPLES / "first_steps.ipynb").read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", []) if output["output_type"] != "display_data"]
+    saved = ["".join(output["text"] if "text" in output else output["data"]["text/plain"]) for output in outputs]
+    assert done.returncode == 0 and done.stdout.split() == "\n".join(saved).split()
+
+
 def comparable(output):
     """An output without seconds; of pictures by matplotlib and Graphviz only that they are there."""
     data = {kind: "".join(text) for kind, text in output.get("data", {}).items()}
