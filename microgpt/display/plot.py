@@ -63,20 +63,20 @@ def plot(histories, path):
 def of_run(run):
     """A figure of the losses of a Run, which a notebook shows. ImportError without matplotlib, ValueError where no step was done."""
     require("matplotlib", "a plot", "plot")
+    import matplotlib.figure
     import matplotlib.style
-    from matplotlib.figure import Figure
 
     if not run.losses:
         raise ValueError("there is nothing to plot: the run has done no step yet")
 
-    class Shown(Figure):
+    class Figure(matplotlib.figure.Figure):
         def _repr_png_(self):  # a figure without pyplot has none
             image = io.BytesIO()
             self.savefig(image, format="png", metadata=METADATA[".png"])
             return image.getvalue(), {"width": SIZE[0] * DPI // 2, "height": SIZE[1] * DPI // 2}
 
     with matplotlib.style.context("default"):
-        figure = Shown(SIZE, DPI, layout="constrained")
+        figure = Figure(SIZE, DPI, layout="constrained")
         _draw(figure, {"": History(range(1, len(run.losses) + 1), run.losses, run.val_losses)})
     return figure
 

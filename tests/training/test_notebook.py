@@ -1,6 +1,5 @@
 """Training in the kernel of a notebook: what a cell shows, and what is left when it is interrupted."""
 
-import os
 import re
 
 import pytest
@@ -16,7 +15,7 @@ docs, config = ["emma", "bob"], GPTConfig(n_embd=4, n_head=2)
 
 @pytest.fixture(scope="module")
 def kernel():
-    opened = Kernel(**os.environ)
+    opened = Kernel()
     yield opened
     opened.close()
 
