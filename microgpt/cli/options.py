@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from functools import partial
 
 from microgpt import engines
-from microgpt.cli.commands import Failure, Usage, number, whole, whole_or_auto
+from microgpt.cli.commands import Failure, Usage, number, whole, whole_or_auto, whole_or_several
 from microgpt.common.options import options_of, shown
 from microgpt.common.words import quoted_path, shortened
 from microgpt.config import PRESETS, RECIPES, EvalConfig, GPTConfig, SampleConfig, TrainConfig
@@ -19,10 +19,11 @@ FLAGS = OPTIONS | {"val_docs": "--val", "documents": "documents"}  # the latter 
 KINDS = {int: dict(type=whole, metavar="N"), float: dict(type=number, metavar="X")}
 
 
-def add(group, options, default=None, **notes):
+def add(group, options, default=None, several=(), **notes):
     """Add Options to a group of the parser; each is `default` where it is not given.
 
-    The help shows each one's own default, for each preset where they differ; notes: name -> what it adds there.
+    The help shows each one's own default, for each preset where they differ; notes: name -> what it adds there. several: names of whole
+    numbers that may be lists.
     """
     for option in options:
         if option.kind is bool:
@@ -31,6 +32,9 @@ def add(group, options, default=None, **notes):
             more = dict(choices=option.choices)
         else:
             more = KINDS[option.kind]
+        if option.name in several:
+            more = dict(type=whole_or_several, metavar="N")
+            option = replace(option, text=f"{option.text}; several, such as 1,2,3, train a model each")
         if option.name == "block_size":
             more = dict(type=whole_or_auto, metavar="N")
             option = replace(option, text=f"{option.text}; auto: one that the documents fit into")

@@ -161,6 +161,10 @@ def whole(text):
         raise argparse.ArgumentTypeError(f"must be a whole number, not {quoted(text)}") from None
 
 
+def whole_or_several(text):
+    return [whole(part) for part in text.split(",")] if "," in text else whole(text)
+
+
 def whole_or_auto(text):
     try:
         return text if text == "auto" else whole(text)

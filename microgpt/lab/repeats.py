@@ -1,0 +1,182 @@
+"""The same training with several seeds, which shows how much of a result is chance."""
+
+import math
+import statistics
+import warnings
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+from microgpt import verdict
+from microgpt.common.options import Option
+from microgpt.common.words import quoted
+from microgpt.config import EvalConfig, GPTConfig, TrainConfig
+from microgpt.corpus import documents
+from microgpt.engines import cores
+from microgpt.model import GPT
+from microgpt.training import SEED, DivergenceError, Run, start
+
+CONFIDENCE = 0.95
+SEEDS = Option("seeds", int, 1, "runs that differ in nothing but their seed", least=1, most=1000)
+WORKERS = Option("workers", int, 1, "runs at a time", least=1, most=256)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure of several runs. values: each run's; mean, sd: their mean and standard deviation (with n - 1); low, high: the 95 %
+    confidence interval of the mean by Student's t, which assumes values that scatter like a normal distribution. sd, low and high are NaN
+    for a single run.
+    """
+
+    values: list[float]
+
+    @cached_property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @cached_property
+    def sd(self) -> float:
+        return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
+
+    @property
+    def low(self) -> float:
+        return self.mean - self._half()
+
+    @property
+    def high(self) -> float:
+        return self.mean + self._half()
+
+    def _half(self):
+        n = len(self.values)
+        return t_quantile(n - 1) * self.sd / math.sqrt(n) if n > 1 else math.nan
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Runs that differ in nothing but their seed, in the order of the seeds. diverged: the error of each seed whose training diverged,
+    which has no part in the estimates."""
+
+    runs: list[Run] = field(repr=False)
+    diverged: dict[int, DivergenceError] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> list[int]:
+        return [run.seed for run in self.runs]
+
+    @property
+    def loss(self) -> Estimate:
+        """Of the mean loss of the last 100 steps."""
+        return Estimate([verdict.smoothed(run.losses) for run in self.runs])
+
+    @property
+    def val_loss(self) -> Estimate | None:
+        """Of the held-out loss of the weights that each run ends with; None where nothing was held out."""
+        found = [held_out_loss(run) for run in self.runs]
+        return None if None in found else Estimate(found)
+
+    def __repr__(self) -> str:
+        return f"<Repeats of {len(self.runs)} runs, seeds {', '.join(map(str, self.seeds))}>"
+
+
+def held_out_loss(run):
+    """The held-out loss of the weights that a Run has now; None where nothing is held out, or nothing was measured."""
+    if not run.val_losses:
+        return None
+    return run.best[1] if run.finished and run.evaluation.patience is not None else run.val_losses[-1][1]
+
+
+def repeat(
+    docs: Iterable[str],
+    config: GPTConfig | None = None,
+    training: TrainConfig | None = None,
+    *,
+    seeds: int | Iterable[int],
+    engine: str | None = None,
+    threads: int = 1,
+    evaluation: EvalConfig | None = None,
+    val_docs: Iterable[str] | None = None,
+    long: str | None = None,
+    init: GPT | str | PathLike[str] | None = None,
+    snapshots: int | None = None,
+    workers: int | None = None,
+    callback: Callable[[Run], object] | None = None,
+    watch: Callable[[Run], Callable[[], object]] | None = None,
+) -> Repeats:
+    """Train once with each seed, on the same held-out documents; returns Repeats. Each run is the one of `train` with that seed.
+
+    seeds: the seeds, or a number of them, from 42 on. workers: how many runs at a time (None: as many as there are cores for, with
+    `threads` each); the engines exact and fast compute side by side, the others take turns. callback: called with each Run that is
+    finished, as soon as it is, in this thread. watch: called with each Run that begins; what it returns is called on the way, in the run's
+    thread, like `progress` of Run.train. The other arguments are as for `train`.
+
+    Ctrl-C ends the runs that have begun after their current step and raises KeyboardInterrupt; the callback has had those that were
+    finished. ValueError unless one seed trains without divergence.
+    """
+    docs = documents.checked("docs", docs)
+    found = seeds_of(seeds)
+    workers = max(1, cores() // (threads or cores())) if workers is None else WORKERS.check(workers)
+    runs, diverged, stopped, active, left = {}, {}, [], {}, iter(found)
+    options: dict[str, Any] = {"engine": engine, "threads": threads, "evaluation": evaluation, "val_docs": val_docs, "long": long}
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            while True:
+                while len(active) < workers and (seed := next(left, None)) is not None:
+                    with warnings.catch_warnings():
+                        if seed != found[0]:  # what is to be said of the data is said once
+                            warnings.simplefilter("ignore", documents.DataWarning)
+                        run = start(docs, config, training, seed=seed, init=init, snapshots=snapshots, **options)
+                    progress = watch(run) if watch else None
+                    active[pool.submit(run.train, progress=progress, stopped=stopped)] = run
+                if not active:
+                    break
+                for future in wait(active, 0.5, FIRST_COMPLETED).done:
+                    run = active.pop(future)
+                    try:
+                        future.result()
+                    except DivergenceError as error:
+                        diverged[run.seed] = error
+                    else:
+                        runs[run.seed] = run
+                    if callback:
+                        callback(run)
+        finally:
+            stopped.append(True)  # where something went wrong: the others end after their current step
+    if not runs:
+        raise ValueError("training diverged with every seed; try a smaller learning_rate")
+    return Repeats([runs[seed] for seed in found if seed in runs], diverged)
+
+
+def seeds_of(seeds):
+    """The seeds that `repeat` is to take: a list of ints. ValueError, TypeError."""
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        return [SEED.default + i for i in range(SEEDS.check(seeds))]
+    found = [SEED.check(seed) for seed in seeds]
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"seeds must be different whole numbers, at least one, not {quoted(found)}")
+    return found
+
+
+def t_quantile(df, confidence=CONFIDENCE):
+    """The t with which Student's distribution, with df degrees of freedom, is within -t to t with probability `confidence`.
+
+    The probability as a finite sum for a whole df: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
+    """
+
+    odd = df % 2
+
+    def within(angle):  # of t = sqrt(df) tan(angle)
+        sine, cosine = math.sin(angle), math.cos(angle)
+        total, term = 0.0, cosine if odd else 1.0
+        for j in range(df // 2):
+            total += term
+            term *= (2 * j + 1 + odd) / (2 * j + 2 + odd) * cosine**2
+        return (angle + sine * total) * 2 / math.pi if odd else sine * total
+
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):  # by bisection, to the last bits
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) < confidence else (low, middle)
+    return math.sqrt(df) * math.tan(low)
