@@ -112,6 +112,16 @@ class GPT:
             saved = checkpoint.Checkpoint(self.config, self.tokenizer, self.params)
             pretrained.write(folder, saved, pytorch=pytorch)
 
+    def save_onnx(self, path: str | PathLike[str]) -> None:
+        """Save the model as an ONNX file in float32, for other runtimes; see docs/interchange.md. PyTorch makes it (extra `onnx`).
+
+        ImportError where that is not installed, OSError where the file cannot be written, CheckpointError where a weight is not finite.
+        """
+        from microgpt.storage import onnxfile
+
+        with self.engine.access.reading():
+            onnxfile.write(path, self)
+
     # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
     # The functions that return a GPT take engine and threads, as GPT does.
 
