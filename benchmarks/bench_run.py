@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "run"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "scripts"))
 from people import SCRIPTS
 from run_rows import REFUSALS, ROWS, edited, in_files
 

@@ -28,7 +28,7 @@ _HOMES = {
     "microgpt.lab.evaluation": ["Evaluation", "evaluate"],
     "microgpt.lab.study": ["Study", "Trial"],
     "microgpt.lab.sweep": ["sweep"],
-    "microgpt.run.notebook": ["accelerate"],
+    "microgpt.scripts.notebook": ["accelerate"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _RENAMED = {"graph": "draw"}  # the name in 0.1 -> today's
@@ -55,13 +55,13 @@ def __dir__():
 
 def load_ipython_extension(shell):
     """For `%load_ext microgpt` in a notebook: the cell magic %%microgpt, and Values are shown as graphs."""
-    from microgpt.run import notebook
+    from microgpt.scripts import notebook
 
     notebook.load_ipython_extension(shell)
 
 
 def unload_ipython_extension(shell):
     """For `%unload_ext microgpt`."""
-    from microgpt.run import notebook
+    from microgpt.scripts import notebook
 
     notebook.unload_ipython_extension(shell)

@@ -23,7 +23,7 @@ import microgpt
 from microgpt import GPTConfig, TrainConfig, cli
 from microgpt.cli.commands import COMMANDS
 from microgpt.proof import bench, verify
-from microgpt.run import script
+from microgpt.scripts import script
 
 SOME = 60  # calls of a command
 SECONDS, ENDLESS = 30, 1  # that a call may take, on a busy machine; that one may which trains for 10**20 steps, and is stopped
@@ -91,7 +91,7 @@ def small(folder, monkeypatch):
     monkeypatch.setattr(verify, "exact_engines", lambda: ["exact"])
     monkeypatch.setattr(verify, "NUM_SAMPLES", 1)
     monkeypatch.setattr(bench, "compare", lambda *_, **__: [])
-    monkeypatch.setattr("microgpt.run.run_script", lambda path, *_, **__: script.read(path) and 0)  # which would take this process over
+    monkeypatch.setattr("microgpt.scripts.run_script", lambda path, *_, **__: script.read(path) and 0)  # which would take this process over
     monkeypatch.setattr("webbrowser.open", lambda *_: False)
     monkeypatch.setenv("MICROGPT_NAMES", str(folder / "docs.txt"))
     (folder / "folder").mkdir()

@@ -15,7 +15,7 @@ import microgpt
 from microgpt import GPTConfig, TrainConfig, cli, engines
 from microgpt.cli.commands import COMMANDS
 from microgpt.common import words
-from microgpt.run import script
+from microgpt.scripts import script
 from microgpt.tokenizer import Tokenizer
 from microgpt.training import start
 from microgpt.verdict import remedy
@@ -293,7 +293,7 @@ def test_passing_notes_and_the_report_on_a_script(folder, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", Terminal())
     note(RED)
     assert sys.stderr.getvalue() == "\r\033[K" + words.printable(RED)
-    from microgpt.run.report import Report
+    from microgpt.scripts.report import Report
 
     report = Report(f"{RED}.py")
     report.left_alone(f"{RED}.py", 1, RED, RED, "nothing")

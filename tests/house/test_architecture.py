@@ -29,7 +29,7 @@ FLOORS = [  # from the ground up; what stands together may import one another
     {"advice"},
     {"display"},
     {"lab"},
-    {"proof", "run"},
+    {"proof", "scripts"},
     {"cli"},
     {"__main__"},
 ]

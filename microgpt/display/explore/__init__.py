@@ -27,23 +27,24 @@ from microgpt.config import TrainConfig
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
-    "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "labels",
-    "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "trainer", "main",
+    "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "many", "attention", "labels",
+    "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "safetensors", "trainer", "main",
 )  # fmt: skip
 # and those that train, in a Web Worker
-WORKER = ("activations", "random", "learn", "worker")
+WORKER = ("activations", "random", "kernels", "learn", "sampler", "counting", "worker")
 GENERATOR = "microgpt explore"  # in the page's head, by which is_page recognizes it
 MOST_POINTS = 500  # of the loss curve
 LARGEST_LOSS = 1e300  # the sum of a hundred such losses is still finite
 
 
-def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None):
+def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, docs=None):
     """The page of a GPT, as a string of HTML.
 
     name: the page's title. losses: the loss of each training step, in nats per token; without them there is no curve.
     val_losses: (step, held-out loss) pairs, in order. steps: the steps of the losses, if not 1, 2, 3, ... training: the
     TrainConfig, shown with the configuration. snapshots: Snapshots, for the slider through the training; step: after how many steps
-    the model's weights are, if not after all. Raises ValueError for losses that cannot be drawn and for an activation
+    the model's weights are, if not after all. docs: the documents it was trained on, which the page then contains, to count how many of
+    the texts that the model writes are among them. Raises ValueError for losses that cannot be drawn and for an activation
     that the page cannot compute. For a Run:
     `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training, snapshots=run.snapshots)`.
     """
@@ -57,7 +58,7 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None,
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {only}"
     return Template(_source("page.html")).substitute(
         policy=policy, generator=f"{GENERATOR} {__version__}", style=style, script=script, worker=joined(WORKER),
-        data=_as_json(_data(model, name, curve(losses, val_losses, steps), training) | {"film": film}),
+        data=_as_json(_data(model, name, curve(losses, val_losses, steps), training) | {"film": film, "documents": docs and list(docs)}),
         weights=_base64(array("d", model.params)), snapshots="".join(lines),
     )  # fmt: skip
 
@@ -135,6 +136,7 @@ def _data(model, name, losses, training):
     tokens = {"vocab_size": vocab_size, "bos": tokenizer.bos, "opening": tokenizer.opening(model.config.documents)}
     return {
         "name": name,
+        "version": __version__,
         "config": {**asdict(model.config), **tokens},
         "layout": [[name, *shape] for name, shape in model.config.shapes(vocab_size).items()],
         "num_params": model.num_params,

@@ -9,9 +9,9 @@ import ast
 import copy
 
 from microgpt.compiled import scalar
-from microgpt.run.arithmetic import Unread, is_expression, is_none_test, parts, program, select
-from microgpt.run.execution import Execution
-from microgpt.run.names import at
+from microgpt.scripts.arithmetic import Unread, is_expression, is_none_test, parts, program, select
+from microgpt.scripts.execution import Execution
+from microgpt.scripts.names import at
 
 PURE = (
     ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Call,

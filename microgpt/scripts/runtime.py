@@ -9,9 +9,9 @@ from functools import partial, wraps
 from types import FunctionType
 
 from microgpt.compiled import scalar
-from microgpt.run.arithmetic import eval_number, is_expression
-from microgpt.run.symbols import Fixed, Group, Text
-from microgpt.run.value_class import BITS, PLACES
+from microgpt.scripts.arithmetic import eval_number, is_expression
+from microgpt.scripts.symbols import Fixed, Group, Text
+from microgpt.scripts.value_class import BITS, PLACES
 
 NOT_CARRIED = {"__dict__", "__weakref__", "__module__", "__qualname__", "__doc__", "__slots__"}
 NOTHING = object()

@@ -7,7 +7,7 @@ Delegation  operators applied to operands, as in `self + (-other)`
 import ast
 from dataclasses import dataclass, field
 
-from microgpt.run.arithmetic import Unread, is_expression, select
+from microgpt.scripts.arithmetic import Unread, is_expression, select
 
 STEPS = ["+", "-", "*", "/", "**", "negative"]  # as in src/scalar/steps.h
 METHOD, DOT = 6, 7

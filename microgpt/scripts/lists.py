@@ -11,10 +11,10 @@ import ast
 from dataclasses import dataclass, field
 
 from microgpt.compiled import scalar
-from microgpt.run.arithmetic import BINARY, Unread
-from microgpt.run.names import BUILTINS, at
-from microgpt.run.symbols import CALLS, DOT, METHOD, STEPS, SUM
-from microgpt.run.value_class import BITS
+from microgpt.scripts.arithmetic import BINARY, Unread
+from microgpt.scripts.names import BUILTINS, at
+from microgpt.scripts.symbols import CALLS, DOT, METHOD, STEPS, SUM
+from microgpt.scripts.value_class import BITS
 
 PURE = (
     ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.Slice, ast.BinOp, ast.UnaryOp, ast.JoinedStr, ast.FormattedValue,

@@ -9,9 +9,9 @@ import importlib.machinery
 import os
 import sys
 
-from microgpt.run.names import Module, Survey
-from microgpt.run.report import Report
-from microgpt.run.rewrite import rewrite
+from microgpt.scripts.names import Module, Survey
+from microgpt.scripts.report import Report
+from microgpt.scripts.rewrite import rewrite
 
 OF_OTHERS = {"site-packages", "dist-packages"}
 

@@ -1,4 +1,4 @@
-"""`microgpt run` on the scripts of tests/run/scripts/ as users edit them: the same output as Python's, and the expected things compiled."""
+"""`microgpt run` on the scripts of tests/scripts/public/ as users edit them: the same output as Python's, and the expected things compiled."""
 
 import re
 

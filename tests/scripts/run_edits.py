@@ -1,4 +1,4 @@
-"""Edits people make to the scripts in tests/run/scripts/, for test_run_variants.py.
+"""Edits people make to the scripts in tests/scripts/public/, for test_run_variants.py.
 
 Each is a name, the script, (old, new) pairs of text, and what is expected: the names of everything compiled, and words that the
 report must have where something is left alone.

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from inspect import isfunction
 
 from microgpt import reference
-from microgpt.run.arithmetic import ONE, Unread, eval_number, number, program, replaced
-from microgpt.run.names import Module
-from microgpt.run.reading import GRAD, Reader, is_flag
-from microgpt.run.symbols import CALLS, METHOD, STEPS, Delegation, Node, Operand, Text, Wrapped
-from microgpt.run.traversal import ORDERS, order_of
+from microgpt.scripts.arithmetic import ONE, Unread, eval_number, number, program, replaced
+from microgpt.scripts.names import Module
+from microgpt.scripts.reading import GRAD, Reader, is_flag
+from microgpt.scripts.symbols import CALLS, METHOD, STEPS, Delegation, Node, Operand, Text, Wrapped
+from microgpt.scripts.traversal import ORDERS, order_of
 
 # The bits of src/scalar/overrides.h, where the first ones are also what a node was made by.
 BITS = {

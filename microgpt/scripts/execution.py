@@ -6,7 +6,7 @@ Where a condition is not known, both branches are executed to the end, and what 
 import ast
 import copy
 
-from microgpt.run.arithmetic import Arithmetic, Unread
+from microgpt.scripts.arithmetic import Arithmetic, Unread
 
 
 class Execution(Arithmetic):

@@ -18,6 +18,6 @@ names.py and files.py know the script's files, rewrite.py changes their syntax t
 call, report.py says what was done, and script.py runs it all.
 """
 
-from microgpt.run.script import Unreadable, run_script
+from microgpt.scripts.script import Unreadable, run_script
 
 __all__ = ["Unreadable", "run_script"]

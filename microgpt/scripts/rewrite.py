@@ -5,11 +5,11 @@ Lines and columns stay as they are, so tracebacks show the script.
 
 import ast
 
-from microgpt.run import loops, value_class
-from microgpt.run.arithmetic import Unread
-from microgpt.run.lists import Lists
-from microgpt.run.names import at
-from microgpt.run.value_class import NotReadable
+from microgpt.scripts import loops, value_class
+from microgpt.scripts.arithmetic import Unread
+from microgpt.scripts.lists import Lists
+from microgpt.scripts.names import at
+from microgpt.scripts.value_class import NotReadable
 
 CONSUMERS = ("sum", "max", "min", "list", "tuple", "sorted")  # take all of an iterable at once
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)

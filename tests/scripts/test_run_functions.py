@@ -10,11 +10,11 @@ from programs import outcome
 
 from microgpt import reference
 from microgpt.compiled import scalar
-from microgpt.run import runtime
-from microgpt.run.arithmetic import Arithmetic, number, operation, program
-from microgpt.run.names import Module, Names, Survey
-from microgpt.run.report import Report
-from microgpt.run.rewrite import find_value, rewrite
+from microgpt.scripts import runtime
+from microgpt.scripts.arithmetic import Arithmetic, number, operation, program
+from microgpt.scripts.names import Module, Names, Survey
+from microgpt.scripts.report import Report
+from microgpt.scripts.rewrite import find_value, rewrite
 
 DATA, GRAD, M, V = (("input", name) for name in "dgmv")
 

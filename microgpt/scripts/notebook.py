@@ -11,11 +11,11 @@ import os
 import sys
 
 from microgpt.display import cards
-from microgpt.run import files, runtime
-from microgpt.run.arithmetic import Unread
-from microgpt.run.names import Module, Survey
-from microgpt.run.report import Report
-from microgpt.run.rewrite import find_value, rewrite, rewrite_all
+from microgpt.scripts import files, runtime
+from microgpt.scripts.arithmetic import Unread
+from microgpt.scripts.names import Module, Survey
+from microgpt.scripts.report import Report
+from microgpt.scripts.rewrite import find_value, rewrite, rewrite_all
 
 OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%microgpt")  # cell magics after which comes Python
 

@@ -197,7 +197,7 @@ def test_the_fast_ways_are_taken(tmp_path):
     code = """
 import sys
 from microgpt.compiled import scalar
-from microgpt.run import run_script
+from microgpt.scripts import run_script
 made, script_list = [], scalar.script_list
 def spy(number, *inputs):  # with the script's globals, where a program looks names up
     made.append(eval("f(n, *i)", sys.modules["__main__"].__dict__, {"f": script_list, "n": number, "i": inputs}))

@@ -7,9 +7,9 @@ operand and once with a number. The reference's methods are read in the same way
 import ast
 import copy
 
-from microgpt.run.arithmetic import BINARY, ONE, ZERO, Unread, is_expression, is_none_test, is_truth, number, parts
-from microgpt.run.execution import Execution
-from microgpt.run.symbols import (
+from microgpt.scripts.arithmetic import BINARY, ONE, ZERO, Unread, is_expression, is_none_test, is_truth, number, parts
+from microgpt.scripts.execution import Execution
+from microgpt.scripts.symbols import (
     Closure,
     Delegation,
     Fixed,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from microgpt.common.words import printable
 
 # How many times as long a training step of the published model takes where only this stays in Python: measured with
-# tests/run/scripts/current.py and a counter in that method, which makes it unreadable.
+# tests/scripts/public/current.py and a counter in that method, which makes it unreadable.
 STEPS = {
     "backward": 50, "__add__": 18, "__mul__": 17, "__radd__": 6, "exp": 2.5, "__truediv__": 2.5, "__pow__": 2.4, "log": 1.3, "relu": 1.3,
     "__rmul__": 1.2, "parameter update": 10, "class": 200,

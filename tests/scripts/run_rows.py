@@ -1,6 +1,6 @@
 """Karpathy's script with one change at a time: those that public scripts have most often, for tests and for benchmarks/bench_run.py.
 
-ROWS: how something is computed. REFUSALS: how the class is written. Each is a name and (old, new) pairs of text in tests/run/scripts/current.py.
+ROWS: how something is computed. REFUSALS: how the class is written. Each is a name and (old, new) pairs of text in tests/scripts/public/current.py.
 """
 
 from scripts_under import SCRIPTS

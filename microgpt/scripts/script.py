@@ -15,10 +15,10 @@ import types
 import warnings
 
 from microgpt.common.words import quoted_path
-from microgpt.run import files, notebook, runtime
-from microgpt.run.names import Module
-from microgpt.run.report import Report
-from microgpt.run.rewrite import find_value, rewrite_all
+from microgpt.scripts import files, notebook, runtime
+from microgpt.scripts.names import Module
+from microgpt.scripts.report import Report
+from microgpt.scripts.rewrite import find_value, rewrite_all
 
 STAYS = ("microgpt.compiled.fallback",)
 GIVEN_UP = {}  # modules of this package, kept alive
