@@ -364,14 +364,15 @@ class GPT:
 
     # ---- In a notebook: see docs/notebooks.md -----------------------------------------------------------------------
 
-    def explore(self, name: str = "") -> "Page":
-        """The page of `microgpt explore`, which a notebook shows in a frame; its `save(path)` writes it. name: its title.
+    def explore(self, name: str = "", docs: Iterable[str] | None = None) -> "Page":
+        """The page of `microgpt explore`, which a notebook shows in a frame; its `save(path)` writes it. name: its title. docs: the
+        documents of the training, which the page then contains, to count how many of those that the model writes are among them.
 
         ValueError for an activation that the page cannot compute.
         """
         from microgpt.display import explore
 
-        return explore.Page(self, name)
+        return explore.Page(self, name, docs=docs)
 
     def _repr_html_(self):
         from microgpt.display import cards
