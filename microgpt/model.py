@@ -112,6 +112,16 @@ class GPT:
             saved = checkpoint.Checkpoint(self.config, self.tokenizer, self.params)
             pretrained.write(folder, saved, pytorch=pytorch)
 
+    def save_onnx(self, path: str | PathLike[str]) -> None:
+        """Save the model as an ONNX file in float32, for other runtimes; see docs/interchange.md. PyTorch makes it (extra `onnx`).
+
+        ImportError where that is not installed, OSError where the file cannot be written, CheckpointError where a weight is not finite.
+        """
+        from microgpt.storage import onnxfile
+
+        with self.engine.access.reading():
+            onnxfile.write(path, self)
+
     # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
     # The functions that return a GPT take engine and threads, as GPT does.
 
@@ -354,14 +364,15 @@ class GPT:
 
     # ---- In a notebook: see docs/notebooks.md -----------------------------------------------------------------------
 
-    def explore(self, name: str = "") -> "Page":
-        """The page of `microgpt explore`, which a notebook shows in a frame; its `save(path)` writes it. name: its title.
+    def explore(self, name: str = "", docs: Iterable[str] | None = None) -> "Page":
+        """The page of `microgpt explore`, which a notebook shows in a frame; its `save(path)` writes it. name: its title. docs: the
+        documents of the training, which the page then contains, to count how many of those that the model writes are among them.
 
         ValueError for an activation that the page cannot compute.
         """
         from microgpt.display import explore
 
-        return explore.Page(self, name)
+        return explore.Page(self, name, docs=docs)
 
     def _repr_html_(self):
         from microgpt.display import cards

@@ -365,14 +365,14 @@ class Run:
 
         return plot.of_run(self)
 
-    def explore(self, name: str = "") -> "Page":
+    def explore(self, name: str = "", docs: Iterable[str] | None = None) -> "Page":
         """As GPT.explore, with the run's losses and snapshots. ValueError for losses that are not finite, too."""
         from microgpt.display import explore
 
         step = self.best[0] if self._best_params is not None and self.finished else None  # whose weights the model has
         return explore.Page(
             self.model, name,
-            losses=self.losses, val_losses=self.val_losses, training=self.training, snapshots=self.snapshots, step=step,
+            losses=self.losses, val_losses=self.val_losses, training=self.training, snapshots=self.snapshots, step=step, docs=docs,
         )  # fmt: skip
 
     def _repr_html_(self):

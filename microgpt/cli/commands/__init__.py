@@ -23,7 +23,7 @@ COMMANDS = {  # in the order in which `microgpt --help` shows them
     "sweep": "train with many settings and say which is the best",
     "diff": "say where two runs or models first differ, to the last bit",
     "explore": "write a saved model as a web page to look into it",
-    "export": "write a saved model as a folder for the Hugging Face Hub",
+    "export": "write a saved model for other programs: a folder for the Hugging Face Hub, or ONNX",
     "plot": "draw the losses of runs",
     "inspect": "look at the data before training on it",
     "run": "run your own microgpt script, compiled",

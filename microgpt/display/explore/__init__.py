@@ -84,9 +84,12 @@ class Page:
         return f"<Page of {sized(len(self.html.encode()))}; .save(path) writes it>"
 
 
-def write(path, model, *, name="", **options):
+def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, docs=None):
     """Write the page of a GPT to a file, whole or not at all. Arguments as for `page`. Raises OSError if this fails."""
-    Page(model, name, **options).save(path)
+    shown = Page(
+        model, name, losses=losses, val_losses=val_losses, steps=steps, training=training, snapshots=snapshots, step=step, docs=docs
+    )  # fmt: skip
+    shown.save(path)
 
 
 def is_page(path):
