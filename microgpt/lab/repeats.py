@@ -4,7 +4,6 @@ import math
 import statistics
 import warnings
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
@@ -15,6 +14,7 @@ from microgpt.common.options import Option
 from microgpt.common.words import quoted
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus import documents
+from microgpt.corpus.loading import DataWarning
 from microgpt.engines import cores
 from microgpt.model import GPT
 from microgpt.training import SEED, DivergenceError, Run, start
@@ -115,10 +115,14 @@ def repeat(
     Ctrl-C ends the runs that have begun after their current step and raises KeyboardInterrupt; the callback has had those that were
     finished. ValueError unless one seed trains without divergence.
     """
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait  # not before: it takes a program's start some time
+
     docs = documents.checked("docs", docs)
     found = seeds_of(seeds)
     workers = max(1, cores() // (threads or cores())) if workers is None else WORKERS.check(workers)
-    runs, diverged, stopped, active, left = {}, {}, [], {}, iter(found)
+    runs, diverged, left = {}, {}, iter(found)
+    active: dict[Future[None], Run] = {}
+    stopped: list[bool] = []
     options: dict[str, Any] = {"engine": engine, "threads": threads, "evaluation": evaluation, "val_docs": val_docs, "long": long}
     with ThreadPoolExecutor(workers) as pool:
         try:
@@ -126,7 +130,7 @@ def repeat(
                 while len(active) < workers and (seed := next(left, None)) is not None:
                     with warnings.catch_warnings():
                         if seed != found[0]:  # what is to be said of the data is said once
-                            warnings.simplefilter("ignore", documents.DataWarning)
+                            warnings.simplefilter("ignore", DataWarning)
                         run = start(docs, config, training, seed=seed, init=init, snapshots=snapshots, **options)
                     progress = watch(run) if watch else None
                     active[pool.submit(run.train, progress=progress, stopped=stopped)] = run

@@ -32,7 +32,9 @@ def test_what_is_written_is_read(tmp_path, ending, evaluation):
     assert read.val_losses == run.val_losses and len(run.val_losses) == (3 if evaluation else 0)
     run.save(tmp_path / "run")
     assert read.seconds[-1] > 0 and sorted(read.seconds) == read.seconds.tolist()
-    assert read.tokens.tolist() == [*itertools.accumulate(min(len(run.corpus[i % len(run.corpus)]) - 1, CONFIG.block_size) for i in range(7))]
+    assert read.tokens.tolist() == [
+        *itertools.accumulate(min(len(run.corpus[i % len(run.corpus)]) - 1, CONFIG.block_size) for i in range(7))
+    ]
     assert history.read(tmp_path / "run") == (*read[:3], None, None) and read == history.read(str(path))
 
 

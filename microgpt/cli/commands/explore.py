@@ -77,7 +77,8 @@ def _docs(arguments, saved):
 def _losses(arguments, saved):
     """Options of explore.page: the losses of the log, else those in the file, else none."""
     if arguments.log:
-        return history.read(arguments.log)._asdict()
+        found = history.read(arguments.log)
+        return {"steps": found.steps, "losses": found.losses, "val_losses": found.val_losses}
     if saved.progress:
         return {"losses": saved.progress.losses, "val_losses": saved.progress.val_losses}
     return {}
