@@ -153,6 +153,41 @@ def test_training_in_the_page(section):
     assert driver.execute_script("return byId('text').value") == "ma/r"
 
 
+def test_the_download_is_the_file_that_save_writes(section, tmp_path):
+    driver = section
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    fill(driver, num_steps=30, n_layer=2, activation="silu")
+    press(driver, "start")
+    wait_until(driver, "trainer.losses?.length === 30 && !trainer.isRunning")
+    press(driver, "download")
+    path = tmp_path / "30-steps.safetensors"
+    wait_until_written(driver, path)
+    model = microgpt.load(path)
+    config = GPTConfig(n_layer=2, n_embd=8, n_head=2, block_size=8, activation="silu")
+    run = microgpt.train(DOCS, config, TrainConfig(30), engine="exact")
+    assert model.config == config and model.tokenizer == run.model.tokenizer
+    assert list(model.params) == driver.execute_script("return [...trainer.weights]")
+    assert list(model.params) == pytest.approx(list(run.model.params), rel=1e-7, abs=1e-12)
+    model.save(tmp_path / "saved")
+    assert (tmp_path / "saved").read_bytes() == path.read_bytes()
+    press(driver, "show")
+    greedy = "await page.ready; return (await writeText(page.samples.context, [page.config.bos], 0, () => true)).ids"
+    assert model.tokenizer.decode(browser.wait(driver, greedy)) == model.generate(1, temperature=0)[0]
+    browser.type_in(driver, "ma")
+    assert driver.execute_script("return [...page.reading.logits]") == pytest.approx(model.logits("ma")[-1], abs=1e-9)
+    driver.execute_script("trainer.weights[0] = NaN")
+    press(driver, "download")
+    assert "no longer numbers; start anew" in driver.execute_script("return byId('train-status').textContent")
+
+
+def wait_until_written(driver, path):
+    for _ in range(500):
+        if path.exists():
+            return
+        browser.wait(driver, "await new Promise((done) => setTimeout(done, 20))")
+    raise AssertionError(f"{path} was not written")
+
+
 def test_stop_continue_and_another_learning_rate(section):
     driver = section
     fill(driver, num_steps=10**7)

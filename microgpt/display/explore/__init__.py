@@ -25,7 +25,7 @@ from microgpt.config import TrainConfig
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
     "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "many", "attention", "labels",
-    "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "trainer", "main",
+    "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "safetensors", "trainer", "main",
 )  # fmt: skip
 # and those that train, in a Web Worker
 WORKER = ("activations", "random", "kernels", "learn", "sampler", "counting", "worker")
@@ -116,6 +116,7 @@ def _data(model, name, losses, training):
     tokens = {"vocab_size": vocab_size, "bos": tokenizer.bos, "opening": tokenizer.opening(model.config.documents)}
     return {
         "name": name,
+        "version": __version__,
         "config": {**asdict(model.config), **tokens},
         "layout": [[name, *shape] for name, shape in model.config.shapes(vocab_size).items()],
         "num_params": model.num_params,
