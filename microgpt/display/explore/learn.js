@@ -141,7 +141,7 @@ class Learner {
     let loss = 0;
     for (let t = 0; t < count; t++) loss += surprise(logits, t * vocab_size, vocab_size, tokens[t + 1], share / count);
     slope.fill(0);
-    multiplyBack(slope, params.lm_head, logits, x, count, vocab_size, n_embd);
+    backThrough(slope, params.lm_head, logits, x, count, vocab_size, n_embd);
     for (let i = layers.length - 1; i >= 0; i--) layers[i].backward(slope, i ? layers[i - 1].out : stream, count);
     normalizeBack(slope, slope, scales, embedded, count, n_embd, 0);
     for (let t = 0, at = 0; t < count; t++) {
@@ -191,18 +191,18 @@ class Layer {
   backward(slope, x, count) {
     const { n_embd: n, normed, mixed, attended, mlp_normed, hidden, active, d_normed, d_hidden, d_mixed } = this;
     d_hidden.fill(0);
-    multiplyBack(d_hidden, this.mlp_fc2, slope, active, count, n, 4 * n);
+    backThrough(d_hidden, this.mlp_fc2, slope, active, count, n, 4 * n);
     for (let i = 0; i < count * 4 * n; i++) d_hidden[i] *= this.slope(hidden[i]);
     d_normed.fill(0);
-    multiplyBack(d_normed, this.mlp_fc1, d_hidden, mlp_normed, count, 4 * n, n);
+    backThrough(d_normed, this.mlp_fc1, d_hidden, mlp_normed, count, 4 * n, n);
     normalizeBack(slope, d_normed, this.mlp_scales, attended, count, n, 1);
     d_mixed.fill(0);
-    multiplyBack(d_mixed, this.attn_wo, slope, mixed, count, n, n);
+    backThrough(d_mixed, this.attn_wo, slope, mixed, count, n, n);
     this.attendBack(count);
     d_normed.fill(0);
-    multiplyBack(d_normed, this.attn_wq, this.dq, normed, count, n, n);
-    multiplyBack(d_normed, this.attn_wk, this.dk, normed, count, n, n);
-    multiplyBack(d_normed, this.attn_wv, this.dv, normed, count, n, n);
+    backThrough(d_normed, this.attn_wq, this.dq, normed, count, n, n);
+    backThrough(d_normed, this.attn_wk, this.dk, normed, count, n, n);
+    backThrough(d_normed, this.attn_wv, this.dv, normed, count, n, n);
     normalizeBack(slope, d_normed, this.scales, x, count, n, 1);
   }
 
@@ -267,28 +267,10 @@ class Layer {
 
 // ---- What the chain rule makes of the operations: ...Back adds to its first argument ---------------------------------
 
-/** Adds to dx, and to the gradient g of W. dy: (count, n_out). Two rows at a time; half of those behind relu have no slope. */
-function multiplyBack(dx, { w, g }, dy, x, count, n_out, n_in) {
-  for (let t = 0; t < count; t++) {
-    const from = t * n_in;
-    const end = (t + 1) * n_out;
-    for (let at = t * n_out; ; at++) {
-      while (at < end && dy[at] === 0) at++;
-      if (at >= end) break;
-      const slope_a = dy[at];
-      const a = (at - t * n_out) * n_in;
-      do at++;
-      while (at < end && dy[at] === 0);
-      const slope_b = at < end ? dy[at] : 0;
-      const b = at < end ? (at - t * n_out) * n_in : a;
-      for (let j = 0; j < n_in; j++) {
-        const xj = x[from + j];
-        dx[from + j] += slope_a * w[a + j] + slope_b * w[b + j];
-        g[a + j] += slope_a * xj;
-        g[b + j] += slope_b * xj;
-      }
-    }
-  }
+/** Adds to dx, and to the gradient g of W. dy: (count, n_out). */
+function backThrough(dx, { w, g }, dy, x, count, n_out, n_in) {
+  multiplyBack(dx, w, dy, count, n_out, n_in);
+  addOuter(g, dy, x, count, n_out, n_in);
 }
 
 /** dx = keep * dx + what comes through the scaling; dx and dy may be one. */
