@@ -7,8 +7,8 @@ class SamplesView {
     this.page = page;
     this.context = new Context(page.model);
     this.run = 0;
-    byId("write").addEventListener("click", () => this.write());
-    arrowKeys(byId("samples"));
+    this.page.part("write").addEventListener("click", () => this.write());
+    arrowKeys(this.page.part("samples"));
   }
 
   /** Forget what was computed with other weights, and end what is being written. */
@@ -26,7 +26,7 @@ class SamplesView {
     const { temperature } = this.page;
     const prompt = this.page.read().tokens;
     const wanted = () => run === this.run;
-    const list = byId("samples");
+    const list = this.page.part("samples");
     const texts = [];
     this.settings = { prompt, temperature };
     this.compare();
@@ -51,14 +51,14 @@ class SamplesView {
     const isOld = temperature !== this.page.temperature || String(prompt) !== String(tokens);
     const shown = this.page.alphabet.running(prompt.slice(1));
     const beginning = shown.map((symbol) => element("span", { className: kind(symbol) }, symbol));
-    byId("written").replaceChildren(
+    this.page.part("written").replaceChildren(
       "After ",
       beginning.length ? element("bdi", {}, ...beginning) : "an empty text",
       ` at temperature ${temperature.toFixed(2)}`,
       isOld ? ", which are no longer set:" : ":",
     );
-    byId("written").classList.toggle("old", isOld);
-    byId("samples").classList.toggle("old", isOld);
+    this.page.part("written").classList.toggle("old", isOld);
+    this.page.part("samples").classList.toggle("old", isOld);
   }
 
   row({ ids, scores, ended }, given) {
