@@ -117,8 +117,6 @@ class Trainer {
     byId("train-results").hidden = false;
     for (const name of OF_A_MODEL) byId(`train-${name}`).disabled = false;
     byId("train-samples").replaceChildren();
-    const guessing = Math.log(begun.config.vocab_size);
-    if (this.curve) this.curve.guessing = guessing;
   }
 
   receive({ steps, losses, norms, time, running, weights }) {
@@ -136,9 +134,9 @@ class Trainer {
     }
     if (running && performance.now() < this.shown + SHOWN_EVERY) return;
     this.shown = performance.now();
-    const curve = curveOf(this.losses);
-    this.curve ??= new LossCurve(byId("train-losses"), byId("train-loss"), Math.log(this.begun.config.vocab_size), curve);
-    this.curve.update(curve);
+    const run = { letter: "", guessing: Math.log(this.begun.config.vocab_size), ...curveOf(this.losses) };
+    if (this.curve) this.curve.update([run]);
+    else this.curve = new LossCurve(byId("train-losses"), byId("train-loss"), [run]);
     this.norms.redraw();
     byId("train-status").textContent =
       `${grouped(steps)} steps, ${grouped(Math.round((1000 * this.losses.length) / this.time))} a second; ` +
