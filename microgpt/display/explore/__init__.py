@@ -14,6 +14,8 @@ import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from html import escape
+from os import PathLike
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -21,7 +23,7 @@ from typing import Any
 from microgpt import __version__, verdict
 from microgpt.common.files import write_atomically
 from microgpt.common.options import options_of
-from microgpt.common.words import quoted_path
+from microgpt.common.words import quoted_path, sized
 from microgpt.config import TrainConfig
 from microgpt.snapshots import Snapshots
 
@@ -71,17 +73,30 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None,
     )  # fmt: skip
 
 
-def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, docs=None, beside=None):
+class Page:
+    """The page of a GPT as an object that a notebook shows in a frame. html: its text. Arguments as for `page`."""
+
+    def __init__(self, model: Any, name: str = "", **options: Any) -> None:
+        self.html: str = page(model, name=name, **options)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the page to a file, whole or not at all. OSError if this fails."""
+        try:
+            write_atomically(path, self.html.encode())
+        except OSError as error:
+            raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
+
+    def _repr_html_(self):
+        style = "width:100%;height:800px;border:1px solid;resize:vertical"
+        return f'<iframe title="microgpt explore" style="{style}" srcdoc="{escape(self.html)}"></iframe>'
+
+    def __repr__(self) -> str:
+        return f"<Page of {sized(len(self.html.encode()))}; .save(path) writes it>"
+
+
+def write(path, model, *, name="", **options):
     """Write the page of a GPT to a file, whole or not at all. Arguments as for `page`. Raises OSError if this fails."""
-    shown = page(
-        model, name=name, losses=losses, val_losses=val_losses, steps=steps, training=training, snapshots=snapshots, step=step, docs=docs,
-        beside=beside,
-    )  # fmt: skip
-    data = shown.encode()
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
+    Page(model, name, **options).save(path)
 
 
 def is_page(path):
@@ -100,8 +115,8 @@ def joined(scripts):
     return '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in scripts)
 
 
-def curve(losses, val_losses=(), steps=None):
-    """The points of a run's loss curve: at most MOST_POINTS of its steps, the last one included; None without losses.
+def curve(losses, val_losses=(), steps=None, most=MOST_POINTS):
+    """The points of a run's loss curve: at most `most` of its steps, the last one included; None without losses.
 
     A dict of lists. steps: counted from 1; smoothed: verdict.smoothed at each; low, high: about four in five of the
     losses averaged there lie between them; held_out: [step, loss] pairs, with None for a loss that is not finite.
@@ -111,7 +126,7 @@ def curve(losses, val_losses=(), steps=None):
         return None
     if not all(abs(loss) < LARGEST_LOSS for loss in losses):
         raise ValueError(f"a curve cannot be drawn of losses that are not numbers below {LARGEST_LOSS:g}")
-    count = min(len(losses), MOST_POINTS)
+    count = min(len(losses), most)
     ends = [len(losses) * i // count for i in range(1, count + 1)]
     recent = [sorted(losses[max(0, end - verdict.SMOOTHED_STEPS) : end]) for end in ends]
     return {
