@@ -7,7 +7,7 @@ class FlowView {
   constructor(pages) {
     [this.page] = pages;
     byId("flow-model").hidden = pages.length === 1;
-    for (const radio of document.getElementsByName("flow-model")) {
+    for (const radio of /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName("flow-model"))) {
       radio.addEventListener("change", () => {
         this.page = pages[LETTERS.indexOf(radio.value)];
         this.show(this.page.reading);
@@ -31,7 +31,7 @@ class FlowView {
     });
   }
 
-  /** @param {{ tokens: number[], traces: Trace[] }} reading @param {boolean} inMotion */
+  /** @param {Reading} reading @param {boolean} inMotion */
   show(reading, inMotion = false) {
     if (inMotion || reading !== this.page.reading) return; // or it is the other model's
     this.traces = reading.traces;
@@ -64,7 +64,7 @@ class FlowView {
     this.showTrail();
     if (!tensor) this.showTensors(tensors, position);
     else if (place.index === undefined) this.showCells(tensor, place.position);
-    else this.showSum(tensor, place);
+    else this.showSum(tensor, /** @type {any} */ (place));
   }
 
   showTrail() {

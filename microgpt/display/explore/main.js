@@ -11,7 +11,12 @@ class Page {
    * @param {string} suffix
    */
   constructor(desk, { data, weights, snapshots }, letter, suffix) {
-    Object.assign(this, { desk, data, letter, suffix });
+    this.desk = desk;
+    this.data = data;
+    this.letter = letter;
+    this.suffix = suffix;
+    /** Resolves when the page shows what it shows first. @type {Promise<void> | undefined} */
+    this.ready = undefined;
     this.config = data.config;
     this.alphabet = new Alphabet(data.characters, this.config.bos, this.config.opening);
     this.model = new Model(this.config, data.layout, weights);
@@ -148,7 +153,8 @@ class Page {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || /CANVAS|TEXTAREA|INPUT/.test(event.target.tagName)) return;
+  const { tagName } = /** @type {Element} */ (event.target);
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || /CANVAS|TEXTAREA|INPUT/.test(tagName)) return;
   event.preventDefault();
   byId("text").focus();
 });

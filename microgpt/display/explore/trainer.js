@@ -13,6 +13,14 @@ const SHORT_LIST =
   "matthew samuel david joseph carter owen wyatt john jack luke jayden dylan grayson levi isaac gabriel julian mateo anthony jaxon";
 
 class Trainer {
+  /** Of each step so far. @type {number[]} */
+  losses = [];
+  /** Of the gradient, likewise. @type {number[]} */
+  lengths = [];
+  /** What it is trained on. @type {string[]} */
+  docs = [];
+  time = 0; // in milliseconds, of the training
+
   /** data: that of the page, whose options are the first ones here; show(data, weights): makes a model that of the page. */
   constructor(data, show) {
     this.data = data;
