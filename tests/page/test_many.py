@@ -36,7 +36,7 @@ def compute(chromium):
     """compute(code, model, *arguments): the result of JavaScript with a Sampler of the model's, which draws as Random(1)."""
 
     def compute(code, model, *arguments):
-        data = explore._data(model, "", None, None)
+        data = explore._data(explore.Shown(model))
         return chromium.execute_script(
             f"{LIBRARY}\nconst [{{ config, layout }}, weights, ...given] = arguments;"
             f"const model = new Model(config, layout, new Float64Array(weights));"
