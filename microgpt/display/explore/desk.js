@@ -10,6 +10,7 @@ class Desk {
     this.isPair = models.length > 1;
     document.querySelector("main").classList.toggle("pair", this.isPair);
     if (this.isPair) double(SUFFIXES[1]);
+    for (const section of document.querySelectorAll("main section[data-picture]")) offerPicture(section, section.querySelector("h2"));
     this.temperature = Number(byId("temperature").value);
     /** @type {Page[]} */
     this.pages = models.map((model, i) => new Page(this, model, this.isPair ? LETTERS[i] : "", SUFFIXES[i]));
