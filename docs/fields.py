@@ -14,4 +14,5 @@ class Fields(griffe.Extension):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "option":
             option = options_of(getattr(config, attr.parent.name))[attr.name]
             attr.value = repr(option.default)
-            attr.docstring = griffe.Docstring(f"{option.text[0].upper()}{option.text[1:]} ({option.values()}).", parent=attr)
+            values = "" if option.kind is bool else f" ({'one of ' if option.choices else ''}{option.values()})"
+            attr.docstring = griffe.Docstring(f"{option.text[0].upper()}{option.text[1:]}{values}.", parent=attr)

@@ -46,7 +46,8 @@ class GPT:
         tokenizer: Its characters.
         params: A writable buffer of `config.num_params(tokenizer.vocab_size)` doubles, such as `array("d", ...)`: all matrices one
             after the other in parameter order, row by row. The model keeps the buffer and does not copy it.
-        engine: What computes: "python", "graph" or "exact", which give the same bits, or "fast", which computes in float32.
+        engine: What computes: "python", "graph" or "exact", which give the same bits, or "fast", which computes in float32;
+            "exact" by default.
         threads: How many threads the engines "exact" (to train and to measure) and "fast" may use, 0 for all cores.
 
     Raises:
@@ -498,4 +499,4 @@ def _check_size(num_params):
 
 
 load = GPT.load
-"""The same as `GPT.load`."""
+"""The model in a saved file or folder: the same as [`GPT.load`][microgpt.GPT.load]."""
