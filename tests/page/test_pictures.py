@@ -96,6 +96,9 @@ def test_the_buttons_save_files(driver, tmp_path):
     driver = driver()
     driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     assert ElementTree.fromstring(driver.execute_script(f"return svgOf({section('next')})"))[0].attrib["fill"] == "rgb(252,251,249)"
+    driver.execute_script(
+        "arguments[0].scrollIntoView()", driver.find_element("css selector", "[aria-label='Save as SVG: How characters relate']")
+    )
     png, svg = png_of(driver, "embeddings"), driver.execute_script(f"return svgOf({section('embeddings')})")
     for kind in "SVG", "PNG":
         driver.find_element("css selector", f"[aria-label='Save as {kind}: How characters relate']").click()
