@@ -92,7 +92,7 @@ def test_the_slider_moves_both(pair, runs):
     assert driver.execute_script("return desk.film.steps") == steps and steps[-1] == 30
     for stop, step in reversed([*enumerate(steps)]):
         driver.execute_script("byId('step').value = arguments[0]; byId('step').dispatchEvent(new Event('input'))", stop)
-        browser.wait(driver, "await new Promise(requestAnimationFrame); await turn(); await turn(); await desk.update()")
+        browser.wait(driver, "while (desk.film.frame) await new Promise(requestAnimationFrame); await desk.update()")
         for i, run in enumerate(runs):
             film = dict(zip(run.snapshots.steps, run.snapshots.weights))
             last = max(at for at in film if at <= step)
