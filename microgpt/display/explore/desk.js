@@ -21,11 +21,11 @@ class Desk {
     this.title();
     showConfiguration(pages);
     this.training = new TrainingView(pages);
-    const flow = new FlowView(pages);
+    const shared = [new FlowView(pages), new UnitsView(pages)];
     this.address = new Address(this);
     this.film = new Film(this);
     for (const page of pages) {
-      page.start(flow);
+      page.start(shared);
       await turn();
     }
     this.listen();
@@ -140,6 +140,14 @@ function double(suffix) {
     }
     section.after(copy);
     for (const [i, one] of [section, copy].entries()) one.querySelector("h2").append(" ", badge(LETTERS[i]));
+  }
+}
+
+/** Let a fieldset of radio buttons choose one of two models; without a second it stays hidden. @param {string} name @param {Page[]} pages @param {(page: Page) => void} act */
+function chooseModel(name, pages, act) {
+  byId(name).hidden = pages.length === 1;
+  for (const radio of document.getElementsByName(name)) {
+    radio.addEventListener("change", () => act(pages[LETTERS.indexOf(radio.value)]));
   }
 }
 
