@@ -54,7 +54,14 @@ def __dir__():
 
 
 def load_ipython_extension(shell):
-    """For `%load_ext microgpt` in a notebook: the cell magic %%microgpt."""
+    """For `%load_ext microgpt` in a notebook: the cell magic %%microgpt, and Values are shown as graphs."""
     from microgpt.scripts import notebook
 
     notebook.load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell):
+    """For `%unload_ext microgpt`."""
+    from microgpt.scripts import notebook
+
+    notebook.unload_ipython_extension(shell)

@@ -11,6 +11,8 @@ from microgpt import reference
 from microgpt.common.options import Settings, documented, option
 from microgpt.common.words import quoted, shortened
 
+SIZES = "n_layer", "n_embd", "n_head", "block_size"  # of a model, which are said of every one
+
 
 @documented
 @dataclass(frozen=True)

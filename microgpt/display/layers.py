@@ -21,7 +21,7 @@ def svg(boxes, edges, caption="", direction="LR"):
     places, width, height = _places(layers, sizes, direction)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height + 2 * LINE:.0f}" font-family="sans-serif" '
-        'font-size="11" text-anchor="middle">',
+        'font-size="11" text-anchor="middle" style="background:white">',  # as Graphviz has it, for dark notebooks
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#666"/></marker></defs>',
     ]

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 
+from microgpt.display import cards
 from microgpt.scripts import files, runtime
 from microgpt.scripts.arithmetic import Unread
 from microgpt.scripts.names import Module, Survey
@@ -102,8 +103,11 @@ class Cells:
 CELLS = Cells()
 
 
+VALUES = ["microgpt.Value", "microgpt.reference.Value"]  # and their subclasses
+
+
 def load_ipython_extension(shell):
-    """%load_ext microgpt: gives the notebook the cell magic %%microgpt, which runs a cell compiled."""
+    """%load_ext microgpt: gives the notebook the cell magic %%microgpt, which runs a cell compiled, and shows Values as graphs."""
 
     def magic(line, cell):
         shell.ast_transformers.append(CELLS)
@@ -113,6 +117,15 @@ def load_ipython_extension(shell):
             shell.ast_transformers.remove(CELLS)
 
     shell.register_magic_function(magic, "cell", "microgpt")
+    for name in VALUES:
+        shell.display_formatter.formatters["image/svg+xml"].for_type(name, cards.of_value)
+
+
+def unload_ipython_extension(shell):
+    """%unload_ext microgpt: takes back what %load_ext gave."""
+    shell.magics_manager.magics["cell"].pop("microgpt", None)
+    for name in VALUES:
+        shell.display_formatter.formatters["image/svg+xml"].pop(name, None)
 
 
 def accelerate() -> None:

@@ -288,6 +288,7 @@ def test_a_checkout_that_is_not_built(tmp_path):
         assert subprocess.run([*bare, "-c", f"import {name}"], **options).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_reference_in_a_bare_checkout(tmp_path):
     """Alone, without the package it belongs to; its text is what the published script prints."""
     page = shutil.copy(reference.__file__, tmp_path)

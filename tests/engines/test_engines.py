@@ -70,7 +70,7 @@ def options(draw):
 
 @pytest.mark.parametrize("name", COMPILED)
 @given(case=cases(), options=options(), least=st.sampled_from([0.0, 0.1, 1.0]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_training_options_equal_the_reference(name, case, options, least):
     docs, config, training, seed = case
     options["warmup_steps"] = min(options["warmup_steps"], max(training.num_steps - 1, 0))
@@ -83,7 +83,7 @@ def test_training_options_equal_the_reference(name, case, options, least):
 @pytest.mark.parametrize("name", COMPILED)
 @given(case=cases())
 @example(case=(["a"], GPTConfig(n_embd=1, n_head=1, block_size=1), TrainConfig(num_steps=3), 0))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_whole_runs_equal_the_reference(name, case):
     assert outcome(name, *case) == outcome(ORACLES[name], *case)
 

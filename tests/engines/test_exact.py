@@ -225,6 +225,7 @@ def test_portions_and_foreign_hands():
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
 def test_each_path_over_many_steps(on_path, docs):
     """40,000 steps: rare disagreements between paths have time to show."""
     training = TrainConfig(num_steps=40_000)

@@ -66,7 +66,7 @@ def test_a_few_steps(on_path, config, docs, training, seed):
         assert outcome("exact", config, docs, training, seed) == expected, path
 
 
-@settings(few, max_examples=15)
+@settings(few, max_examples=6)
 @given(models(widest=4), documents, trainings(), st.integers(0, 2**32))
 def test_a_few_steps_of_the_pure_engine(on_path, config, docs, training, seed):
     expected = outcome("python", config, docs, training, seed)

@@ -1,5 +1,6 @@
 """Logits, losses and samples of the exact engine, and how it treats what is not right."""
 
+import functools
 import random
 import subprocess
 import sys
@@ -39,18 +40,20 @@ def path(request, monkeypatch):
     return request.param
 
 
+@functools.cache
+def logits_and_losses(name, config):
+    """Of a block of tokens after each of them, and of three documents; in bits."""
+    engine = make(name, config)
+    tokens, decode = [random.Random(7).randrange(VOCAB) for _ in range(config.block_size)], engine.decoder()
+    return [bits(decode(token)) for token in tokens], bits(engine.loss([8, *tokens[:n], 8]) for n in (1, 2, len(tokens))), decode
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_logits_and_loss(path, config):
-    exact, python = make("exact", config), make("python", config)
-    tokens = [random.Random(7).randrange(VOCAB) for _ in range(config.block_size)]
-    ours, theirs = exact.decoder(), python.decoder()
-    for token in tokens:
-        assert bits(ours(token)) == bits(theirs(token))
-    for n in (1, 2, len(tokens)):
-        document = [8, *tokens[:n], 8]
-        assert bits([exact.loss(document)]) == bits([python.loss(document)])
+    *ours, decode = logits_and_losses.__wrapped__("exact", config)
+    assert ours == [*logits_and_losses("python", config)[:2]]
     with pytest.raises(ValueError, match="block_size"):
-        ours(0)
+        decode(0)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
@@ -203,7 +206,8 @@ def test_what_does_not_fit_is_refused_first():
     with pytest.raises(OverflowError):
         ExactEngine(GPTConfig(n_embd=2**40), 5, memoryview(array("d", bytes(80))))
     document = [8] * (200_000 + 1)  # its attention weights alone would take 80 GB a head
-    engine = make("exact", GPTConfig(n_embd=8, n_head=8, block_size=10**7 // 8))
+    config = GPTConfig(n_embd=8, n_head=8, block_size=10**7 // 8)
+    engine = ExactEngine(config, VOCAB, memoryview(array("d", bytes(8 * config.num_params(VOCAB)))))
     try:
         import resource
     except ImportError:

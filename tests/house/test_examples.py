@@ -1,11 +1,13 @@
 """Every script in examples/ runs, in few steps, and what it prints is what it claims to show."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import kernel
 import pytest
 
 import microgpt
@@ -102,6 +104,39 @@ CHECKS = [value_by_hand, own_operator, greek_names, learning_rates, old_script, 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_example(check, tmp_path):
     check(tmp_path)
+
+
+def test_the_notebook_shows_what_it_shows_today(names):
+    """Each cell's output is the one that is saved in the file, but for seconds and for the pictures that other programs draw."""
+    notebook = EXAMPLES / "first_steps.ipynb"
+    saved, today = json.loads(notebook.read_text(encoding="utf-8")), kernel.executed(notebook)
+    for before, after in zip(saved["cells"], today["cells"]):
+        assert [*map(comparable, before.get("outputs", []))] == [*map(comparable, after.get("outputs", []))], "".join(before["source"])
+    shown = [kind for cell in saved["cells"] for output in cell.get("outputs", []) for kind in output.get("data", {})]
+    assert {"image/svg+xml", "image/png", "text/html", "text/plain"} <= {*shown} and len(shown) > 8
+    assert "[first_steps.ipynb](first_steps.ipynb)" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_notebook_without_jupyter(names):
+    """`microgpt run` prints the texts that are saved in it."""
+    pytest.importorskip("matplotlib", reason="plots need matplotlib")
+    command = [sys.executable, "-m", "microgpt", "run", EXAMPLES / "first_steps.ipynb"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8"})
+    cells = json.loads((EXAMPLES / "first_steps.ipynb").read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", []) if output["output_type"] != "display_data"]
+    saved = ["".join(output["text"] if "text" in output else output["data"]["text/plain"]) for output in outputs]
+    assert done.returncode == 0 and done.stdout.split() == "\n".join(saved).split()
+
+
+def comparable(output):
+    """An output without seconds; of pictures by matplotlib and Graphviz only that they are there."""
+    data = {kind: "".join(text) for kind, text in output.get("data", {}).items()}
+    for kind, text in data.items():
+        if kind == "image/png" or kind == "image/svg+xml" and 'style="background:white"' not in text:
+            data[kind] = "a picture"
+        elif kind == "text/plain":
+            data[kind] = re.sub(r"\S+ steps/s \| .* s$", "...", text)
+    return output | {"data": data}
 
 
 def test_each_is_checked_and_listed():

@@ -192,6 +192,8 @@ def test_only_the_keyboard(show, trained):
     press(Keys.ENTER)
     assert driver.find_element("id", "text").get_property("value") == label.split(":")[0]
 
+    press(Keys.TAB)
+    assert focused().get_attribute("id") == "many-write"
     assert not changes([Keys.TAB, Keys.TAB], "neighbours") and changes([Keys.ARROW_RIGHT], "neighbours")
     press("v")
     assert text_of(driver, "neighbours").startswith("v is nearest to ")  # which it may have been before

@@ -347,6 +347,7 @@ def test_the_plain_picture(monkeypatch, tmp_path, direction):
     loss = (a * b + 10).relu() ** 2 / a.exp() + (a - b) * a
     drawn = draw(loss, names={"<a>": a}, direction=direction)
     svg = ElementTree.fromstring(drawn.svg())
+    assert svg.get("style") == "background:white"  # as Graphviz has it; in a dark notebook the arrows' numbers could not be read
     names = "{http://www.w3.org/2000/svg}"
     boxes = [tuple(float(box.get(name)) for name in ("x", "y", "width", "height")) for box in svg.iter(f"{names}rect")]
     assert len(boxes) == drawn.num_nodes

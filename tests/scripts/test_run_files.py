@@ -230,8 +230,10 @@ def test_accelerate(tmp_path):
 
 SHELL = """
 import ast, sys
+from unittest.mock import MagicMock
 class Shell:
     ast_transformers = []
+    display_formatter = MagicMock()  # which shows Values
     def register_magic_function(self, function, kind, name):
         assert (kind, name) == ("cell", "microgpt")
         self.magic = function

@@ -1,6 +1,6 @@
 """`microgpt run` on whole scripts of different people (people.py), some of them nasty: what they print is what they print under Python.
 
-They are run by one process that forks for each, because most of a short script's time is Python's and this package's start.
+A group of them is run by one process that forks for each, because most of a short script's time is Python's and this package's start.
 """
 
 import os
@@ -12,6 +12,7 @@ from nasty import NASTY
 from people import SCRIPTS
 
 ALL = SCRIPTS | {name: {"main.py": source} for name, source in NASTY.items()}
+GROUP = 10  # scripts a process
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -47,24 +48,24 @@ for script in sys.argv[1:]:
 """
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """name -> the folder in which the script has been run both ways."""
-    root = tmp_path_factory.mktemp("people")
-    for name, files in ALL.items():
-        for file, source in files.items():
-            path = root / name / file
+@pytest.mark.parametrize("first", range(0, len(ALL), GROUP))
+def test_scripts(tmp_path, first):
+    names = [*ALL][first : first + GROUP]
+    for name in names:
+        for file, source in ALL[name].items():
+            path = tmp_path / name / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(source, encoding="utf-8")
-    found = {name: root / name for name in ALL}
-    subprocess.run([sys.executable, "-c", DRIVER, *map(str, found.values())], check=True)
-    return found
+    subprocess.run([sys.executable, "-c", DRIVER, *(str(tmp_path / name) for name in names)], check=True)
+    for name in names:
+        check(tmp_path / name, name)
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_script(folders, name):
+def check(folder, name):
+    """That the script in `folder` did the same both ways; pytest shows its name where it did not."""
+
     def read(how):
-        return {part: (folders[name] / f"{how}.{part}").read_text() for part in ("out", "code", "err")}
+        return {part: (folder / f"{how}.{part}").read_text() for part in ("out", "code", "err")}
 
     python, run = read("python"), read("run")
     assert python["code"] == "0", python["err"]

@@ -98,10 +98,11 @@ def assert_fails(done, code, message):
     assert re.fullmatch(f"microgpt: error: {message}\n", done.stderr), done.stderr
 
 
-def on_terminal(command, columns=100, when=None, **variables):
+def on_terminal(command, columns=100, when=None, streams=("stdout",), **variables):
     """Run `command` with a terminal as its standard output; (exit code, what the terminal got, standard error).
 
-    when: a pattern; Ctrl-C is sent as soon as the terminal shows it.
+    when: a pattern; Ctrl-C is sent as soon as the terminal shows it. streams: which of "stdout" and "stderr" are the terminal; the other
+    one's text is the last result.
     """
     import fcntl
     import pty
@@ -110,7 +111,8 @@ def on_terminal(command, columns=100, when=None, **variables):
 
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with subprocess.Popen(command, stdout=slave, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment(**variables)) as child:
+    places = {name: slave if name in streams else subprocess.PIPE for name in ("stdout", "stderr")}
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment(**variables), **places) as child:
         os.close(slave)
         shown = b""
         while True:
@@ -125,5 +127,5 @@ def on_terminal(command, columns=100, when=None, **variables):
                 child.send_signal(signal.SIGINT)
                 when = None
         os.close(master)
-        err = child.stderr.read().decode()
-    return child.returncode, shown.decode().replace("\r\n", "\n"), err
+        other = [pipe.read().decode() for pipe in (child.stderr, child.stdout) if pipe]
+    return child.returncode, shown.decode().replace("\r\n", "\n"), "".join(other)

@@ -14,7 +14,7 @@ from microgpt import EvalConfig, GPTConfig, TrainConfig
 from microgpt.common import interrupts
 from microgpt.training import start
 
-CONFIG, TRAINING = GPTConfig(n_embd=8, n_head=2), TrainConfig(num_steps=40)
+CONFIG, TRAINING = GPTConfig(n_embd=2, n_head=1, block_size=4), TrainConfig(num_steps=40)  # small: pure Python trains it, too
 
 
 def steps_in(path):

@@ -31,6 +31,7 @@ def began_in_python(err):
     return "KeyboardInterrupt" in err and not re.search(r'File ".*microgpt/(?!__main__|common/interrupts|common/__init__|__init__)', err)
 
 
+@pytest.mark.slow
 @posix
 def test_killed_at_random_moments(folder):
     """Killed, resumed and killed again until it is through, the run ends as one that was left alone, as often as there are kills."""

@@ -1,13 +1,15 @@
-"""What `microgpt train` shows while it trains: to a pipe a line for each step, on a terminal a live one."""
+"""What a training shows while it lasts. `microgpt train`: to a pipe a line for each step, on a terminal a live one, which
+train(progress=True) shows too, on standard error or in a notebook."""
 
 import re
 import subprocess
+import sys
 
 import pytest
 from command_line import NAMES, TINY, driver, environment, microgpt_command, on_terminal, posix, printed, without_comment
 
 import microgpt
-from microgpt import GPTConfig, TrainConfig
+from microgpt import GPTConfig, TrainConfig, live
 from microgpt.cli import progress
 
 
@@ -47,8 +49,8 @@ def test_steps_are_written_as_they_happen_but_not_one_by_one():
 # ---- On a terminal ----------------------------------------------------------------------------------------------
 
 EAGER = """
-from microgpt.cli import progress
-progress.BEGIN_SECONDS = progress.REMAINING_SECONDS = progress.REFRESH_SECONDS = 0
+from microgpt import live
+live.BEGIN_SECONDS = live.REMAINING_SECONDS = live.REFRESH_SECONDS = 0
 """
 
 
@@ -127,7 +129,7 @@ def test_a_narrow_terminal(data, columns):
 
 def test_a_long_run_without_a_terminal_says_how_far_it_is(data):
     """On standard error, now and then; standard output stays the reference's."""
-    code = "from microgpt.cli import progress; progress.FIRST_NOTE, progress.NEXT_NOTES = 0.0, 1e9"
+    code = "from microgpt import live; live.FIRST_NOTE, live.NEXT_NOTES = 0.0, 1e9"
     done = subprocess.run(
         driver(code, "train", data, "--steps", 6, "--samples", 3, *TINY), capture_output=True, encoding="utf-8", env=environment()
     )
@@ -141,8 +143,8 @@ def test_a_long_run_without_a_terminal_says_how_far_it_is(data):
 def test_a_short_run_on_a_terminal_does_not_wait_for_rich(data):
     code = (
         "import atexit; atexit.register(lambda: print('rich' in sys.modules, file=sys.stderr))\n"
-        "import itertools, types; from microgpt.cli import progress; progress.BEGIN_SECONDS = 0; ticks = itertools.count()\n"
-        "progress.time = types.SimpleNamespace(perf_counter=lambda: next(ticks) / 1000)"  # whatever else this machine does
+        "import itertools, types; from microgpt import live; live.BEGIN_SECONDS = 0; ticks = itertools.count()\n"
+        "live.time = types.SimpleNamespace(perf_counter=lambda: next(ticks) / 1000)"  # whatever else this machine does
     )
     code, shown, err = on_terminal(driver(code, "train", data, "--steps", 40, "--samples", 0, *TINY))
     assert (code, without_comment(err)) == (0, "False\n")
@@ -182,11 +184,69 @@ def test_ctrl_c_on_a_terminal(data):
 
 def test_smoothed_loss_rate_and_time():
     run, out = Steps(1000), Counting()
-    line = progress.LiveLine(run, out)
+    line = live.LiveLine(run, out)
     run.losses.extend([5.0] * 400 + [1.0] * 50 + [2.0] * 50)
-    assert line._figures() == ["step  500/1000", "loss 2.0000", "smoothed 1.5000"]
-    rates = [progress._pace(seconds, 0, 500, 1000)[0] for seconds in (2.0, 0.01, 1000)]
+    assert line.figures() == ["step  500/1000", "loss 2.0000", "smoothed 1.5000"]
+    rates = [live.pace(seconds, 0, 500, 1000)[0] for seconds in (2.0, 0.01, 1000)]
     assert rates == ["250 steps/s", "50k steps/s", "0.5 steps/s"]
     run.val_losses += [(200, 2.5), (400, 2.25)]
-    assert line._figures() == ["step  500/1000", "loss 2.0000", "smoothed 1.5000", "held-out 2.2500"]
-    assert [progress._clock(seconds) for seconds in (4.24, 185, 3723)] == ["4.2 s", "3:05", "1:02:03"]
+    assert line.figures() == ["step  500/1000", "loss 2.0000", "smoothed 1.5000", "held-out 2.2500"]
+    assert [live.clock(seconds) for seconds in (4.24, 185, 3723)] == ["4.2 s", "3:05", "1:02:03"]
+
+
+# ---- train(progress=True) --------------------------------------------------------------------------------------------
+
+TRAIN = """
+import sys, microgpt
+from microgpt import GPTConfig, TrainConfig
+def report(step):
+    if step.step % 20 == 0:
+        print("at", step.step)
+options = dict(callback=report) if "callback" in sys.argv else {}
+microgpt.train(["emma", "bob"], GPTConfig(n_embd=4, n_head=2), TrainConfig(num_steps=40), engine="python", progress=True, **options)
+"""
+
+
+def train_with_progress(*arguments, eager=EAGER):
+    return [sys.executable, "-Werror", "-c", eager + TRAIN, *arguments]
+
+
+@posix
+@pytest.mark.parametrize("streams", [("stderr",), ("stdout", "stderr")], ids=str)
+def test_progress_on_a_terminal(streams):
+    """On standard error; what a callback prints goes where it always goes, and the line does not run into it."""
+    code, shown, other = on_terminal(train_with_progress("callback"), streams=streams)
+    *live_ones, last = [frame for frame in frames(shown) if not frame.startswith("at ")]
+    assert code == 0 and len(live_ones) > 3 and re.fullmatch(FINAL.format(40), last)
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown) if "stdout" in streams else other
+    assert re.findall(r"^\r?(at \d+)$", text.replace("\r", "\n"), re.MULTILINE) == ["at 20", "at 40"]
+
+
+def test_progress_without_a_terminal():
+    """Nothing of a short training, a note now and then of a long one, and all of it on standard error."""
+    for eager, expected in [
+        ("", ""),
+        ("from microgpt import live; live.FIRST_NOTE, live.NEXT_NOTES = 0.0, 1e9", r"microgpt: step \d+/40 \| .* left\n"),
+    ]:
+        done = subprocess.run(train_with_progress(eager=eager), capture_output=True, encoding="utf-8", env=environment())
+        assert (done.returncode, done.stdout) == (0, "") and re.fullmatch(expected, done.stderr)
+
+
+def test_without_progress_nothing_is_shown(capfd):
+    config, training = GPTConfig(n_embd=4, n_head=2), TrainConfig(num_steps=4)
+    for options in ({}, {"progress": False}):
+        microgpt.train(NAMES, config, training, **options)
+    assert capfd.readouterr() == ("", "")
+
+
+@posix
+def test_a_terminal_that_is_closed_ends_no_training():
+    code = (
+        f"{EAGER}import os, pty, microgpt, sys; from microgpt import TrainConfig\n"
+        "master, slave = pty.openpty(); sys.stderr = os.fdopen(slave, 'w')\n"
+        "callback = lambda step: step.step == 5 and os.close(master)\n"
+        "run = microgpt.train(['emma'] * 9, microgpt.GPTConfig(n_embd=4), TrainConfig(num_steps=40), callback=callback, progress=True)\n"
+        "print(len(run.losses))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=environment())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "40\n", "")

@@ -13,7 +13,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 
-from microgpt.cli.output import say
+from microgpt.common.saying import say
 from microgpt.common.words import printable, quoted
 
 COMMANDS = {  # in the order in which `microgpt --help` shows them

@@ -3,7 +3,7 @@
 import json
 
 from microgpt.cli.commands import Failure, Usage, load, note, whole
-from microgpt.cli.output import say
+from microgpt.common.saying import say
 from microgpt.common.words import quoted
 from microgpt.config import GPTConfig
 from microgpt.proof import bench

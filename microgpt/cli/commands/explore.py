@@ -5,7 +5,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from microgpt.cli import places
-from microgpt.cli.commands import Failure, Usage, for_output
+from microgpt.cli.commands import Failure, Usage, add_reading, for_output, load
 from microgpt.common.words import quoted_path, sized
 from microgpt.display import explore, history
 from microgpt.model import GPT
@@ -29,6 +29,11 @@ def configure(parser):
         help="what microgpt train --log wrote (.csv or .jsonl), for the loss curve; once for each MODEL, in their order (default: the "
         "losses in MODEL)",
     )  # fmt: skip
+    parser.add_argument(
+        "--data", metavar="DATA",
+        help="what MODEL was trained on, which the page then contains, to count how many of the model's texts are new (default: not known)",
+    )  # fmt: skip
+    add_reading(parser, "--data")
     parser.add_argument("--force", action="store_true", help=places.FORCE)
     parser.add_argument("--open", action="store_true", help="open the page in the browser (default: only write it)")
 
@@ -38,10 +43,10 @@ def run(arguments):
     _check_options(arguments)
     names = [Path(os.path.abspath(path)).stem for path in paths]  # that of the folder ".", too
     out = arguments.out or f"{'-'.join(names)}.html"
-    sources = [*(("the model", path) for path in paths), *(("the log", log) for log in logs)]
+    sources = [*(("the model", path) for path in paths), *(("the log", log) for log in logs), ("the data", arguments.data)]
     places.check("--out", out, "a page of microgpt explore", explore.is_page, arguments.force, sources)
     try:
-        shown = [_shown(path, name, log) for path, name, log in zip_longest(paths, names, logs)]
+        shown = [_shown(path, name, log, arguments) for path, name, log in zip_longest(paths, names, logs)]
         explore.write(out, **vars(shown[0]), beside=shown[1] if shown[1:] else None)
     except ValueError as error:
         raise Failure(error) from None
@@ -58,8 +63,9 @@ def _check_options(arguments):
     most, count = len(explore.SUFFIXES), len(arguments.models)
     if count > most:
         raise Usage(f"a page shows at most two models, not {count}; write a page for each pair")
-    if arguments.out == "":
-        raise Usage("--out needs the name of a file; it was given an empty one")
+    for option in ("out", "data"):
+        if getattr(arguments, option) == "":
+            raise Usage(f"--{option} needs the name of a file; it was given an empty one")
     for log in arguments.log or []:
         if log == "":
             raise Usage("--log needs the name of a file; it was given an empty one")
@@ -70,11 +76,22 @@ def _check_options(arguments):
         raise Usage("there are more logs than models; give --log once for each MODEL, in their order")
 
 
-def _shown(path, name, log):
+def _shown(path, name, log, arguments):
     """A saved model with what its file says of its training; its losses are those of the log, where there is one."""
     saved = checkpoint.read(path)
     model = GPT(saved.config, saved.tokenizer, saved.params)
-    return explore.Shown(model, name, training=saved.training, **_losses(log, saved.progress), **_snapshots(saved))
+    return explore.Shown(
+        model, name, training=saved.training, docs=_docs(path, saved.config, arguments), **_losses(log, saved.progress), **_snapshots(saved)
+    )
+
+
+def _docs(path, config, arguments):
+    """The documents of the data, or None."""
+    if arguments.data is None:
+        return None
+    if config.documents == "text":
+        raise Usage(f"--data compares documents, and {quoted_path(path)} writes one long text; omit --data")
+    return load(arguments.data, config.documents, arguments)
 
 
 def _losses(log, progress):

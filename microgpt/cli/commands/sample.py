@@ -5,7 +5,8 @@ import sys
 from microgpt import engines, verdict
 from microgpt.cli.commands import Failure, Usage, add_reading, characters, count, for_output, load, whole
 from microgpt.cli.options import CHOICE, add, in_options, threads_of
-from microgpt.cli.output import Documents, say
+from microgpt.cli.output import Documents
+from microgpt.common.saying import say
 from microgpt.common.words import printable, quoted_path
 from microgpt.config import SampleConfig
 from microgpt.engines import THREADS

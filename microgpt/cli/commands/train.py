@@ -25,14 +25,16 @@ from microgpt.cli.options import (
     settings,
     threads_of,
 )
-from microgpt.cli.output import Documents, Screen, as_command, say
+from microgpt.cli.output import Documents, Screen, as_command
 from microgpt.common import interrupts
+from microgpt.common.saying import say
 from microgpt.common.words import quoted, quoted_path, sized
 from microgpt.corpus.documents import LONG
 from microgpt.corpus.loading import file_of
 from microgpt.display import history
 from microgpt.engines import ENGINE, THREADS
 from microgpt.lab import folders
+from microgpt.live import is_terminal
 from microgpt.snapshots import ABOUT, SNAPSHOTS
 from microgpt.storage import checkpoint
 from microgpt.training import SEED, DivergenceError, Interrupted, start
@@ -88,11 +90,11 @@ def run(arguments):
         print(f"num docs: {len(run.corpus)}", file=screen)
     print(f"vocab size: {run.model.tokenizer.vocab_size}", file=screen)
     print(f"num params: {run.model.num_params}", file=screen, flush=True)
-    if progress.is_terminal(screen):
+    if is_terminal(screen):
         print(f"memory: about {sized(run.memory.total())}", file=screen, flush=True)
     _train(run, arguments, screen, keeping, temperature)
     for line in history.summary(run):
-        if progress.is_terminal(screen):
+        if is_terminal(screen):
             print(line, file=screen)
         elif run.held_out or sys.stderr.isatty():
             say(line)

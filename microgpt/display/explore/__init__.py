@@ -14,6 +14,8 @@ import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from html import escape
+from os import PathLike
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -21,17 +23,17 @@ from typing import Any
 from microgpt import __version__, verdict
 from microgpt.common.files import write_atomically
 from microgpt.common.options import options_of
-from microgpt.common.words import quoted_path
+from microgpt.common.words import quoted_path, sized
 from microgpt.config import TrainConfig
 from microgpt.snapshots import Snapshots
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
-    "elements", "activations", "model", "alphabet", "pca", "drawing", "svg", "pictures", "next", "samples", "attention", "labels",
+    "elements", "activations", "model", "alphabet", "pca", "drawing", "svg", "pictures", "next", "samples", "many", "attention", "labels",
     "embeddings", "sums", "flow", "units", "film", "training", "configuration", "desk", "address", "opening", "safetensors", "trainer", "main",
 )  # fmt: skip
 # and those that train, in a Web Worker
-WORKER = ("activations", "random", "learn", "worker")
+WORKER = ("activations", "random", "kernels", "learn", "sampler", "counting", "worker")
 SUFFIXES = ("", "-b")  # of the ids of each model's elements, as many as a page can show
 GENERATOR = "microgpt explore"  # in the page's head, by which is_page recognizes it
 MOST_POINTS = 500  # of the loss curve
@@ -50,16 +52,17 @@ class Shown:
     training: TrainConfig | None = None  # shown with the configuration
     snapshots: Snapshots | None = None  # for the slider through the training
     step: int | None = None  # after how many steps the model's weights are, if not after all
+    docs: Sequence[str] | None = None  # what it was trained on, which the page then contains, to count how many of its texts are new
 
 
-def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, beside=None):
+def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, docs=None, beside=None):
     """The page of a GPT, as a string of HTML.
 
     beside: another model, as a Shown, to show next to it; the other arguments are those of Shown. Raises ValueError for losses that
     cannot be drawn and for an activation that the page cannot compute. For a Run:
     `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training, snapshots=run.snapshots)`.
     """
-    shown = [Shown(model, name, losses, val_losses, steps, training, snapshots, step), *([] if beside is None else [beside])]
+    shown = [Shown(model, name, losses, val_losses, steps, training, snapshots, step, docs), *([] if beside is None else [beside])]
     style, script = _source("page.css"), joined(SCRIPTS)
     # nothing may be fetched or sent, and only this script may run, and the worker that it makes
     only = f"script-src {_hash(script)}; worker-src blob:; style-src {_hash(style)}"
@@ -70,16 +73,30 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None,
     )  # fmt: skip
 
 
-def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, beside=None):
+class Page:
+    """The page of a GPT as an object that a notebook shows in a frame. html: its text. Arguments as for `page`."""
+
+    def __init__(self, model: Any, name: str = "", **options: Any) -> None:
+        self.html: str = page(model, name=name, **options)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the page to a file, whole or not at all. OSError if this fails."""
+        try:
+            write_atomically(path, self.html.encode())
+        except OSError as error:
+            raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
+
+    def _repr_html_(self):
+        style = "width:100%;height:800px;border:1px solid;resize:vertical"
+        return f'<iframe title="microgpt explore" style="{style}" srcdoc="{escape(self.html)}"></iframe>'
+
+    def __repr__(self) -> str:
+        return f"<Page of {sized(len(self.html.encode()))}; .save(path) writes it>"
+
+
+def write(path, model, *, name="", **options):
     """Write the page of a GPT to a file, whole or not at all. Arguments as for `page`. Raises OSError if this fails."""
-    shown = page(
-        model, name=name, losses=losses, val_losses=val_losses, steps=steps, training=training, snapshots=snapshots, step=step, beside=beside
-    )  # fmt: skip
-    data = shown.encode()
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
+    Page(model, name, **options).save(path)
 
 
 def is_page(path):
@@ -98,8 +115,8 @@ def joined(scripts):
     return '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in scripts)
 
 
-def curve(losses, val_losses=(), steps=None):
-    """The points of a run's loss curve: at most MOST_POINTS of its steps, the last one included; None without losses.
+def curve(losses, val_losses=(), steps=None, most=MOST_POINTS):
+    """The points of a run's loss curve: at most `most` of its steps, the last one included; None without losses.
 
     A dict of lists. steps: counted from 1; smoothed: verdict.smoothed at each; low, high: about four in five of the
     losses averaged there lie between them; held_out: [step, loss] pairs, with None for a loss that is not finite.
@@ -109,7 +126,7 @@ def curve(losses, val_losses=(), steps=None):
         return None
     if not all(abs(loss) < LARGEST_LOSS for loss in losses):
         raise ValueError(f"a curve cannot be drawn of losses that are not numbers below {LARGEST_LOSS:g}")
-    count = min(len(losses), MOST_POINTS)
+    count = min(len(losses), most)
     ends = [len(losses) * i // count for i in range(1, count + 1)]
     recent = [sorted(losses[max(0, end - verdict.SMOOTHED_STEPS) : end]) for end in ends]
     return {
@@ -147,6 +164,7 @@ def _data(shown):
         "characters": [ord(char) for char in tokenizer.chars],  # not a string: surrogates would pair up
         "configuration": _configuration(model, training, losses["steps"][-1] if losses else 0),
         "losses": losses,
+        "documents": None if shown.docs is None else list(shown.docs),
         "training": asdict(TrainConfig() if training is None else training),  # that the page's own training begins with
     }
 

@@ -10,7 +10,8 @@ class Desk {
     this.isPair = models.length > 1;
     document.querySelector("main").classList.toggle("pair", this.isPair);
     if (this.isPair) double(SUFFIXES[1]);
-    for (const section of document.querySelectorAll("main section[data-picture]")) offerPicture(section, section.querySelector("h2"));
+    const pictures = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("main section[data-picture]"));
+    for (const section of pictures) offerPicture(section, section.querySelector("h2"));
     this.temperature = Number(byId("temperature").value);
     /** @type {Page[]} */
     this.pages = models.map((model, i) => new Page(this, model, this.isPair ? LETTERS[i] : "", SUFFIXES[i]));
@@ -146,7 +147,7 @@ function double(suffix) {
 /** Let a fieldset of radio buttons choose one of two models; without a second it stays hidden. @param {string} name @param {Page[]} pages @param {(page: Page) => void} act */
 function chooseModel(name, pages, act) {
   byId(name).hidden = pages.length === 1;
-  for (const radio of document.getElementsByName(name)) {
+  for (const radio of /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName(name))) {
     radio.addEventListener("change", () => act(pages[LETTERS.indexOf(radio.value)]));
   }
 }

@@ -28,7 +28,7 @@ class FlowView {
     });
   }
 
-  /** @param {{ tokens: number[], traces: Trace[] }} reading @param {boolean} inMotion */
+  /** @param {Reading} reading @param {boolean} inMotion */
   show(reading, inMotion = false) {
     if (inMotion || reading !== this.page.reading) return; // or it is the other model's
     this.traces = reading.traces;
@@ -61,7 +61,7 @@ class FlowView {
     this.showTrail();
     if (!tensor) this.showTensors(tensors, position);
     else if (place.index === undefined) this.showCells(tensor, place.position);
-    else this.showSum(tensor, place);
+    else this.showSum(tensor, /** @type {any} */ (place));
   }
 
   showTrail() {

@@ -11,7 +11,12 @@ class Page {
    * @param {string} suffix
    */
   constructor(desk, { data, weights, snapshots }, letter, suffix) {
-    Object.assign(this, { desk, data, letter, suffix });
+    this.desk = desk;
+    this.data = data;
+    this.letter = letter;
+    this.suffix = suffix;
+    /** Resolves when the page shows what it shows first. @type {Promise<void> | undefined} */
+    this.ready = undefined;
     this.config = data.config;
     this.alphabet = new Alphabet(data.characters, this.config.bos, this.config.opening);
     this.model = new Model(this.config, data.layout, weights);
@@ -41,6 +46,7 @@ class Page {
   /** shared: views that show one model at a time. @param {any[]} shared */
   start(shared) {
     this.samples = new SamplesView(this);
+    this.many = new ManyView(this);
     this.attention = new AttentionView(this);
     this.views = [new NextView(this), this.attention, new EmbeddingsView(this), ...shared];
     if (!this.letter) this.arrange();
@@ -51,7 +57,7 @@ class Page {
     if (this.config.n_layer <= MANY_LAYERS) return;
     const sections = [...document.querySelectorAll(".origin > section")]; // how it learned, and the configuration
     const [, second] = document.querySelectorAll(".group");
-    second.append(...(this.data.losses ? sections.slice(0, 1) : sections));
+    second.append(sections[0]);
   }
 
   /** Alphabet.read of the text in the field. */
@@ -142,11 +148,13 @@ class Page {
   close() {
     this.run++;
     this.samples.run++;
+    this.many.end();
   }
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || /CANVAS|TEXTAREA|INPUT/.test(event.target.tagName)) return;
+  const { tagName } = /** @type {Element} */ (event.target);
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || /CANVAS|TEXTAREA|INPUT/.test(tagName)) return;
   event.preventDefault();
   byId("text").focus();
 });

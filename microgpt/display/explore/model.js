@@ -71,7 +71,7 @@ class Model {
     const start = rmsnorm(embedded);
     /** @type {LayerTrace[]} */
     const layers = [];
-    for (let x = start, i = 0; i < config.n_layer; i++) {
+    for (let /** @type {Vector} */ x = start, i = 0; i < config.n_layer; i++) {
       const of = (/** @type {string} */ name) => params[`layer${i}.${name}`];
       const normed = rmsnorm(x);
       const q = linear(normed, of("attn_wq"));

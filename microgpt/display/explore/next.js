@@ -10,7 +10,8 @@ class NextView {
     this.rows = new Map(); // id -> {item: its <li>, and the parts that change}
     this.most = matchMedia("(max-width: 34rem)").matches ? 12 : 40;
     this.order = "probability";
-    for (const radio of document.getElementsByName(`order${page.suffix}`)) {
+    const radios = /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName(`order${page.suffix}`));
+    for (const radio of radios) {
       radio.addEventListener("change", () => {
         this.order = radio.value;
         this.showBars();

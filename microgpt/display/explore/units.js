@@ -6,6 +6,13 @@ const TALLEST = 480; // of the picture, where the text is long
 const LABELS = 30; // the width before the cells
 
 class UnitsView {
+  layer = 0;
+  unit = 0;
+  position = 0;
+  isChosen = false; // by the user
+  /** See Page.update. @type {any} */
+  reading = null;
+
   /** It shows one of these models, the first to begin with. @param {Page[]} pages */
   constructor(pages) {
     [this.page] = pages;
@@ -189,7 +196,7 @@ class UnitsView {
     const found = Array.from(values.keys()).filter((id) => id !== alphabet.bos && values[id] > 0);
     if (!found.length) return ["no character alone"];
     const most = found.sort((a, b) => values[b] - values[a] || a - b).slice(0, MOST_EXCITING);
-    return most.flatMap((id, i) => [i ? " " : "", this.glyphOf(id), ` ${exact(values[id])}`]);
+    return most.flatMap((id) => [element("span", {}, this.glyphOf(id), ` ${exact(values[id])}`), " "]);
   }
 }
 

@@ -30,6 +30,10 @@ def report(step: Step) -> bool:
 
 
 evaluated = microgpt.train(docs, evaluation=EvalConfig(val_fraction=0.1), callback=report, engine="fast", threads=2)
+run.train(progress=True)
+run.explore("names").save("names.html")
+page: str = run.model.explore().html
+microgpt.train(docs, progress=True).train(progress=lambda: print(len(run.losses)))
 evaluated.save("names.safetensors")
 best: tuple[int, float] = evaluated.best
 model: GPT = microgpt.load("names.safetensors")
