@@ -161,7 +161,7 @@ def test_the_page_counts_them(show):
 
 def test_without_the_data_it_says_nothing_of_them_and_it_can_be_stopped(show, trained):
     driver = show(trained.model)
-    counted, _ = write_many(driver)
+    counted = write_many(driver)
     assert counted["known"] is None and "training data" not in text_of(driver, "many-told")
     assert not driver.find_element("id", "many-keys").is_displayed() and driver.find_elements("css selector", "#many .new") == []
     stopped = """

@@ -11,7 +11,7 @@ import pytest
 from microgpt import GPT, GPTConfig, Tokenizer
 
 SVG = "{http://www.w3.org/2000/svg}"
-PICTURES = ["next", "attention", "samples", "embeddings", "flow", "training"]
+PICTURES = ["next", "attention", "samples", "embeddings", "flow", "units", "training"]
 COMPARE = """
     const images = [...arguments].slice(0, 2);
     const pixels = await Promise.all(images.map(async (base64) => {
@@ -100,13 +100,13 @@ def test_the_buttons_save_files(driver, tmp_path):
         "arguments[0].scrollIntoView()", driver.find_element("css selector", "[aria-label='Save as SVG: How characters relate']")
     )
     png, svg = png_of(driver, "embeddings"), driver.execute_script(f"return svgOf({section('embeddings')})")
-    for kind in "SVG", "PNG":
-        driver.find_element("css selector", f"[aria-label='Save as {kind}: How characters relate']").click()
     paths = [tmp_path / f"ä-b-microgpt-how-characters-relate.{kind}" for kind in ("svg", "png")]
-    for _ in range(100):
-        if all(path.exists() for path in paths):
-            break
-        browser.wait(driver, "await new Promise((done) => setTimeout(done, 50))")
+    for kind, path in zip(["SVG", "PNG"], paths):
+        driver.find_element("css selector", f"[aria-label='Save as {kind}: How characters relate']").click()
+        for _ in range(200):
+            if path.exists():
+                break
+            browser.wait(driver, "await new Promise((done) => setTimeout(done, 50))")
     assert paths[0].read_text(encoding="utf-8") == svg and base64.b64encode(paths[1].read_bytes()).decode() == png
     assert driver.execute_script("return document.querySelectorAll('.saving').length") == 0
 

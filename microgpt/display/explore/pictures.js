@@ -51,10 +51,10 @@ function drawn(shown, newPen) {
   shown.classList.add("saving");
   try {
     const { left, top, width, height } = shown.getBoundingClientRect();
-    const size = [width, height].map((length) => Math.ceil(length) + 2 * FRAME_WIDTH);
-    const pen = newPen(...size);
+    const [across, down] = [width, height].map((length) => Math.ceil(length) + 2 * FRAME_WIDTH);
+    const pen = newPen(across, down);
     pen.fillStyle = colour("paper");
-    pen.fillRect(0, 0, ...size);
+    pen.fillRect(0, 0, across, down);
     pen.translate(FRAME_WIDTH - left, FRAME_WIDTH - top);
     drawElement(pen, shown);
     return pen;
