@@ -165,11 +165,16 @@ def whole_or_several(text):
     return [whole(part) for part in text.split(",")] if "," in text else whole(text)
 
 
-def whole_or_auto(text):
-    try:
-        return text if text == "auto" else whole(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(str(error).replace("a whole number", "a whole number or auto")) from None
+def or_word(read, word):
+    """The type of an argument that is a number, as whole or number reads it, or this word."""
+
+    def reader(text):
+        try:
+            return text if text == word else read(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(re.sub("a (whole )?number", rf"\\g<0> or {word}", str(error), count=1)) from None
+
+    return reader
 
 
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
