@@ -166,7 +166,7 @@ class GPT:
     def loss_graph(self, text: str) -> tuple[Value, dict[str, list[list[Value]]]]:
         """(loss, weights): the loss of a document as the root of its graph of Values, and its leaves as a state_dict.
 
-        loss.data is `loss(text)`, and loss.backward() leaves in weights["wte"][3][5].grad and the others the gradients
+        loss.data is `loss(text)`, and loss.backward() leaves in `weights["wte"][3][5].grad` and the others the gradients
         that training takes. The Values are copies: changing them leaves the model as it is. ValueError where the loss
         is infinite. microgpt.draw(loss, names=weights, to=...) draws the way to a weight.
         """

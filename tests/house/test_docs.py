@@ -66,6 +66,11 @@ def test_the_table_of_speeds_is_that_of_the_newest_record():
     assert text == script("tables").written(text) and script("tables").table() in text, "run: python docs/tables.py"
 
 
+def test_every_public_name_is_on_one_page_of_the_site_and_no_other_is():
+    on_pages = [name for _, _, names in script("hooks").API.values() for name in names]
+    assert sorted(on_pages) == microgpt.__all__
+
+
 # ---- The tree in the README ------------------------------------------------------------------------------------------
 
 ROOT = DOCS.parent
