@@ -41,6 +41,7 @@ class Trainer {
     byId("train-download").addEventListener("click", () => this.download());
     byId("train").addEventListener("submit", (event) => event.preventDefault());
     this.norms = new Drawing(byId("train-norms"), (pen, width, height) => this.drawNorms(pen, width, height));
+    offerPicture(byId("train-results"), byId("train-told"));
     this.setRate();
   }
 
