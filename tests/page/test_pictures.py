@@ -109,6 +109,16 @@ def test_the_buttons_save_files(driver, tmp_path):
     assert driver.execute_script("return document.querySelectorAll('.saving').length") == 0
 
 
+def test_a_picture_too_tall_for_a_canvas_is_smaller(driver):
+    driver = driver()
+    size = """
+        byId("next-title").closest("section").style.height = "20000px";
+        const { width, height } = await createImageBitmap(await pngOf(byId("next-title").closest("section")));
+        return [width, height]"""
+    width, height = browser.wait(driver, size)
+    assert height == 16000 and 400 < width < 600
+
+
 def test_a_text_from_right_to_left_and_what_xml_cannot_have(show):
     driver = show(GPT.init(GPTConfig(n_embd=4), Tokenizer.from_docs(["محمد\x00<&"]), random.Random(0)))
     browser.type_in(driver, "محمد<&")

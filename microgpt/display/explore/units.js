@@ -196,7 +196,7 @@ class UnitsView {
     const found = Array.from(values.keys()).filter((id) => id !== alphabet.bos && values[id] > 0);
     if (!found.length) return ["no character alone"];
     const most = found.sort((a, b) => values[b] - values[a] || a - b).slice(0, MOST_EXCITING);
-    return most.flatMap((id, i) => [i ? " " : "", this.glyphOf(id), ` ${exact(values[id])}`]);
+    return most.flatMap((id) => [element("span", {}, this.glyphOf(id), ` ${exact(values[id])}`), " "]);
   }
 }
 
