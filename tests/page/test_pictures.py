@@ -96,6 +96,7 @@ def test_the_buttons_save_files(driver, tmp_path):
     driver = driver()
     driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     assert ElementTree.fromstring(driver.execute_script(f"return svgOf({section('next')})"))[0].attrib["fill"] == "rgb(252,251,249)"
+    driver.execute_script(f"{section('embeddings')}.scrollIntoView({{ block: 'center' }})")  # where a click would scroll it
     png, svg = png_of(driver, "embeddings"), driver.execute_script(f"return svgOf({section('embeddings')})")
     paths = [tmp_path / f"ä-b-microgpt-how-characters-relate.{kind}" for kind in ("svg", "png")]
     for kind, path in zip(["SVG", "PNG"], paths):

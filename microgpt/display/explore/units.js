@@ -10,7 +10,7 @@ class UnitsView {
   unit = 0;
   position = 0;
   isChosen = false; // by the user
-  /** See Page.update. @type {any} */
+  /** @type {Reading | null} */
   reading = null;
 
   /** It shows one of these models, the first to begin with. @param {Page[]} pages */
