@@ -96,9 +96,7 @@ def test_the_buttons_save_files(driver, tmp_path):
     driver = driver()
     driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     assert ElementTree.fromstring(driver.execute_script(f"return svgOf({section('next')})"))[0].attrib["fill"] == "rgb(252,251,249)"
-    driver.execute_script(
-        "arguments[0].scrollIntoView()", driver.find_element("css selector", "[aria-label='Save as SVG: How characters relate']")
-    )
+    driver.execute_script(f"{section('embeddings')}.scrollIntoView({{ block: 'center' }})")  # where a click would scroll it
     png, svg = png_of(driver, "embeddings"), driver.execute_script(f"return svgOf({section('embeddings')})")
     paths = [tmp_path / f"ä-b-microgpt-how-characters-relate.{kind}" for kind in ("svg", "png")]
     for kind, path in zip(["SVG", "PNG"], paths):
@@ -109,6 +107,16 @@ def test_the_buttons_save_files(driver, tmp_path):
             browser.wait(driver, "await new Promise((done) => setTimeout(done, 50))")
     assert paths[0].read_text(encoding="utf-8") == svg and base64.b64encode(paths[1].read_bytes()).decode() == png
     assert driver.execute_script("return document.querySelectorAll('.saving').length") == 0
+
+
+def test_a_picture_too_tall_for_a_canvas_is_smaller(driver):
+    driver = driver()
+    size = """
+        byId("next-title").closest("section").style.height = "20000px";
+        const { width, height } = await createImageBitmap(await pngOf(byId("next-title").closest("section")));
+        return [width, height]"""
+    width, height = browser.wait(driver, size)
+    assert height == 16000 and 400 < width < 600
 
 
 def test_a_text_from_right_to_left_and_what_xml_cannot_have(show):
