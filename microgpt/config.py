@@ -17,7 +17,7 @@ SIZES = "n_layer", "n_embd", "n_head", "block_size"  # of a model, which are sai
 @documented
 @dataclass(frozen=True)
 class GPTConfig(Settings):
-    """The shape of a model."""
+    """The shape of a model. Options out of their bounds, or that contradict one another, are a ValueError or TypeError when it is made."""
 
     n_layer: int = option(1, "number of transformer blocks", least=1)
     n_embd: int = option(16, "width of the residual stream", least=1)
@@ -45,12 +45,12 @@ class GPTConfig(Settings):
 
     @property
     def head_dim(self) -> int:
-        """Width of an attention head."""
+        """The width of an attention head: n_embd // n_head."""
         return self.n_embd // self.n_head
 
     @property
     def n_mlp(self) -> int:
-        """Width of the MLP's hidden layer."""
+        """The width of the MLP's hidden layer."""
         return replace(self, n_layer=1).shapes(1)["layer0.mlp_fc1"][0]
 
     def shapes(self, vocab_size: int) -> dict[str, tuple[int, int]]:
@@ -58,9 +58,11 @@ class GPTConfig(Settings):
         return reference.shapes(self, vocab_size)
 
     def starts(self, vocab_size: int) -> tuple[dict[str, int], int]:
-        """Where matrices start in the flat buffer of parameters: (name -> index, how many parameters a layer has).
+        """Where matrices begin in the flat buffer of parameters.
 
-        The index is that of each matrix outside the layers and of each in the first layer; the layers follow one another.
+        Returns:
+            A pair. The first is name -> index, for each matrix outside the layers and each in the first layer; the layers follow one
+            another. The second is the number of parameters in a layer.
         """
         starts, at = {}, 0
         for name, (rows, columns) in replace(self, n_layer=1).shapes(vocab_size).items():
@@ -69,19 +71,19 @@ class GPTConfig(Settings):
         return starts, at - starts["layer0.attn_wq"]
 
     def num_params(self, vocab_size: int) -> int:
-        """How many parameters there are: the sum over `shapes`."""
+        """The number of parameters: the sum of rows * columns over `shapes`."""
         starts, layer = self.starts(vocab_size)
         return starts["layer0.attn_wq"] + self.n_layer * layer
 
     def std(self, name: str) -> float:
-        """Standard deviation of the initial entries of the matrix `name`."""
+        """The standard deviation of the initial entries of the matrix `name`."""
         return reference.initial_std(name, self)
 
 
 @documented
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """How to train: the steps and their documents, Adam's settings and what is added to Adam."""
+    """How to train: the steps and their documents, the settings of Adam, and what is added to it. Checked when made, as `GPTConfig` is."""
 
     num_steps: int = option(1000, "number of training steps", least=0, flag="steps")
     learning_rate: float = option(0.01, "learning rate of the first step, or of the first one after the warm-up", least=0.0)
@@ -123,7 +125,7 @@ class TrainConfig(Settings):
         return reference.learning_rate(step, self)
 
     def batch(self, step: int, n_docs: int) -> list[int]:
-        """Which of n_docs documents a step takes, in order; after the last comes the first again."""
+        """The numbers of the documents that a step takes, of n_docs, in order. After the last document comes the first again."""
         return reference.batch(step, self.batch_size, n_docs)
 
 
@@ -135,9 +137,9 @@ MEASURED, FEW_DOCS, FEW_TIMES, MANY_TIMES = 0.4, 500, 10, 100
 @documented
 @dataclass(frozen=True)
 class EvalConfig(Settings):
-    """How to measure a run on documents that are not trained on; measuring changes none of its steps.
+    """How to measure a run on documents that are not trained on. Measuring changes none of its steps.
 
-    Which documents those are: see microgpt.corpus.documents.arrange. split_seed None is the choice of version 0.1.
+    `microgpt.corpus.documents.arrange` chooses the documents. A split_seed of None is the choice of version 0.1.
     """
 
     val_fraction: float = option(
@@ -179,7 +181,7 @@ class EvalConfig(Settings):
         return None
 
     def documents(self, training: TrainConfig, n_docs: int) -> int:
-        """How many of n_docs documents held out a measurement takes, in a run by this TrainConfig: the first ones."""
+        """How many of n_docs documents held out a measurement takes in a run with the settings `training`: the first ones."""
         wanted = n_docs
         if self.eval_docs is not None:
             wanted = self.eval_docs
@@ -189,7 +191,7 @@ class EvalConfig(Settings):
         return min(wanted, n_docs)
 
     def every(self, training: TrainConfig, documents: int) -> int:
-        """Steps from one measurement to the next, each of so many documents, in a run by this TrainConfig."""
+        """The number of steps between two measurements of so many documents each, in a run with the settings `training`."""
         if self.eval_every is not None:
             return self.eval_every
         times = min(max(1, self._budget(training) // documents), MANY_TIMES)
@@ -199,9 +201,14 @@ class EvalConfig(Settings):
         return max(1, int(MEASURED * training.num_steps * training.batch_size))
 
     def check_documents(self, val_docs: bool, given: Collection[str] | None = None) -> None:
-        """ValueError where documents to measure on are given twice, or not at all although an option needs some.
+        """Check that documents to measure on are given once, if an option needs them.
 
-        val_docs: whether there are some beside those to train on; given: names of options, None: those without their default.
+        Args:
+            val_docs: Whether there are documents to measure on beside those to train on.
+            given: The names of the options that were given. None: those that differ from their defaults.
+
+        Raises:
+            ValueError: There are none although an option needs some, or they are given twice.
         """
         if val_docs and self.val_fraction:
             raise ValueError("val_fraction holds documents out of the data, and val_docs gives others; omit one of them")
@@ -228,7 +235,13 @@ class SampleConfig(Settings):
 
 
 class Preset(NamedTuple):
-    """A published revision of the reference: what it trains, how, and the temperature it samples at."""
+    """A published revision of the reference.
+
+    Attributes:
+        config: The shape of its model.
+        training: How it trains.
+        temperature: The temperature at which it samples.
+    """
 
     config: GPTConfig
     training: TrainConfig
@@ -243,6 +256,7 @@ PRESETS = {
         0.6,
     ),
 }
+"""The published revisions by name: "current", which the defaults are, and "first"."""
 
 
 class Recipe(NamedTuple):

@@ -26,27 +26,35 @@ WORKERS = Option("workers", int, 1, "runs at a time", least=1, most=256)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure of several runs. values: each run's; mean, sd: their mean and standard deviation (with n - 1); low, high: the 95 %
-    confidence interval of the mean by Student's t, which assumes values that scatter like a normal distribution. sd, low and high are NaN
-    for a single run.
+    """A figure of several runs.
+
+    Attributes:
+        values: The figure of each run.
     """
 
     values: list[float]
 
     @cached_property
     def mean(self) -> float:
+        """The mean of the values."""
         return statistics.fmean(self.values)
 
     @cached_property
     def sd(self) -> float:
+        """The standard deviation of the values, with n - 1 in the denominator; NaN for a single run."""
         return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
 
     @property
     def low(self) -> float:
+        """The lower end of the 95 % confidence interval of the mean, by Student's t; NaN for a single run.
+
+        It assumes that the values scatter like a normal distribution.
+        """
         return self.mean - self._half()
 
     @property
     def high(self) -> float:
+        """The upper end of that interval."""
         return self.mean + self._half()
 
     def _half(self):
@@ -56,24 +64,29 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Repeats:
-    """Runs that differ in nothing but their seed, in the order of the seeds. diverged: the error of each seed whose training diverged,
-    which has no part in the estimates."""
+    """Runs that differ only in their seed.
+
+    Attributes:
+        runs: The runs, in the order of their seeds.
+        diverged: Seed -> error of each training that diverged. These runs have no part in the estimates.
+    """
 
     runs: list[Run] = field(repr=False)
     diverged: dict[int, DivergenceError] = field(default_factory=dict)
 
     @property
     def seeds(self) -> list[int]:
+        """The seeds of `runs`."""
         return [run.seed for run in self.runs]
 
     @property
     def loss(self) -> Estimate:
-        """Of the mean loss of the last 100 steps."""
+        """The mean loss of the last 100 steps, in nats a token."""
         return Estimate([verdict.smoothed(run.losses) for run in self.runs])
 
     @property
     def val_loss(self) -> Estimate | None:
-        """Of the held-out loss of the weights that each run ends with; None where nothing was held out."""
+        """The held-out loss of each run's final weights, in nats a token; None if nothing is held out."""
         found = [held_out_loss(run) for run in self.runs]
         return None if None in found else Estimate(found)
 
@@ -105,15 +118,21 @@ def repeat(
     callback: Callable[[Run], object] | None = None,
     watch: Callable[[Run], Callable[[], object]] | None = None,
 ) -> Repeats:
-    """Train once with each seed, on the same held-out documents; returns Repeats. Each run is the one of `train` with that seed.
+    """Train once with each of several seeds, on the same held-out documents. Each run is the one of `train` with that seed, bit for bit.
 
-    seeds: the seeds, or a number of them, from 42 on. workers: how many runs at a time (None: as many as there are cores for, with
-    `threads` each); the engines exact and fast compute side by side, the others take turns. callback: called with each Run that is
-    finished, as soon as it is, in this thread. watch: called with each Run that begins; what it returns is called on the way, in the run's
-    thread, like `progress` of Run.train. The other arguments are as for `train`.
+    Args:
+        docs: As for `train`, like all arguments that are not listed here.
+        seeds: The seeds; or how many, from 42 on.
+        workers: How many runs to train at a time. None: as many as there are cores for, with `threads` each. The engines "exact" and
+            "fast" compute side by side; the others take turns.
+        callback: A function that is called with each run as soon as it is finished, in this thread.
+        watch: A function that is called with each run that begins. What it returns is called meanwhile, in the run's thread, like
+            `progress` of `Run.train`.
 
-    Ctrl-C ends the runs that have begun after their current step and raises KeyboardInterrupt; the callback has had those that were
-    finished. ValueError unless one seed trains without divergence.
+    Raises:
+        ValueError: Training diverged with every seed, or a seed is no whole number.
+        KeyboardInterrupt: Ctrl-C was pressed. The runs that had begun end after their current step; the callback was given those that
+            were finished.
     """
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait  # not before: it takes a program's start some time
 

@@ -18,8 +18,16 @@ NAME = "microgpt"  # of the study in its storage
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a study. state: "complete", "pruned" or "running"; loss: the held-out loss, None unless complete; settings: the options
-    that vary -> value; reason: why it was pruned; seconds: from its beginning to its end."""
+    """One run of a study.
+
+    Attributes:
+        number: Its number, from 0.
+        state: "complete", "pruned" or "running".
+        loss: The held-out loss, in nats a token; None unless complete.
+        settings: Option -> value, for the options that vary.
+        reason: Why it was pruned.
+        seconds: The time from its beginning to its end.
+    """
 
     number: int
     state: str
@@ -30,32 +38,43 @@ class Trial:
 
 
 class Study:
-    """What `sweep` returns. study: Optuna's own object, for its plots; space, config, training, evaluation: what its trials vary and
-    start from."""
+    """What `sweep` returns: the trials, and what they tell.
+
+    Attributes:
+        study: The study as Optuna's own object, for its plots.
+        space: Option -> the values that it may have.
+    """
 
     def __init__(self, study: Any, plan: "Plan") -> None:
         self.study, self.space, self._parts = study, plan.space, plan.parts
 
     @property
     def trials(self) -> list[Trial]:
-        """Every Trial in the order of its beginning; not those whose worker was lost, which others repeated."""
+        """All trials in the order of their beginning, except those of lost workers, which others repeated."""
         failed = optuna_or_error().trial.TrialState.FAIL
         return [_described(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state != failed]
 
     @property
     def best(self) -> Trial:
-        """The complete trial with the lowest held-out loss, the first of equals. ValueError where none is complete."""
+        """The complete trial with the lowest held-out loss, the first of equals.
+
+        Raises:
+            ValueError: No trial is complete.
+        """
         complete = [trial for trial in self.trials if trial.state == "complete"]
         if not complete:
             raise ValueError("no trial of the study is complete; give it more trials, or other ranges")
         return min(complete, key=lambda trial: (trial.loss, trial.number))
 
     def settings(self, trial: Trial) -> tuple[GPTConfig, TrainConfig, EvalConfig]:
-        """What `train` takes to repeat a trial bit for bit, with the study's seed and engine."""
+        """The settings with which `train` repeats a trial bit for bit, given the study's seed and engine."""
         return spaces.applied(self._parts, _fixed(self.space) | trial.settings)
 
     def importance(self) -> dict[str, float]:
-        """Option -> its share of what changes the loss, the greatest first; empty where too few trials are complete to tell."""
+        """Option -> its share in the variation of the loss, the largest first. It is empty if too few trials are complete to tell.
+
+        The shares are those of Optuna's PED-ANOVA evaluator.
+        """
         importance = optuna_or_error().importance
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the evaluator is experimental

@@ -129,10 +129,11 @@ def unload_ipython_extension(shell):
 
 
 def accelerate() -> None:
-    """From now on, what `microgpt run` would compile is compiled: in a notebook, in the cells that follow; in a script, in the modules
-    that it imports after this call, from its own folder or below. Says in a line on standard error what that is.
+    """Compile your own code from here on, as `microgpt run` does, with the same results.
 
-    The script's class takes the place of `microgpt.Value`, which is not to be used beside it.
+    In a notebook, this holds for the cells that follow. In a script, it holds for the modules that it imports after this call from its own
+    folder or below. A line on standard error says what was compiled. The class of your script takes the place of `microgpt.Value`; do not
+    use both.
     """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is not None:

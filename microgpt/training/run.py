@@ -31,27 +31,49 @@ PORTION_SECONDS = 0.02  # steps without a callback run in portions about this lo
 
 
 class Step(NamedTuple):
-    """The argument of a callback after each step."""
+    """What a callback is given after each step.
 
-    step: int  # from 1
+    Attributes:
+        step: The number of the step, from 1.
+        num_steps: The number of steps in the run.
+        loss: The mean loss of this step's documents, in nats a token.
+        lr: The learning rate of this step.
+        val_loss: The held-out loss, in nats a token, if it was measured after this step.
+        gradient_norm: The length of all gradients as one vector, before clipping, if it was measured.
+        run: The run; `run.model` is the model.
+    """
+
+    step: int
     num_steps: int
-    loss: float  # of this step's documents, in nats a token
-    lr: float  # the learning rate this step used
-    val_loss: float | None = None  # of the documents held out, where they were evaluated after this step
-    gradient_norm: float | None = None  # length of all gradients as one vector, before clipping, where the training measures it
-    run: "Run | None" = None  # that did the step; run.model is the model
+    loss: float
+    lr: float
+    val_loss: float | None = None
+    gradient_norm: float | None = None
+    run: "Run | None" = None
 
 
 class Run:
-    """A training run, made by `start` and done by its `train`.
+    """A training run, as `train` returns it.
 
-    model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which sampling continues to
-    use; losses: list of floats, one for each step done; held_out: Corpus of the documents held out, by a val_fraction or as val_docs, or
-    None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
+    A finished run with a `patience` has the weights of its best held-out loss. Any other run has the weights of its last step and can
+    continue.
 
-    A finished run with patience has the weights of its best held-out loss; any other those of its last step, from which it can continue.
-    extended: list of (steps done, TrainConfig until then), where it was resumed with more or fewer steps.
-    snapshots: Snapshots of the weights on the way, or None.
+    Attributes:
+        model: The model that is trained.
+        corpus: The documents to train on, in their order, as token ids.
+        training: The settings of the training.
+        rng: The random generator, which sampling continues to use.
+        losses: The loss of each step done, in nats a token.
+        held_out: The documents held out, as token ids, or None.
+        evaluation: How the held-out loss is measured.
+        val_losses: Pairs (step, held-out loss in nats a token).
+        seed: The seed of all random numbers.
+        long: What is done with a document longer than the block.
+        snapshots: Copies of the weights on the way, or None.
+        extended: Pairs (steps done, settings until then), one for each time the run was resumed with another number of steps.
+        seconds: The time of the steps done in this process, in seconds.
+        gradient_norms: Step, from 1 -> the length of its gradients, where they were measured.
+        drawn: Whether the first weights were drawn at random, and not loaded.
     """
 
     losses: list[float]
@@ -78,23 +100,26 @@ class Run:
         pause_every: int | None = None, stopped: Collection[Any] = (),
         gradient_norms: bool = False,
     ) -> None:  # fmt: skip
-        """Do the steps that are left. callback: as for the function `train`, called after every step.
+        """Do the remaining steps.
 
-        progress: True shows the steps, the losses and the time that is left, as `microgpt train` does on a terminal: see microgpt.live.
-        Or it is called without arguments some dozen times a second, after one step or many, and after each multiple of pause_every
-        steps; their losses are in `losses`. stopped: a list; once it is not empty, the training ends after the current step,
-        and a measurement of the held-out loss is postponed until it is resumed.
+        Other threads may read the model meanwhile. They compute with the weights after some whole step.
 
-        gradient_norms: whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no
-        bit of the training, but a step of a compiled engine takes several times as long: its documents go through the model once more,
-        and all gradients through Python.
+        Args:
+            callback: A function that is called with a `Step` after each step. If it returns a true value, training ends there.
+            progress: True shows a line of progress, as `microgpt train` does on a terminal. A function is called without arguments some dozen
+                times a second, after one step or many, and after each multiple of `pause_every` steps.
+            pause_every: See `progress`.
+            stopped: A list. Once it is not empty, training ends after the current step, and a measurement of the held-out loss is postponed
+                until the run continues.
+            gradient_norms: Whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no bit,
+                but the compiled engines then take several times as long.
 
-        Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
-        RuntimeError where this model is in training already.
-
-        Ctrl-C, or a notebook's "interrupt", raises Interrupted after the current step. The run is intact then: `train` continues it, and
-        `save` saves it. A second one interrupts that step too, after which the run cannot continue; or, between two steps, the measurement
-        or the callback, which leaves the run intact.
+        Raises:
+            Interrupted: Ctrl-C, or a notebook's "interrupt", ended training after the current step. The run can continue with `train`, and
+                `save` saves it. A second Ctrl-C interrupts that step too, after which the run cannot continue; between two steps, it
+                interrupts the measurement or the callback, and the run can continue.
+            DivergenceError: A loss or a gradient left the range of floats.
+            RuntimeError: Another thread trains this model.
         """
         noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
         try:
@@ -157,28 +182,28 @@ class Run:
 
     @property
     def memory(self) -> engines.Memory:
-        """What the training takes, about: a microgpt.engines.Memory."""
+        """About how much memory the training takes, in bytes: a `microgpt.engines.Memory`."""
         return self.model.engine.memory(self.corpus, self.training, self.snapshots.count if self.snapshots else 0)
 
     def tokens_per_step(self) -> float:
-        """How many tokens a step predicts, about: as many as the first thousand documents have, which are in random order."""
+        """About how many tokens a step predicts, from the first thousand documents, which are in random order."""
         n = min(1000, len(self.corpus))
         mean = sum(self.corpus.predictions(i, self.model.config.block_size) for i in range(n)) / n
         return mean * self.training.batch_size
 
     @property
     def diverged(self) -> bool:
-        """Whether the last steps' losses are far worse than those of a model that has not begun to learn, see verdict."""
+        """Whether the losses of the last steps are far worse than those of a model that guesses blindly."""
         return verdict.diverged(self.losses, self.model.tokenizer.vocab_size)
 
     @property
     def finished(self) -> bool:
-        """Whether there is no step left: all are done, or the patience is at its end."""
+        """Whether no step remains: all are done, or the patience is exhausted."""
         return len(self.losses) >= self.training.num_steps or self.stopped_early
 
     @property
     def stopped_early(self) -> bool:
-        """Whether the held-out loss had no new best for `patience` evaluations."""
+        """Whether the last `evaluation.patience` measurements brought no new best held-out loss."""
         patience = self.evaluation.patience
         if patience is None or not self.val_losses:
             return False
@@ -190,11 +215,13 @@ class Run:
         return min(self.val_losses, key=lambda pair: pair[1])
 
     def evaluate(self) -> float:
-        """The held-out loss, in nats a token; changes nothing.
+        """Measure the held-out loss now, in nats a token. Nothing changes.
 
-        It is the mean over the tokens of the first `measured` documents held out; or, with evaluation.val_mean "documents", the
-        mean of these documents' losses, each as GPT.loss has it. The engine "fast" computes it in float32.
-        ValueError where no documents are held out.
+        It is the mean over the tokens of the first `measured` documents held out; or, with `evaluation.val_mean` "documents", the mean of
+        their losses, each as `GPT.loss` computes it. The engine "fast" computes it in float32.
+
+        Raises:
+            ValueError: No documents are held out.
         """
         if self.held_out is None:
             raise ValueError("no documents are held out to measure on; start the run with a val_fraction, such as 0.1, or with val_docs")
@@ -217,13 +244,13 @@ class Run:
 
     @property
     def measured(self) -> int:
-        """How many of the documents held out a measurement takes, which are the first ones; the same as long as the run lasts."""
+        """How many of the documents held out a measurement takes: the first ones, the same throughout the run."""
         training = self.extended[0][1] if self.extended else self.training
         return self.evaluation.documents(training, len(self.held_out or ()))
 
     @property
     def eval_every(self) -> int | None:
-        """The steps from one measurement to the next; None where nothing is held out."""
+        """The number of steps between two measurements; None if nothing is held out."""
         return self.evaluation.every(self.training, self.measured) if self.held_out else None
 
     def generate(
@@ -231,9 +258,9 @@ class Run:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
     ) -> list[str]:  # fmt: skip
-        """n new documents, drawn from the run's own random generator: after training, those the reference prints.
+        """Write n new documents with the run's own random generator. After training, they are those that the reference prints.
 
-        Arguments as for GPT.generate_from.
+        Arguments and errors are as for `GPT.generate_from`.
         """
         return self.model.generate_from(
             self.rng, n, temperature,
@@ -241,18 +268,24 @@ class Run:
         )  # fmt: skip
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
+        """Save the model and everything that is needed to continue: `train(docs, resume=path)` does the remaining steps, with the same bits.
 
-        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays. RuntimeError
-        while another thread trains it: save it in the callback.
+        The file is replaced whole or not at all.
+
+        Raises:
+            OSError: The file cannot be written.
+            CheckpointError: A number is not finite.
+            RuntimeError: Another thread trains the run; save it in the callback.
         """
         access = self.model.engine.access
         with access.reading():
             checkpoint.write(path, self._checkpoint())
 
     def save_pretrained(self, folder: str | PathLike[str], *, pytorch: bool = False) -> None:
-        """Save the model as a folder in the layout of the Hugging Face Hub, with the run's figures on its card, and without what it
-        takes to go on; see GPT.save_pretrained."""
+        """Save the model as a folder in the layout of the Hugging Face Hub, as `GPT.save_pretrained` does, with the run's figures on its card.
+
+        The folder does not hold what is needed to continue the run.
+        """
         from microgpt.storage import pretrained
 
         with self.model.engine.access.reading():
@@ -359,14 +392,20 @@ class Run:
     def plot(self) -> "Figure":
         """A figure of matplotlib with the losses, which a notebook shows; its `savefig(path)` writes it.
 
-        ImportError without matplotlib; ValueError where no step was done.
+        Raises:
+            ImportError: matplotlib is not installed.
+            ValueError: No step was done.
         """
         from microgpt.display import plot
 
         return plot.of_run(self)
 
     def explore(self, name: str = "", docs: Iterable[str] | None = None) -> "Page":
-        """As GPT.explore, with the run's losses and snapshots. ValueError for losses that are not finite, too."""
+        """The page of `microgpt explore`, as `GPT.explore` makes it, with the run's losses and snapshots.
+
+        Raises:
+            ValueError: The page cannot compute the activation, or a loss is not finite.
+        """
         from microgpt.display import explore
 
         step = self.best[0] if self._best_params is not None and self.finished else None  # whose weights the model has
@@ -387,7 +426,11 @@ def _reduce(error):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or a notebook's "interrupt", during training. run: the Run, whole, after its last step."""
+    """Ctrl-C, or a notebook's "interrupt", ended a training after a step.
+
+    Attributes:
+        run: The run, which can continue.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -401,11 +444,16 @@ class Interrupted(KeyboardInterrupt):
 
 
 class TrainingWarning(UserWarning):
-    """Training ended without an error, but the model is of no use; the message says why and what to do."""
+    """Training ended without an error, but the model is useless. The message says why and what to do."""
 
 
 class DivergenceError(ValueError):
-    """Training cannot continue: a number grew out of range. step: its number, from 1; losses: those of the earlier steps."""
+    """Training cannot continue because a number left the range of floats.
+
+    Attributes:
+        step: The number of the step that failed, from 1.
+        losses: The losses of the steps before it.
+    """
 
     def __init__(self, run: Run, cause: object) -> None:
         self.step, self.losses = len(run.losses) + 1, run.losses

@@ -1,6 +1,8 @@
 """Every fenced example in docs/ runs, in the order of its page, in a folder of its own; the README's tree is the tree."""
 
+import ast
 import importlib.util
+import inspect
 import os
 import re
 import shutil
@@ -69,6 +71,18 @@ def test_the_table_of_speeds_is_that_of_the_newest_record():
 def test_every_public_name_is_on_one_page_of_the_site_and_no_other_is():
     on_pages = [name for _, _, names in script("hooks").API.values() for name in names]
     assert sorted(on_pages) == microgpt.__all__
+
+
+def test_everything_on_these_pages_is_documented():
+    """The site leaves out what has no docstring; compiled names have theirs in a stub."""
+    stub = ast.parse((Path(microgpt.__file__).parent / "compiled" / "scalar.pyi").read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(stub) if isinstance(node, ast.FunctionDef) and not node.decorator_list]
+    silent = [node.name for node in functions if node.name[0] != "_" and not ast.get_docstring(node)]
+    for name in set(microgpt.__all__) - set(microgpt._HOMES["microgpt.compiled.scalar"]):
+        thing = getattr(microgpt, name)
+        members = [getattr(thing, key) for key in vars(thing) if key[0] != "_"] if isinstance(thing, type) else []
+        silent += [(name, part) for part in (thing, *members) if (callable(part) or hasattr(part, "__get__")) and not inspect.getdoc(part)]
+    assert not silent
 
 
 # ---- The tree in the README ------------------------------------------------------------------------------------------
