@@ -105,6 +105,7 @@ def train(
     snapshots: int | None = None,
     gradient_norms: bool = False,
     progress: bool = False,
+    run_dir: str | PathLike[str] | None = None,
 ) -> Run:
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
 
@@ -129,6 +130,9 @@ def train(
     snapshots: about how many copies of the weights to keep on the way in Run.snapshots, close together at first, for microgpt explore
     to show; None for none. It changes no bit of the training.
 
+    run_dir: a folder, in which a new one keeps the run, with settings, losses, model and samples, as microgpt train --run-dir does;
+    Run.folder is its path. None: nothing is kept.
+
     DivergenceError when a loss or a gradient grows out of range; TrainingWarning when training made the model worse than
     it was. Interrupted, with the run, after Ctrl-C.
     """
@@ -136,7 +140,13 @@ def train(
         docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,
         init=init, resume=resume, snapshots=snapshots,
     )  # fmt: skip
-    run.train(callback, progress, gradient_norms=gradient_norms)
+    if run_dir is None:
+        run.train(callback, progress, gradient_norms=gradient_norms)
+    else:
+        from microgpt.lab import folders
+
+        with run._shown(progress) as shown, folders.kept(run, run_dir, resume) as update:
+            run.train(callback, lambda: (shown and shown(), update()), gradient_norms=gradient_norms)
     if run.diverged:
         warnings.warn(verdict.divergence(run), TrainingWarning, stacklevel=2)
     return run

@@ -51,13 +51,14 @@ class Run:
 
     A finished run with patience has the weights of its best held-out loss; any other those of its last step, from which it can continue.
     extended: list of (steps done, TrainConfig until then), where it was resumed with more or fewer steps.
-    snapshots: Snapshots of the weights on the way, or None.
+    snapshots: Snapshots of the weights on the way, or None. folder: where train(run_dir=...) keeps it, or None.
     """
 
     losses: list[float]
     val_losses: list[tuple[int, float]]
     extended: list[tuple[int, TrainConfig]]
     snapshots: Snapshots | None
+    folder: str | None = None
 
     def __init__(
         self, model: GPT, corpus: Corpus, training: TrainConfig, rng: random.Random, held_out: Corpus | None = None,
@@ -86,8 +87,7 @@ class Run:
         and a measurement of the held-out loss is postponed until it is resumed.
 
         gradient_norms: whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no
-        bit of the training, but a step of a compiled engine takes several times as long: its documents go through the model once more,
-        and all gradients through Python.
+        bit of the training.
 
         Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
         RuntimeError where this model is in training already.
@@ -139,11 +139,7 @@ class Run:
             self._refuse_torn()
             first, started = len(self.losses), time.perf_counter()
             end = self._portion_end(first, portion, pause_every)
-            if gradient_norms:
-                for step in range(first, end):
-                    self._steps(step, step + 1, gradient_norms)
-            else:
-                self._steps(first, end)
+            self._steps(first, end, [] if gradient_norms else None)
             seconds = time.perf_counter() - started
             self.seconds += seconds
             self._take_snapshot_where_due()
@@ -309,14 +305,14 @@ class Run:
         if self.snapshots and self.snapshots.next(done, self.training.num_steps) == done:
             self.snapshots.take(done, self.model.params)
 
-    def _steps(self, first, end, gradient_norm=False):
-        """Do steps first .. end - 1; gradient_norm: of a single one, whether to measure that first."""
+    def _steps(self, first, end, norms):
+        """Do steps first .. end - 1; norms: None, or a list for the lengths of their gradients."""
         try:
             with self.model.engine.access.changing():
-                if gradient_norm:
-                    _, gradients = self.model.engine.gradients(self.corpus, first, self.training)
-                    self.gradient_norms[end] = math.hypot(*gradients)
-                self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
+                try:
+                    self.model.engine.train(self.corpus, range(first, end), self.training, self.losses, norms)
+                finally:
+                    self.gradient_norms.update(enumerate(norms or (), first + 1))
         except engines.EngineError:
             raise
         except (ArithmeticError, ValueError) as error:
