@@ -199,6 +199,9 @@ def test_only_the_keyboard(show, trained):
     assert text_of(driver, "neighbours").startswith("v is nearest to ")  # which it may have been before
     press(Keys.TAB, Keys.TAB, Keys.TAB, Keys.TAB)  # how a number comes about: its picture, the position, the trail, the tensors
     assert focused().get_attribute("data-id") == "token"
+    press(Keys.TAB, Keys.TAB, Keys.TAB)  # what excites a unit: its picture, the layer, the unit
+    assert focused().get_attribute("id") == "units-unit"
+    assert not changes([Keys.TAB], "units-told") and changes([Keys.ARROW_UP], "units-told") and changes([Keys.ARROW_LEFT], "units-told")
     assert not changes([Keys.TAB, Keys.TAB], "loss") and changes([Keys.HOME], "loss") and changes([Keys.ARROW_RIGHT], "loss")
     assert text_of(driver, "loss").startswith("Step 2: loss ")
     wait_for(lambda: text_of(driver, "spoken").startswith("Step 2: loss "))
@@ -248,7 +251,7 @@ def test_everything_that_can_be_operated_has_a_name(show, trained):
         ).map((e) => e.outerHTML)""")
     assert nameless == []
     headings = driver.execute_script("return [...document.querySelectorAll('h1, h2')].map((h) => h.tagName)")
-    assert headings == ["H1"] + ["H2"] * 8
+    assert headings == ["H1"] + ["H2"] * 9
 
 
 def test_text_of_users_is_harmless(show):

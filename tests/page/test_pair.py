@@ -79,6 +79,11 @@ def test_what_shows_one_model_has_a_switch(pair, runs):
         assert driver.execute_script(code, chosen) == pytest.approx(run.model.logits("el")[-1], abs=1e-9)
         layers = driver.find_elements("css selector", "#flow-body [data-id$='.out']")
         assert len(layers) == run.model.config.n_layer
+    driver.execute_script("document.getElementsByName('units-model')[1].click()")
+    browser.wait(driver, "await new Promise((done) => setTimeout(done, 100))")
+    assert (
+        driver.find_element("id", "units-unit").get_property("max") == "15" and not driver.find_element("id", "units-layer").is_displayed()
+    )
     rows = [row.text.split() for row in driver.find_elements("css selector", "#configuration tr")]
     assert rows[0] == ["A", "B"] and rows[1][:3] == ["n_layer", "2", "1"] and ["num_steps", "30", "12"] in [row[:3] for row in rows]
     differing = driver.find_elements("css selector", "#configuration .differs code")
@@ -92,7 +97,7 @@ def test_the_slider_moves_both(pair, runs):
     assert driver.execute_script("return desk.film.steps") == steps and steps[-1] == 30
     for stop, step in reversed([*enumerate(steps)]):
         driver.execute_script("byId('step').value = arguments[0]; byId('step').dispatchEvent(new Event('input'))", stop)
-        browser.wait(driver, "await new Promise(requestAnimationFrame); await turn(); await turn(); await desk.update()")
+        browser.wait(driver, "while (desk.film.frame) await new Promise(requestAnimationFrame); await desk.update()")
         for i, run in enumerate(runs):
             film = dict(zip(run.snapshots.steps, run.snapshots.weights))
             last = max(at for at in film if at <= step)

@@ -11,7 +11,7 @@ import pytest
 from microgpt import GPT, GPTConfig, Tokenizer
 
 SVG = "{http://www.w3.org/2000/svg}"
-PICTURES = ["next", "attention", "samples", "embeddings", "flow", "training"]
+PICTURES = ["next", "attention", "samples", "embeddings", "flow", "units", "training"]
 COMPARE = """
     const images = [...arguments].slice(0, 2);
     const pixels = await Promise.all(images.map(async (base64) => {
@@ -96,16 +96,27 @@ def test_the_buttons_save_files(driver, tmp_path):
     driver = driver()
     driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     assert ElementTree.fromstring(driver.execute_script(f"return svgOf({section('next')})"))[0].attrib["fill"] == "rgb(252,251,249)"
+    driver.execute_script(f"{section('embeddings')}.scrollIntoView({{ block: 'center' }})")  # where a click would scroll it
     png, svg = png_of(driver, "embeddings"), driver.execute_script(f"return svgOf({section('embeddings')})")
-    for kind in "SVG", "PNG":
-        driver.find_element("css selector", f"[aria-label='Save as {kind}: How characters relate']").click()
     paths = [tmp_path / f"ä-b-microgpt-how-characters-relate.{kind}" for kind in ("svg", "png")]
-    for _ in range(100):
-        if all(path.exists() for path in paths):
-            break
-        browser.wait(driver, "await new Promise((done) => setTimeout(done, 50))")
+    for kind, path in zip(["SVG", "PNG"], paths):
+        driver.find_element("css selector", f"[aria-label='Save as {kind}: How characters relate']").click()
+        for _ in range(200):
+            if path.exists():
+                break
+            browser.wait(driver, "await new Promise((done) => setTimeout(done, 50))")
     assert paths[0].read_text(encoding="utf-8") == svg and base64.b64encode(paths[1].read_bytes()).decode() == png
     assert driver.execute_script("return document.querySelectorAll('.saving').length") == 0
+
+
+def test_a_picture_too_tall_for_a_canvas_is_smaller(driver):
+    driver = driver()
+    size = """
+        byId("next-title").closest("section").style.height = "20000px";
+        const { width, height } = await createImageBitmap(await pngOf(byId("next-title").closest("section")));
+        return [width, height]"""
+    width, height = browser.wait(driver, size)
+    assert height == 16000 and 400 < width < 600
 
 
 def test_a_text_from_right_to_left_and_what_xml_cannot_have(show):

@@ -30,7 +30,7 @@ from microgpt.snapshots import Snapshots
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
     "elements", "activations", "model", "alphabet", "pca", "drawing", "svg", "pictures", "next", "samples", "many", "attention", "labels",
-    "embeddings", "sums", "flow", "film", "training", "configuration", "desk", "address", "opening", "safetensors", "trainer", "main",
+    "embeddings", "sums", "flow", "units", "film", "training", "configuration", "desk", "address", "opening", "safetensors", "trainer", "main",
 )  # fmt: skip
 # and those that train, in a Web Worker
 WORKER = ("activations", "random", "kernels", "learn", "sampler", "counting", "worker")
@@ -94,10 +94,11 @@ class Page:
         return f"<Page of {sized(len(self.html.encode()))}; .save(path) writes it>"
 
 
-def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, docs=None):
+def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, docs=None, beside=None):
     """Write the page of a GPT to a file, whole or not at all. Arguments as for `page`. Raises OSError if this fails."""
     shown = Page(
-        model, name, losses=losses, val_losses=val_losses, steps=steps, training=training, snapshots=snapshots, step=step, docs=docs
+        model, name, losses=losses, val_losses=val_losses, steps=steps, training=training, snapshots=snapshots, step=step, docs=docs,
+        beside=beside,
     )  # fmt: skip
     shown.save(path)
 

@@ -10,7 +10,8 @@ class Desk {
     this.isPair = models.length > 1;
     document.querySelector("main").classList.toggle("pair", this.isPair);
     if (this.isPair) double(SUFFIXES[1]);
-    for (const section of document.querySelectorAll("main section[data-picture]")) offerPicture(section, section.querySelector("h2"));
+    const pictures = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("main section[data-picture]"));
+    for (const section of pictures) offerPicture(section, section.querySelector("h2"));
     this.temperature = Number(byId("temperature").value);
     /** @type {Page[]} */
     this.pages = models.map((model, i) => new Page(this, model, this.isPair ? LETTERS[i] : "", SUFFIXES[i]));
@@ -21,11 +22,11 @@ class Desk {
     this.title();
     showConfiguration(pages);
     this.training = new TrainingView(pages);
-    const flow = new FlowView(pages);
+    const shared = [new FlowView(pages), new UnitsView(pages)];
     this.address = new Address(this);
     this.film = new Film(this);
     for (const page of pages) {
-      page.start(flow);
+      page.start(shared);
       await turn();
     }
     this.listen();
@@ -140,6 +141,14 @@ function double(suffix) {
     }
     section.after(copy);
     for (const [i, one] of [section, copy].entries()) one.querySelector("h2").append(" ", badge(LETTERS[i]));
+  }
+}
+
+/** Let a fieldset of radio buttons choose one of two models; without a second it stays hidden. @param {string} name @param {Page[]} pages @param {(page: Page) => void} act */
+function chooseModel(name, pages, act) {
+  byId(name).hidden = pages.length === 1;
+  for (const radio of /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName(name))) {
+    radio.addEventListener("change", () => act(pages[LETTERS.indexOf(radio.value)]));
   }
 }
 

@@ -79,5 +79,8 @@ function arrowKeys(container, across = 1) {
 
 /** Set the tab stop of a container whose buttons have changed. */
 function tabStop(container, chosen = container.querySelector("button")) {
-  for (const button of container.querySelectorAll("button")) button.tabIndex = button === chosen ? 0 : -1;
+  for (const button of container.querySelectorAll("button")) {
+    const index = button === chosen ? 0 : -1;
+    if (button.getAttribute("tabindex") !== String(index)) button.tabIndex = index;
+  }
 }

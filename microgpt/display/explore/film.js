@@ -71,20 +71,13 @@ class Film {
     this.describe();
   }
 
-  /** Show a stop in the next frame, however often this is called until then. @param {number} stop */
+  /** Show a stop in the next frames, however often this is called until then. @param {number} stop */
   go(stop) {
     this.at = stop;
     const moved = this.pages.filter(({ reel }) => reel.go(this.steps[stop]));
     for (const page of moved) this.due.add(page);
     this.describe();
-    this.frame ??= requestAnimationFrame(async () => {
-      this.frame = undefined;
-      for (const page of this.due) {
-        this.due.delete(page);
-        page.use(page.reel.weights(), true);
-        await turn();
-      }
-    });
+    this.frame ??= requestAnimationFrame(() => this.follow());
     document.body.classList.add("moving");
     clearTimeout(this.rest);
     this.rest = setTimeout(async () => {
@@ -98,6 +91,14 @@ class Film {
 
   /** The models that have other weights than those computed with last. @type {Set<Page>} */
   due = new Set();
+
+  /** Compute with the weights of a model that is due; with another's in the next frame. */
+  follow() {
+    const [page] = this.due;
+    this.due.delete(page);
+    page?.use(page.reel.weights(), true);
+    this.frame = this.due.size ? requestAnimationFrame(() => this.follow()) : undefined;
+  }
 
   /** The stop of this step, or the last one before it. @param {number} step */
   find(step) {

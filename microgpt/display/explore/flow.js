@@ -6,13 +6,10 @@ class FlowView {
   /** It shows one of these models, the first to begin with. @param {Page[]} pages */
   constructor(pages) {
     [this.page] = pages;
-    byId("flow-model").hidden = pages.length === 1;
-    for (const radio of /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName("flow-model"))) {
-      radio.addEventListener("change", () => {
-        this.page = pages[LETTERS.indexOf(radio.value)];
-        this.show(this.page.reading);
-      });
-    }
+    chooseModel("flow-model", pages, (page) => {
+      this.page = page;
+      this.show(page.reading);
+    });
     /** The places gone through, the last one shown: a tensor, or a number in it. @type {{ id: string, position: number, index?: number }[]} */
     this.trail = [];
     this.body = byId("flow-body");

@@ -43,12 +43,12 @@ class Page {
     return this.desk.address;
   }
 
-  /** flow: the FlowView, which shows one model at a time. @param {FlowView} flow */
-  start(flow) {
+  /** shared: views that show one model at a time. @param {any[]} shared */
+  start(shared) {
     this.samples = new SamplesView(this);
     this.many = new ManyView(this);
     this.attention = new AttentionView(this);
-    this.views = [new NextView(this), this.attention, new EmbeddingsView(this), flow];
+    this.views = [new NextView(this), this.attention, new EmbeddingsView(this), ...shared];
     if (!this.letter) this.arrange();
   }
 

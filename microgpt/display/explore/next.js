@@ -76,7 +76,8 @@ class NextView {
       const id = shown[i];
       fill.style.transform = `scaleX(${(tempered[id] || 0) / full})`;
       mark.style.transform = `scaleX(${(own[id] || 0) / full})`;
-      number.textContent = percent(tempered[id]);
+      const share = percent(tempered[id]);
+      if (number.textContent !== share) number.textContent = share;
       number.classList.toggle("faint", tempered[id] < 0.0005);
       button.setAttribute(
         "aria-label",
@@ -88,12 +89,14 @@ class NextView {
     this.summarise(ranked, tempered);
   }
 
-  /** Put the list items into this order, touching the list only if it changes; the focused item keeps the focus. */
+  /** Put the list items into this order, moving only those out of place; the focused item keeps the focus. */
   place(items) {
     const focused = this.list.contains(document.activeElement) ? document.activeElement : null;
-    if (items.length !== this.list.children.length || items.some((item, i) => this.list.children[i] !== item)) {
-      this.list.replaceChildren(...items);
-    }
+    items.forEach((item, i) => {
+      const there = this.list.children[i];
+      if (there !== item) this.list.insertBefore(item, there ?? null);
+    });
+    while (this.list.children.length > items.length) this.list.lastChild.remove();
     const stop = focused?.isConnected ? focused : this.list.querySelector("button");
     tabStop(this.list, stop);
     if (focused) stop.focus();

@@ -3,6 +3,7 @@
 
 const FRAME_WIDTH = 16; // around a picture, in CSS pixels
 const PNG_SCALE = 2; // pixels a CSS pixel
+const LONGEST_SIDE = 16_000; // of a PNG, in pixels: browsers draw no canvas that is much longer
 const SHADES = 20; // of a scale
 
 /** Let the user save what an element shows. before: buttons are put after this heading of it. @param {HTMLElement} shown @param {HTMLElement} heading */
@@ -35,8 +36,9 @@ function svgOf(shown) {
 /** @param {HTMLElement} shown @returns {Promise<Blob>} */
 function pngOf(shown) {
   const { canvas } = drawn(shown, (width, height) => {
-    const pen = element("canvas", { width: PNG_SCALE * width, height: PNG_SCALE * height }).getContext("2d");
-    pen.scale(PNG_SCALE, PNG_SCALE);
+    const scale = Math.min(PNG_SCALE, LONGEST_SIDE / Math.max(width, height));
+    const pen = element("canvas", { width: Math.round(scale * width), height: Math.round(scale * height) }).getContext("2d");
+    pen.scale(scale, scale);
     return pen;
   });
   return new Promise((done) => canvas.toBlob(done, "image/png"));
@@ -51,10 +53,10 @@ function drawn(shown, newPen) {
   shown.classList.add("saving");
   try {
     const { left, top, width, height } = shown.getBoundingClientRect();
-    const size = [width, height].map((length) => Math.ceil(length) + 2 * FRAME_WIDTH);
-    const pen = newPen(...size);
+    const [across, down] = [width, height].map((length) => Math.ceil(length) + 2 * FRAME_WIDTH);
+    const pen = newPen(across, down);
     pen.fillStyle = colour("paper");
-    pen.fillRect(0, 0, ...size);
+    pen.fillRect(0, 0, across, down);
     pen.translate(FRAME_WIDTH - left, FRAME_WIDTH - top);
     drawElement(pen, shown);
     return pen;

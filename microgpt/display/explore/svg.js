@@ -1,33 +1,39 @@
 // A pen that writes SVG: it has what the page's drawings use of a canvas's context, so that they draw either.
 
+// what save() keeps, of a canvas's context and of this pen
+const PEN_STATE = [
+  "fillStyle", "strokeStyle", "lineWidth", "lineJoin", "globalAlpha", "font", "letterSpacing", "textAlign", "textBaseline", "direction",
+  "imageSmoothingEnabled", "dashes", "matrix", "clipped",
+];
+
 class SvgPen {
+  fillStyle = "#000";
+  strokeStyle = "#000";
+  lineWidth = 1;
+  lineJoin = "miter";
+  globalAlpha = 1;
+  font = "400 10px sans-serif";
+  letterSpacing = "0px";
+  textAlign = "start";
+  textBaseline = "alphabetic";
+  direction = "ltr";
+  imageSmoothingEnabled = true;
+  /** @type {number[]} */
+  dashes = [];
+  matrix = [1, 0, 0, 1, 0, 0];
+  clipped = ""; // the id of what clips
+
   /** @param {number} width @param {number} height in CSS pixels */
   constructor(width, height) {
-    Object.assign(this, { width, height });
+    this.width = width;
+    this.height = height;
+    /** @type {string[]} elements */
     this.parts = [];
     this.clips = 0;
     this.ruler = element("canvas").getContext("2d"); // measures texts
+    /** @type {any[]} */
     this.saved = [];
-    this.state = {
-      fillStyle: "#000",
-      strokeStyle: "#000",
-      lineWidth: 1,
-      lineJoin: "miter",
-      globalAlpha: 1,
-      font: "10px sans-serif",
-      letterSpacing: "0px",
-      textAlign: "start",
-      textBaseline: "alphabetic",
-      direction: "ltr",
-      imageSmoothingEnabled: true,
-      dashes: [],
-      matrix: [1, 0, 0, 1, 0, 0],
-      clipped: "",
-    };
-    for (const name of Object.keys(this.state)) {
-      Object.defineProperty(this, name, { get: () => this.state[name], set: (value) => (this.state[name] = value) });
-    }
-    this.beginPath();
+    this.path = "";
   }
 
   /** The picture, as a document of its own. */
@@ -37,11 +43,11 @@ class SvgPen {
   }
 
   save() {
-    this.saved.push({ ...this.state });
+    this.saved.push(Object.fromEntries(PEN_STATE.map((name) => [name, this[name]])));
   }
 
   restore() {
-    this.state = this.saved.pop() ?? this.state;
+    Object.assign(this, this.saved.pop());
   }
 
   transform(a, b, c, d, e, f) {
@@ -58,7 +64,7 @@ class SvgPen {
   }
 
   measureText(text) {
-    for (const name of ["font", "letterSpacing", "textAlign", "textBaseline", "direction"]) this.ruler[name] = this.state[name];
+    for (const name of ["font", "letterSpacing", "textAlign", "textBaseline", "direction"]) this.ruler[name] = this[name];
     return this.ruler.measureText(text);
   }
 
@@ -68,29 +74,43 @@ class SvgPen {
     this.path = "";
   }
 
+  /** A place, moved as the pen is, so that equal pictures are equal texts wherever on the page they are. What mirrors is an attribute. */
+  at(x, y) {
+    const [, , , , dx, dy] = this.moved ? [] : this.matrix;
+    return [short2(x + (dx ?? 0)), short2(y + (dy ?? 0))];
+  }
+
+  /** The `transform` of elements, where places alone do not say it. */
+  get moved() {
+    return this.matrix.slice(0, 4).join() === "1,0,0,1" ? undefined : `matrix(${this.matrix.map(short2).join(" ")})`;
+  }
+
   moveTo(x, y) {
-    this.path += `M${short2(x)} ${short2(y)}`;
+    this.path += `M${this.at(x, y).join(" ")}`;
   }
 
   lineTo(x, y) {
-    this.path += `${this.path ? "L" : "M"}${short2(x)} ${short2(y)}`;
+    this.path += `${this.path ? "L" : "M"}${this.at(x, y).join(" ")}`;
   }
 
   /** A whole circle. */
   arc(x, y, radius) {
     const half = `a${short2(radius)} ${short2(radius)} 0 1 0`;
-    this.path += `M${short2(x - radius)} ${short2(y)}${half} ${short2(2 * radius)} 0${half} ${short2(-2 * radius)} 0Z`;
+    this.moveTo(x - radius, y);
+    this.path += `${half} ${short2(2 * radius)} 0${half} ${short2(-2 * radius)} 0Z`;
   }
 
   rect(x, y, width, height) {
-    this.path += `M${short2(x)} ${short2(y)}h${short2(width)}v${short2(height)}h${short2(-width)}Z`;
+    this.moveTo(x, y);
+    this.path += `h${short2(width)}v${short2(height)}h${short2(-width)}Z`;
   }
 
   roundRect(x, y, width, height, radius) {
     const r = Math.min(radius, width / 2, height / 2);
     const corner = (dx, dy) => `a${short2(r)} ${short2(r)} 0 0 1 ${short2(dx * r)} ${short2(dy * r)}`;
+    this.moveTo(x + r, y);
     this.path +=
-      `M${short2(x + r)} ${short2(y)}h${short2(width - 2 * r)}${corner(1, 1)}v${short2(height - 2 * r)}${corner(-1, 1)}` +
+      `h${short2(width - 2 * r)}${corner(1, 1)}v${short2(height - 2 * r)}${corner(-1, 1)}` +
       `h${short2(2 * r - width)}${corner(-1, -1)}v${short2(2 * r - height)}${corner(1, -1)}Z`;
   }
 
@@ -102,21 +122,25 @@ class SvgPen {
     this.put("path", { d: this.path, fill: "none", ...this.line() });
   }
 
-  /** Only what is within the path is seen from now on, until restore(). */
+  /** Only what is within the path is seen from now on, until restore(). The pen mirrors nothing then. */
   clip() {
     const id = `clip${++this.clips}`;
-    this.parts.push(`<clipPath id="${id}"><path d="${this.path}" transform="matrix(${this.matrix.join(" ")})"/></clipPath>`);
+    this.parts.push(`<clipPath id="${id}"><path d="${this.path}"/></clipPath>`);
     this.clipped = id;
   }
 
   fillRect(x, y, width, height) {
-    this.put("rect", { x, y, width, height, ...this.paint("fill", this.fillStyle) });
+    const [left, top] = this.at(x, y);
+    this.put("rect", { x: left, y: top, width, height, ...this.paint("fill", this.fillStyle) });
   }
 
   strokeRect(x, y, width, height) {
     this.beginPath();
     if (width && height) this.rect(x, y, width, height);
-    else this.path = `M${short2(x)} ${short2(y)}l${short2(width)} ${short2(height)}`;
+    else {
+      this.moveTo(x, y);
+      this.lineTo(x + width, y + height);
+    }
     this.stroke();
   }
 
@@ -132,14 +156,14 @@ class SvgPen {
 
   /** At its baseline and its left end, which every program that shows SVG understands. */
   text(text, x, y, paint) {
-    const { textAlign, textBaseline } = this.state;
+    const { textAlign, textBaseline } = this;
     const placed = this.measureText(text);
-    Object.assign(this.state, { textAlign: "left", textBaseline: "alphabetic" });
+    Object.assign(this, { textAlign: "left", textBaseline: "alphabetic" });
     const plain = this.measureText(text);
-    Object.assign(this.state, { textAlign, textBaseline });
+    Object.assign(this, { textAlign, textBaseline });
     const [, style, weight, size, family] = /^(italic )?(\S+) ([\d.]+)px (.*)$/.exec(this.font);
-    const left = x - placed.actualBoundingBoxLeft + plain.actualBoundingBoxLeft;
-    const base = y - placed.actualBoundingBoxAscent + plain.actualBoundingBoxAscent;
+    const across = plain.actualBoundingBoxLeft - placed.actualBoundingBoxLeft;
+    const [left, base] = this.at(x + across, y + plain.actualBoundingBoxAscent - placed.actualBoundingBoxAscent);
     const font = { "font-family": family, "font-size": size, "font-weight": weight, "font-style": style?.trim() };
     const spacing = this.letterSpacing === "0px" ? undefined : this.letterSpacing;
     const direction = this.direction === "rtl" ? { direction: "rtl", "text-anchor": "end" } : {};
@@ -148,8 +172,9 @@ class SvgPen {
 
   /** @param {HTMLCanvasElement} canvas */
   drawImage(canvas, x, y, width, height) {
+    const [left, top] = this.at(x, y);
     const rendering = this.imageSmoothingEnabled ? undefined : "image-rendering:pixelated";
-    this.put("image", { x, y, width, height, preserveAspectRatio: "none", style: rendering, href: canvas.toDataURL(), opacity: seen(this.globalAlpha) });
+    this.put("image", { x: left, y: top, width, height, preserveAspectRatio: "none", style: rendering, href: canvas.toDataURL(), opacity: seen(this.globalAlpha) });
   }
 
   // ---- Elements --------------------------------------------------------------------------------------------------------
@@ -167,8 +192,7 @@ class SvgPen {
   }
 
   put(tag, attributes, text) {
-    const moved = this.matrix.join() === "1,0,0,1,0,0" ? undefined : `matrix(${this.matrix.map(short2).join(" ")})`;
-    const written = Object.entries({ ...attributes, transform: moved })
+    const written = Object.entries({ ...attributes, transform: this.moved })
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => ` ${name}="${escaped(typeof value === "number" ? short2(value) : value)}"`)
       .join("");
