@@ -38,12 +38,13 @@ class GPT:
     """A character-level GPT. Made by `train` or `load`, or with random weights by `GPT.init`.
 
     config: GPTConfig; tokenizer: Tokenizer; params: array or other writable buffer of doubles, config.num_params(vocab_size)
-    of them, all matrices one after the other in parameter order. The model keeps the buffer and does not copy it. engine: what
-    computes, see microgpt.engines; threads: how many the engines "exact" (to train) and "fast" may use, 0 for all cores.
+    of them, all matrices one after the other in parameter order. The model keeps the buffer and does not copy it. engine: "python",
+    "graph", "exact" or "fast"; threads: how many the engines "exact" (to train) and "fast" may use, 0 for all cores. ValueError if params
+    or the tokenizer do not fit the configuration.
 
-    Any number of threads may read a model at the same time: generate, loss, logits, save and the others. While one trains it, each
-    document, loss or copy for another thread is computed with the weights after some whole step. Writes to the buffer itself, or to the
-    views that state_dict and to_numpy return, are not synchronized.
+    Any number of threads may read a model at the same time, with generate, loss, logits, save and the other methods. While one thread
+    trains it, each document, loss or copy for another thread is computed with the weights after a whole step. Writes to the buffer itself,
+    or to the views that state_dict and to_numpy return, are not synchronized.
     """
 
     def __init__(
@@ -70,9 +71,9 @@ class GPT:
 
     @classmethod
     def init(cls, config: GPTConfig, tokenizer: Tokenizer, rng: Random, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
-        """A model with fresh Gaussian weights, drawn from rng (random.Random) in parameter order.
+        """A model with random Gaussian weights, drawn from rng (random.Random) in parameter order.
 
-        MemoryError, before anything is drawn, where this machine could not hold the model and Adam's moments.
+        MemoryError, before anything is drawn, if this machine has too little memory for the model, its gradients and Adam's moments.
         """
         _check_size(config.num_params(tokenizer.vocab_size))
         params = array("d")
@@ -84,18 +85,18 @@ class GPT:
 
     @classmethod
     def load(cls, path: str | PathLike[str], engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
-        """The model in a file that `save`, Run.save or `microgpt train --out` wrote, or in a folder of `save_pretrained`.
+        """Load a model from a file that `save`, Run.save or `microgpt train --out` wrote, or from a folder of `save_pretrained`.
 
-        OSError where it cannot be read; CheckpointError (a ValueError) where it is damaged, or not such a file.
+        path: the file or folder; engine, threads: as for GPT. OSError if it cannot be read; CheckpointError (a ValueError) if it is damaged
+        or has another format.
         """
         saved = checkpoint.read(path)
         return cls(saved.config, saved.tokenizer, saved.params, engine, threads)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Save the model as a safetensors file: names, shapes and numbers of state_dict; see docs/checkpoints.md.
+        """Save the model as a safetensors file with the names, shapes and numbers of state_dict; see docs/checkpoints.md.
 
-        OSError where it cannot be written, CheckpointError where a weight is not finite; an old file then stays as it
-        was.
+        OSError if the file cannot be written, CheckpointError if a weight is not finite; an existing file then stays unchanged.
         """
         with self.engine.access.reading():
             checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
@@ -116,7 +117,7 @@ class GPT:
     # The functions that return a GPT take engine and threads, as GPT does.
 
     def to_numpy(self) -> "dict[str, numpy.ndarray[Any, numpy.dtype[numpy.float64]]]":
-        """Name -> NumPy array of each parameter matrix: views, so that writing into one changes the model."""
+        """Name -> NumPy array (float64) of each parameter matrix. The arrays are views: writing to one changes the model."""
         from microgpt.storage import arrays
 
         return arrays.to_numpy(self)
@@ -127,15 +128,15 @@ class GPT:
     ) -> "GPT":
         """A model with copies of the weights in `arrays`, name -> array of floats, as to_numpy gives them.
 
-        ValueError where they are not the configuration's and the tokenizer's, or not finite; TypeError for what is not
-        floats.
+        ValueError if a name or shape does not fit the configuration and the tokenizer, or a number is not finite; TypeError for arrays
+        that are not of floats.
         """
         from microgpt.storage.arrays import from_numpy
 
         return cls(config, tokenizer, from_numpy(arrays, config, tokenizer), engine, threads)
 
     def to_values(self, kind: Callable[[float], Any] = Value) -> dict[str, list[list[Any]]]:
-        """The reference's state_dict: name -> list of rows of fresh Values; kind: their class."""
+        """The reference's state_dict: name -> list of rows of new Values. kind: the class of the Values, called with a float."""
         from microgpt.storage import values
 
         with self.engine.access.reading():
@@ -147,7 +148,7 @@ class GPT:
     ) -> "GPT":
         """A model with the weights of a state_dict of Values, pure, compiled or of a script's own class.
 
-        ValueError where they are not the configuration's and the tokenizer's, or not finite.
+        ValueError if a name or shape does not fit the configuration and the tokenizer, or a number is not finite.
         """
         from microgpt.storage import values
 
@@ -156,7 +157,7 @@ class GPT:
     def loss_graph(self, text: str) -> tuple[Value, dict[str, list[list[Value]]]]:
         """(loss, weights): the loss of a document as the root of its graph of Values, and its leaves as a state_dict.
 
-        loss.data is `loss(text)`, and loss.backward() leaves in weights["wte"][3][5].grad and the others the gradients
+        loss.data is `loss(text)`, and loss.backward() leaves in `weights["wte"][3][5].grad` and the others the gradients
         that training takes. The Values are copies: changing them leaves the model as it is. ValueError where the loss
         is infinite. microgpt.draw(loss, names=weights, to=...) draws the way to a weight.
         """
@@ -166,7 +167,7 @@ class GPT:
             return values.loss_graph(self, text)
 
     def to_json(self) -> str:
-        """The model as JSON text, exact to the last bit. CheckpointError where a weight is not finite."""
+        """The model as JSON text, exact to the last bit. CheckpointError if a weight is not finite."""
         from microgpt.storage import jsontext
 
         with self.engine.access.reading():
@@ -174,16 +175,16 @@ class GPT:
 
     @classmethod
     def from_json(cls, text: str, *, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
-        """The model in JSON text that to_json wrote. CheckpointError (a ValueError) where it is not such a text."""
+        """The model of a JSON text that to_json wrote. CheckpointError (a ValueError) for any other text."""
         from microgpt.storage import jsontext
 
         config, tokenizer, params = jsontext.from_json(text)
         return cls(config, tokenizer, params, engine, threads)
 
     def to_torch(self, dtype: "torch.dtype | None" = None) -> "torch.nn.Module":
-        """An equivalent torch.nn.Module with a copy of the weights, see microgpt/storage/pytorch.py.
+        """An equivalent torch.nn.Module with a copy of the weights; see microgpt/storage/pytorch.py.
 
-        dtype: torch.float64 where it is None. ImportError where PyTorch is not installed.
+        dtype: the type of its parameters; None: torch.float64. ImportError if PyTorch is not installed.
         """
         require("torch", "to_torch")
         from microgpt.storage import pytorch
@@ -193,9 +194,9 @@ class GPT:
 
     @classmethod
     def from_torch(cls, module: "torch.nn.Module", *, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
-        """The model of a module that to_torch made, trained or not; float32 and smaller floats are widened.
+        """The model of a module that to_torch made, trained or not; float32 and smaller floats are converted to float64.
 
-        TypeError for another module, ValueError where weights are missing, unknown or not finite.
+        TypeError for another module, ValueError if weights are missing, unknown or not finite.
         """
         require("torch", "from_torch")
         from microgpt.storage import parameters, pytorch
@@ -215,6 +216,7 @@ class GPT:
 
     @property
     def num_params(self) -> int:
+        """The number of parameters."""
         return len(self.params)
 
     def state_dict(self) -> "dict[str, memoryview[float]]":
@@ -229,38 +231,38 @@ class GPT:
     def logits(self, text: str) -> list[list[float]]:
         """The logits after BOS and after each character of `text`: len(text) + 1 lists of vocab_size floats.
 
-        Where `text` is longer than the block, the model sees of it what microgpt.reference.context() says. A model of text
-        (GPTConfig.documents) reads a line break in place of BOS, see Tokenizer.opening.
+        If `text` is longer than the block, microgpt.reference.context() defines which part of it the model reads. A model of text
+        (GPTConfig.documents) reads a line break in place of BOS, see Tokenizer.opening. ValueError for a character it does not know.
         """
         tokens = self.tokenizer.encode(text)
         with self.engine.access.reading():
             return list(map(self._reader().after, (self._opening(), *tokens)))
 
     def loss(self, text: str) -> float:
-        """Mean cross-entropy, in nats a token, of the document `text` with its end; cut at block_size as in training.
+        """The mean cross-entropy of the document `text`, in nats per token, its end included; cut at block_size as in training.
 
-        Infinite where the model gives a character a probability too small for a float. A text (GPTConfig.documents) has no end, and
-        an empty one no loss: ValueError.
+        Infinite if the model gives a character a probability too small for a float. ValueError for a character that the model does not
+        know. A model of text (GPTConfig.documents) predicts no end; for it, an empty text is a ValueError.
         """
         return self.token_loss(self.document(text))
 
     def document(self, text: str) -> list[int]:
-        """The token ids of a document, as `loss` takes it and training did."""
+        """The token ids of a document as `loss` and training use them. ValueError if there is nothing to predict."""
         tokens = self.tokenizer.document(text, self.config.documents)
         if len(tokens) < 2:
             raise ValueError("an empty text has nothing to predict; give at least one character")
         return tokens
 
     def token_loss(self, tokens: Sequence[int]) -> float:
-        """As `loss`, of a document's token ids [BOS, ..., BOS]."""
+        """As `loss`, for the token ids [BOS, ..., BOS] of a document."""
         with self.engine.access.reading():
             return self.engine.loss_or_infinity(tokens)
 
     def scores(self, text: str) -> list[float]:
-        """The probability the model gives each character of `text` and then its end: a list of floats.
+        """The probability of each character of `text`, and last of its end: a list of len(text) + 1 floats from 0 to 1.
 
-        They are the model's own, without temperature or top_k. A text of block_size characters or more has no end, nor has any text of a
-        model of text (GPTConfig.documents). For the context in a longer one, see `logits`.
+        Temperature, top_k and top_p are not applied. There is no probability of an end, and the list has len(text) floats, if `text` has
+        block_size characters or more, or the model is of text (GPTConfig.documents). `logits` defines the context in a long text.
         """
         tokens = self.tokenizer.encode(text)
         has_end = self.config.documents != "text" and len(tokens) < self.config.block_size
@@ -278,18 +280,21 @@ class GPT:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (),
     ) -> list[str]:  # fmt: skip
-        """n new documents, a list of strings.
+        """Generate n new documents, a list of strings.
 
-        temperature: below 1 the likely characters become likelier, above 1 less so; 0 always takes the likeliest. top_k:
-        choose among the k likeliest characters; top_p: among the fewest whose probabilities reach the sum p. prompt: what
-        every document begins with, of any length. length: how many characters are written after it, at most; None: documents have up
-        to block_size in all (after a prompt that leaves no room, block_size more), and a text has TEXT_LENGTH. For the context of the
-        model beyond block_size characters see microgpt.reference.context(). unique: no document twice; exclude: documents not to be
-        written, such as those of the training. ValueError where no document that is allowed was found in writing.MOST_TRIES tries.
+        temperature: the logits are divided by it; below 1 it favours likely characters, above 1 rare ones, and 0 always takes the
+        likeliest. top_k: choose among the k likeliest characters (Fan et al., 2018). top_p: choose among the fewest characters whose
+        probabilities add up to p (Holtzman et al., 2020). prompt: the beginning of every document, of any length. length: the largest
+        number of characters after the prompt; None: a document has up to block_size characters in all (or block_size more, after a prompt
+        that fills the block), and a text 500 after the prompt. microgpt.reference.context() defines the context beyond block_size
+        characters. unique: no document occurs twice. exclude: documents that must not occur, such as those of the training.
 
-        seed: the same seed gives the same documents; None gives others each time. engine, threads: what computes and on how
-        many threads; None: the model's own. The engine "fast" writes many documents at a time, in float32 and with random
-        numbers of its own: there a seed gives other documents, the same on any number of threads.
+        seed: the same seed gives the same documents; None gives different ones each time. engine, threads: which engine computes, and on
+        how many threads; None: those of the model. The engine "fast" generates many documents at a time, in float32, with a random
+        generator of its own. Its documents for a seed therefore differ from those of the other engines, but not with the number of threads.
+
+        ValueError for an argument out of its range, for a character in the prompt that the model does not know, and if too many
+        documents in a row are repeated or excluded.
         """
         found = self.portions(
             n, temperature, seed=seed, engine=engine, threads=threads,
@@ -303,9 +308,9 @@ class GPT:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
     ) -> Iterator[list[str]]:  # fmt: skip
-        """As `generate`, yielding lists of documents as they are written. A list takes some hundredths of a second, or one document.
+        """As `generate`, but an iterator of lists of documents. A list takes some hundredths of a second, or one document.
 
-        echo: called with each character as it is written, those of the prompt not; but not where many documents are written at once.
+        echo: a function called with each new character. It is not called for the prompt, nor when many documents are generated at once.
         """
         choice = SampleConfig(temperature, top_k, top_p)
         n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
@@ -327,7 +332,7 @@ class GPT:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
     ) -> list[str]:  # fmt: skip
-        """As `generate`, drawing each token from the given random.Random. echo: see `portions`."""
+        """As `generate`, but each token is drawn with the given random.Random. echo: see `portions`."""
         n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
         source = OneByOne(self.engine, self.tokenizer, rng, tokens, SampleConfig(temperature, top_k, top_p), length, tell)
         return list(chain.from_iterable(select(source, n, unique, exclude)))

@@ -30,7 +30,7 @@ def draw(
     labelled with the local gradient, d result / d operand. A Value is a microgpt.Value, a microgpt.reference.Value or
     an object of your own with the attributes data, grad, _children and _local_grads.
 
-    names: name -> Value or (nested) list of Values, such as a state_dict; a Value in a list is called wte[3][5].
+    names: name -> Value or (nested) list of Values, such as a state_dict; a Value in a list is called `wte[3][5]`.
     to: a Value that root was computed from; only the shortest paths to it are drawn, and the operands beside them.
     max_nodes: draw at most this many Values, those nearest to the root first; a dashed box says how many of its
     operands are omitted. With `to`, paths are always drawn whole, and only the operands beside them are omitted.

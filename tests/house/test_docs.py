@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -86,3 +87,41 @@ def test_all_that_the_tree_names_is_there():
     there = {path.name for folder in folders for path in (folder, *folder.rglob("*"))}
     named = re.findall(r"\b(\w+)/|\b(\w+\.(?:pyi?|pyx|pxi|h|txt|typed))\b", TREE)
     assert len(named) > 30 and {folder or file for folder, file in named} <= there
+
+
+# ---- The site ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_api_reference_has_every_public_name_once():
+    named = [name for _, _, names in script("hooks").API.values() for name in names]
+    assert sorted(named) == microgpt.__all__
+
+
+def test_every_page_is_in_the_navigation_of_the_site():
+    hooks, text = script("hooks"), (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {page.name for page in DOCS.glob("*.md")} | set(hooks.PAGES) | {f"api/{name}.md" for name in hooks.API}
+    assert sorted(re.findall(r": ([\w/]+\.md)$", text, re.MULTILINE)) == sorted(pages)
+
+
+@pytest.mark.parametrize(
+    "markdown, repository, expected",
+    [
+        ("[a](training.md#x)", "", "[a](training.md#x)"),
+        ("[a](../README.md)", "", "[a](index.md)"),
+        ("![a](loss-against-time.png)", "", "![a](loss-against-time.png)"),
+        ("[`code`](../src/exact/train.c)", "", "`code`"),
+        ("[`code`](../src/exact/train.c)", "https://host/me/it/", "[`code`](https://host/me/it/blob/main/src/exact/train.c)"),
+        ("[a](../src/exact)", "https://host/me/it", "[a](https://host/me/it/tree/main/src/exact)"),
+        ("`[a](../src)`, [b](#c), [d](https://e.org)", "", "`[a](../src)`, [b](#c), [d](https://e.org)"),
+        ("```python numpy\n[a](../src)\n```", "", "```python\n[a](../src)\n```"),
+    ],
+)
+def test_links_of_the_site(markdown, repository, expected):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="tutorial.md"))
+    assert script("hooks").on_page_markdown(markdown, page, {"repo_url": repository}, None) == expected
+
+
+def test_a_link_to_what_does_not_exist_is_a_warning_which_fails_the_build(caplog):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="tutorial.md"))
+    script("hooks").on_page_markdown("[a](../src/nothing.c)", page, {"repo_url": ""}, None)
+    assert "docs/tutorial.md links to src/nothing.c, which does not exist" in caplog.text
