@@ -105,7 +105,7 @@ clock = time.perf_counter
 
 
 class Suggestion(NamedTuple):
-    """What microgpt.train takes, by these names: documents, GPTConfig, TrainConfig, the engine, and what becomes of long documents."""
+    """Arguments of microgpt.train: the documents, GPTConfig, TrainConfig, the engine and the treatment of long documents."""
 
     docs: list[str]
     config: GPTConfig
@@ -114,22 +114,24 @@ class Suggestion(NamedTuple):
     long: str
 
     def options(self) -> dict[str, Any]:
-        """Name -> value of the engine and of all that is not its default."""
+        """Name -> value of the engine and of every option that differs from its default."""
         usual = vars(GPTConfig()) | vars(TrainConfig(batch_size=engines.engine_class(self.engine).batch_size)) | {"long": LONG.default}
         chosen = vars(self.config) | vars(self.training) | {"long": self.long}
         return {"engine": self.engine} | {name: value for name, value in chosen.items() if value != usual[name]}
 
 
 def suggest(text: str, seconds: float = SECONDS.default, threads: int = 1, **given: Any) -> Suggestion:
-    """A Suggestion for so many seconds of training on this machine, whose speed is measured for some tenths of one.
+    """Suggest a model and its training for this text and this machine. It measures the speed of the machine, in less than a second.
 
         run = microgpt.train(**microgpt.suggest(text, seconds=60)._asdict())
 
-    text: the data, a string; load_docs(source, "text") is a list of it. threads: how many will train. given: what is settled: options of
-    GPTConfig and TrainConfig, engine, long. ValueError, TypeError for what these cannot be.
+    text: the data, one string; load_docs(source, "text") returns it in a list. seconds: how long training may take; threads: the number
+    of threads that it uses. given: options that are fixed already, those of GPTConfig and TrainConfig, engine and long. TypeError for an
+    unknown option, ValueError for one out of its range or for a blank text.
 
-    The model is the largest of SIZES that has the time to see TOKENS_PER_PARAM characters for each of its parameters, and of these at
-    most PARAMS_PER_CHARACTER of the data. The steps fill the time, unless the data would be seen more often than `most_passes`.
+    The model is the largest of SIZES that has at most PARAMS_PER_CHARACTER parameters per character of the data, and enough time to
+    train on TOKENS_PER_PARAM characters per parameter. The steps fill the time, unless they would pass over the data more often than
+    `most_passes`.
     """
     if not isinstance(text, str):
         raise TypeError(f"text must be a string, not {quoted(text)}; load_docs(source, 'text') has it in a list")

@@ -17,7 +17,10 @@ SIZES = "n_layer", "n_embd", "n_head", "block_size"  # of a model, which are sai
 @documented
 @dataclass(frozen=True)
 class GPTConfig(Settings):
-    """The shape of a model."""
+    """The shape of a model, its activation function, its initial weights and its kind of documents.
+
+    An instance is immutable. ValueError or TypeError for a value out of its range.
+    """
 
     n_layer: int = option(1, "number of transformer blocks", least=1)
     n_embd: int = option(16, "width of the residual stream", least=1)
@@ -36,6 +39,7 @@ class GPTConfig(Settings):
     )
 
     def check_together(self) -> None:
+        """ValueError unless n_head divides n_embd; called when the object is made."""
         if self.n_embd % self.n_head:
             able = ", ".join(str(n) for n in range(1, 1025) if self.n_embd % n == 0)
             raise ValueError(
@@ -58,9 +62,9 @@ class GPTConfig(Settings):
         return reference.shapes(self, vocab_size)
 
     def starts(self, vocab_size: int) -> tuple[dict[str, int], int]:
-        """Where matrices start in the flat buffer of parameters: (name -> index, how many parameters a layer has).
+        """Where the matrices start in the flat buffer of parameters: (name -> index, number of parameters per layer).
 
-        The index is that of each matrix outside the layers and of each in the first layer; the layers follow one another.
+        The names are those of the matrices outside the layers and in the first layer. The other layers follow the first one.
         """
         starts, at = {}, 0
         for name, (rows, columns) in replace(self, n_layer=1).shapes(vocab_size).items():
@@ -69,19 +73,22 @@ class GPTConfig(Settings):
         return starts, at - starts["layer0.attn_wq"]
 
     def num_params(self, vocab_size: int) -> int:
-        """How many parameters there are: the sum over `shapes`."""
+        """The number of parameters: the sum of rows * columns over `shapes`."""
         starts, layer = self.starts(vocab_size)
         return starts["layer0.attn_wq"] + self.n_layer * layer
 
     def std(self, name: str) -> float:
-        """Standard deviation of the initial entries of the matrix `name`."""
+        """The standard deviation of the initial weights of the matrix `name`."""
         return reference.initial_std(name, self)
 
 
 @documented
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """How to train: the steps and their documents, Adam's settings and what is added to Adam."""
+    """The settings of the training: steps, batches, Adam (Kingma and Ba, 2015), the schedule, clipping and weight decay.
+
+    An instance is immutable. ValueError or TypeError for a value out of its range.
+    """
 
     num_steps: int = option(1000, "number of training steps", least=0, flag="steps")
     learning_rate: float = option(0.01, "learning rate of the first step, or of the first one after the warm-up", least=0.0)
@@ -102,6 +109,7 @@ class TrainConfig(Settings):
     )
 
     def check_together(self) -> None:
+        """ValueError if min_learning_rate exceeds learning_rate; called when the object is made."""
         if self.min_learning_rate > self.learning_rate:
             raise ValueError(
                 f"min_learning_rate {self.min_learning_rate!r} is more than learning_rate {self.learning_rate!r}, from which the "
@@ -109,6 +117,7 @@ class TrainConfig(Settings):
             )
 
     def idle(self) -> str | None:
+        """A message about an option that has no effect together with the others, or None."""
         if 0 < self.num_steps <= self.warmup_steps:
             return (
                 f"warmup_steps {quoted(self.warmup_steps)} leaves nothing of the num_steps {quoted(self.num_steps)} after the warm-up; "
@@ -119,11 +128,11 @@ class TrainConfig(Settings):
         return None
 
     def lr(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
+        """The learning rate of a step, which is counted from 0."""
         return reference.learning_rate(step, self)
 
     def batch(self, step: int, n_docs: int) -> list[int]:
-        """Which of n_docs documents a step takes, in order; after the last comes the first again."""
+        """The indices of the documents of a step, batch_size of them, from 0 to n_docs - 1. After the last document comes the first."""
         return reference.batch(step, self.batch_size, n_docs)
 
 
@@ -135,9 +144,9 @@ MEASURED, FEW_DOCS, FEW_TIMES, MANY_TIMES = 0.4, 500, 10, 100
 @documented
 @dataclass(frozen=True)
 class EvalConfig(Settings):
-    """How to measure a run on documents that are not trained on; measuring changes none of its steps.
+    """How to measure a run on held-out documents. Measuring changes no step of the training.
 
-    Which documents those are: see microgpt.corpus.documents.arrange. split_seed None is the choice of version 0.1.
+    microgpt.corpus.documents.arrange chooses the documents. If split_seed is None, it chooses them as version 0.1 did.
     """
 
     val_fraction: float = option(
@@ -174,12 +183,13 @@ class EvalConfig(Settings):
     )
 
     def idle(self) -> str | None:
+        """A message about an option that has no effect together with the others, or None."""
         if not self.val_fraction and self.split_seed not in (EvalConfig.split_seed, None):
             return "split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction, such as 0.1"
         return None
 
     def documents(self, training: TrainConfig, n_docs: int) -> int:
-        """How many of n_docs documents held out a measurement takes, in a run by this TrainConfig: the first ones."""
+        """The number of held-out documents that each measurement uses, the first ones of n_docs, in a run with this TrainConfig."""
         wanted = n_docs
         if self.eval_docs is not None:
             wanted = self.eval_docs
@@ -189,7 +199,7 @@ class EvalConfig(Settings):
         return min(wanted, n_docs)
 
     def every(self, training: TrainConfig, documents: int) -> int:
-        """Steps from one measurement to the next, each of so many documents, in a run by this TrainConfig."""
+        """The number of steps from one measurement to the next, in a run with this TrainConfig; each measures so many documents."""
         if self.eval_every is not None:
             return self.eval_every
         times = min(max(1, self._budget(training) // documents), MANY_TIMES)
@@ -199,9 +209,10 @@ class EvalConfig(Settings):
         return max(1, int(MEASURED * training.num_steps * training.batch_size))
 
     def check_documents(self, val_docs: bool, given: Collection[str] | None = None) -> None:
-        """ValueError where documents to measure on are given twice, or not at all although an option needs some.
+        """ValueError if documents to measure on are given twice, or if an option needs them and there are none.
 
-        val_docs: whether there are some beside those to train on; given: names of options, None: those without their default.
+        val_docs: whether separate documents are given; given: the names of the options that were set, None: those that differ from their
+        defaults.
         """
         if val_docs and self.val_fraction:
             raise ValueError("val_fraction holds documents out of the data, and val_docs gives others; omit one of them")
@@ -228,7 +239,7 @@ class SampleConfig(Settings):
 
 
 class Preset(NamedTuple):
-    """A published revision of the reference: what it trains, how, and the temperature it samples at."""
+    """A published revision of the reference: its model, its training and its sampling temperature."""
 
     config: GPTConfig
     training: TrainConfig
@@ -243,6 +254,7 @@ PRESETS = {
         0.6,
     ),
 }
+"""Name -> Preset: "current", the revision that microgpt.reference follows, and "first", the one published before it."""
 
 
 class Recipe(NamedTuple):

@@ -385,3 +385,4 @@ def _check_size(num_params):
 
 
 load = GPT.load
+"""Load a model from a file or folder: the same as `GPT.load`, with its arguments and errors."""

@@ -6,9 +6,10 @@ from microgpt.common.words import quoted
 
 
 class Tokenizer:
-    """One token for each character, in code point order, and one (BOS) that begins and ends every document.
+    """One token for each character, in code point order, and one token, BOS, that begins and ends every document.
 
-    chars: the distinct characters, sorted; bos_first: BOS is id 0 and characters start at 1, else BOS is the last id.
+    chars: the distinct characters, sorted, else ValueError. bos_first: whether BOS has id 0 and the first character id 1; otherwise the
+    first character has id 0 and BOS the last id. Attributes: vocab_size, the number of tokens; bos, the id of BOS; ids, character -> id.
     """
 
     def __init__(self, chars: Iterable[str], bos_first: bool = False) -> None:
@@ -33,7 +34,7 @@ class Tokenizer:
             raise ValueError(self.unknown(error.args[0])) from None
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of token ids; BOS has none. ValueError names an id that is out of range."""
+        """The text of token ids, in which BOS is omitted. ValueError names an id that is out of range."""
         offset = int(self.bos_first)
         text = []
         for token in tokens:
@@ -44,21 +45,25 @@ class Tokenizer:
         return "".join(text)
 
     def document(self, text: str, documents: str = "lines") -> list[int]:
-        """Token ids of a whole document: [BOS] + ids + [BOS]; of a text (documents: GPTConfig's) what it is read as, without an end."""
+        """The token ids of a whole document, [BOS] + ids + [BOS].
+
+        documents: as in GPTConfig; a "text" begins with `opening` instead of BOS and has no end. ValueError as for `encode`.
+        """
         ends = [] if documents == "text" else [self.bos]
         return [self.opening(documents), *self.encode(text), *ends]
 
     def opening(self, documents: str) -> int:
-        """The id of the token that a model reads before what it is given: BOS.
+        """The id of the token that a model reads before its input: BOS.
 
-        Before a text it is a line break, as if a line began there; where the alphabet has none a space, or else its first character.
+        Before a text it is a line break, as at the beginning of a line. If the alphabet has none, it is a space, or else the first
+        character.
         """
         if documents != "text":
             return self.bos
         return next(self.ids[char] for char in ("\n", " ", *self.chars) if char in self.ids)
 
     def unknown(self, char: str) -> str:
-        """What to say of a character that is not in the vocabulary."""
+        """The error message for a character that is not in the vocabulary."""
         return f"the character {char!r} (U+{ord(char):04X}) is not in the model's vocabulary; it knows {quoted(self.chars)}"
 
     def __eq__(self, other: object) -> bool:

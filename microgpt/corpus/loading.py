@@ -31,11 +31,11 @@ PACKED = {  # pattern at the beginning of a file -> the program that compressed 
 
 
 class DataError(ValueError):
-    """The data cannot be trained on; the message says why and what to do."""
+    """The data cannot be used for training; the message says why and names a remedy."""
 
 
 class DataWarning(UserWarning):
-    """Something about the data that the user should know; the run continues."""
+    """A property of the data that may be unintended; the run continues."""
 
 
 GZIP = b"\x1f\x8b"
@@ -51,21 +51,24 @@ def load_docs(
     source: str | bytes | os.PathLike[str] | None = None, documents: str = GPTConfig.documents, *,
     encoding: str = "utf-8", column: str | int | None = None,
 ) -> list[str]:  # fmt: skip
-    """The documents of a text file (UTF-8), a list of strings in file order: its lines, stripped, without empty ones.
+    """Read the documents of a text file: a list of strings in file order.
 
-    documents: "lines"; "paragraphs", which are separated by blank lines and keep their line breaks; or "text", all of the file as
-    one. Train on either with a GPTConfig that has the same `documents`.
+    documents: "lines", the stripped lines without empty ones; "paragraphs", which are separated by blank lines and keep their line
+    breaks; or "text", the whole file as one document. Train with a GPTConfig that has the same value of `documents`.
 
-    source: a path, also of a file that gzip compressed; an http(s) address, downloaded once; "-" for standard input; "names" for the
-    reference's list of names, "shakespeare" for tiny Shakespeare; None for input.txt in the current folder where there is one, else
-    "names". (A file called "names" is "./names".) DataError or OSError says what to do.
+    source: the path of a file, which gzip may have compressed; an http(s) address, which is downloaded once; "-" for standard input;
+    "names" for the reference's list of names; "shakespeare" for tiny Shakespeare; None for input.txt in the current folder if it exists,
+    else "names". (A file called "names" is "./names".)
 
-    "names" is the file that the environment variable MICROGPT_NAMES names, else names.txt as downloaded once into the user's
-    cache folder; "shakespeare" likewise, with MICROGPT_SHAKESPEARE. Without a network, "names" is a shorter list that comes with
-    the package, and a DataWarning says so; "shakespeare" is a DataError.
+    "names" is the file that the environment variable MICROGPT_NAMES gives, or else names.txt, which is downloaded once into the user's
+    cache folder; "shakespeare" is found in the same way, with MICROGPT_SHAKESPEARE. Without a network, "names" is a shorter list that
+    is part of the package, with a DataWarning, and "shakespeare" is a DataError.
 
-    encoding: of the file, by any name that Python knows. column: the documents are the cells of this column of a table (CSV, or with
-    tabs): its name in the first line; or its number, from 1, of a table without such a line.
+    encoding: any name of an encoding that Python knows. column: read a table (CSV or tab-separated), and take the cells of this column
+    as documents; its name in the first line, or its number, from 1, in a table without such a line.
+
+    OSError if the file cannot be read. DataError (a ValueError) if it is not text in this encoding, or has no documents; the message
+    names a remedy.
     """
     notes: list[str] = []
     documents = options_of(GPTConfig)["documents"].check(documents)

@@ -64,7 +64,7 @@ def draw(
 
 
 class Drawing:
-    """A picture of a graph. dot: its text in Graphviz's language, DOT; num_nodes: how many Values are drawn.
+    """A picture of a graph. dot: its text in DOT, the language of Graphviz; num_nodes: the number of Values drawn.
 
     boxes, edges: see microgpt.display.layers.
     """
@@ -74,7 +74,8 @@ class Drawing:
         self.dot, self.num_nodes = _dot(boxes, edges, caption, direction), len(boxes)
 
     def svg(self) -> str:
-        """The picture as SVG text: by Graphviz, or where that is not installed a plainer one, of at most MAX_NODES Values."""
+        """The picture as SVG text, drawn by Graphviz. If Graphviz is not installed, a graph of at most 200 Values is drawn more plainly,
+        and a larger one is a FileNotFoundError."""
         import shutil
 
         if self.num_nodes <= MAX_NODES and shutil.which("dot") is None:
@@ -84,7 +85,10 @@ class Drawing:
         return self._run("svg").decode("utf-8")
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the graph as .dot, .svg or .png, whichever `path` ends in: the whole file or none."""
+        """Write the graph as .dot, .svg or .png, depending on the ending of `path`. The file is written completely or not at all.
+
+        ValueError for another ending, OSError if the file cannot be written.
+        """
         import os
 
         from microgpt.common.files import write_atomically

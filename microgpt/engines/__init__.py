@@ -56,7 +56,7 @@ COMMON = AROUND | {
 
 
 class EngineError(ValueError):
-    """An engine does not support the request; the message names one that does."""
+    """An engine does not support an option; the message names an engine that does."""
 
 
 class Memory(NamedTuple):

@@ -24,10 +24,11 @@ ORDER = ("settings", "alphabet", "data", "loss", "held-out loss", "weight")
 
 @dataclass(frozen=True)
 class Difference:
-    """The first difference of two runs, a and b.
+    """The first difference between two runs, a and b.
 
-    part: one of ORDER, in which order they are compared; name: of the setting, the step or the weight; a, b: the values, None where one
-    has none; distance: of two floats, in units in the last place; count, of: how many values of that part differ, and how many there are.
+    part: "settings", "alphabet", "data", "loss", "held-out loss" or "weight", which are compared in this order; name: the setting, the step
+    or the weight; a, b: the two values, None if one is missing; distance: between two floats, in units in the last place; count: the number
+    of values of this part that differ; of: the number of values of this part.
     """
 
     part: str
@@ -56,11 +57,12 @@ class Side:
 
 
 def diff(a: Any, b: Any) -> Difference | None:
-    """The first Difference of two runs, or None if everything that both have is equal.
+    """The first Difference between two runs, or None if everything that both have is equal.
 
     a, b: each a Run, a GPT, a list of losses, or the path of a file: a saved run or model, a log (.csv, .jsonl), a model as JSON
-    (GPT.to_json), or a text with a loss a line, in decimals or in hex, or the reference's printed output. Rounded losses are compared
-    in the digits they have. OSError and ValueError for what cannot be read, and where the two have nothing in common.
+    (GPT.to_json), the printed output of the reference, or a text with one loss per line, in decimal or hexadecimal. Rounded losses are
+    compared to the digits they have. OSError if a file cannot be read; ValueError if it has another format, or if the two runs have
+    nothing in common.
     """
     a, b = _side(a), _side(b)
     common = [part for part in ORDER if part in a.parts and part in b.parts]

@@ -17,9 +17,9 @@ PORTION = 1000  # documents measured at a time, since Ctrl-C takes effect in bet
 class Evaluation:
     """The losses of a model on documents. A loss is infinite if a probability is too small for a float.
 
-    loss: the mean per token, in nats, ends included; perplexity: its exponential; bits_per_character: the total loss, in bits, divided by
-    the number of predicted characters; documents, tokens, characters: how many are measured; losses: each document's own mean, as GPT.loss
-    computes it. Of a text, a document is a window, and its tokens are its characters.
+    loss: the mean per token, in nats, ends included; perplexity: exp(loss); bits_per_character: the total loss in bits, divided by the
+    number of predicted characters; documents, tokens, characters: the numbers of those measured; losses: the mean loss of each document in
+    nats per token, as GPT.loss computes it. For a model of text, a document is a window, and its tokens are its characters.
     """
 
     loss: float
@@ -32,9 +32,10 @@ class Evaluation:
 
 
 def evaluate(model: GPT | str | PathLike[str], docs: Iterable[str]) -> Evaluation:
-    """The Evaluation of a GPT, or of the path of a saved one, on `docs`, a list of strings; or a list of one, where the model is of text.
+    """Measure a model on documents, and return the Evaluation.
 
-    A document is cut at block_size, as in training. ValueError names the characters that the model does not know.
+    model: a GPT, or the path of a saved one; docs: a list of strings, for a model of text a list of one. A document is cut at block_size,
+    as in training. ValueError names the characters that the model does not know. OSError or CheckpointError if the file cannot be loaded.
     """
     model = model if isinstance(model, GPT) else GPT.load(model)
     docs, block_size = documents.checked("docs", docs), model.config.block_size

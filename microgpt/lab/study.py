@@ -18,8 +18,11 @@ NAME = "microgpt"  # of the study in its storage
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a study. state: "complete", "pruned" or "running"; loss: the held-out loss, None unless complete; settings: the options
-    that vary -> value; reason: why it was pruned; seconds: from its beginning to its end."""
+    """One run of a study.
+
+    number: from 0, in the order in which they began; state: "complete", "pruned" or "running"; loss: the held-out loss in nats per token,
+    None unless complete; settings: option -> value, for the options that vary; reason: why it was pruned; seconds: its duration.
+    """
 
     number: int
     state: str
@@ -30,32 +33,34 @@ class Trial:
 
 
 class Study:
-    """What `sweep` returns. study: Optuna's own object, for its plots; space, config, training, evaluation: what its trials vary and
-    start from."""
+    """The result of `sweep`. study: the object of Optuna, for its plots; space: option -> the values that the trials choose from."""
 
     def __init__(self, study: Any, plan: "Plan") -> None:
         self.study, self.space, self._parts = study, plan.space, plan.parts
 
     @property
     def trials(self) -> list[Trial]:
-        """Every Trial in the order of its beginning; not those whose worker was lost, which others repeated."""
+        """Every Trial, in the order in which they began. Trials whose worker was lost are omitted, because others repeat them."""
         failed = optuna_or_error().trial.TrialState.FAIL
         return [_described(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state != failed]
 
     @property
     def best(self) -> Trial:
-        """The complete trial with the lowest held-out loss, the first of equals. ValueError where none is complete."""
+        """The complete trial with the lowest held-out loss, the first one of equals. ValueError if none is complete."""
         complete = [trial for trial in self.trials if trial.state == "complete"]
         if not complete:
             raise ValueError("no trial of the study is complete; give it more trials, or other ranges")
         return min(complete, key=lambda trial: (trial.loss, trial.number))
 
     def settings(self, trial: Trial) -> tuple[GPTConfig, TrainConfig, EvalConfig]:
-        """What `train` takes to repeat a trial bit for bit, with the study's seed and engine."""
+        """The arguments of `train` that repeat a trial bit for bit, with the seed and the engine of the study."""
         return spaces.applied(self._parts, _fixed(self.space) | trial.settings)
 
     def importance(self) -> dict[str, float]:
-        """Option -> its share of what changes the loss, the greatest first; empty where too few trials are complete to tell."""
+        """Option -> its share of the variation of the loss, from 0 to 1, the greatest first; empty if too few trials are complete.
+
+        The shares are estimated by PED-ANOVA (Watanabe et al., 2023), as Optuna implements it.
+        """
         importance = optuna_or_error().importance
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the evaluator is experimental

@@ -44,19 +44,19 @@ def sweep(
     workers: int = 1,
     callback: Callable[[Trial], object] | None = None,
 ) -> Study:
-    """Train with many settings and compare their held-out losses; returns the Study.
+    """Train with many settings, compare their held-out losses, and return the Study.
 
-    space: option -> "1e-4..1e-1" or (1e-4, 1e-1), a range; "16,32,64" or [16, 32, 64], a list; or one value. What has no entry is as in
-    config, training and evaluation, which are as for `train`, like docs, val_docs, seed, engine, threads and long. Without documents to
-    measure on, a tenth is held out; all trials measure on the same ones.
+    space: option -> a range, "1e-4..1e-1" or (1e-4, 1e-1); a list, "16,32,64" or [16, 32, 64]; or one value. Options that are not in
+    space are taken from config, training and evaluation. These and docs, val_docs, seed, engine, threads and long are as for `train`. If
+    there are no documents to measure on, a tenth is held out. All trials measure on the same documents.
 
     study: None, for this call alone; a path, of Optuna's journal; or the URL of a database or of Redis ("redis://..."). A call with the
     same docs and settings joins or continues the study that is there, ValueError for others. trials: how many the study has in all
     (None: 20, every combination of a grid, or where seconds are given no limit); seconds: after which no trial begins; sampler: "tpe",
     "random" or "grid"; workers: processes; callback: called with each Trial that ends meanwhile, on whatever machine.
 
-    A trial that does worse than the others' median on its way, diverges, or has settings that exclude one another is pruned.
-    ImportError without Optuna.
+    A trial is pruned if its loss is worse than the median of the others at the same step, if it diverges, or if its settings exclude one
+    another. ImportError if Optuna is not installed.
     """
     optuna_or_error()
     docs = [*documents.checked("docs", docs)]

@@ -129,10 +129,10 @@ def unload_ipython_extension(shell):
 
 
 def accelerate() -> None:
-    """From now on, what `microgpt run` would compile is compiled: in a notebook, in the cells that follow; in a script, in the modules
-    that it imports after this call, from its own folder or below. Says in a line on standard error what that is.
+    """Compile from now on the code that `microgpt run` would compile, and report it in one line on standard error.
 
-    The script's class takes the place of `microgpt.Value`, which is not to be used beside it.
+    In a notebook, this applies to the cells that follow. In a script, it applies to the modules that it imports after this call, from its
+    own folder or below. The class of the script replaces `microgpt.Value`; do not use both in one program.
     """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is not None:

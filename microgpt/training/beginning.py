@@ -106,31 +106,33 @@ def train(
     gradient_norms: bool = False,
     progress: bool = False,
 ) -> Run:
-    """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
+    """Train a model on `docs`, a list of strings, and return the Run. With the default arguments it is the reference's own run.
 
-    config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", all
-    with the same result (None: exact); or "fast", which computes in float32 and takes 16 documents a step where no
-    TrainConfig says otherwise. threads: how many the engine "fast" may use, 0 for all cores; the result is the same.
-    callback: called with a Step after each step, which has the run and its model; a true return value ends the run there.
-    microgpt.lab.loggers has callbacks for TensorBoard, Weights & Biases and trackio. gradient_norms: whether to measure each
-    step's, for the callback and for Run.gradient_norms, see Run.train. progress: True shows a line that is updated while training lasts,
-    in a notebook in the cell's output, on a terminal on standard error; where that is a file, a long training writes a note now and then.
+    config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", which give the
+    same result (None: "exact"); or "fast", which computes in float32 and takes 16 documents per step if no TrainConfig is given.
+    threads: how many threads the engines "exact" and "fast" may use, 0 for all cores; the result does not depend on it.
 
-    evaluation: EvalConfig, to hold documents out of `docs` and measure on them. val_docs: a list of strings to measure on instead,
-    which changes no bit of the training; a DataWarning says how many of them are trained on as well. long: what to do with
-    documents longer than the block: "truncate" (the reference's), "split" or "error", see microgpt.corpus.documents. init: a
-    GPT, or the path of a saved one, to start from instead of random weights.
+    callback: a function called with a Step after each step; if it returns a true value, training ends there. microgpt.lab.loggers has
+    callbacks for TensorBoard, Weights & Biases and trackio. gradient_norms: whether to measure the norm of each step's gradient, for
+    the callback and for Run.gradient_norms; see Run.train. progress: True shows a line that is updated during training, in the output of
+    a notebook's cell or on a terminal (standard error); if standard error is a file, a long training writes a note from time to time.
 
-    resume: the path of a saved run, which goes on as if it had never stopped, on the engine it was on unless another is given,
-    with the same docs and val_docs; all other settings are its own, and ValueError names one that differs, but for num_steps: a
-    run that is finished goes on with more. The steps that are done stay as they are, and each one left has the learning rate
-    that a run of so many steps has there.
+    evaluation: EvalConfig, to hold out some of `docs` and measure the loss on them. val_docs: a list of strings to measure on instead,
+    which changes no bit of the training; a DataWarning gives the number of them that are trained on as well. long: the treatment of
+    documents longer than the block: "truncate" (as in the reference), "split" or "error"; see microgpt.corpus.documents. init: a GPT, or
+    the path of a saved one, whose weights replace the random ones.
 
-    snapshots: about how many copies of the weights to keep on the way in Run.snapshots, close together at first, for microgpt explore
-    to show; None for none. It changes no bit of the training.
+    resume: the path of a saved run, which continues as if it had not been stopped, with the same docs and val_docs, and on its own engine
+    unless another is given. Its other settings are saved with it, and a different one is a ValueError. Only num_steps may change: a
+    finished run continues with more steps. The steps already done stay as they are, and each remaining step has the learning rate of
+    that step in a run of num_steps steps.
 
-    DivergenceError when a loss or a gradient grows out of range; TrainingWarning when training made the model worse than
-    it was. Interrupted, with the run, after Ctrl-C.
+    snapshots: approximately how many copies of the weights to keep in Run.snapshots for microgpt explore, more closely spaced at first;
+    None: none. It changes no bit of the training.
+
+    DivergenceError if a loss or a gradient exceeds the range of floats. TrainingWarning if training made the model worse than it was.
+    Interrupted, which has the run, after Ctrl-C. ValueError for an argument out of its range; its subclass EngineError for an option that
+    the engine does not support.
     """
     run = start(
         docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,

@@ -31,7 +31,12 @@ PORTION_SECONDS = 0.02  # steps without a callback run in portions about this lo
 
 
 class Step(NamedTuple):
-    """The argument of a callback after each step."""
+    """The argument of a callback, which is called after each step.
+
+    step: its number, from 1; num_steps: the number of steps of the run; loss: the mean loss of this step's documents, in nats per token;
+    lr: the learning rate of this step; val_loss: the held-out loss, None unless it was measured after this step; gradient_norm: the
+    Euclidean norm of all gradients as one vector, before clipping, None unless it is measured; run: the Run, whose model is `run.model`.
+    """
 
     step: int  # from 1
     num_steps: int
@@ -43,15 +48,15 @@ class Step(NamedTuple):
 
 
 class Run:
-    """A training run, made by `start` and done by its `train`.
+    """A training run. The function `train` returns it; the method `train` does the remaining steps.
 
-    model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: random.Random, which sampling continues to
-    use; losses: list of floats, one for each step done; held_out: Corpus of the documents held out, by a val_fraction or as val_docs, or
-    None; evaluation: EvalConfig; val_losses: list of (step, held-out loss).
+    model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: the random.Random that sampling continues to
+    use; losses: a list of floats, the loss of each step done, in nats per token; held_out: Corpus of the documents that are measured but
+    not trained on, or None; evaluation: EvalConfig; val_losses: a list of (step, held-out loss in nats per token).
 
-    A finished run with patience has the weights of its best held-out loss; any other those of its last step, from which it can continue.
-    extended: list of (steps done, TrainConfig until then), where it was resumed with more or fewer steps.
-    snapshots: Snapshots of the weights on the way, or None.
+    A finished run with `patience` has the weights of its best held-out loss. Every other run has the weights of its last step, from
+    which it can continue. extended: a list of (steps done, TrainConfig until then), one entry for each time the run was resumed with
+    another number of steps. snapshots: Snapshots of the weights during training, or None.
     """
 
     losses: list[float]
@@ -78,23 +83,23 @@ class Run:
         pause_every: int | None = None, stopped: Collection[Any] = (),
         gradient_norms: bool = False,
     ) -> None:  # fmt: skip
-        """Do the steps that are left. callback: as for the function `train`, called after every step.
+        """Do the remaining steps. callback: as for the function `train`, called after every step.
 
-        progress: True shows the steps, the losses and the time that is left, as `microgpt train` does on a terminal: see microgpt.live.
-        Or it is called without arguments some dozen times a second, after one step or many, and after each multiple of pause_every
-        steps; their losses are in `losses`. stopped: a list; once it is not empty, the training ends after the current step,
-        and a measurement of the held-out loss is postponed until it is resumed.
+        progress: True shows the steps, the losses and the remaining time, as `microgpt train` does on a terminal. A function is called
+        without arguments some dozen times a second, after one or more steps, and after each multiple of pause_every steps. stopped: a
+        list; when it is no longer empty, training ends after the current step, and a held-out measurement that is due is postponed until
+        the run is resumed.
 
-        gradient_norms: whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no
-        bit of the training, but a step of a compiled engine takes several times as long: its documents go through the model once more,
-        and all gradients through Python.
+        gradient_norms: whether to store the Euclidean norm of each step's gradient, before clipping, in the attribute `gradient_norms`. It
+        changes no bit of the training, but a step of a compiled engine takes several times as long, because the gradients are computed
+        once more and converted to Python floats.
 
-        Other threads may read the model meanwhile: what they get is computed with the weights between two portions of steps.
-        RuntimeError where this model is in training already.
+        Other threads may read the model during training; they see the weights between two portions of steps. RuntimeError if this model
+        is already being trained.
 
-        Ctrl-C, or a notebook's "interrupt", raises Interrupted after the current step. The run is intact then: `train` continues it, and
-        `save` saves it. A second one interrupts that step too, after which the run cannot continue; or, between two steps, the measurement
-        or the callback, which leaves the run intact.
+        Ctrl-C, or a notebook's "interrupt", raises Interrupted after the current step. The run is then intact: `train` continues it and
+        `save` saves it. A second Ctrl-C interrupts that step as well, and the run cannot continue; if it comes between two steps, it
+        interrupts the measurement or the callback, and the run stays intact. DivergenceError if a number exceeds the range of floats.
         """
         noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
         try:
@@ -157,28 +162,28 @@ class Run:
 
     @property
     def memory(self) -> engines.Memory:
-        """What the training takes, about: a microgpt.engines.Memory."""
+        """An estimate of the memory that the training needs, in bytes: a microgpt.engines.Memory."""
         return self.model.engine.memory(self.corpus, self.training, self.snapshots.count if self.snapshots else 0)
 
     def tokens_per_step(self) -> float:
-        """How many tokens a step predicts, about: as many as the first thousand documents have, which are in random order."""
+        """An estimate of the number of tokens that a step predicts, from the first thousand documents, which are in random order."""
         n = min(1000, len(self.corpus))
         mean = sum(self.corpus.predictions(i, self.model.config.block_size) for i in range(n)) / n
         return mean * self.training.batch_size
 
     @property
     def diverged(self) -> bool:
-        """Whether the last steps' losses are far worse than those of a model that has not begun to learn, see verdict."""
+        """Whether the losses of the last steps are far worse than those of an untrained model; see microgpt.verdict."""
         return verdict.diverged(self.losses, self.model.tokenizer.vocab_size)
 
     @property
     def finished(self) -> bool:
-        """Whether there is no step left: all are done, or the patience is at its end."""
+        """Whether no step remains: all steps are done, or the run stopped early."""
         return len(self.losses) >= self.training.num_steps or self.stopped_early
 
     @property
     def stopped_early(self) -> bool:
-        """Whether the held-out loss had no new best for `patience` evaluations."""
+        """Whether the last `patience` measurements of the held-out loss brought no new best."""
         patience = self.evaluation.patience
         if patience is None or not self.val_losses:
             return False
@@ -186,15 +191,15 @@ class Run:
 
     @property
     def best(self) -> tuple[int, float]:
-        """(step, loss) of the lowest held-out loss so far, the first of equals."""
+        """(step, loss) of the lowest held-out loss so far, in nats per token; the first one of equals. ValueError if none was measured."""
         return min(self.val_losses, key=lambda pair: pair[1])
 
     def evaluate(self) -> float:
-        """The held-out loss, in nats a token; changes nothing.
+        """The held-out loss, in nats per token. It changes nothing.
 
-        It is the mean over the tokens of the first `measured` documents held out; or, with evaluation.val_mean "documents", the
-        mean of these documents' losses, each as GPT.loss has it. The engine "fast" computes it in float32.
-        ValueError where no documents are held out.
+        It is the mean over all tokens of the first `measured` held-out documents or, if evaluation.val_mean is "documents", the mean of
+        the losses of these documents, each as in GPT.loss. The engine "fast" computes it in float32. ValueError if no documents are held
+        out.
         """
         if self.held_out is None:
             raise ValueError("no documents are held out to measure on; start the run with a val_fraction, such as 0.1, or with val_docs")
@@ -217,13 +222,13 @@ class Run:
 
     @property
     def measured(self) -> int:
-        """How many of the documents held out a measurement takes, which are the first ones; the same as long as the run lasts."""
+        """The number of held-out documents that each measurement uses, the first ones. It stays the same during a run."""
         training = self.extended[0][1] if self.extended else self.training
         return self.evaluation.documents(training, len(self.held_out or ()))
 
     @property
     def eval_every(self) -> int | None:
-        """The steps from one measurement to the next; None where nothing is held out."""
+        """The number of steps from one measurement to the next; None if no documents are held out."""
         return self.evaluation.every(self.training, self.measured) if self.held_out else None
 
     def generate(
@@ -231,9 +236,9 @@ class Run:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
     ) -> list[str]:  # fmt: skip
-        """n new documents, drawn from the run's own random generator: after training, those the reference prints.
+        """Generate n new documents with the run's own random generator: after training, those that the reference prints.
 
-        Arguments as for GPT.generate_from.
+        The arguments are those of GPT.generate_from.
         """
         return self.model.generate_from(
             self.rng, n, temperature,
@@ -241,18 +246,18 @@ class Run:
         )  # fmt: skip
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Save the model and all it takes to go on: `train(docs, resume=path)` then does this run's remaining steps.
+        """Save the model and everything needed to continue: `train(docs, resume=path)` then does the remaining steps.
 
-        OSError where it cannot be written, CheckpointError where a number is not finite; the old file then stays. RuntimeError
-        while another thread trains it: save it in the callback.
+        OSError if the file cannot be written, CheckpointError if a number is not finite; an existing file then stays unchanged.
+        RuntimeError while another thread trains the run; save it in the callback instead.
         """
         access = self.model.engine.access
         with access.reading():
             checkpoint.write(path, self._checkpoint())
 
     def save_pretrained(self, folder: str | PathLike[str], *, pytorch: bool = False) -> None:
-        """Save the model as a folder in the layout of the Hugging Face Hub, with the run's figures on its card, and without what it
-        takes to go on; see GPT.save_pretrained."""
+        """Save the model as a folder in the layout of the Hugging Face Hub, with the figures of the run on its card; see
+        GPT.save_pretrained. The folder does not have the state that is needed to continue the run."""
         from microgpt.storage import pretrained
 
         with self.model.engine.access.reading():
@@ -291,7 +296,7 @@ class Run:
         return deepcopy(self)
 
     def fingerprint(self) -> str:
-        """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
+        """The SHA-256 of all tokens, training documents first and then held-out ones, as little-endian 32-bit ids; hexadecimal."""
         return fingerprint(self.corpus, self.held_out)
 
     def _portion_end(self, first, portion, pause_every):
@@ -359,7 +364,7 @@ class Run:
     def plot(self) -> "Figure":
         """A figure of matplotlib with the losses, which a notebook shows; its `savefig(path)` writes it.
 
-        ImportError without matplotlib; ValueError where no step was done.
+        ImportError if matplotlib is not installed; ValueError if no step was done.
         """
         from microgpt.display import plot
 
@@ -387,7 +392,7 @@ def _reduce(error):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or a notebook's "interrupt", during training. run: the Run, whole, after its last step."""
+    """Ctrl-C, or a notebook's "interrupt", during training. run: the intact Run, after its last step."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -401,11 +406,14 @@ class Interrupted(KeyboardInterrupt):
 
 
 class TrainingWarning(UserWarning):
-    """Training ended without an error, but the model is of no use; the message says why and what to do."""
+    """Training ended without an error, but the model is useless; the message says why and names a remedy."""
 
 
 class DivergenceError(ValueError):
-    """Training cannot continue: a number grew out of range. step: its number, from 1; losses: those of the earlier steps."""
+    """Training cannot continue, because a number exceeds the range of floats.
+
+    step: the number of the step, from 1; losses: the losses of the steps before it.
+    """
 
     def __init__(self, run: Run, cause: object) -> None:
         self.step, self.losses = len(run.losses) + 1, run.losses
