@@ -1,4 +1,4 @@
-"""Writes the README's table of speeds from the newest record of `microgpt bench`: python docs/tables.py"""
+"""Writes the tables of speeds in README.md and docs/speed.md from the newest record of `microgpt bench`: python docs/tables.py"""
 
 import json
 import re
@@ -34,23 +34,55 @@ def table():
     for engine, (what, bits) in ROWS.items():
         rows = [row for row in record["rows"] if row["case"]["engine"] == engine and row["case"]["collector"]]
         row = min(rows, key=lambda row: row["us_per_document"])
-        ratio = float(f"{row['ratio']:.2g}")
-        lines.append(f"| {what} | {readable(row['us_per_document'])} | {ratio:,.0f} | {bits} |")
-    machine = record["machine"]
-    processor = machine["processor"].replace("(R)", "").replace(" Processor", "")
+        lines.append(f"| {what} | {readable(row['us_per_document'])} | {rounded(row['ratio'])} | {bits} |")
     lines += [
         "",
-        f"Training on names.txt with the published model (4,192 parameters), one thread. {processor}, {record['date']}, "
+        f"Training on names.txt with the published model (4,192 parameters), one thread. {processor(record)}, {record['date']}, "
         f"`{record['command']}`; [the whole record]({folder.relative_to(ROOT).as_posix()}/log.txt).",
     ]
     return "\n".join(lines) + "\n"
 
 
-def written(text):
-    """The README's text with the table of the newest record."""
-    return MARKED.sub(lambda found: found[1] + table() + found[2], text)
+def whole_table():
+    """Every row of the record, as docs/speed.md has it."""
+    folder, record = newest()
+    lines = [
+        "| engine | collector | time a document | from, to | speed-up | from, to | characters/s written |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        case = row["case"]
+        name = f"`{case['engine']}`" + (f", {case['isa']}" if case["isa"] else "")
+        times, ratios = " to ".join(map(readable, row["us_spread"])), " to ".join(map(rounded, row["ratio_spread"]))
+        cells = name, "on" if case["collector"] else "off", readable(row["us_per_document"]), times, rounded(row["ratio"]), ratios
+        lines.append(f"| {' | '.join(cells)} | {rounded(row['characters_per_second'])} |")
+    machine = record["machine"]
+    others = f"; other programs took {record['others']:.1%} of the processors" if record["others"] is not None else ""
+    lines += [
+        "",
+        f"Measured {record['date']} with `{record['command']}` on an {processor(record)} ({machine['cores']} virtual cores), Python "
+        f"{machine['python']}, {machine['compiler']}{others}; [the whole record](../{folder.relative_to(ROOT).as_posix()}/log.txt).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def processor(record):
+    return record["machine"]["processor"].replace("(R)", "").replace(" Processor", "")
+
+
+def rounded(number):
+    """Two significant digits."""
+    return f"{float(f'{number:.2g}'):,g}" if number < 1000 else f"{float(f'{number:.2g}'):,.0f}"
+
+
+TABLES = {"README.md": table, "docs/speed.md": whole_table}
+
+
+def written(path):
+    """The text of a file with the table of the newest record."""
+    return MARKED.sub(lambda found: found[1] + TABLES[path]() + found[2], (ROOT / path).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(written(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in TABLES:
+        (ROOT / path).write_text(written(path), encoding="utf-8")
