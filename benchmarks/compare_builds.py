@@ -4,8 +4,8 @@
 
 FOLDER: what PYTHONPATH names to import the other build. Both train the same model on the same documents, each in a process of its
 own, and take turns every few milliseconds, so that what else the machine does falls on both; all losses must be equal in every
-bit. The other build computes on one thread. Prints microseconds a document and the ratio, this to the other: its median, and the
-quarter and three quarters of all turns.
+bit. The other build computes on one thread. What counts is the processor's time where both do, else all time. Prints microseconds
+a document and the ratio, this to the other: its median, and the quarter and three quarters of all turns.
 """
 
 import argparse
@@ -21,25 +21,26 @@ CHILD = """
 import json, sys, time
 from microgpt import GPTConfig, TrainConfig, load_docs
 from microgpt.training import start
-n_embd, batch_size, threads = map(int, sys.argv[1:])
+n_embd, batch_size, threads, shared = map(int, sys.argv[1:])
 rate = 0.01 if n_embd <= 128 else 0.0002  # what larger models can take
 training = TrainConfig(num_steps=10**9, batch_size=batch_size, learning_rate=rate)
 options = {"threads": threads} if threads > 1 else {}
+clock = time.perf_counter if shared else time.process_time
 run, first = start(load_docs("names"), GPTConfig(n_embd=n_embd), training, engine="exact", **options), 0
 for line in sys.stdin:
-    losses, started = [], time.perf_counter()
+    losses, started = [], clock()
     run.model.engine.train(run.corpus, range(first, first + int(line)), training, losses)
     first += int(line)
-    print(json.dumps([time.perf_counter() - started, losses]), flush=True)
+    print(json.dumps([clock() - started, losses]), flush=True)
 """
 
 
 class Build:
     """A process that trains with one build of the package."""
 
-    def __init__(self, folder, n_embd, batch_size, threads, isa):
+    def __init__(self, folder, n_embd, batch_size, threads, shared, isa):
         environment = os.environ | {"PYTHONPATH": str(folder)} | ({"MICROGPT_ISA": isa} if isa else {})
-        command = [sys.executable, "-c", CHILD, str(n_embd), str(batch_size), str(threads)]
+        command = [sys.executable, "-c", CHILD, str(n_embd), str(batch_size), str(threads), str(int(shared))]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd="/")
 
     def train(self, steps):
@@ -54,7 +55,8 @@ class Build:
 
 def compare(other, n_embd, batch_size, threads, isa, seconds):
     """Microseconds a document of this build and of the other, one of each a turn."""
-    builds = [Build(ROOT, n_embd, batch_size, threads, isa), Build(other, n_embd, batch_size, 1, isa)]
+    shared = threads > 1
+    builds = [Build(ROOT, n_embd, batch_size, threads, shared, isa), Build(other, n_embd, batch_size, 1, shared, isa)]
     try:
         once = [build.train(2) for build in builds]
         steps = max(1, int(0.005 / min(time / 2 for time, _ in once)))

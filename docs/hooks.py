@@ -33,8 +33,8 @@ API = {  # page -> (title, introduction, public names): all names of microgpt, t
         ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam", "draw", "Drawing"],
     ),
     "measuring": (
-        "Measuring and comparing", "Evaluate a model on documents, compare two runs, and search for settings.",
-        ["evaluate", "Evaluation", "diff", "Difference", "sweep", "Study", "Trial"],
+        "Measuring and comparing", "Evaluate a model on documents, compare two runs, repeat a run with other seeds, and search for settings.",
+        ["evaluate", "Evaluation", "diff", "Difference", "repeat", "Repeats", "Estimate", "sweep", "Study", "Trial"],
     ),
     "scripts": ("Scripts and notebooks", "Compile the code of a script or notebook of your own; see [`microgpt run`](../run.md).", ["accelerate"]),
 }  # fmt: skip

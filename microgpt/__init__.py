@@ -26,6 +26,7 @@ _HOMES = {
     "microgpt.display.drawing": ["Drawing", "draw"],
     "microgpt.lab.differences": ["Difference", "diff"],
     "microgpt.lab.evaluation": ["Evaluation", "evaluate"],
+    "microgpt.lab.repeats": ["Estimate", "Repeats", "repeat"],
     "microgpt.lab.study": ["Study", "Trial"],
     "microgpt.lab.sweep": ["sweep"],
     "microgpt.scripts.notebook": ["accelerate"],

@@ -27,6 +27,9 @@ from microgpt.lab.differences import Difference as Difference
 from microgpt.lab.differences import diff as diff
 from microgpt.lab.evaluation import Evaluation as Evaluation
 from microgpt.lab.evaluation import evaluate as evaluate
+from microgpt.lab.repeats import Estimate as Estimate
+from microgpt.lab.repeats import Repeats as Repeats
+from microgpt.lab.repeats import repeat as repeat
 from microgpt.lab.study import Study as Study
 from microgpt.lab.study import Trial as Trial
 from microgpt.lab.sweep import sweep as sweep

@@ -105,7 +105,15 @@ clock = time.perf_counter
 
 
 class Suggestion(NamedTuple):
-    """Arguments of microgpt.train: the documents, GPTConfig, TrainConfig, the engine and the treatment of long documents."""
+    """What `suggest` returns: arguments of `train`, by the same names.
+
+    Attributes:
+        docs: The documents.
+        config: The shape of the model.
+        training: How to train.
+        engine: What computes.
+        long: What to do with a document longer than the block.
+    """
 
     docs: list[str]
     config: GPTConfig
@@ -114,24 +122,30 @@ class Suggestion(NamedTuple):
     long: str
 
     def options(self) -> dict[str, Any]:
-        """Name -> value of the engine and of every option that differs from its default."""
+        """Name -> value of the engine and of every option that is not at its default."""
         usual = vars(GPTConfig()) | vars(TrainConfig(batch_size=engines.engine_class(self.engine).batch_size)) | {"long": LONG.default}
         chosen = vars(self.config) | vars(self.training) | {"long": self.long}
         return {"engine": self.engine} | {name: value for name, value in chosen.items() if value != usual[name]}
 
 
 def suggest(text: str, seconds: float = SECONDS.default, threads: int = 1, **given: Any) -> Suggestion:
-    """Suggest a model and its training for this text and this machine. It measures the speed of the machine, in less than a second.
+    """Settings that suit a text and a training time on this machine, whose speed is measured for some tenths of a second.
 
         run = microgpt.train(**microgpt.suggest(text, seconds=60)._asdict())
 
-    text: the data, one string; load_docs(source, "text") returns it in a list. seconds: how long training may take; threads: the number
-    of threads that it uses. given: options that are fixed already, those of GPTConfig and TrainConfig, engine and long. TypeError for an
-    unknown option, ValueError for one out of its range or for a blank text.
+    The model is the largest of `microgpt.advice.SIZES` for which there is time to see TOKENS_PER_PARAM tokens for each of its parameters, and
+    which has at most PARAMS_PER_CHARACTER parameters for each character of the data. The steps fill the time, unless the data would be seen
+    more often than `most_passes` allows.
 
-    The model is the largest of SIZES that has at most PARAMS_PER_CHARACTER parameters per character of the data, and enough time to
-    train on TOKENS_PER_PARAM characters per parameter. The steps fill the time, unless they would pass over the data more often than
-    `most_passes`.
+    Args:
+        text: The data, a string. `load_docs(source, "text")` returns it in a list.
+        seconds: How long training may take.
+        threads: How many threads will train.
+        given: Settings that are fixed: options of `GPTConfig` and `TrainConfig`, `engine` and `long`.
+
+    Raises:
+        ValueError: The text is blank, or a setting is out of its bounds.
+        TypeError: The text is not a string, or there is no such option.
     """
     if not isinstance(text, str):
         raise TypeError(f"text must be a string, not {quoted(text)}; load_docs(source, 'text') has it in a list")

@@ -17,10 +17,7 @@ SIZES = "n_layer", "n_embd", "n_head", "block_size"  # of a model, which are sai
 @documented
 @dataclass(frozen=True)
 class GPTConfig(Settings):
-    """The shape of a model, its activation function, its initial weights and its kind of documents.
-
-    An instance is immutable. ValueError or TypeError for a value out of its range.
-    """
+    """The shape of a model. Options out of their bounds, or that contradict one another, are a ValueError or TypeError when it is made."""
 
     n_layer: int = option(1, "number of transformer blocks", least=1)
     n_embd: int = option(16, "width of the residual stream", least=1)
@@ -39,7 +36,6 @@ class GPTConfig(Settings):
     )
 
     def check_together(self) -> None:
-        """ValueError unless n_head divides n_embd; called when the object is made."""
         if self.n_embd % self.n_head:
             able = ", ".join(str(n) for n in range(1, 1025) if self.n_embd % n == 0)
             raise ValueError(
@@ -49,12 +45,12 @@ class GPTConfig(Settings):
 
     @property
     def head_dim(self) -> int:
-        """Width of an attention head."""
+        """The width of an attention head: n_embd // n_head."""
         return self.n_embd // self.n_head
 
     @property
     def n_mlp(self) -> int:
-        """Width of the MLP's hidden layer."""
+        """The width of the MLP's hidden layer."""
         return replace(self, n_layer=1).shapes(1)["layer0.mlp_fc1"][0]
 
     def shapes(self, vocab_size: int) -> dict[str, tuple[int, int]]:
@@ -62,9 +58,11 @@ class GPTConfig(Settings):
         return reference.shapes(self, vocab_size)
 
     def starts(self, vocab_size: int) -> tuple[dict[str, int], int]:
-        """Where the matrices start in the flat buffer of parameters: (name -> index, number of parameters per layer).
+        """Where matrices begin in the flat buffer of parameters.
 
-        The names are those of the matrices outside the layers and in the first layer. The other layers follow the first one.
+        Returns:
+            A pair. The first is name -> index, for each matrix outside the layers and each in the first layer; the layers follow one
+            another. The second is the number of parameters in a layer.
         """
         starts, at = {}, 0
         for name, (rows, columns) in replace(self, n_layer=1).shapes(vocab_size).items():
@@ -78,17 +76,14 @@ class GPTConfig(Settings):
         return starts["layer0.attn_wq"] + self.n_layer * layer
 
     def std(self, name: str) -> float:
-        """The standard deviation of the initial weights of the matrix `name`."""
+        """The standard deviation of the initial entries of the matrix `name`."""
         return reference.initial_std(name, self)
 
 
 @documented
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """The settings of the training: steps, batches, Adam (Kingma and Ba, 2015), the schedule, clipping and weight decay.
-
-    An instance is immutable. ValueError or TypeError for a value out of its range.
-    """
+    """How to train: the steps and their documents, the settings of Adam, and what is added to it. Checked when made, as `GPTConfig` is."""
 
     num_steps: int = option(1000, "number of training steps", least=0, flag="steps")
     learning_rate: float = option(0.01, "learning rate of the first step, or of the first one after the warm-up", least=0.0)
@@ -109,7 +104,6 @@ class TrainConfig(Settings):
     )
 
     def check_together(self) -> None:
-        """ValueError if min_learning_rate exceeds learning_rate; called when the object is made."""
         if self.min_learning_rate > self.learning_rate:
             raise ValueError(
                 f"min_learning_rate {self.min_learning_rate!r} is more than learning_rate {self.learning_rate!r}, from which the "
@@ -117,7 +111,6 @@ class TrainConfig(Settings):
             )
 
     def idle(self) -> str | None:
-        """A message about an option that has no effect together with the others, or None."""
         if 0 < self.num_steps <= self.warmup_steps:
             return (
                 f"warmup_steps {quoted(self.warmup_steps)} leaves nothing of the num_steps {quoted(self.num_steps)} after the warm-up; "
@@ -128,11 +121,11 @@ class TrainConfig(Settings):
         return None
 
     def lr(self, step: int) -> float:
-        """The learning rate of a step, which is counted from 0."""
+        """The learning rate of a step, counted from 0."""
         return reference.learning_rate(step, self)
 
     def batch(self, step: int, n_docs: int) -> list[int]:
-        """The indices of the documents of a step, batch_size of them, from 0 to n_docs - 1. After the last document comes the first."""
+        """The numbers of the documents that a step takes, of n_docs, in order. After the last document comes the first again."""
         return reference.batch(step, self.batch_size, n_docs)
 
 
@@ -144,9 +137,9 @@ MEASURED, FEW_DOCS, FEW_TIMES, MANY_TIMES = 0.4, 500, 10, 100
 @documented
 @dataclass(frozen=True)
 class EvalConfig(Settings):
-    """How to measure a run on held-out documents. Measuring changes no step of the training.
+    """How to measure a run on documents that are not trained on. Measuring changes none of its steps.
 
-    microgpt.corpus.documents.arrange chooses the documents. If split_seed is None, it chooses them as version 0.1 did.
+    `microgpt.corpus.documents.arrange` chooses the documents. A split_seed of None is the choice of version 0.1.
     """
 
     val_fraction: float = option(
@@ -183,13 +176,12 @@ class EvalConfig(Settings):
     )
 
     def idle(self) -> str | None:
-        """A message about an option that has no effect together with the others, or None."""
         if not self.val_fraction and self.split_seed not in (EvalConfig.split_seed, None):
             return "split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction, such as 0.1"
         return None
 
     def documents(self, training: TrainConfig, n_docs: int) -> int:
-        """The number of held-out documents that each measurement uses, the first ones of n_docs, in a run with this TrainConfig."""
+        """How many of n_docs documents held out a measurement takes in a run with the settings `training`: the first ones."""
         wanted = n_docs
         if self.eval_docs is not None:
             wanted = self.eval_docs
@@ -199,7 +191,7 @@ class EvalConfig(Settings):
         return min(wanted, n_docs)
 
     def every(self, training: TrainConfig, documents: int) -> int:
-        """The number of steps from one measurement to the next, in a run with this TrainConfig; each measures so many documents."""
+        """The number of steps between two measurements of so many documents each, in a run with the settings `training`."""
         if self.eval_every is not None:
             return self.eval_every
         times = min(max(1, self._budget(training) // documents), MANY_TIMES)
@@ -209,10 +201,14 @@ class EvalConfig(Settings):
         return max(1, int(MEASURED * training.num_steps * training.batch_size))
 
     def check_documents(self, val_docs: bool, given: Collection[str] | None = None) -> None:
-        """ValueError if documents to measure on are given twice, or if an option needs them and there are none.
+        """Check that documents to measure on are given once, if an option needs them.
 
-        val_docs: whether separate documents are given; given: the names of the options that were set, None: those that differ from their
-        defaults.
+        Args:
+            val_docs: Whether there are documents to measure on beside those to train on.
+            given: The names of the options that were given. None: those that differ from their defaults.
+
+        Raises:
+            ValueError: There are none although an option needs some, or they are given twice.
         """
         if val_docs and self.val_fraction:
             raise ValueError("val_fraction holds documents out of the data, and val_docs gives others; omit one of them")
@@ -239,7 +235,13 @@ class SampleConfig(Settings):
 
 
 class Preset(NamedTuple):
-    """A published revision of the reference: its model, its training and its sampling temperature."""
+    """A published revision of the reference.
+
+    Attributes:
+        config: The shape of its model.
+        training: How it trains.
+        temperature: The temperature at which it samples.
+    """
 
     config: GPTConfig
     training: TrainConfig
@@ -254,7 +256,7 @@ PRESETS = {
         0.6,
     ),
 }
-"""Name -> Preset: "current", the revision that microgpt.reference follows, and "first", the one published before it."""
+"""The published revisions by name: "current", which the defaults are, and "first"."""
 
 
 class Recipe(NamedTuple):

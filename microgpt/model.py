@@ -35,16 +35,23 @@ LENGTH = Option(
 
 
 class GPT:
-    """A character-level GPT. Made by `train` or `load`, or with random weights by `GPT.init`.
+    """A character-level GPT. `train` and `load` return one; `GPT.init` makes one with random weights.
 
-    config: GPTConfig; tokenizer: Tokenizer; params: array or other writable buffer of doubles, config.num_params(vocab_size)
-    of them, all matrices one after the other in parameter order. The model keeps the buffer and does not copy it. engine: "python",
-    "graph", "exact" or "fast"; threads: how many the engines "exact" (to train) and "fast" may use, 0 for all cores. ValueError if params
-    or the tokenizer do not fit the configuration.
+    Any number of threads may read a model at the same time: `generate`, `loss`, `logits`, `save` and so on. While one thread trains it,
+    each document, loss or copy for another thread is computed with the weights after some whole step. Writes to `params`, or to the
+    views that `state_dict` and `to_numpy` return, are not synchronized.
 
-    Any number of threads may read a model at the same time, with generate, loss, logits, save and the other methods. While one thread
-    trains it, each document, loss or copy for another thread is computed with the weights after a whole step. Writes to the buffer itself,
-    or to the views that state_dict and to_numpy return, are not synchronized.
+    Args:
+        config: The shape of the model.
+        tokenizer: Its characters.
+        params: A writable buffer of `config.num_params(tokenizer.vocab_size)` doubles, such as `array("d", ...)`: all matrices one
+            after the other in parameter order, row by row. The model keeps the buffer and does not copy it.
+        engine: What computes: "python", "graph" or "exact", which give the same bits, or "fast", which computes in float32.
+        threads: How many threads the engines "exact" (to train and to measure) and "fast" may use, 0 for all cores.
+
+    Raises:
+        ValueError: The buffer has another size or type, is read-only, or the tokenizer does not fit the configuration.
+        EngineError: The engine does not compute one of the settings.
     """
 
     def __init__(
@@ -71,9 +78,10 @@ class GPT:
 
     @classmethod
     def init(cls, config: GPTConfig, tokenizer: Tokenizer, rng: Random, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
-        """A model with random Gaussian weights, drawn from rng (random.Random) in parameter order.
+        """A model with fresh Gaussian weights, drawn from `rng` in parameter order.
 
-        MemoryError, before anything is drawn, if this machine has too little memory for the model, its gradients and Adam's moments.
+        Raises:
+            MemoryError: This machine cannot hold the model, its gradients and Adam's moments. Nothing was drawn.
         """
         _check_size(config.num_params(tokenizer.vocab_size))
         params = array("d")
@@ -85,27 +93,36 @@ class GPT:
 
     @classmethod
     def load(cls, path: str | PathLike[str], engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
-        """Load a model from a file that `save`, Run.save or `microgpt train --out` wrote, or from a folder of `save_pretrained`.
+        """The model in a file that `save`, `Run.save` or `microgpt train --out` wrote, or in a folder of `save_pretrained`.
 
-        path: the file or folder; engine, threads: as for GPT. OSError if it cannot be read; CheckpointError (a ValueError) if it is damaged
-        or has another format.
+        Raises:
+            OSError: The file cannot be read.
+            CheckpointError: The file is damaged, or no saved model.
         """
         saved = checkpoint.read(path)
         return cls(saved.config, saved.tokenizer, saved.params, engine, threads)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Save the model as a safetensors file with the names, shapes and numbers of state_dict; see docs/checkpoints.md.
+        """Save the model as a safetensors file, with the names, shapes and numbers of `state_dict`. The file is replaced whole or not at all.
 
-        OSError if the file cannot be written, CheckpointError if a weight is not finite; an existing file then stays unchanged.
+        Raises:
+            OSError: The file cannot be written.
+            CheckpointError: A weight is not finite.
         """
         with self.engine.access.reading():
             checkpoint.write(path, checkpoint.Checkpoint(self.config, self.tokenizer, self.params))
 
     def save_pretrained(self, folder: str | PathLike[str], *, pytorch: bool = False) -> None:
-        """Save the model as a folder in the layout of the Hugging Face Hub, see docs/interchange.md; `load(folder)` reads it.
+        """Save the model as a folder in the layout of the Hugging Face Hub, which `load` reads.
 
-        pytorch: with modeling_microgpt.py, by which PyTorch loads it without this package. FileExistsError where a file of such a name is
-        there that microgpt did not write.
+        Args:
+            folder: The path of the folder. It is made if it does not exist.
+            pytorch: Whether to write modeling_microgpt.py too, with which PyTorch loads the folder without this package.
+
+        Raises:
+            FileExistsError: The folder has a file of such a name that microgpt did not write.
+            OSError: The folder cannot be written.
+            CheckpointError: A weight is not finite.
         """
         from microgpt.storage import pretrained
 
@@ -113,11 +130,26 @@ class GPT:
             saved = checkpoint.Checkpoint(self.config, self.tokenizer, self.params)
             pretrained.write(folder, saved, pytorch=pytorch)
 
+    def save_onnx(self, path: str | PathLike[str]) -> None:
+        """Save the model as an ONNX file in float32, for other runtimes. PyTorch converts it (extra `onnx`).
+
+        The input `tokens` is int64 of shape (batch, positions), the output `logits` float32 of shape (batch, positions, vocab_size).
+
+        Raises:
+            ImportError: PyTorch or onnxscript is not installed.
+            OSError: The file cannot be written.
+            CheckpointError: A weight is not finite.
+        """
+        from microgpt.storage import onnxfile
+
+        with self.engine.access.reading():
+            onnxfile.write(path, self)
+
     # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
     # The functions that return a GPT take engine and threads, as GPT does.
 
     def to_numpy(self) -> "dict[str, numpy.ndarray[Any, numpy.dtype[numpy.float64]]]":
-        """Name -> NumPy array (float64) of each parameter matrix. The arrays are views: writing to one changes the model."""
+        """Name -> NumPy array of each parameter matrix, float64. They are views: writing into one changes the model."""
         from microgpt.storage import arrays
 
         return arrays.to_numpy(self)
@@ -126,17 +158,32 @@ class GPT:
     def from_numpy(
         cls, arrays: Mapping[str, Any], config: GPTConfig, tokenizer: Tokenizer, *, engine: str = engines.DEFAULT, threads: int = 1
     ) -> "GPT":
-        """A model with copies of the weights in `arrays`, name -> array of floats, as to_numpy gives them.
+        """A model with copies of weights in NumPy arrays.
 
-        ValueError if a name or shape does not fit the configuration and the tokenizer, or a number is not finite; TypeError for arrays
-        that are not of floats.
+        Args:
+            arrays: Name -> matrix of floats, with the names and shapes of `to_numpy`.
+            config: The shape of the model.
+            tokenizer: Its characters.
+            engine: As for `GPT`.
+            threads: As for `GPT`.
+
+        Raises:
+            ValueError: A matrix is missing, unknown, of another shape or not finite.
+            TypeError: An array does not hold floats.
         """
         from microgpt.storage.arrays import from_numpy
 
         return cls(config, tokenizer, from_numpy(arrays, config, tokenizer), engine, threads)
 
     def to_values(self, kind: Callable[[float], Any] = Value) -> dict[str, list[list[Any]]]:
-        """The reference's state_dict: name -> list of rows of new Values. kind: the class of the Values, called with a float."""
+        """The reference's state_dict, with fresh Values: changing them leaves the model as it is.
+
+        Args:
+            kind: The class of the Values, such as `microgpt.reference.Value`.
+
+        Returns:
+            Name -> list of rows of Values, in parameter order.
+        """
         from microgpt.storage import values
 
         with self.engine.access.reading():
@@ -146,20 +193,34 @@ class GPT:
     def from_values(
         cls, weights: Mapping[str, Any], config: GPTConfig, tokenizer: Tokenizer, *, engine: str = engines.DEFAULT, threads: int = 1
     ) -> "GPT":
-        """A model with the weights of a state_dict of Values, pure, compiled or of a script's own class.
+        """A model with the weights of a state_dict of Values.
 
-        ValueError if a name or shape does not fit the configuration and the tokenizer, or a number is not finite.
+        Args:
+            weights: Name -> list of rows of objects with a number `data`: pure, compiled or a class of your own.
+            config: The shape of the model.
+            tokenizer: Its characters.
+            engine: As for `GPT`.
+            threads: As for `GPT`.
+
+        Raises:
+            ValueError: A matrix is missing, unknown, of another shape or not finite.
         """
         from microgpt.storage import values
 
         return cls(config, tokenizer, values.from_values(weights, config, tokenizer), engine, threads)
 
     def loss_graph(self, text: str) -> tuple[Value, dict[str, list[list[Value]]]]:
-        """(loss, weights): the loss of a document as the root of its graph of Values, and its leaves as a state_dict.
+        """The loss of a document as a graph of Values, with the weights as its leaves.
 
-        loss.data is `loss(text)`, and loss.backward() leaves in `weights["wte"][3][5].grad` and the others the gradients
-        that training takes. The Values are copies: changing them leaves the model as it is. ValueError where the loss
-        is infinite. microgpt.draw(loss, names=weights, to=...) draws the way to a weight.
+        `loss.data` equals `GPT.loss(text)`. After `loss.backward()`, the `grad` of each leaf, such as `weights["wte"][3][5].grad`, is the
+        gradient that training takes, to the last bit. The Values are copies: changing them leaves the model as it is.
+        `microgpt.draw(loss, names=weights, to=...)` draws the path to a weight.
+
+        Returns:
+            A pair of the loss, in nats a token, and the state_dict of its leaves.
+
+        Raises:
+            ValueError: The loss is infinite.
         """
         from microgpt.storage import values
 
@@ -167,7 +228,11 @@ class GPT:
             return values.loss_graph(self, text)
 
     def to_json(self) -> str:
-        """The model as JSON text, exact to the last bit. CheckpointError if a weight is not finite."""
+        """The model as JSON text, exact to the last bit.
+
+        Raises:
+            CheckpointError: A weight is not finite.
+        """
         from microgpt.storage import jsontext
 
         with self.engine.access.reading():
@@ -175,16 +240,24 @@ class GPT:
 
     @classmethod
     def from_json(cls, text: str, *, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
-        """The model of a JSON text that to_json wrote. CheckpointError (a ValueError) for any other text."""
+        """The model in JSON text that `to_json` wrote.
+
+        Raises:
+            CheckpointError: The text is something else, or damaged.
+        """
         from microgpt.storage import jsontext
 
         config, tokenizer, params = jsontext.from_json(text)
         return cls(config, tokenizer, params, engine, threads)
 
     def to_torch(self, dtype: "torch.dtype | None" = None) -> "torch.nn.Module":
-        """An equivalent torch.nn.Module with a copy of the weights; see microgpt/storage/pytorch.py.
+        """An equivalent `torch.nn.Module` with a copy of the weights. Its code is microgpt/storage/pytorch.py.
 
-        dtype: the type of its parameters; None: torch.float64. ImportError if PyTorch is not installed.
+        Args:
+            dtype: The type of its parameters; `torch.float64` if it is None.
+
+        Raises:
+            ImportError: PyTorch is not installed.
         """
         require("torch", "to_torch")
         from microgpt.storage import pytorch
@@ -194,9 +267,12 @@ class GPT:
 
     @classmethod
     def from_torch(cls, module: "torch.nn.Module", *, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
-        """The model of a module that to_torch made, trained or not; float32 and smaller floats are converted to float64.
+        """The model of a module that `to_torch` made, trained or not. Smaller floats are widened to float64.
 
-        TypeError for another module, ValueError if weights are missing, unknown or not finite.
+        Raises:
+            TypeError: The module is another one.
+            ValueError: A weight is missing, unknown or not finite.
+            ImportError: PyTorch is not installed.
         """
         require("torch", "from_torch")
         from microgpt.storage import parameters, pytorch
@@ -220,7 +296,7 @@ class GPT:
         return len(self.params)
 
     def state_dict(self) -> "dict[str, memoryview[float]]":
-        """Name -> matrix of each parameter, in parameter order: 2-D memoryviews of doubles into the model, no copies."""
+        """Name -> matrix of each parameter, in parameter order: two-dimensional memoryviews of doubles into the model, not copies."""
         views, start = {}, 0
         for name, (rows, columns) in self.config.shapes(self.tokenizer.vocab_size).items():
             part = self.params[start : start + rows * columns]
@@ -229,40 +305,58 @@ class GPT:
         return views
 
     def logits(self, text: str) -> list[list[float]]:
-        """The logits after BOS and after each character of `text`: len(text) + 1 lists of vocab_size floats.
+        """The scores of the next token, after BOS and after each character of `text`.
 
-        If `text` is longer than the block, microgpt.reference.context() defines which part of it the model reads. A model of text
-        (GPTConfig.documents) reads a line break in place of BOS, see Tokenizer.opening. ValueError for a character it does not know.
+        If `text` is longer than the block, `microgpt.reference.context` defines what the model sees of it. A model of text
+        (`GPTConfig.documents`) reads a line break in place of BOS, see `Tokenizer.opening`.
+
+        Returns:
+            len(text) + 1 lists of vocab_size floats.
+
+        Raises:
+            ValueError: The model does not know a character.
         """
         tokens = self.tokenizer.encode(text)
         with self.engine.access.reading():
             return list(map(self._reader().after, (self._opening(), *tokens)))
 
     def loss(self, text: str) -> float:
-        """The mean cross-entropy of the document `text`, in nats per token, its end included; cut at block_size as in training.
+        """The mean cross-entropy of the document `text`, its end included, in nats a token. It is cut at block_size, as in training.
 
-        Infinite if the model gives a character a probability too small for a float. ValueError for a character that the model does not
-        know. A model of text (GPTConfig.documents) predicts no end; for it, an empty text is a ValueError.
+        It is infinite if the model gives a character a probability too small for a float. A text (`GPTConfig.documents`) has no end.
+
+        Raises:
+            ValueError: The model does not know a character, or an empty text has nothing to predict.
         """
         return self.token_loss(self.document(text))
 
     def document(self, text: str) -> list[int]:
-        """The token ids of a document as `loss` and training use them. ValueError if there is nothing to predict."""
+        """The token ids of a document, as `loss` and training take it.
+
+        Raises:
+            ValueError: The model does not know a character, or an empty text has nothing to predict.
+        """
         tokens = self.tokenizer.document(text, self.config.documents)
         if len(tokens) < 2:
             raise ValueError("an empty text has nothing to predict; give at least one character")
         return tokens
 
     def token_loss(self, tokens: Sequence[int]) -> float:
-        """As `loss`, for the token ids [BOS, ..., BOS] of a document."""
+        """As `loss`, for the token ids of a document, [BOS, ..., BOS]."""
         with self.engine.access.reading():
             return self.engine.loss_or_infinity(tokens)
 
     def scores(self, text: str) -> list[float]:
-        """The probability of each character of `text`, and last of its end: a list of len(text) + 1 floats from 0 to 1.
+        """The probability that the model gives each character of `text`, and then its end.
 
-        Temperature, top_k and top_p are not applied. There is no probability of an end, and the list has len(text) floats, if `text` has
-        block_size characters or more, or the model is of text (GPTConfig.documents). `logits` defines the context in a long text.
+        They are the model's own probabilities, before temperature and top_k. A text of block_size characters or more has no end, nor has
+        any text of a model of text (`GPTConfig.documents`). For the context in a longer text, see `logits`.
+
+        Returns:
+            len(text) + 1 floats, or len(text) where there is no end.
+
+        Raises:
+            ValueError: The model does not know a character.
         """
         tokens = self.tokenizer.encode(text)
         has_end = self.config.documents != "text" and len(tokens) < self.config.block_size
@@ -280,21 +374,31 @@ class GPT:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (),
     ) -> list[str]:  # fmt: skip
-        """Generate n new documents, a list of strings.
+        """Write n new documents.
 
-        temperature: the logits are divided by it; below 1 it favours likely characters, above 1 rare ones, and 0 always takes the
-        likeliest. top_k: choose among the k likeliest characters (Fan et al., 2018). top_p: choose among the fewest characters whose
-        probabilities add up to p (Holtzman et al., 2020). prompt: the beginning of every document, of any length. length: the largest
-        number of characters after the prompt; None: a document has up to block_size characters in all (or block_size more, after a prompt
-        that fills the block), and a text 500 after the prompt. microgpt.reference.context() defines the context beyond block_size
-        characters. unique: no document occurs twice. exclude: documents that must not occur, such as those of the training.
+        Args:
+            n: The number of documents.
+            temperature: Below 1 it favours likely characters, above 1 rare ones; 0 always takes the likeliest.
+            seed: The same seed gives the same documents. None: others each time.
+            engine: What computes. None: the model's engine. "fast" writes many documents at a time, in float32 and with random numbers of its
+                own, so that a seed gives other documents there.
+            threads: How many threads the engine "fast" may use, 0 for all cores; the documents do not depend on it. None: the model's
+                number, or 1 for another engine.
+            prompt: What every document begins with, of any length.
+            length: The most characters to write after the prompt. None: a document has up to block_size characters in all (block_size more
+                after a prompt that leaves no room), and a text 500. Beyond the block, `microgpt.reference.context` defines what the model sees.
+            top_k: Choose among the k likeliest characters only.
+            top_p: Choose among the fewest characters whose probabilities reach this sum, after temperature and top_k.
+            unique: Whether to write no document twice.
+            exclude: Documents not to write, such as those of the training.
 
-        seed: the same seed gives the same documents; None gives different ones each time. engine, threads: which engine computes, and on
-        how many threads; None: those of the model. The engine "fast" generates many documents at a time, in float32, with a random
-        generator of its own. Its documents for a seed therefore differ from those of the other engines, but not with the number of threads.
+        Returns:
+            A list of n strings.
 
-        ValueError for an argument out of its range, for a character in the prompt that the model does not know, and if too many
-        documents in a row are repeated or excluded.
+        Raises:
+            ValueError: An option is out of its bounds, the model does not know a character of the prompt, or no document that is allowed was
+                found in a large number of tries.
+            EngineError: The engine does not write on so many threads.
         """
         found = self.portions(
             n, temperature, seed=seed, engine=engine, threads=threads,
@@ -308,9 +412,12 @@ class GPT:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
     ) -> Iterator[list[str]]:  # fmt: skip
-        """As `generate`, but an iterator of lists of documents. A list takes some hundredths of a second, or one document.
+        """As `generate`, but yield lists of documents as they are written. A list takes some hundredths of a second, or holds one document.
 
-        echo: a function called with each new character. It is not called for the prompt, nor when many documents are generated at once.
+        Args:
+            n: As for `generate`, like the other arguments but one.
+            echo: A function that is called with each character as it is written, except for those of the prompt. It is not called where many
+                documents are written at once.
         """
         choice = SampleConfig(temperature, top_k, top_p)
         n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
@@ -332,7 +439,7 @@ class GPT:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
     ) -> list[str]:  # fmt: skip
-        """As `generate`, but each token is drawn with the given random.Random. echo: see `portions`."""
+        """As `generate`, but draw each token from `rng`, a `random.Random`. For `echo`, see `portions`."""
         n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
         source = OneByOne(self.engine, self.tokenizer, rng, tokens, SampleConfig(temperature, top_k, top_p), length, tell)
         return list(chain.from_iterable(select(source, n, unique, exclude)))
@@ -359,14 +466,20 @@ class GPT:
 
     # ---- In a notebook: see docs/notebooks.md -----------------------------------------------------------------------
 
-    def explore(self, name: str = "") -> "Page":
-        """The page of `microgpt explore`, which a notebook shows in a frame; its `save(path)` writes it. name: its title.
+    def explore(self, name: str = "", docs: Iterable[str] | None = None) -> "Page":
+        """The page of `microgpt explore`, which a notebook shows in a frame; its `save(path)` writes it.
 
-        ValueError for an activation that the page cannot compute.
+        Args:
+            name: The title of the page.
+            docs: The documents of the training, which the page then contains, to count how many documents that the model writes are among
+                them.
+
+        Raises:
+            ValueError: The page cannot compute the activation.
         """
         from microgpt.display import explore
 
-        return explore.Page(self, name)
+        return explore.Page(self, name, docs=docs)
 
     def _repr_html_(self):
         from microgpt.display import cards
@@ -385,4 +498,4 @@ def _check_size(num_params):
 
 
 load = GPT.load
-"""Load a model from a file or folder: the same as `GPT.load`, with its arguments and errors."""
+"""The same as `GPT.load`."""

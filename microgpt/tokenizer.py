@@ -6,10 +6,20 @@ from microgpt.common.words import quoted
 
 
 class Tokenizer:
-    """One token for each character, in code point order, and one token, BOS, that begins and ends every document.
+    """One token for each character, in the order of code points, and one, BOS, that begins and ends every document.
 
-    chars: the distinct characters, sorted, else ValueError. bos_first: whether BOS has id 0 and the first character id 1; otherwise the
-    first character has id 0 and BOS the last id. Attributes: vocab_size, the number of tokens; bos, the id of BOS; ids, character -> id.
+    Args:
+        chars: The different characters, sorted.
+        bos_first: Whether BOS has the id 0 and the characters begin at 1. Otherwise BOS has the last id.
+
+    Attributes:
+        chars: The characters, a string.
+        vocab_size: The number of tokens, one more than characters.
+        bos: The id of BOS.
+        ids: Character -> token id.
+
+    Raises:
+        ValueError: The characters are not different, or not sorted.
     """
 
     def __init__(self, chars: Iterable[str], bos_first: bool = False) -> None:
@@ -27,14 +37,22 @@ class Tokenizer:
         return cls(sorted(set("".join(docs))), bos_first)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`, without BOS. ValueError names a character that is not in the vocabulary."""
+        """The token ids of `text`, without BOS.
+
+        Raises:
+            ValueError: A character is not in the vocabulary; the message names it.
+        """
         try:
             return [self.ids[char] for char in text]
         except KeyError as error:
             raise ValueError(self.unknown(error.args[0])) from None
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of token ids, in which BOS is omitted. ValueError names an id that is out of range."""
+        """The text of token ids. BOS adds nothing to it.
+
+        Raises:
+            ValueError: An id is out of range; the message names it.
+        """
         offset = int(self.bos_first)
         text = []
         for token in tokens:
@@ -45,25 +63,30 @@ class Tokenizer:
         return "".join(text)
 
     def document(self, text: str, documents: str = "lines") -> list[int]:
-        """The token ids of a whole document, [BOS] + ids + [BOS].
+        """The token ids of a whole document: [BOS, ..., BOS].
 
-        documents: as in GPTConfig; a "text" begins with `opening` instead of BOS and has no end. ValueError as for `encode`.
+        Args:
+            text: The document.
+            documents: What a document is, as in `GPTConfig`. A "text" begins with its `opening` and has no end.
+
+        Raises:
+            ValueError: A character is not in the vocabulary.
         """
         ends = [] if documents == "text" else [self.bos]
         return [self.opening(documents), *self.encode(text), *ends]
 
     def opening(self, documents: str) -> int:
-        """The id of the token that a model reads before its input: BOS.
+        """The id of the token that a model reads first: BOS.
 
-        Before a text it is a line break, as at the beginning of a line. If the alphabet has none, it is a space, or else the first
-        character.
+        Before a "text" (`GPTConfig.documents`) it is a line break, as if a line began there. If the alphabet has no line break, it is a
+        space, and if it has neither, the first character.
         """
         if documents != "text":
             return self.bos
         return next(self.ids[char] for char in ("\n", " ", *self.chars) if char in self.ids)
 
     def unknown(self, char: str) -> str:
-        """The error message for a character that is not in the vocabulary."""
+        """The message about a character that is not in the vocabulary."""
         return f"the character {char!r} (U+{ord(char):04X}) is not in the model's vocabulary; it knows {quoted(self.chars)}"
 
     def __eq__(self, other: object) -> bool:

@@ -93,7 +93,7 @@ def show(chromium, tmp_path):
     yield show
     assert chromium.get_log("browser") == []
     requests = [request for request in map(browser.requested, chromium.get_log("performance")) if request]
-    assert requests and all(url.startswith(("file:///", "blob:null/")) for url in requests), requests
+    assert requests and all(url.startswith(("file:///", "blob:null/", "data:")) for url in requests), requests
 
 
 @pytest.fixture(scope="module")

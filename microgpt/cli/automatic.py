@@ -2,7 +2,7 @@
 
 from microgpt import advice
 from microgpt.cli.commands import Usage
-from microgpt.cli.options import as_words, in_options, preset_of, recipe_of, threads_of
+from microgpt.cli.options import as_words, in_options, meant, preset_of, recipe_of, threads_of
 from microgpt.cli.output import as_command
 from microgpt.common.saying import say
 from microgpt.config import PRESETS
@@ -28,7 +28,7 @@ def check(arguments):
 def settle(arguments, text):
     """Put what is chosen for the text, a string, into the arguments and their command line; returns the text's documents."""
     if arguments.auto:
-        given = {name: value for name in FLAGS if (value := getattr(arguments, name)) not in (None, "auto")}
+        given = {name: meant(value) for name in FLAGS if (value := getattr(arguments, name)) not in (None, "auto")}
         try:
             suggestion = advice.suggest(text, arguments.time or advice.SECONDS.default, threads_of(arguments), **given)
         except EngineError:

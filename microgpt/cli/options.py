@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from functools import partial
 
 from microgpt import engines
-from microgpt.cli.commands import Failure, Usage, number, whole, whole_or_auto
+from microgpt.cli.commands import Failure, Usage, number, or_word, whole, whole_or_several
 from microgpt.common.options import options_of, shown
 from microgpt.common.words import quoted_path, shortened
 from microgpt.config import PRESETS, RECIPES, EvalConfig, GPTConfig, SampleConfig, TrainConfig
@@ -16,13 +16,16 @@ MODEL, TRAINING, EVALUATION = (list(options_of(kind).values()) for kind in (GPTC
 CHOICE = options_of(SampleConfig)
 OPTIONS = {option.name: option.flags() for option in (*MODEL, *TRAINING, *EVALUATION, *CHOICE.values())}
 FLAGS = OPTIONS | {"val_docs": "--val", "documents": "documents"}  # the latter is nearly always the word
+NONE = "none"  # the word for None, which an option may be given where a preset or a saved run has a number
+OPTIONAL = {option.name for option in (*TRAINING, *EVALUATION) if option.default is None}
 KINDS = {int: dict(type=whole, metavar="N"), float: dict(type=number, metavar="X")}
 
 
-def add(group, options, default=None, **notes):
+def add(group, options, default=None, several=(), **notes):
     """Add Options to a group of the parser; each is `default` where it is not given.
 
-    The help shows each one's own default, for each preset where they differ; notes: name -> what it adds there.
+    The help shows each one's own default, for each preset where they differ; notes: name -> what it adds there. several: names of whole
+    numbers that may be lists.
     """
     for option in options:
         if option.kind is bool:
@@ -31,8 +34,13 @@ def add(group, options, default=None, **notes):
             more = dict(choices=option.choices)
         else:
             more = KINDS[option.kind]
+        if option.name in several:
+            more = dict(type=whole_or_several, metavar="N")
+            option = replace(option, text=f"{option.text}; several, such as 1,2,3, train a model each")
+        if option.name in OPTIONAL:
+            more = more | dict(type=or_word(more["type"], NONE))
         if option.name == "block_size":
-            more = dict(type=whole_or_auto, metavar="N")
+            more = dict(type=or_word(whole, "auto"), metavar="N")
             option = replace(option, text=f"{option.text}; auto: one that the documents fit into")
         action = group.add_argument(option.flags(), dest=option.name, help=option.text, default=default, **more)
         action.describe = partial(described, option, notes.get(option.name))  # when somebody asks for help
@@ -42,7 +50,13 @@ def as_words(flag, value):
     """The words of a command line that give an option this value."""
     if isinstance(value, bool):
         return [flag if value else f"--no-{flag[2:]}"]
-    return [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
+    text = NONE if value is None else str(value)
+    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+
+
+def meant(value):
+    """The value of an option for what its argument is."""
+    return None if value == NONE else value
 
 
 def described(option, note=None):
@@ -124,7 +138,7 @@ def settings(arguments, saved=None):
         config, training, evaluation = (_replaced(part, given) for part in (config, training, evaluation))
         temperature = SampleConfig(given.get("temperature", temperature)).temperature
         if not resumed:
-            evaluation.check_documents("val" in given, given)
+            evaluation.check_documents("val" in given, [name for name, value in given.items() if value != NONE])
     except (ValueError, TypeError) as error:
         raise Usage(in_options(error)) from None
     return config, training, evaluation, temperature
@@ -139,7 +153,7 @@ def threads_of(arguments):
 
 
 def _replaced(part, given):
-    changed = {field.name: given[field.name] for field in fields(part) if field.name in given}
+    changed = {field.name: meant(given[field.name]) for field in fields(part) if field.name in given}
     return replace(part, **changed) if changed else part
 
 

@@ -18,6 +18,16 @@ def as_command(words):
     return subprocess.list2cmdline(words)
 
 
+def print_sizes(run, stream):
+    """The lines that the reference prints before it trains."""
+    if run.model.config.documents == "text":
+        print(f"num characters: {len(run.corpus.tokens)}", file=stream)
+    else:
+        print(f"num docs: {len(run.corpus)}", file=stream)
+    print(f"vocab size: {run.model.tokenizer.vocab_size}", file=stream)
+    print(f"num params: {run.model.num_params}", file=stream, flush=True)
+
+
 class Documents:
     """Prints documents: on a terminal each character as it is written, otherwise whole documents.
 

@@ -7,19 +7,25 @@ from typing import Any
 __all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
 
 class Value:
-    """A scalar in a computation graph.
+    """A number in a computation graph: it keeps its operands and its derivative with respect to each of them.
 
-    data: the number, an int or a float. children: the operands that it was computed from; local_grads: the derivative of this Value with
-    respect to each operand, in the same order. The operators `+ - * / **` and the methods below set both. A number on either side of an
-    operator becomes a Value; the exponent of `**` is a plain number. Ints stay ints, as in the reference.
+    It has the operators `+ - * / **`, with a Value or a plain number on either side; the exponent of `**` is a plain number. An
+    operator or method makes a new Value. Results and errors are those of `Value` in microgpt/reference.py, to the last bit:
+    `x - y` is `x + y * -1`, and `x / y` is `x * y**-1`. There is no recursion limit.
 
-    Errors are those of Python: ZeroDivisionError, OverflowError, and ValueError for the logarithm of a number that is not positive.
+    Args:
+        data: The number: a float, an int or anything with the same arithmetic. It is kept as it is.
+        children: The operands of an operator of your own.
+        local_grads: The derivative of this Value with respect to each of `children`, in their order.
+
+    Attributes:
+        data: The number. You may change it, as an optimizer does.
+        grad: The derivative of the Value on which `backward` was called with respect to this one, summed over the calls; the
+            int 0 at first.
     """
 
     data: Any
-    """The number."""
     grad: Any
-    """The derivative of the Values on which `backward` was called with respect to this one, accumulated over the calls; 0 at first."""
     _children: Any
     _local_grads: Any
 
@@ -35,92 +41,136 @@ class Value:
     def __pow__(self, exponent: float) -> Value: ...
     def __neg__(self) -> Value: ...
     def log(self) -> Value:
-        """The natural logarithm. ValueError unless `data` is positive."""
+        """The natural logarithm; the derivative is `1 / x`.
 
+        Raises:
+            ValueError: The number is 0 or negative.
+        """
     def exp(self) -> Value:
-        """e to the power of this Value. OverflowError above about 709.78."""
+        """e to the power of the number; the derivative is `exp(x)`.
 
+        Raises:
+            OverflowError: The result is too large for a float.
+        """
     def relu(self) -> Value:
-        """max(0, x); its derivative is 1 where x > 0, else 0."""
-
+        """The larger of the int 0 and the number; the derivative is 1.0 above 0, else 0.0."""
     def sigmoid(self) -> Value:
-        """1 / (1 + e^-x), computed without overflow."""
-
+        """`1 / (1 + exp(-x))`, composed of `exp` and operators as in the reference, in a form that cannot overflow."""
     def tanh(self) -> Value:
-        """The hyperbolic tangent, computed without overflow."""
-
+        """The hyperbolic tangent, composed of `exp` and operators as in the reference, in a form that cannot overflow."""
     def backward(self) -> None:
-        """Set the `grad` of this Value to 1, and add to the `grad` of every Value it was computed from the derivative of this one.
+        """Add the derivative of this Value with respect to each Value below it in the graph to that Value's `grad`.
 
-        The chain rule is applied in reverse topological order, as in the reference. Derivatives accumulate: set `grad` to 0 before a
-        second call, as `Adam.step` does. The depth of the graph is not limited by Python's recursion limit.
+        This is reverse-mode automatic differentiation, by the chain rule: each Value is visited once, after all Values that were
+        computed from it. The `grad` of this Value becomes 1. Gradients accumulate over calls: set them to 0 in between, or let
+        `Adam.step` do so.
         """
 
 def linear(x: Sequence[Value], w: Sequence[Sequence[Value]]) -> list[Value]:
-    """Matrix times vector: each element of the result is the dot product of a row of w with x.
+    """The product of the matrix `w` and the vector `x`, without a bias.
 
-    x: (n_in,); w: (n_out, n_in). Returns (n_out,).
+    Args:
+        x: A vector of n_in Values.
+        w: A matrix of n_out rows of n_in Values.
+
+    Returns:
+        n_out Values.
     """
 
 def softmax(logits: Sequence[Value]) -> list[Value]:
-    """Convert scores to probabilities, exp(x_i) / sum_j exp(x_j).
+    """The probabilities that belong to scores: `exp(logit)`, divided by the sum over all logits.
 
-    logits: (n,), at least one. Returns (n,) positive Values with the sum 1. The largest score is subtracted first, so that exp does not
-    overflow.
+    The largest logit is subtracted first, as a plain number, so that `exp` cannot overflow.
+
+    Args:
+        logits: n Values.
+
+    Returns:
+        n Values between 0 and 1, of which the sum is 1 within rounding.
     """
 
 def rmsnorm(x: Sequence[Value]) -> list[Value]:
-    """Scale a vector to root mean square 1: x / sqrt(mean(x^2) + 1e-5) (Zhang and Sennrich, 2019).
+    """The vector `x`, scaled to a root mean square of 1 (RMSNorm without weights; Zhang and Sennrich, 2019).
 
-    x: (n,), at least one. Returns (n,). There is no learned gain.
+    The scale is `(mean(x**2) + 1e-5) ** -0.5`.
+
+    Args:
+        x: n Values.
+
+    Returns:
+        n Values.
     """
 
 def attention(q: Sequence[Value], keys: Sequence[Sequence[Value]], values: Sequence[Sequence[Value]], n_head: int) -> list[Value]:
-    """Causal multi-head attention for one position: softmax(q k / sqrt(head_dim)) v in each head (Vaswani et al., 2017).
+    """Scaled dot-product attention of one position to all positions so far, with several heads (Vaswani et al., 2017).
 
-    q: (n_embd,), the query of the current position; keys, values: (positions, n_embd), those of all positions so far, the current one
-    included. n_head: the number of heads; each is n_embd // n_head wide. Returns (n_embd,), the heads' results one after the other.
+    Each head takes `n_embd // n_head` neighbouring elements of every vector. Its weights are the softmax of `q·k / sqrt(head width)`
+    over the positions, and its result is the mean of `values` by these weights.
+
+    Args:
+        q: The query of the newest position: n_embd Values.
+        keys: A key of n_embd Values for each position.
+        values: A value of n_embd Values for each position.
+        n_head: The number of heads, a divisor of n_embd.
+
+    Returns:
+        n_embd Values, the results of the heads one after the other.
     """
 
 def cross_entropy(logits: Sequence[Value], target: int) -> Value:
-    """The loss of a prediction, in nats: -log softmax(logits)[target].
+    """The loss of a prediction, in nats: `-log(softmax(logits)[target])`.
 
-    logits: (vocab_size,); target: the id of the token that follows. ValueError where its probability is 0.
+    Args:
+        logits: A score for each token: vocab_size Values.
+        target: The id of the token that came.
+
+    Raises:
+        ValueError: The probability of `target` is so small that it is 0.
     """
 
 def matrix(nout: int, nin: int, std: float = 0.08, rng: random.Random = ...) -> list[list[Value]]:
-    """A weight matrix of nout rows and nin columns, drawn row by row from a Gaussian of mean 0 and standard deviation std.
+    """A matrix of random Values from a Gaussian distribution of mean 0, drawn row by row.
 
-    rng: the random.Random to draw from; by default the module `random`.
+    Args:
+        nout: The number of rows.
+        nin: The number of columns.
+        std: The standard deviation.
+        rng: The generator, of which `gauss` is called; the module `random` by default.
+
+    Returns:
+        nout lists of nin Values.
     """
 
 class Adam:
-    """The optimizer Adam: gradient descent with momentum and a step size for each parameter (Kingma and Ba, 2015).
+    """The optimizer Adam (Kingma and Ba, 2015), in the reference's order of operations.
 
-    params: the Values to update. learning_rate: the step size. beta1, beta2: decay of the first and second moment. eps: added to the
-    denominator. The defaults are those of microgpt, not those of the paper.
+    With the gradient g and the step t, counted from 1: `m = beta1 * m + (1 - beta1) * g`, `v = beta2 * v + (1 - beta2) * g**2`, and
+    the parameter falls by `learning_rate * m / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + eps)`.
+
+    Args:
+        params: The Values to train.
+        learning_rate: The factor of each step, unless `step` is given another one.
+        beta1: The decay of the first moment, from 0 to below 1.
+        beta2: The decay of the second moment, from 0 to below 1.
+        eps: A small number in the denominator, which keeps the quotient finite.
+
+    Attributes:
+        m: The first moment of each parameter, the running mean of its gradient. You may assign as many numbers.
+        v: The second moment of each parameter, the running mean of its squared gradient. You may assign as many numbers.
+        num_steps: The number of steps done.
     """
 
     learning_rate: float
-    """The step size where `step` is given none."""
     beta1: float
-    """Decay of the first moment."""
     beta2: float
-    """Decay of the second moment."""
     eps: float
-    """Added to the denominator, which keeps the quotient finite."""
     num_steps: int
-    """The number of steps done, which the bias correction uses."""
     @property
-    def m(self) -> tuple[float, ...]:
-        """First moment of each parameter: the running mean of its gradient."""
-
+    def m(self) -> tuple[float, ...]: ...
     @m.setter
     def m(self, moments: Iterable[float]) -> None: ...
     @property
-    def v(self) -> tuple[float, ...]:
-        """Second moment of each parameter: the running mean of its squared gradient."""
-
+    def v(self) -> tuple[float, ...]: ...
     @v.setter
     def v(self, moments: Iterable[float]) -> None: ...
     def __init__(
@@ -132,7 +182,8 @@ class Adam:
         eps: float = 1e-8,
     ) -> None: ...
     def step(self, learning_rate: float | None = None) -> None:
-        """Update every parameter from its gradient, then set the gradient to 0.
+        """Update the `data` of every parameter from its `grad`, then set `grad` to 0.
 
-        learning_rate: the step size of this step; None: that of the optimizer.
+        Args:
+            learning_rate: The factor of this step; that of the optimizer if it is None.
         """

@@ -31,11 +31,11 @@ PACKED = {  # pattern at the beginning of a file -> the program that compressed 
 
 
 class DataError(ValueError):
-    """The data cannot be used for training; the message says why and names a remedy."""
+    """The documents cannot be read or used. The message says why and what to do."""
 
 
 class DataWarning(UserWarning):
-    """A property of the data that may be unintended; the run continues."""
+    """The data have something that the user should know. The program continues."""
 
 
 GZIP = b"\x1f\x8b"
@@ -51,24 +51,30 @@ def load_docs(
     source: str | bytes | os.PathLike[str] | None = None, documents: str = GPTConfig.documents, *,
     encoding: str = "utf-8", column: str | int | None = None,
 ) -> list[str]:  # fmt: skip
-    """Read the documents of a text file: a list of strings in file order.
+    """The documents of a text file, in the order of the file. Lines are stripped, and empty ones are left out.
 
-    documents: "lines", the stripped lines without empty ones; "paragraphs", which are separated by blank lines and keep their line
-    breaks; or "text", the whole file as one document. Train with a GPTConfig that has the same value of `documents`.
+    Args:
+        source: A path, also of a file compressed by gzip; an http(s) address, which is downloaded once; "-" for standard input; "names"
+            for the reference's list of names; "shakespeare" for tiny Shakespeare. None: input.txt in the current folder if there is one,
+            else "names". A file called "names" is "./names".
+        documents: What a document is: "lines"; "paragraphs", which blank lines separate and which keep their line breaks; or "text", the
+            whole file as one. Train on these with a `GPTConfig` of the same `documents`.
+        encoding: The encoding of the file, by any name that Python knows.
+        column: The documents are the cells of this column of a table (CSV, or separated by tabs): its name in the first line, or its
+            number, from 1, in a table without such a line.
 
-    source: the path of a file, which gzip may have compressed; an http(s) address, which is downloaded once; "-" for standard input;
-    "names" for the reference's list of names; "shakespeare" for tiny Shakespeare; None for input.txt in the current folder if it exists,
-    else "names". (A file called "names" is "./names".)
+    Returns:
+        A list of strings.
 
-    "names" is the file that the environment variable MICROGPT_NAMES gives, or else names.txt, which is downloaded once into the user's
-    cache folder; "shakespeare" is found in the same way, with MICROGPT_SHAKESPEARE. Without a network, "names" is a shorter list that
-    is part of the package, with a DataWarning, and "shakespeare" is a DataError.
+    "names" is the file that the environment variable MICROGPT_NAMES names, else names.txt, downloaded once into the user's cache folder;
+    "shakespeare" likewise, with MICROGPT_SHAKESPEARE. Without a network, "names" is a shorter list that comes with the package.
 
-    encoding: any name of an encoding that Python knows. column: read a table (CSV or tab-separated), and take the cells of this column
-    as documents; its name in the first line, or its number, from 1, in a table without such a line.
+    Raises:
+        DataError: The source has no text, is in another encoding, or cannot be downloaded.
+        OSError: The file cannot be read.
 
-    OSError if the file cannot be read. DataError (a ValueError) if it is not text in this encoding, or has no documents; the message
-    names a remedy.
+    Warns:
+        DataWarning: Something was changed or replaced without asking, or is likely not meant.
     """
     notes: list[str] = []
     documents = options_of(GPTConfig)["documents"].check(documents)

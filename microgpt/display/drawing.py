@@ -24,19 +24,23 @@ def draw(
     max_nodes: int = MAX_NODES,
     direction: str = "LR",
 ) -> "Drawing":
-    """A Drawing of the Value `root` and what it was computed from; Jupyter displays it. Drawing changes no Value.
+    """Draw a Value and the Values that it was computed from. Drawing changes no Value.
 
-    A box is a Value, with its name, operator, data and gradient; an arrow leads from an operand to the result and is
-    labelled with the local gradient, d result / d operand. A Value is a microgpt.Value, a microgpt.reference.Value or
-    an object of your own with the attributes data, grad, _children and _local_grads.
+    A box is a Value, with its name, operator, data and gradient. An arrow leads from an operand to the result; its label is the local
+    gradient, d result / d operand. A Value is a `microgpt.Value`, a `microgpt.reference.Value`, or an object of your own with the
+    attributes `data`, `grad`, `_children` and `_local_grads`.
 
-    names: name -> Value or (nested) list of Values, such as a state_dict; a Value in a list is called `wte[3][5]`.
-    to: a Value that root was computed from; only the shortest paths to it are drawn, and the operands beside them.
-    max_nodes: draw at most this many Values, those nearest to the root first; a dashed box says how many of its
-    operands are omitted. With `to`, paths are always drawn whole, and only the operands beside them are omitted.
-    direction: of the arrows: "LR" (left to right), "TB" (top to bottom), "RL" or "BT".
+    Args:
+        root: The Value to draw.
+        names: Name -> Value or (nested) list of Values, such as a state_dict. A Value in a list is called `wte[3][5]`.
+        to: A Value that `root` was computed from. Only the shortest paths to it are drawn, with the operands beside them.
+        max_nodes: The most Values to draw, those nearest to the root first. A dashed box says how many of its operands are omitted. With
+            `to`, paths are drawn whole, and only the operands beside them are omitted.
+        direction: The direction of the arrows: "LR" (left to right), "TB" (top to bottom), "RL" or "BT".
 
-    Raises ValueError if root was not computed from `to`, TypeError for what is not a Value.
+    Raises:
+        ValueError: `root` was not computed from `to`, or an option is out of its bounds.
+        TypeError: `root` or `to` is not a Value.
     """
     _check_value("draw takes", root)
     if direction not in ("LR", "TB", "RL", "BT"):
@@ -64,9 +68,15 @@ def draw(
 
 
 class Drawing:
-    """A picture of a graph. dot: its text in DOT, the language of Graphviz; num_nodes: the number of Values drawn.
+    """A picture of a graph of Values, which Jupyter displays.
 
-    boxes, edges: see microgpt.display.layers.
+    Attributes:
+        dot: The graph in Graphviz's language, DOT.
+        num_nodes: How many Values are drawn.
+        boxes: The boxes, see microgpt.display.layers.
+        edges: The arrows, see microgpt.display.layers.
+        caption: What the picture says of Values that are not drawn.
+        direction: The direction of the arrows.
     """
 
     def __init__(self, boxes: dict[str, Any], edges: list[Any], caption: str, direction: str) -> None:
@@ -74,8 +84,12 @@ class Drawing:
         self.dot, self.num_nodes = _dot(boxes, edges, caption, direction), len(boxes)
 
     def svg(self) -> str:
-        """The picture as SVG text, drawn by Graphviz. If Graphviz is not installed, a graph of at most 200 Values is drawn more plainly,
-        and a larger one is a FileNotFoundError."""
+        """The picture as SVG text, drawn by Graphviz. If Graphviz is not installed, at most 200 Values are drawn as a plainer picture.
+
+        Raises:
+            FileNotFoundError: Graphviz is not installed, and there are more Values.
+            RuntimeError: Graphviz fails.
+        """
         import shutil
 
         if self.num_nodes <= MAX_NODES and shutil.which("dot") is None:
@@ -85,9 +99,15 @@ class Drawing:
         return self._run("svg").decode("utf-8")
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the graph as .dot, .svg or .png, depending on the ending of `path`. The file is written completely or not at all.
+        """Write the graph to a file, whole or not at all.
 
-        ValueError for another ending, OSError if the file cannot be written.
+        Args:
+            path: The ending decides the form: .dot, .svg or .png. A .png needs Graphviz.
+
+        Raises:
+            ValueError: The path has another ending.
+            FileNotFoundError: Graphviz is needed and not installed.
+            OSError: The file cannot be written.
         """
         import os
 

@@ -14,6 +14,7 @@ from microgpt.verdict import SMOOTHED_STEPS, smoothed
 
 OLD_HEADER = "step,loss,smoothed,lr,val_loss\n"  # of version 0.1
 COLUMNS = ("step", "loss", "smoothed", "lr", "val_loss", "seconds", "tokens", "gradient_norm")
+OPTIONAL = ("val_loss", "seconds", "tokens")  # of those, what is read beside step and loss
 HEADER = ",".join(COLUMNS) + "\n"
 FORMATS = (".csv", ".jsonl")
 
@@ -119,6 +120,8 @@ class History(NamedTuple):
     steps: array  # of int64, increasing; 1, 2, 3, ... in files that microgpt wrote
     losses: array  # of doubles, one for each of `steps`, in nats per token
     val_losses: list  # of (step, held-out loss), in order; empty if nothing was held out
+    seconds: array | None = None  # of training until each of `steps`; None where some are not known, as in saved runs
+    tokens: array | None = None  # predicted until then, likewise
 
 
 def read(path):
@@ -152,7 +155,7 @@ def _read_saved(path, name):
 
 
 def _read_log(file, name):
-    history, before, first, parse = History(array("q"), array("d"), []), 0, 1, _parse_json
+    history, before, first, parse = History(array("q"), array("d"), [], array("d"), array("d")), 0, 1, _parse_json
     if name.endswith(".csv"):
         columns, first = file.readline().rstrip("\n").split(","), 2
         if columns != [""]:
@@ -163,9 +166,12 @@ def _read_log(file, name):
         if not line.endswith("\n"):
             break
         try:
-            step, loss, val_loss = parse(line)
+            step, loss, val_loss, *more = parse(line)
             history.steps.append(step)
             history.losses.append(loss)
+            for known, value in zip(history[3:], more):
+                if value is not None:
+                    known.append(value)
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
             raise ValueError(f"{quoted_path(name)} is damaged, or not a log of microgpt train: see line {number}") from None
         if step <= before:
@@ -175,28 +181,28 @@ def _read_log(file, name):
             history.val_losses.append((step, val_loss))
     if not history.steps:
         raise ValueError(f"{quoted_path(name)} has no steps yet")
-    return history
+    return History(*history[:3], *(known if len(known) == len(history.steps) else None for known in history[3:]))
 
 
 def _csv_parser(columns):
-    """A function that parses a line into (step, loss, held-out loss or None); it raises ValueError if it cannot."""
+    """A function that parses a line into (step, loss, and held-out loss, seconds, tokens or None); it raises ValueError if it cannot."""
     step, loss = columns.index("step"), columns.index("loss")
-    val_loss = columns.index("val_loss") if "val_loss" in columns else None
+    others = [columns.index(name) if name in columns else None for name in OPTIONAL]
 
     def parse(line):
         cells = line.rstrip("\n").split(",")
         if len(cells) != len(columns):
             raise ValueError
-        measured = val_loss is not None and cells[val_loss]
-        return int(cells[step]), float(cells[loss]), float(cells[val_loss]) if measured else None
+        found = [float(cells[at]) if at is not None and cells[at] else None for at in others]
+        return int(cells[step]), float(cells[loss]), *found
 
     return parse
 
 
 def _parse_json(line):
     row = json.loads(line)
-    val_loss = row.get("val_loss")
-    return operator.index(row["step"]), float(row["loss"]), None if val_loss is None else float(val_loss)
+    found = [None if row.get(name) is None else float(row[name]) for name in OPTIONAL]
+    return operator.index(row["step"]), float(row["loss"]), *found
 
 
 def _held_out(run):

@@ -1,6 +1,7 @@
 """The losses of runs as a picture, drawn by matplotlib (optional; it brings NumPy)."""
 
 import io
+import math
 import os
 import warnings
 
@@ -21,6 +22,7 @@ SIZE = 8, 5  # inches
 DPI = 150
 MOST_POINTS = 1000  # of a curve: about the picture's width in pixels; longer curves are thinned
 MOST_DOTS = 3000  # for single steps, over all runs; more would merge into a grey block
+UNITS = {"step": "step", "tokens": "tokens trained on", "seconds": "seconds of training"}  # of the horizontal axis
 MOST_INSIDE = 8  # runs in a legend inside the axes; a longer legend would cover the curves and stands beside them
 STYLES = {  # legend entry of each kind of curve: how it is drawn
     "losses of single steps": dict(linestyle="", marker="o", markeredgewidth=0, alpha=0.25),
@@ -29,13 +31,16 @@ STYLES = {  # legend entry of each kind of curve: how it is drawn
 }
 
 
-def plot(histories, path):
+def plot(histories, path, x="step", log_x=False, log_y=False):
     """Draw runs to the file `path` (.png, .svg or .pdf), whole or not at all; the same runs give the same bytes.
 
-    histories: name -> microgpt.display.history.History; the names label the legend. A run is drawn as faint dots for
-    its losses, a line for their running mean and, if documents were held out, a dashed line with points for the
-    held-out losses. Raises ImportError without matplotlib, OSError if the file cannot be written, and ValueError if
-    `path` has another ending or there are no histories.
+    histories: name -> microgpt.display.history.History, or a list of those of several seeds; the names label the legend. A run is drawn
+    as faint dots for its losses, a line for their running mean and, if documents were held out, a dashed line with points for the held-out
+    losses; several seeds as the means of these, each in a band of one standard deviation (with n - 1) to both sides. x: "step", "tokens"
+    or "seconds"; log_x, log_y: whether an axis is logarithmic.
+
+    Raises ImportError without matplotlib, OSError if the file cannot be written, and ValueError if `path` has another ending, there are
+    no histories, or one lacks x.
     """
     require("matplotlib", "a plot", "plot")
     import matplotlib.style
@@ -52,7 +57,7 @@ def plot(histories, path):
     with matplotlib.style.context(["default", {"svg.hashsalt": "microgpt"}]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # letters missing from all fonts become boxes
         figure = Figure(SIZE, DPI, layout="constrained")
-        _draw(figure, histories)
+        _draw(figure, histories, x, log_x, log_y)
         figure.savefig(image, format=kind[1:], metadata=METADATA[kind])
     try:
         write_atomically(path, image.getvalue())
@@ -88,54 +93,105 @@ def is_plot(path):
     return any(mark in contents for mark in MARKS)
 
 
-def _draw(figure, histories):
+def _draw(figure, histories, x="step", log_x=False, log_y=False):
     import numpy as np
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     axes = figure.add_subplot()
-    longest = max(len(history.steps) for history in histories.values())
+    groups = [history if isinstance(history, list) else [history] for history in histories.values()]
+    longest = max(len(history.steps) for group in groups for history in group)
     window = max(SMOOTHED_STEPS, longest // 100)
     dots, line, points = STYLES.values()
     seen = []  # what the vertical axis must show; single steps scatter so widely that they would flatten the rest
-    for colour, history in zip(_colours(len(histories)), histories.values()):
-        steps, losses = np.array(history.steps), np.array(history.losses)
-        means = running_mean(losses, window)
-        some = _thinned(len(steps), MOST_DOTS // len(histories))
-        axes.plot(steps[some], losses[some], color=colour, markersize=2 if longest > 300 else 4, **dots)
-        some = _thinned(len(steps), MOST_POINTS)
-        axes.plot(steps[some], means[some], color=colour, zorder=3, **line)
-        seen.append(means[some])
-        if history.val_losses:
-            at, measured = np.array(history.val_losses).T
-            axes.plot(at, measured, color=colour, zorder=4, markevery=max(1, len(at) // 40), **points)
-            seen.append(measured)
+    for colour, group in zip(_colours(len(groups)), groups):
+        curves, held_out = [], []
+        for history in group:
+            at, losses = _places(history, x), np.array(history.losses)
+            curves.append((history.steps, at, running_mean(losses, window)))
+            if history.val_losses:
+                steps, measured = np.array(history.val_losses).T
+                held_out.append((steps, at[np.searchsorted(history.steps, steps)], measured))
+            if len(group) == 1:
+                some = _thinned(len(at), MOST_DOTS // len(groups))
+                axes.plot(at[some], losses[some], color=colour, markersize=2 if longest > 300 else 4, **dots)
+        for runs, style in ((curves, line), (held_out, points)):
+            if len(runs) == len(group):
+                at, mean, sd = _together(runs)
+                some = _log_thinned(len(at), MOST_POINTS) if log_x else _thinned(len(at), MOST_POINTS)
+                more = {"markevery": max(1, len(at) // 40)} if style is points else {}
+                axes.plot(at[some], mean[some], color=colour, zorder=3 + (style is points), **style, **more)
+                seen.append(mean[some])
+                if sd is not None:
+                    axes.fill_between(at[some], (mean - sd)[some], (mean + sd)[some], color=colour, alpha=0.2, linewidth=0)
+                    seen += [(mean - sd)[some], (mean + sd)[some]]
     seen = np.concatenate(seen)
-    seen = seen[np.isfinite(seen)]
+    seen = seen[np.isfinite(seen) & ((seen > 0) | (not log_y))]
     if len(seen):
         margin = 0.15 * (seen.max() - seen.min()) or 0.1
-        axes.set_ylim(seen.min() - margin, seen.max() + margin)
-    axes.set_xlim(0, 1.01 * max(history.steps[-1] for history in histories.values()))
-    axes.set_xlabel("step")
+        axes.set_ylim(max(seen.min() - margin, 0.9 * seen.min() if log_y else -math.inf), seen.max() + margin)
+    last = max(_places(history, x)[-1] for group in groups for history in group)
+    axes.set_xlabel(UNITS[x])
     axes.set_ylabel("loss (nats a token)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    if log_x:
+        axes.set_xscale("log")
+        axes.set_xlim(right=1.05 * last)
+    else:
+        axes.set_xlim(0, 1.01 * last)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=x != "seconds", min_n_ticks=1))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if x != "seconds" else "{x:,g}"))
+    if log_y:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     _legend(figure, axes, histories, window)
 
 
+def _places(history, x):
+    """Where the steps of a History are on the horizontal axis: an array."""
+    import numpy as np
+
+    found = history.steps if x == "step" else getattr(history, x)
+    if found is None:
+        raise ValueError(
+            f"a run has no {x}, which saved runs and logs of version 0.1 lack; give a log that this version wrote, or plot by step"
+        )
+    return np.array(found)
+
+
+def _together(runs):
+    """One curve of several (steps, places, numbers): at the steps that all have, the mean place, and the numbers' mean and standard
+    deviation (None of a single curve)."""
+    import numpy as np
+
+    common = sorted(set.intersection(*(set(steps) for steps, _, _ in runs)))
+    if not common:
+        raise ValueError("runs of one curve have no step in common; plot them as curves of their own")
+    rows = [np.searchsorted(steps, common) for steps, _, _ in runs]
+    places, numbers = (np.array([run[part][row] for run, row in zip(runs, rows)]) for part in (1, 2))
+    return places.mean(axis=0), numbers.mean(axis=0), numbers.std(axis=0, ddof=1) if len(runs) > 1 else None
+
+
 def _legend(figure, axes, histories, window):
     """Add a legend: the colour of each run, unless there is only one, and the meaning of each style of line."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     colours, several = _colours(len(histories)), len(histories) > 1
     entries = [(name, Line2D([], [], color=colour, linewidth=3)) for name, colour in zip(histories, colours)] * several
+    groups = [history if isinstance(history, list) else [history] for history in histories.values()]
+    bands = max(map(len, groups)) > 1
     for what, style in STYLES.items():
+        if "single" in what and all(len(group) > 1 for group in groups):
+            continue
         if "alpha" in style:  # a single faint dot would be invisible
             style = {**style, "alpha": 0.6, "markersize": 4}
-        if "held-out" not in what or any(history.val_losses for history in histories.values()):
+        if "held-out" not in what or any(history.val_losses for group in groups for history in group):
             line = Line2D([], [], color="0.4" if several else colours[0], **style)
             entries.append((what.format(f"{window:,}"), line))
+    if bands:
+        entries.append(("± one standard deviation over the seeds", Patch(color="0.4" if several else colours[0], alpha=0.2, linewidth=0)))
     names, lines = zip(*entries)
     options = dict(fontsize="small", framealpha=0.8, edgecolor="none")
     if len(histories) > MOST_INSIDE:
@@ -173,3 +229,10 @@ def _thinned(length, most):
     """A slice that takes about `most` evenly spaced places of an array, the last one included."""
     every = max(1, round(length / max(1, most)))
     return slice((length - 1) % every, None, every)
+
+
+def _log_thinned(length, most):
+    """Likewise for a logarithmic axis: its places, the first and the last included."""
+    import numpy as np
+
+    return np.unique(np.geomspace(1, length, most).round().astype(int)) - 1

@@ -56,7 +56,7 @@ COMMON = AROUND | {
 
 
 class EngineError(ValueError):
-    """An engine does not support an option; the message names an engine that does."""
+    """An engine does not compute what was asked for. The message names one that does."""
 
 
 class Memory(NamedTuple):

@@ -24,11 +24,16 @@ ORDER = ("settings", "alphabet", "data", "loss", "held-out loss", "weight")
 
 @dataclass(frozen=True)
 class Difference:
-    """The first difference between two runs, a and b.
+    """The first difference of two runs, a and b. Its text says it in sentences.
 
-    part: "settings", "alphabet", "data", "loss", "held-out loss" or "weight", which are compared in this order; name: the setting, the step
-    or the weight; a, b: the two values, None if one is missing; distance: between two floats, in units in the last place; count: the number
-    of values of this part that differ; of: the number of values of this part.
+    Attributes:
+        part: What differs. In the order of comparison: "settings", "alphabet", "data", "loss", "held-out loss", "weight".
+        name: The name of the setting, the step or the weight.
+        a: The value in a, or None if it has none.
+        b: The value in b, or None if it has none.
+        distance: The distance of two floats, in units in the last place; otherwise None.
+        count: How many values of this part differ.
+        of: How many values this part has.
     """
 
     part: str
@@ -57,12 +62,20 @@ class Side:
 
 
 def diff(a: Any, b: Any) -> Difference | None:
-    """The first Difference between two runs, or None if everything that both have is equal.
+    """Find the first difference of two runs, to the last bit.
 
-    a, b: each a Run, a GPT, a list of losses, or the path of a file: a saved run or model, a log (.csv, .jsonl), a model as JSON
-    (GPT.to_json), the printed output of the reference, or a text with one loss per line, in decimal or hexadecimal. Rounded losses are
-    compared to the digits they have. OSError if a file cannot be read; ValueError if it has another format, or if the two runs have
-    nothing in common.
+    Args:
+        a: A `Run`, a `GPT`, a list of losses, or the path of a file: a saved run or model, a log (.csv, .jsonl), a model as JSON
+            (`GPT.to_json`), a text with a loss a line, in decimals or in hex, or the reference's printed output. Rounded losses are
+            compared in the digits they have.
+        b: Likewise.
+
+    Returns:
+        The first difference, or None if everything that both have is equal.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file is none of these, or the two have nothing in common.
     """
     a, b = _side(a), _side(b)
     common = [part for part in ORDER if part in a.parts and part in b.parts]

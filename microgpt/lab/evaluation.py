@@ -17,9 +17,16 @@ PORTION = 1000  # documents measured at a time, since Ctrl-C takes effect in bet
 class Evaluation:
     """The losses of a model on documents. A loss is infinite if a probability is too small for a float.
 
-    loss: the mean per token, in nats, ends included; perplexity: exp(loss); bits_per_character: the total loss in bits, divided by the
-    number of predicted characters; documents, tokens, characters: the numbers of those measured; losses: the mean loss of each document in
-    nats per token, as GPT.loss computes it. For a model of text, a document is a window, and its tokens are its characters.
+    Of a model of text (`GPTConfig.documents`), a document is a window, and its tokens are its characters.
+
+    Attributes:
+        loss: The mean loss of a token, in nats, ends included.
+        perplexity: The exponential of `loss`.
+        bits_per_character: The total loss in bits, divided by the number of characters predicted.
+        documents: How many documents were measured.
+        tokens: How many tokens were predicted, ends included.
+        characters: How many characters were predicted.
+        losses: The mean loss of each document, in nats a token, as `GPT.loss` computes it.
     """
 
     loss: float
@@ -32,10 +39,14 @@ class Evaluation:
 
 
 def evaluate(model: GPT | str | PathLike[str], docs: Iterable[str]) -> Evaluation:
-    """Measure a model on documents, and return the Evaluation.
+    """Measure the loss of a model on documents. A document is cut at block_size, as in training.
 
-    model: a GPT, or the path of a saved one; docs: a list of strings, for a model of text a list of one. A document is cut at block_size,
-    as in training. ValueError names the characters that the model does not know. OSError or CheckpointError if the file cannot be loaded.
+    Args:
+        model: A model, or the path of a saved one.
+        docs: A list of strings; for a model of text, a list of one.
+
+    Raises:
+        ValueError: The model does not know a character; the message names it.
     """
     model = model if isinstance(model, GPT) else GPT.load(model)
     docs, block_size = documents.checked("docs", docs), model.config.block_size

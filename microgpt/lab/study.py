@@ -20,8 +20,13 @@ NAME = "microgpt"  # of the study in its storage
 class Trial:
     """One run of a study.
 
-    number: from 0, in the order in which they began; state: "complete", "pruned" or "running"; loss: the held-out loss in nats per token,
-    None unless complete; settings: option -> value, for the options that vary; reason: why it was pruned; seconds: its duration.
+    Attributes:
+        number: Its number, from 0.
+        state: "complete", "pruned" or "running".
+        loss: The held-out loss, in nats a token; None unless complete.
+        settings: Option -> value, for the options that vary.
+        reason: Why it was pruned.
+        seconds: The time from its beginning to its end.
     """
 
     number: int
@@ -33,33 +38,42 @@ class Trial:
 
 
 class Study:
-    """The result of `sweep`. study: the object of Optuna, for its plots; space: option -> the values that the trials choose from."""
+    """What `sweep` returns: the trials, and what they tell.
+
+    Attributes:
+        study: The study as Optuna's own object, for its plots.
+        space: Option -> the values that it may have.
+    """
 
     def __init__(self, study: Any, plan: "Plan") -> None:
         self.study, self.space, self._parts = study, plan.space, plan.parts
 
     @property
     def trials(self) -> list[Trial]:
-        """Every Trial, in the order in which they began. Trials whose worker was lost are omitted, because others repeat them."""
+        """All trials in the order of their beginning, except those of lost workers, which others repeated."""
         failed = optuna_or_error().trial.TrialState.FAIL
         return [_described(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state != failed]
 
     @property
     def best(self) -> Trial:
-        """The complete trial with the lowest held-out loss, the first one of equals. ValueError if none is complete."""
+        """The complete trial with the lowest held-out loss, the first of equals.
+
+        Raises:
+            ValueError: No trial is complete.
+        """
         complete = [trial for trial in self.trials if trial.state == "complete"]
         if not complete:
             raise ValueError("no trial of the study is complete; give it more trials, or other ranges")
         return min(complete, key=lambda trial: (trial.loss, trial.number))
 
     def settings(self, trial: Trial) -> tuple[GPTConfig, TrainConfig, EvalConfig]:
-        """The arguments of `train` that repeat a trial bit for bit, with the seed and the engine of the study."""
+        """The settings with which `train` repeats a trial bit for bit, given the study's seed and engine."""
         return spaces.applied(self._parts, _fixed(self.space) | trial.settings)
 
     def importance(self) -> dict[str, float]:
-        """Option -> its share of the variation of the loss, from 0 to 1, the greatest first; empty if too few trials are complete.
+        """Option -> its share in the variation of the loss, the largest first. It is empty if too few trials are complete to tell.
 
-        The shares are estimated by PED-ANOVA (Watanabe et al., 2023), as Optuna implements it.
+        The shares are those of Optuna's PED-ANOVA evaluator.
         """
         importance = optuna_or_error().importance
         with warnings.catch_warnings():

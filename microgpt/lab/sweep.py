@@ -44,19 +44,32 @@ def sweep(
     workers: int = 1,
     callback: Callable[[Trial], object] | None = None,
 ) -> Study:
-    """Train with many settings, compare their held-out losses, and return the Study.
+    """Train with many settings and compare their held-out losses. It needs Optuna (extra `sweep`).
 
-    space: option -> a range, "1e-4..1e-1" or (1e-4, 1e-1); a list, "16,32,64" or [16, 32, 64]; or one value. Options that are not in
-    space are taken from config, training and evaluation. These and docs, val_docs, seed, engine, threads and long are as for `train`. If
-    there are no documents to measure on, a tenth is held out. All trials measure on the same documents.
+    A trial is pruned if it is worse than the median of the others on its way, if it diverges, or if its settings exclude one another.
 
-    study: None, for this call alone; a path, of Optuna's journal; or the URL of a database or of Redis ("redis://..."). A call with the
-    same docs and settings joins or continues the study that is there, ValueError for others. trials: how many the study has in all
-    (None: 20, every combination of a grid, or where seconds are given no limit); seconds: after which no trial begins; sampler: "tpe",
-    "random" or "grid"; workers: processes; callback: called with each Trial that ends meanwhile, on whatever machine.
+    Args:
+        docs: The documents, a list of strings.
+        space: Option -> a range, "1e-4..1e-1" or (1e-4, 1e-1); a list, "16,32,64" or [16, 32, 64]; or one value.
+        config: The options of the model that are not in `space`.
+        training: The options of the training that are not in `space`.
+        evaluation: How to measure. If nothing is held out, a tenth is. All trials measure on the same documents.
+        val_docs: As for `train`.
+        seed: As for `train`.
+        engine: As for `train`.
+        threads: As for `train`, for each process.
+        long: As for `train`.
+        study: Where the study is kept: the path of a file (Optuna's journal), or the URL of a database or of Redis ("redis://..."). A call
+            with the same documents and settings joins or continues the study there. None: it exists for this call alone.
+        trials: How many trials the study has in all. None: 20; every combination of a grid; or, if `seconds` is given, no limit.
+        seconds: The time after which no trial begins.
+        sampler: How settings are chosen: "tpe", "random" or "grid".
+        workers: The number of processes.
+        callback: A function that is called with each `Trial` that ends meanwhile, on whatever machine.
 
-    A trial is pruned if its loss is worse than the median of the others at the same step, if it diverges, or if its settings exclude one
-    another. ImportError if Optuna is not installed.
+    Raises:
+        ImportError: Optuna is not installed.
+        ValueError: The space varies nothing, an option is out of its bounds, or the study is of other documents or settings.
     """
     optuna_or_error()
     docs = [*documents.checked("docs", docs)]

@@ -129,10 +129,11 @@ def unload_ipython_extension(shell):
 
 
 def accelerate() -> None:
-    """Compile from now on the code that `microgpt run` would compile, and report it in one line on standard error.
+    """Compile your own code from here on, as `microgpt run` does, with the same results.
 
-    In a notebook, this applies to the cells that follow. In a script, it applies to the modules that it imports after this call, from its
-    own folder or below. The class of the script replaces `microgpt.Value`; do not use both in one program.
+    In a notebook, this holds for the cells that follow. In a script, it holds for the modules that it imports after this call from its own
+    folder or below. A line on standard error says what was compiled. The class of your script takes the place of `microgpt.Value`; do not
+    use both.
     """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is not None:

@@ -29,7 +29,7 @@ def write(folder, saved, *, pytorch=False):
     CheckpointError for weights that are not finite.
     """
     model = Checkpoint(saved.config, saved.tokenizer, saved.params)
-    config = json.dumps(_config(model), indent=2, allow_nan=False) + "\n"
+    config = json.dumps(described(model), indent=2, allow_nan=False) + "\n"
     contents = {CONFIG: config.encode(), CARD: _card(saved).encode(), WEIGHTS: checkpoint.encoded(model)}
     if pytorch:
         contents[MODELING] = _modeling()
@@ -55,7 +55,8 @@ def _is_ours(name, path):
     return MARK.encode() in text if name == CARD else text == _modeling()
 
 
-def _config(model):
+def described(model):
+    """The contents of config.json, of a model as a Checkpoint."""
     config, tokenizer = model.config, model.tokenizer
     return {
         "model_type": "microgpt", "architectures": ["MicroGPT"], "microgpt_version": __version__, "torch_dtype": "float64",

@@ -13,7 +13,7 @@ from microgpt.common.words import quoted
 
 
 class CheckpointError(ValueError):
-    """A saved model or run cannot be used; the message says why."""
+    """A saved model or run cannot be used. The message says why."""
 
 
 class UnknownError(CheckpointError):

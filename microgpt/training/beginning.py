@@ -40,7 +40,7 @@ def start(
     resume: str | PathLike[str] | None = None,
     snapshots: int | None = None,
 ) -> Run:
-    """A Run that is ready to train: documents shuffled, a model drawn or loaded. Arguments as for `train`."""
+    """A run that is ready to train: the documents are shuffled, and the model is drawn or loaded. Arguments as for `train`."""
     docs = documents.checked("docs", docs)
     if val_docs is not None:
         val_docs = documents.checked("val_docs", val_docs)
@@ -106,33 +106,45 @@ def train(
     gradient_norms: bool = False,
     progress: bool = False,
 ) -> Run:
-    """Train a model on `docs`, a list of strings, and return the Run. With the default arguments it is the reference's own run.
+    """Train a model on documents. By default this is the reference's own run: 1,000 steps, one document each.
 
-    config: GPTConfig; training: TrainConfig; seed: a whole number (None: 42). engine: "python", "graph" or "exact", which give the
-    same result (None: "exact"); or "fast", which computes in float32 and takes 16 documents per step if no TrainConfig is given.
-    threads: how many threads the engines "exact" and "fast" may use, 0 for all cores; the result does not depend on it.
+    Args:
+        docs: The documents, a list of strings.
+        config: The shape of the model. None: the published model's, or that of `init`.
+        training: The steps, the batch size and Adam's settings. None: the published settings; the engine "fast" takes batches of 16.
+        seed: The seed of all random numbers: of the order of the documents, the weights and the samples. None: 42.
+        engine: What computes: "python", "graph" or "exact", which give the same bits, or "fast", which computes in float32. None:
+            "exact".
+        threads: How many threads the engines "exact" and "fast" may use, 0 for all cores. The result does not depend on it.
+        callback: A function that is called with a `Step` after each step. If it returns a true value, the run ends there.
+            `microgpt.lab.loggers` has callbacks for TensorBoard, Weights & Biases and trackio.
+        evaluation: Which part of `docs` to hold out, and how often to measure the loss on it. None: nothing is held out.
+        val_docs: Documents to measure on instead of a part of `docs`. They change no bit of the training. A `DataWarning` says how many
+            of them are also trained on.
+        long: What to do with a document longer than the block: "truncate" it, as the reference does; "split" it into several; or
+            "error". None: "truncate".
+        init: A model, or the path of a saved one, to start from instead of random weights.
+        resume: The path of a saved run to continue. `docs` and `val_docs` must be those of that run; other settings may be omitted. Only
+            `num_steps` may differ: then each remaining step has the learning rate of a run with that many steps.
+        snapshots: About how many copies of the weights to keep in `Run.snapshots` for `microgpt explore`, close together at first. None:
+            none. They change no bit of the training.
+        gradient_norms: Whether to measure the length of each step's gradients, see `Run.train`.
+        progress: Whether to show a line of progress: in the output of a notebook's cell, or on a terminal's standard error. If standard
+            error is a file, a long training writes a line there now and then.
 
-    callback: a function called with a Step after each step; if it returns a true value, training ends there. microgpt.lab.loggers has
-    callbacks for TensorBoard, Weights & Biases and trackio. gradient_norms: whether to measure the norm of each step's gradient, for
-    the callback and for Run.gradient_norms; see Run.train. progress: True shows a line that is updated during training, in the output of
-    a notebook's cell or on a terminal (standard error); if standard error is a file, a long training writes a note from time to time.
+    Returns:
+        The finished run, with the model, the losses and the random generator that sampling continues to use.
 
-    evaluation: EvalConfig, to hold out some of `docs` and measure the loss on them. val_docs: a list of strings to measure on instead,
-    which changes no bit of the training; a DataWarning gives the number of them that are trained on as well. long: the treatment of
-    documents longer than the block: "truncate" (as in the reference), "split" or "error"; see microgpt.corpus.documents. init: a GPT, or
-    the path of a saved one, whose weights replace the random ones.
+    Raises:
+        DivergenceError: A loss or a gradient left the range of floats.
+        Interrupted: Ctrl-C was pressed; the error has the run, which can continue.
+        EngineError: The engine does not compute one of the settings.
+        CheckpointError: The file to resume is damaged, or was saved with other documents or settings.
+        ValueError: The documents cannot be trained on, or two arguments contradict each other.
+        MemoryError: This machine has too little memory for the run.
 
-    resume: the path of a saved run, which continues as if it had not been stopped, with the same docs and val_docs, and on its own engine
-    unless another is given. Its other settings are saved with it, and a different one is a ValueError. Only num_steps may change: a
-    finished run continues with more steps. The steps already done stay as they are, and each remaining step has the learning rate of
-    that step in a run of num_steps steps.
-
-    snapshots: approximately how many copies of the weights to keep in Run.snapshots for microgpt explore, more closely spaced at first;
-    None: none. It changes no bit of the training.
-
-    DivergenceError if a loss or a gradient exceeds the range of floats. TrainingWarning if training made the model worse than it was.
-    Interrupted, which has the run, after Ctrl-C. ValueError for an argument out of its range; its subclass EngineError for an option that
-    the engine does not support.
+    Warns:
+        TrainingWarning: Training made the model worse than it was.
     """
     run = start(
         docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,

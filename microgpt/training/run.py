@@ -31,32 +31,49 @@ PORTION_SECONDS = 0.02  # steps without a callback run in portions about this lo
 
 
 class Step(NamedTuple):
-    """The argument of a callback, which is called after each step.
+    """What a callback is given after each step.
 
-    step: its number, from 1; num_steps: the number of steps of the run; loss: the mean loss of this step's documents, in nats per token;
-    lr: the learning rate of this step; val_loss: the held-out loss, None unless it was measured after this step; gradient_norm: the
-    Euclidean norm of all gradients as one vector, before clipping, None unless it is measured; run: the Run, whose model is `run.model`.
+    Attributes:
+        step: The number of the step, from 1.
+        num_steps: The number of steps in the run.
+        loss: The mean loss of this step's documents, in nats a token.
+        lr: The learning rate of this step.
+        val_loss: The held-out loss, in nats a token, if it was measured after this step.
+        gradient_norm: The length of all gradients as one vector, before clipping, if it was measured.
+        run: The run; `run.model` is the model.
     """
 
-    step: int  # from 1
+    step: int
     num_steps: int
-    loss: float  # of this step's documents, in nats a token
-    lr: float  # the learning rate this step used
-    val_loss: float | None = None  # of the documents held out, where they were evaluated after this step
-    gradient_norm: float | None = None  # length of all gradients as one vector, before clipping, where the training measures it
-    run: "Run | None" = None  # that did the step; run.model is the model
+    loss: float
+    lr: float
+    val_loss: float | None = None
+    gradient_norm: float | None = None
+    run: "Run | None" = None
 
 
 class Run:
-    """A training run. The function `train` returns it; the method `train` does the remaining steps.
+    """A training run, as `train` returns it.
 
-    model: GPT; corpus: Corpus, the documents in training order; training: TrainConfig; rng: the random.Random that sampling continues to
-    use; losses: a list of floats, the loss of each step done, in nats per token; held_out: Corpus of the documents that are measured but
-    not trained on, or None; evaluation: EvalConfig; val_losses: a list of (step, held-out loss in nats per token).
+    A finished run with a `patience` has the weights of its best held-out loss. Any other run has the weights of its last step and can
+    continue.
 
-    A finished run with `patience` has the weights of its best held-out loss. Every other run has the weights of its last step, from
-    which it can continue. extended: a list of (steps done, TrainConfig until then), one entry for each time the run was resumed with
-    another number of steps. snapshots: Snapshots of the weights during training, or None.
+    Attributes:
+        model: The model that is trained.
+        corpus: The documents to train on, in their order, as token ids.
+        training: The settings of the training.
+        rng: The random generator, which sampling continues to use.
+        losses: The loss of each step done, in nats a token.
+        held_out: The documents held out, as token ids, or None.
+        evaluation: How the held-out loss is measured.
+        val_losses: Pairs (step, held-out loss in nats a token).
+        seed: The seed of all random numbers.
+        long: What is done with a document longer than the block.
+        snapshots: Copies of the weights on the way, or None.
+        extended: Pairs (steps done, settings until then), one for each time the run was resumed with another number of steps.
+        seconds: The time of the steps done in this process, in seconds.
+        gradient_norms: Step, from 1 -> the length of its gradients, where they were measured.
+        drawn: Whether the first weights were drawn at random, and not loaded.
     """
 
     losses: list[float]
@@ -83,23 +100,26 @@ class Run:
         pause_every: int | None = None, stopped: Collection[Any] = (),
         gradient_norms: bool = False,
     ) -> None:  # fmt: skip
-        """Do the remaining steps. callback: as for the function `train`, called after every step.
+        """Do the remaining steps.
 
-        progress: True shows the steps, the losses and the remaining time, as `microgpt train` does on a terminal. A function is called
-        without arguments some dozen times a second, after one or more steps, and after each multiple of pause_every steps. stopped: a
-        list; when it is no longer empty, training ends after the current step, and a held-out measurement that is due is postponed until
-        the run is resumed.
+        Other threads may read the model meanwhile. They compute with the weights after some whole step.
 
-        gradient_norms: whether to store the Euclidean norm of each step's gradient, before clipping, in the attribute `gradient_norms`. It
-        changes no bit of the training, but a step of a compiled engine takes several times as long, because the gradients are computed
-        once more and converted to Python floats.
+        Args:
+            callback: A function that is called with a `Step` after each step. If it returns a true value, training ends there.
+            progress: True shows a line of progress, as `microgpt train` does on a terminal. A function is called without arguments some dozen
+                times a second, after one step or many, and after each multiple of `pause_every` steps.
+            pause_every: See `progress`.
+            stopped: A list. Once it is not empty, training ends after the current step, and a measurement of the held-out loss is postponed
+                until the run continues.
+            gradient_norms: Whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no bit,
+                but the compiled engines then take several times as long.
 
-        Other threads may read the model during training; they see the weights between two portions of steps. RuntimeError if this model
-        is already being trained.
-
-        Ctrl-C, or a notebook's "interrupt", raises Interrupted after the current step. The run is then intact: `train` continues it and
-        `save` saves it. A second Ctrl-C interrupts that step as well, and the run cannot continue; if it comes between two steps, it
-        interrupts the measurement or the callback, and the run stays intact. DivergenceError if a number exceeds the range of floats.
+        Raises:
+            Interrupted: Ctrl-C, or a notebook's "interrupt", ended training after the current step. The run can continue with `train`, and
+                `save` saves it. A second Ctrl-C interrupts that step too, after which the run cannot continue; between two steps, it
+                interrupts the measurement or the callback, and the run can continue.
+            DivergenceError: A loss or a gradient left the range of floats.
+            RuntimeError: Another thread trains this model.
         """
         noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
         try:
@@ -162,28 +182,28 @@ class Run:
 
     @property
     def memory(self) -> engines.Memory:
-        """An estimate of the memory that the training needs, in bytes: a microgpt.engines.Memory."""
+        """About how much memory the training takes, in bytes: a `microgpt.engines.Memory`."""
         return self.model.engine.memory(self.corpus, self.training, self.snapshots.count if self.snapshots else 0)
 
     def tokens_per_step(self) -> float:
-        """An estimate of the number of tokens that a step predicts, from the first thousand documents, which are in random order."""
+        """About how many tokens a step predicts, from the first thousand documents, which are in random order."""
         n = min(1000, len(self.corpus))
         mean = sum(self.corpus.predictions(i, self.model.config.block_size) for i in range(n)) / n
         return mean * self.training.batch_size
 
     @property
     def diverged(self) -> bool:
-        """Whether the losses of the last steps are far worse than those of an untrained model; see microgpt.verdict."""
+        """Whether the losses of the last steps are far worse than those of a model that guesses blindly."""
         return verdict.diverged(self.losses, self.model.tokenizer.vocab_size)
 
     @property
     def finished(self) -> bool:
-        """Whether no step remains: all steps are done, or the run stopped early."""
+        """Whether no step remains: all are done, or the patience is exhausted."""
         return len(self.losses) >= self.training.num_steps or self.stopped_early
 
     @property
     def stopped_early(self) -> bool:
-        """Whether the last `patience` measurements of the held-out loss brought no new best."""
+        """Whether the last `evaluation.patience` measurements brought no new best held-out loss."""
         patience = self.evaluation.patience
         if patience is None or not self.val_losses:
             return False
@@ -191,15 +211,17 @@ class Run:
 
     @property
     def best(self) -> tuple[int, float]:
-        """(step, loss) of the lowest held-out loss so far, in nats per token; the first one of equals. ValueError if none was measured."""
+        """(step, loss) of the lowest held-out loss so far, the first of equals."""
         return min(self.val_losses, key=lambda pair: pair[1])
 
     def evaluate(self) -> float:
-        """The held-out loss, in nats per token. It changes nothing.
+        """Measure the held-out loss now, in nats a token. Nothing changes.
 
-        It is the mean over all tokens of the first `measured` held-out documents or, if evaluation.val_mean is "documents", the mean of
-        the losses of these documents, each as in GPT.loss. The engine "fast" computes it in float32. ValueError if no documents are held
-        out.
+        It is the mean over the tokens of the first `measured` documents held out; or, with `evaluation.val_mean` "documents", the mean of
+        their losses, each as `GPT.loss` computes it. The engine "fast" computes it in float32.
+
+        Raises:
+            ValueError: No documents are held out.
         """
         if self.held_out is None:
             raise ValueError("no documents are held out to measure on; start the run with a val_fraction, such as 0.1, or with val_docs")
@@ -222,13 +244,13 @@ class Run:
 
     @property
     def measured(self) -> int:
-        """The number of held-out documents that each measurement uses, the first ones. It stays the same during a run."""
+        """How many of the documents held out a measurement takes: the first ones, the same throughout the run."""
         training = self.extended[0][1] if self.extended else self.training
         return self.evaluation.documents(training, len(self.held_out or ()))
 
     @property
     def eval_every(self) -> int | None:
-        """The number of steps from one measurement to the next; None if no documents are held out."""
+        """The number of steps between two measurements; None if nothing is held out."""
         return self.evaluation.every(self.training, self.measured) if self.held_out else None
 
     def generate(
@@ -236,9 +258,9 @@ class Run:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
     ) -> list[str]:  # fmt: skip
-        """Generate n new documents with the run's own random generator: after training, those that the reference prints.
+        """Write n new documents with the run's own random generator. After training, they are those that the reference prints.
 
-        The arguments are those of GPT.generate_from.
+        Arguments and errors are as for `GPT.generate_from`.
         """
         return self.model.generate_from(
             self.rng, n, temperature,
@@ -246,18 +268,24 @@ class Run:
         )  # fmt: skip
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Save the model and everything needed to continue: `train(docs, resume=path)` then does the remaining steps.
+        """Save the model and everything that is needed to continue: `train(docs, resume=path)` does the remaining steps, with the same bits.
 
-        OSError if the file cannot be written, CheckpointError if a number is not finite; an existing file then stays unchanged.
-        RuntimeError while another thread trains the run; save it in the callback instead.
+        The file is replaced whole or not at all.
+
+        Raises:
+            OSError: The file cannot be written.
+            CheckpointError: A number is not finite.
+            RuntimeError: Another thread trains the run; save it in the callback.
         """
         access = self.model.engine.access
         with access.reading():
             checkpoint.write(path, self._checkpoint())
 
     def save_pretrained(self, folder: str | PathLike[str], *, pytorch: bool = False) -> None:
-        """Save the model as a folder in the layout of the Hugging Face Hub, with the figures of the run on its card; see
-        GPT.save_pretrained. The folder does not have the state that is needed to continue the run."""
+        """Save the model as a folder in the layout of the Hugging Face Hub, as `GPT.save_pretrained` does, with the run's figures on its card.
+
+        The folder does not hold what is needed to continue the run.
+        """
         from microgpt.storage import pretrained
 
         with self.model.engine.access.reading():
@@ -296,7 +324,7 @@ class Run:
         return deepcopy(self)
 
     def fingerprint(self) -> str:
-        """The SHA-256 of all tokens, training documents first and then held-out ones, as little-endian 32-bit ids; hexadecimal."""
+        """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
         return fingerprint(self.corpus, self.held_out)
 
     def _portion_end(self, first, portion, pause_every):
@@ -364,20 +392,26 @@ class Run:
     def plot(self) -> "Figure":
         """A figure of matplotlib with the losses, which a notebook shows; its `savefig(path)` writes it.
 
-        ImportError if matplotlib is not installed; ValueError if no step was done.
+        Raises:
+            ImportError: matplotlib is not installed.
+            ValueError: No step was done.
         """
         from microgpt.display import plot
 
         return plot.of_run(self)
 
-    def explore(self, name: str = "") -> "Page":
-        """As GPT.explore, with the run's losses and snapshots. ValueError for losses that are not finite, too."""
+    def explore(self, name: str = "", docs: Iterable[str] | None = None) -> "Page":
+        """The page of `microgpt explore`, as `GPT.explore` makes it, with the run's losses and snapshots.
+
+        Raises:
+            ValueError: The page cannot compute the activation, or a loss is not finite.
+        """
         from microgpt.display import explore
 
         step = self.best[0] if self._best_params is not None and self.finished else None  # whose weights the model has
         return explore.Page(
             self.model, name,
-            losses=self.losses, val_losses=self.val_losses, training=self.training, snapshots=self.snapshots, step=step,
+            losses=self.losses, val_losses=self.val_losses, training=self.training, snapshots=self.snapshots, step=step, docs=docs,
         )  # fmt: skip
 
     def _repr_html_(self):
@@ -392,7 +426,11 @@ def _reduce(error):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or a notebook's "interrupt", during training. run: the intact Run, after its last step."""
+    """Ctrl-C, or a notebook's "interrupt", ended a training after a step.
+
+    Attributes:
+        run: The run, which can continue.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -406,13 +444,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 class TrainingWarning(UserWarning):
-    """Training ended without an error, but the model is useless; the message says why and names a remedy."""
+    """Training ended without an error, but the model is useless. The message says why and what to do."""
 
 
 class DivergenceError(ValueError):
-    """Training cannot continue, because a number exceeds the range of floats.
+    """Training cannot continue because a number left the range of floats.
 
-    step: the number of the step, from 1; losses: the losses of the steps before it.
+    Attributes:
+        step: The number of the step that failed, from 1.
+        losses: The losses of the steps before it.
     """
 
     def __init__(self, run: Run, cause: object) -> None:

@@ -102,19 +102,19 @@ INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const
 #endif
 
 /* The square of x, and the square that pow(x, 2) might give instead: the neighbour on the side of the true value where that is
- * in doubt (within 0.02 units in the last place of the midpoint), else the same. True where x is so small that pow may err by
- * more.
- */
-INLINE vm square_and_other(vd x, vd *square, vd *other) {
-    *square = x * x;
+ * in doubt (within 0.02 units in the last place of the midpoint), else the same. Below 1e-85 pow may err by more, and 0 and 1e-85
+ * stand for such a square: their sums with v, which is seldom as small, are the same. */
+INLINE void square_and_other(vd x, vd *square, vd *other) {
+    vd product = x * x;
 #ifdef HAVE_FMA
-    *other = vfma(square_error(x, *square), vset1(1 / (1 - 2 * 0.02)), *square); /* rounds to the neighbour if it is in doubt */
-    return vtiny(*square, 1e-85);
+    *other = vfma(square_error(x, product), vset1(1 / (1 - 2 * 0.02)), product); /* rounds to the neighbour if it is in doubt */
+    *other = vmax(*other, vset1(1e-85));
+    *square = vselect(vlt(product, vset1(1e-85)), vset1(0.0), product);
 #else
     vd error;
-    vm near = square_in_doubt(x, *square, &error);
-    *other = vselect(near, *square * (vset1(1.0) + vcopysign(0x1p-50, error)), *square);
-    return vgt(vset1(0.0), vset1(0.0));
+    vm near = square_in_doubt(x, product, &error);
+    *other = vselect(near, product * (vset1(1.0) + vcopysign(0x1p-50, error)), product);
+    *square = product;
 #endif
 }
 
@@ -188,9 +188,9 @@ INLINE Begun adam_begin(const AdamStep *a, const double *p, double *m, double *v
         m_decayed = vset1(a->beta1) * vload(m), v_decayed = vset1(a->beta2) * vi;
     vd mi = m_decayed + vset1(a->rest1) * gi;
     vstore(m, mi);
-    vm small = square_and_other(gi, &square, &other);
+    square_and_other(gi, &square, &other);
     vd v_new = v_decayed + vset1(a->rest2) * square;
-    b.open = vor(small, vneq(v_new, v_decayed + vset1(a->rest2) * other));
+    b.open = vneq(v_new, v_decayed + vset1(a->rest2) * other);
     vstore(v, vselect(b.open, vi, v_new));
     if (denormals)
         without_denormals(a, b.p, &mi, &v_new);

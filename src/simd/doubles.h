@@ -33,11 +33,7 @@ INLINE vm vand(vm a, vm b) { return a & b; }
 INLINE vm vor(vm a, vm b) { return a | b; }
 INLINE vm vnot(vm a) { return (vm)~a; }
 INLINE vm vneq_in(vm m, vd a, vd b) { return _mm512_mask_cmp_pd_mask(m, a, b, _CMP_NEQ_UQ); } /* m and vneq */
-INLINE vm vtiny(vd a, double limit) { /* 0 < a < limit, for a >= 0: the bits of 0 become the largest number */
-    __m512i bits = _mm512_sub_epi64(_mm512_castpd_si512(a), _mm512_set1_epi64(1));
-    return _mm512_cmplt_epu64_mask(bits, _mm512_castpd_si512(_mm512_set1_pd(limit)));
-}
-INLINE vm vdenormal(vd a) { return _mm512_fpclass_pd_mask(a, 0x26); } /* or 0 */
+INLINE vm vdenormal(vd a) { return _mm512_fpclass_pd_mask(a, 0x26); }                         /* or 0 */
 #define HAVE_ROOT_ESTIMATE 1
 INLINE vd vroot_estimate(vd a) { return _mm512_rsqrt14_pd(a); } /* a**-0.5, relative error below 2**-14, for normal a > 0 */
 INLINE vd vselect(vm m, vd a, vd b) { return _mm512_mask_blend_pd(m, b, a); } /* m ? a : b */
@@ -313,7 +309,6 @@ INLINE vd square_error(vd a, vd square) {
 
 #ifndef HAVE_ROOT_ESTIMATE
 INLINE vm vneq_in(vm m, vd a, vd b) { return vand(m, vneq(a, b)); }
-INLINE vm vtiny(vd a, double limit) { return vand(vgt(a, vset1(0.0)), vlt(a, vset1(limit))); }
 INLINE vm vdenormal(vd a) { return vlt(vabs(a), vset1(0x1p-1022)); } /* or 0 */
 #endif
 

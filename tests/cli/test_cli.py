@@ -206,6 +206,7 @@ def test_help_names_every_option_and_its_default(capsys):
     assert cli.main(["train", "--help"]) == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
     others = ["--auto", "--time", "--preset", "--seed", "--engine", "--threads", "--samples", "--length", "--sample-every", "--long"]
+    others += ["--seeds", "--workers"]
     others += [
         "--out",
         "--force",

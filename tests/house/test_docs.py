@@ -1,6 +1,8 @@
 """Every fenced example in docs/ runs, in the order of its page, in a folder of its own; the README's tree is the tree."""
 
+import ast
 import importlib.util
+import inspect
 import os
 import re
 import shutil
@@ -68,40 +70,32 @@ def test_the_tables_of_speeds_are_those_of_the_newest_record(path):
     assert text == tables.written(path) and tables.TABLES[path]() in text, "run: python docs/tables.py"
 
 
-# ---- The tree in the README ------------------------------------------------------------------------------------------
-
-ROOT = DOCS.parent
-NOT_SOURCE = re.compile(r"__.*|.*\.(so|pyd|c)")  # special to Python, or built
-[TREE] = re.findall(r"^## The tree\n\n```\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def test_every_public_name_is_on_one_page_of_the_site_and_no_other_is():
+    on_pages = [name for _, _, names in script("hooks").API.values() for name in names]
+    assert sorted(on_pages) == microgpt.__all__
 
 
-@pytest.mark.parametrize("folder", ["microgpt", "src"])
-def test_the_tree_has_everything_in(folder):
-    [part] = re.findall(rf"^{folder}/\n((?: .*\n)+)", TREE, re.MULTILINE)
-    sources = [path for path in (ROOT / folder).iterdir() if not NOT_SOURCE.fullmatch(path.name)]
-    expected = {f"{path.name}/" if path.is_dir() else path.name for path in sources}
-    assert expected - set(re.findall(r"[\w.]+/?", part)) == set()
-
-
-def test_all_that_the_tree_names_is_there():
-    folders = [ROOT / name for name in re.findall(r"^(\w+)/", TREE, re.MULTILINE)]
-    there = {path.name for folder in folders for path in (folder, *folder.rglob("*"))}
-    named = re.findall(r"\b(\w+)/|\b(\w+\.(?:pyi?|pyx|pxi|h|txt|typed))\b", TREE)
-    assert len(named) > 30 and {folder or file for folder, file in named} <= there
-
-
-# ---- The site ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_api_reference_has_every_public_name_once():
-    named = [name for _, _, names in script("hooks").API.values() for name in names]
-    assert sorted(named) == microgpt.__all__
+def test_everything_on_these_pages_is_documented():
+    """The site leaves out what has no docstring; compiled names have theirs in a stub."""
+    stub = ast.parse((Path(microgpt.__file__).parent / "compiled" / "scalar.pyi").read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(stub) if isinstance(node, ast.FunctionDef) and not node.decorator_list]
+    silent = [node.name for node in functions if node.name[0] != "_" and not ast.get_docstring(node)]
+    for name in set(microgpt.__all__) - set(microgpt._HOMES["microgpt.compiled.scalar"]):
+        thing = getattr(microgpt, name)
+        members = [getattr(thing, key) for key in vars(thing) if key[0] != "_"] if isinstance(thing, type) else []
+        silent += [(name, part) for part in (thing, *members) if (callable(part) or hasattr(part, "__get__")) and not inspect.getdoc(part)]
+    assert not silent
 
 
 def test_every_page_is_in_the_navigation_of_the_site():
     hooks, text = script("hooks"), (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = {page.name for page in DOCS.glob("*.md")} | set(hooks.PAGES) | {f"api/{name}.md" for name in hooks.API}
     assert sorted(re.findall(r": ([\w/]+\.md)$", text, re.MULTILINE)) == sorted(pages)
+
+
+def test_the_style_sheets_of_the_site_are_there():
+    [named] = re.findall(r"^extra_css: \[(.*)\]$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert all((DOCS / name).is_file() for name in named.split(", "))
 
 
 @pytest.mark.parametrize(
@@ -126,3 +120,25 @@ def test_a_link_to_what_does_not_exist_is_a_warning_which_fails_the_build(caplog
     page = SimpleNamespace(file=SimpleNamespace(src_uri="tutorial.md"))
     script("hooks").on_page_markdown("[a](../src/nothing.c)", page, {"repo_url": ""}, None)
     assert "docs/tutorial.md links to src/nothing.c, which does not exist" in caplog.text
+
+
+# ---- The tree in the README ------------------------------------------------------------------------------------------
+
+ROOT = DOCS.parent
+NOT_SOURCE = re.compile(r"__.*|.*\.(so|pyd|c)")  # special to Python, or built
+[TREE] = re.findall(r"^## The tree\n\n```\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("folder", ["microgpt", "src"])
+def test_the_tree_has_everything_in(folder):
+    [part] = re.findall(rf"^{folder}/\n((?: .*\n)+)", TREE, re.MULTILINE)
+    sources = [path for path in (ROOT / folder).iterdir() if not NOT_SOURCE.fullmatch(path.name)]
+    expected = {f"{path.name}/" if path.is_dir() else path.name for path in sources}
+    assert expected - set(re.findall(r"[\w.]+/?", part)) == set()
+
+
+def test_all_that_the_tree_names_is_there():
+    folders = [ROOT / name for name in re.findall(r"^(\w+)/", TREE, re.MULTILINE)]
+    there = {path.name for folder in folders for path in (folder, *folder.rglob("*"))}
+    named = re.findall(r"\b(\w+)/|\b(\w+\.(?:pyi?|pyx|pxi|h|txt|typed))\b", TREE)
+    assert len(named) > 30 and {folder or file for folder, file in named} <= there

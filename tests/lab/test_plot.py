@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import statistics
 import struct
 import subprocess
 import sys
@@ -85,6 +86,35 @@ def test_numbers_that_are_not_finite(tmp_path):
     _, axes = drawn({"run": run})
     assert list(axes.lines[1].get_ydata()) == [2.0, 2.0, 2.5] and all(map(math.isfinite, axes.get_ylim()))
     plot.plot({"run": History(array("q", [1]), array("d", [math.nan]), [])}, tmp_path / "nan.png")
+
+
+def test_seeds_are_one_curve_in_a_band():
+    runs = [made_up(40, every=10, seed=seed) for seed in range(4)]
+    runs[3] = runs[3]._replace(steps=runs[3].steps[:30], losses=runs[3].losses[:30], val_losses=runs[3].val_losses[:3])
+    figure, axes = drawn({"seeds": runs})
+    mean, held_out = axes.lines
+    means = [[history.smoothed(run.losses, step) for run in runs] for step in range(1, 31)]  # of the steps that all have
+    assert list(mean.get_xdata()) == list(range(1, 31)) and list(held_out.get_xdata()) == [10, 20, 30]
+    assert mean.get_ydata() == pytest.approx([statistics.fmean(each) for each in means], rel=1e-12)
+    band, _ = axes.collections
+    low = dict(band.get_paths()[0].vertices[1:31])
+    assert low == pytest.approx({i: statistics.fmean(each) - statistics.stdev(each) for i, each in enumerate(means, 1)}, rel=1e-12)
+    assert legend_of(figure) == ["mean of the last 100 steps", "held-out loss", "± one standard deviation over the seeds"]
+
+
+@pytest.mark.parametrize("x, scale", [("seconds", 0.5), ("tokens", 7)])
+def test_other_axes(x, scale):
+    run = made_up(2000, every=500)
+    places = array("d", (scale * step for step in run.steps))
+    figure = Figure()
+    plot._draw(figure, {"run": run._replace(**{x: places})}, x, log_x=True, log_y=True)
+    [axes] = figure.axes
+    assert (axes.get_xscale(), axes.get_yscale(), axes.get_xlabel()) == ("log", "log", plot.UNITS[x])
+    single, mean, held_out = axes.lines
+    assert list(held_out.get_xdata()) == [scale * step for step, _ in run.val_losses]
+    assert {scale * step for step in range(1, 20)} < set(mean.get_xdata()) and mean.get_xdata()[-1] == 2000 * scale
+    with pytest.raises(ValueError, match=f"a run has no {x}, which saved runs"):
+        plot._draw(Figure(), {"run": run}, x)
 
 
 @pytest.mark.parametrize("ending, magic", [(".png", b"\x89PNG\r\n"), (".svg", b"<?xml"), (".pdf", b"%PDF")])

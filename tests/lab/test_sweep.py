@@ -203,8 +203,15 @@ def test_a_worker_that_is_killed_costs_nothing(storage, folder):
 # ---- The command -----------------------------------------------------------------------------------------------------
 
 
-def test_the_best_run_is_repeated_bit_for_bit(folder, capsys):
-    arguments = "--learning-rate 1e-3..1 --n-embd 4,8 --n-head 2 --steps 30 --trials 4 --scale-init yes --clip-norm none,1 --seed 7 --beta1 0.8..0.9"
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--learning-rate 1e-3..1 --n-embd 4,8 --n-head 2 --steps 30 --trials 4 --scale-init yes --clip-norm none,1 --seed 7 --beta1 0.8..0.9",
+        "--preset shakespeare --n-layer 1 --n-embd 4 --n-head 2 --block-size 8 --steps 60 --learning-rate 0.02,0.03,0.04,0.05 --clip-norm none "
+        "--eval-every none --sampler grid",  # where the preset has numbers
+    ],
+)
+def test_the_best_run_is_repeated_bit_for_bit(folder, capsys, arguments):
     assert cli.main(["sweep", "docs.txt", *arguments.split()]) == 0
     printed = capsys.readouterr().out
     *_, best = [line for line in printed.splitlines() if line.startswith("microgpt train ")]

@@ -156,7 +156,7 @@ def test_a_run_s_page(run, tmp_path):
     options = {"losses": run.losses, "val_losses": run.val_losses, "training": run.training}
     shown = run.explore("seven")
     assert shown.html == explore.page(run.model, name="seven", **options)
-    assert run.model.explore().html == explore.page(run.model)
+    assert run.model.explore(docs=NAMES).html == explore.page(run.model, docs=NAMES)
     shown.save(tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == shown.html
     [inside] = re.findall(r'^<iframe .*srcdoc="([^"]*)"></iframe>$', shown._repr_html_())

@@ -154,6 +154,7 @@ def test_sources():
     for path in FOLDER.glob("*.js"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|</script", text)
+        text = text.replace("http://www.w3.org/2000/svg", "")  # a name, which nothing fetches
         assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|https?:|import\b.*from", text)
     installed = {path.name for path in FOLDER.iterdir() if path.is_file()}
     assert {"page.html", "page.css"} <= installed

@@ -15,6 +15,9 @@ from microgpt.display import explore
 from microgpt.engines import sampling
 from microgpt.reference import ACTIVATIONS, Value
 
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install -e '.[browser]'")
+ActionChains = webdriver.ActionChains
+
 ALPHABETS = [
     "abcdefghijklmnopqrstuvwxyz", "김민준서연", "ज़ोयाआरव", "محمد", "😀👍🏽🦄𝒳", "aé😀\ue000\U0010ffff", " \t\n-", "x",
 ]  # fmt: skip
@@ -145,6 +148,52 @@ def test_every_activation_is_python_s(show, activation):
     type_in(driver, "abcabca")
     found = driver.execute_script("return page.context.logits.map((logits) => [...logits])")
     assert sum(found, []) == pytest.approx(sum(model.logits("abcabca"), []), rel=1e-12)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_what_would_excite_a_unit_alone(show, activation):
+    """Its embedding, scaled twice, times the unit's weights; the strongest are named."""
+    config = GPTConfig(n_layer=2, n_embd=6, n_head=2, block_size=8, activation=activation, init_std=0.5)
+    model = GPT.init(config, Tokenizer("abcdefg"), random.Random(3))
+    driver = show(model)
+    type_in(driver, "fad")
+    params = values_of(model)
+    for layer, unit, position in (0, 5, 1), (1, 23, 3):
+        values = []
+        for token in range(8):
+            embedded = [a + b for a, b in zip(params["wte"][token], params["wpe"][position])]
+            [hidden] = reference.linear(reference.rmsnorm(reference.rmsnorm(embedded)), [params[f"layer{layer}.mlp_fc1"][unit]])
+            values.append(ACTIVATIONS[activation](hidden).data)
+        found = driver.execute_script("return [...alone(page.model, ...arguments)]", layer, unit, position)
+        assert found == pytest.approx(values, rel=1e-11)
+        driver.execute_script(
+            "const [layer, unit, position] = arguments; page.views[4].choose(layer, unit, position)", layer, unit, position
+        )
+        browser.wait(driver, "await new Promise((done) => setTimeout(done, 100))")
+        rows = [row.text.split() for row in driver.find_elements("css selector", "#units-list li")]
+        strongest = sorted((token for token in range(7) if values[token] > 0), key=lambda token: -values[token])[:5]
+        shown = [part for token in strongest for part in ("abcdefg"[token], f"{values[token]:.2f}")]
+        assert rows[position][3:] == (shown or ["no", "character", "alone"])
+        active = driver.execute_script(f"return page.reading.traces.map(({{ layers }}) => layers[{layer}].active[{unit}])")
+        assert [row[2] for row in rows] == ["0" if value == 0 else f"{value:.2f}" for value in active]
+        assert [row[1] for row in rows] == ["⊢", *"fad"] and rows[0][3:] == ["it", "always", "begins", "so"]
+
+
+def test_a_click_chooses_a_unit(show, trained):
+    """Until then it is the one that the last character excites most."""
+    driver = show(trained.model)
+    for text in "o", "ol":
+        type_in(driver, text)
+        browser.wait(driver, "await new Promise((done) => setTimeout(done, 100))")
+        active = driver.execute_script("return [...page.reading.traces.at(-1).layers[0].active]")
+        assert driver.find_element("id", "units-unit").get_property("value") == str(active.index(max(active)))
+    place = "const view = page.views[4]; const { row, column } = view.layout(byId('units').clientWidth);"
+    x, y = driver.execute_script(f"byId('units').scrollIntoView({{ block: 'center' }}); {place} return [LABELS + 9.5 * column, 1.5 * row]")
+    canvas = driver.find_element("id", "units")
+    ActionChains(driver).move_to_element_with_offset(canvas, x - canvas.size["width"] / 2, y - canvas.size["height"] / 2).click().perform()
+    assert "At o (position 1), unit 9 of layer 0 is " in browser.text_of(driver, "units-told")
+    type_in(driver, "olv")
+    assert driver.find_element("id", "units-unit").get_property("value") == "9"
 
 
 def test_python_reads_the_page_s_table_of_activations(show, trained):

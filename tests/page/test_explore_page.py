@@ -151,6 +151,10 @@ def test_only_the_keyboard(show, trained):
     assert [share for _, share in bars(driver)] == ["100.0%"] + ["0.0%"] * (len(bars(driver)) - 1)
     press(Keys.END)
     assert text_of(driver, "degree") == "2.00"
+    press(Keys.TAB)
+    assert focused().get_attribute("aria-label") == "Save as SVG: The next character"
+    press(Keys.ARROW_RIGHT)
+    assert focused().get_attribute("aria-label") == "Save as PNG: The next character"
     press(Keys.TAB, Keys.ARROW_RIGHT)  # the order
     assert driver.execute_script("return page.views[0].order") == "id"
     for part in "bars", "heads", "samples":  # each is one stop of the Tab key
@@ -163,7 +167,7 @@ def test_only_the_keyboard(show, trained):
     assert driver.find_element("id", "text").get_property("value") == "ole"
     assert focused().get_attribute("aria-label").startswith("e: ")  # still there, to go on
 
-    press(Keys.TAB, Keys.ARROW_RIGHT)  # the heads
+    press(Keys.TAB, Keys.TAB, Keys.ARROW_RIGHT)  # saving the picture, the heads
     assert focused().get_attribute("aria-label") == "layer 0, head 1"
     assert focused().get_attribute("aria-checked") == "true"
     press(Keys.ARROW_DOWN)  # a layer, as they are seen
@@ -177,7 +181,7 @@ def test_only_the_keyboard(show, trained):
         return text_of(driver, name) != before
 
     assert changes([Keys.ARROW_UP], "looks") and changes([Keys.ARROW_DOWN], "looks") and not changes(["q"], "looks")
-    press(Keys.TAB)
+    press(Keys.TAB, Keys.TAB)
     assert focused().get_attribute("id") == "write"
     driver.execute_script("byId('samples').replaceChildren()")
     press(Keys.ENTER)
@@ -190,12 +194,15 @@ def test_only_the_keyboard(show, trained):
 
     press(Keys.TAB)
     assert focused().get_attribute("id") == "many-write"
-    assert not changes([Keys.TAB], "neighbours") and changes([Keys.ARROW_RIGHT], "neighbours")
+    assert not changes([Keys.TAB, Keys.TAB], "neighbours") and changes([Keys.ARROW_RIGHT], "neighbours")
     press("v")
     assert text_of(driver, "neighbours").startswith("v is nearest to ")  # which it may have been before
-    press(Keys.TAB, Keys.TAB, Keys.TAB)  # how a number comes about: the position, the trail, the tensors
+    press(Keys.TAB, Keys.TAB, Keys.TAB, Keys.TAB)  # how a number comes about: its picture, the position, the trail, the tensors
     assert focused().get_attribute("data-id") == "token"
-    assert not changes([Keys.TAB], "loss") and changes([Keys.HOME], "loss") and changes([Keys.ARROW_RIGHT], "loss")
+    press(Keys.TAB, Keys.TAB, Keys.TAB)  # what excites a unit: its picture, the layer, the unit
+    assert focused().get_attribute("id") == "units-unit"
+    assert not changes([Keys.TAB], "units-told") and changes([Keys.ARROW_UP], "units-told") and changes([Keys.ARROW_LEFT], "units-told")
+    assert not changes([Keys.TAB, Keys.TAB], "loss") and changes([Keys.HOME], "loss") and changes([Keys.ARROW_RIGHT], "loss")
     assert text_of(driver, "loss").startswith("Step 2: loss ")
     wait_for(lambda: text_of(driver, "spoken").startswith("Step 2: loss "))
     driver.find_element("id", "text").clear()
@@ -244,7 +251,7 @@ def test_everything_that_can_be_operated_has_a_name(show, trained):
         ).map((e) => e.outerHTML)""")
     assert nameless == []
     headings = driver.execute_script("return [...document.querySelectorAll('h1, h2')].map((h) => h.tagName)")
-    assert headings == ["H1"] + ["H2"] * 8
+    assert headings == ["H1"] + ["H2"] * 9
 
 
 def test_text_of_users_is_harmless(show):

@@ -8,7 +8,8 @@ import browser
 import pytest
 
 import microgpt
-from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig
+from microgpt import GPT, GPTConfig, Tokenizer, TrainConfig, reference
+from microgpt.compiled import scalar
 from microgpt.display import explore
 from microgpt.reference import ACTIVATIONS
 
@@ -80,6 +81,46 @@ def test_losses_are_those_of_exact(driver, config, training):
     run = microgpt.train(DOCS, config, training, engine="exact")
     assert losses == pytest.approx(run.losses, rel=1e-9, abs=0)
     assert weights == pytest.approx(list(run.model.params), rel=1e-7, abs=1e-12)
+
+
+ALPHABETS = ["abcdefghijklmnopqrstuvwxyz", "x", "ज़ोयाआरव", "😀👍🏽🦄𝒳", " \t-aé"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_gradient_is_python_s(driver, seed):
+    """
+    Of models of any shape and two documents, one of a character or none: every number of it, to 1e-12 of the largest of its matrix,
+    which is what float64 leaves of sums in another order.
+    """
+    rng = random.Random(seed)
+    n_head = rng.choice([1, 2, 3, 5])
+    config = GPTConfig(
+        n_layer=rng.randint(1, 4), n_embd=n_head * rng.randint(1, 5), n_head=n_head, block_size=rng.randint(1, 12),
+        activation=list(ACTIVATIONS)[seed % len(ACTIVATIONS)], bos_first=rng.random() < 0.5,
+    )  # fmt: skip
+    alphabet = ALPHABETS[seed % len(ALPHABETS)]
+    docs = [alphabet[: seed % 2], "".join(rng.choices(alphabet, k=rng.randint(2, 15)))]
+    tokenizer = Tokenizer.from_docs([alphabet], config.bos_first)
+    weights = [rng.gauss(0, 0.4) for _ in range(config.num_params(tokenizer.vocab_size))]
+    code = """
+        const [docs, config, training, weights, documents] = arguments;
+        const learner = new Learner(docs, config, training, 0);
+        learner.weights.set(weights);
+        for (const tokens of documents) learner.read(tokens, 1 / documents.length);
+        return [...learner.gradient];
+        """
+    documents = [[tokenizer.bos, *tokenizer.encode(doc), tokenizer.bos] for doc in docs]
+    found = iter(compute(driver, code, [alphabet], asdict(config), asdict(TrainConfig()), weights, documents))
+
+    numbers = map(scalar.Value, weights)
+    shapes = config.shapes(tokenizer.vocab_size).items()
+    params = {name: [[next(numbers) for _ in range(columns)] for _ in range(rows)] for name, (rows, columns) in shapes}
+    losses = [reference.document_loss(tokens, params, config, ACTIVATIONS[config.activation]) for tokens in documents]
+    (sum(losses) * (1 / len(losses))).backward()
+    for name, rows in params.items():
+        expected = [value.grad for row in rows for value in row]
+        largest = max(map(abs, expected))
+        assert [next(found) for _ in expected] == pytest.approx(expected, rel=0, abs=1e-12 * largest), name
 
 
 def test_the_norm_is_the_gradient_s_length(driver):

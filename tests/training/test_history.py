@@ -1,5 +1,6 @@
 """Logs and saved runs, read: what microgpt wrote comes back, and everything else is one sentence with the line."""
 
+import itertools
 import math
 import re
 
@@ -30,7 +31,11 @@ def test_what_is_written_is_read(tmp_path, ending, evaluation):
     assert (read.steps.tolist(), read.losses.tolist()) == (list(range(1, 8)), run.losses)  # in every bit
     assert read.val_losses == run.val_losses and len(run.val_losses) == (3 if evaluation else 0)
     run.save(tmp_path / "run")
-    assert history.read(tmp_path / "run") == read == history.read(str(path))
+    assert read.seconds[-1] > 0 and sorted(read.seconds) == read.seconds.tolist()
+    assert read.tokens.tolist() == [
+        *itertools.accumulate(min(len(run.corpus[i % len(run.corpus)]) - 1, CONFIG.block_size) for i in range(7))
+    ]
+    assert history.read(tmp_path / "run") == (*read[:3], None, None) and read == history.read(str(path))
 
 
 def test_losses_out_of_range(tmp_path):

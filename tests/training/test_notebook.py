@@ -1,6 +1,8 @@
 """Training in the kernel of a notebook: what a cell shows, and what is left when it is interrupted."""
 
 import re
+import textwrap
+from pathlib import Path
 
 import pytest
 from kernel import Kernel
@@ -49,3 +51,16 @@ def test_interrupting_the_kernel_keeps_the_run(kernel):
     assert lines[-1].startswith(f"step {done:8d}/10000000 | loss ") and lines[-1].endswith(" s")
     shown, error = kernel.run("run = sys.last_value.run; run.train(callback=lambda step: True); print(len(run.losses))")
     assert error is None and shown == [("stream", {"name": "stdout", "text": f"{done + 1}\n"})]
+
+
+def test_the_cell_of_the_docs(kernel):
+    """Compiled, it shows what the page says it does; and Python has the same numbers."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "notebooks.md").read_text(encoding="utf-8")
+    cell, results = (textwrap.dedent(part) for part in re.findall(r"\n\n((?: {4}(?:%%microgpt|microgpt run).*\n(?: {4}.*\n|\n)*))", page))
+    report, values = results.split("\n", 1)
+    assert kernel.run("%load_ext microgpt") == ([], None)
+    for code, expected in [(cell, [report]), (cell.replace("%%microgpt", ""), [])]:
+        shown, error = kernel.run(code)
+        said = [content["text"].strip() for kind, content in shown if kind == "stream"]
+        [result] = [content["data"]["text/plain"] for kind, content in shown if kind == "execute_result"]
+        assert (said, result, error) == (expected, values.strip(), None)

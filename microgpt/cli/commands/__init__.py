@@ -23,7 +23,7 @@ COMMANDS = {  # in the order in which `microgpt --help` shows them
     "sweep": "train with many settings and say which is the best",
     "diff": "say where two runs or models first differ, to the last bit",
     "explore": "write a saved model as a web page to look into it",
-    "export": "write a saved model as a folder for the Hugging Face Hub",
+    "export": "write a saved model for other programs: a folder for the Hugging Face Hub, or ONNX",
     "plot": "draw the losses of runs",
     "inspect": "look at the data before training on it",
     "run": "run your own microgpt script, compiled",
@@ -161,11 +161,20 @@ def whole(text):
         raise argparse.ArgumentTypeError(f"must be a whole number, not {quoted(text)}") from None
 
 
-def whole_or_auto(text):
-    try:
-        return text if text == "auto" else whole(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(str(error).replace("a whole number", "a whole number or auto")) from None
+def whole_or_several(text):
+    return [whole(part) for part in text.split(",")] if "," in text else whole(text)
+
+
+def or_word(read, word):
+    """The type of an argument that is a number, as whole or number reads it, or this word."""
+
+    def reader(text):
+        try:
+            return text if text == word else read(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(re.sub("a (whole )?number", rf"\\g<0> or {word}", str(error), count=1)) from None
+
+    return reader
 
 
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}

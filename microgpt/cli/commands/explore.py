@@ -1,6 +1,7 @@
 """microgpt explore: a saved model as one web page."""
 
 import os
+from itertools import zip_longest
 from pathlib import Path
 
 from microgpt.cli import places
@@ -13,20 +14,24 @@ from microgpt.storage import checkpoint
 DESCRIPTION = (
     "Write a model as one HTML page that needs no network: type a beginning and see what may follow, where the "
     "attention heads look, how the characters relate, what the model makes up, and how it learned. MODEL is a file "
-    "that microgpt train --out wrote."
+    "that microgpt train --out wrote; two of them are compared."
 )
 
 
 def configure(parser):
-    parser.add_argument("model", metavar="MODEL", help="the saved model; the page contains all its weights")
+    parser.add_argument(
+        "models", nargs="+", metavar="MODEL",
+        help="the saved model; the page contains all its weights. Two are shown beside each other: they read the same text",
+    )  # fmt: skip
     parser.add_argument("-o", "--out", metavar="FILE", help="the page (default: MODEL's name with .html, in the current folder)")
     parser.add_argument(
-        "--log", metavar="FILE",
-        help="what microgpt train --log wrote (.csv or .jsonl), for the loss curve (default: the losses in MODEL)",
+        "--log", action="append", metavar="FILE",
+        help="what microgpt train --log wrote (.csv or .jsonl), for the loss curve; once for each MODEL, in their order (default: the "
+        "losses in MODEL)",
     )  # fmt: skip
     parser.add_argument(
         "--data", metavar="DATA",
-        help="what it was trained on, which the page then contains, to count how many of the model's texts are new (default: not known)",
+        help="what MODEL was trained on, which the page then contains, to count how many of the model's texts are new (default: not known)",
     )  # fmt: skip
     add_reading(parser, "--data")
     parser.add_argument("--force", action="store_true", help=places.FORCE)
@@ -34,17 +39,15 @@ def configure(parser):
 
 
 def run(arguments):
+    paths, logs = arguments.models, arguments.log or []
     _check_options(arguments)
-    saved = checkpoint.read(arguments.model)
-    name = Path(os.path.abspath(arguments.model)).stem  # that of the folder ".", too
-    out = arguments.out or f"{name}.html"
-    sources = [("the model", arguments.model), ("the log", arguments.log), ("the data", arguments.data)]
+    names = [Path(os.path.abspath(path)).stem for path in paths]  # that of the folder ".", too
+    out = arguments.out or f"{'-'.join(names)}.html"
+    sources = [*(("the model", path) for path in paths), *(("the log", log) for log in logs), ("the data", arguments.data)]
     places.check("--out", out, "a page of microgpt explore", explore.is_page, arguments.force, sources)
-    model = GPT(saved.config, saved.tokenizer, saved.params)
     try:
-        explore.write(
-            out, model, name=name, training=saved.training, docs=_docs(arguments, saved), **_losses(arguments, saved), **_snapshots(saved)
-        )
+        shown = [_shown(path, name, log, arguments) for path, name, log in zip_longest(paths, names, logs)]
+        explore.write(out, **vars(shown[0]), beside=shown[1] if shown[1:] else None)
     except ValueError as error:
         raise Failure(error) from None
     where = Path(out).absolute()
@@ -57,34 +60,52 @@ def run(arguments):
 
 
 def _check_options(arguments):
-    for option in ("out", "log", "data"):
+    most, count = len(explore.SUFFIXES), len(arguments.models)
+    if count > most:
+        raise Usage(f"a page shows at most two models, not {count}; write a page for each pair")
+    for option in ("out", "data"):
         if getattr(arguments, option) == "":
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
-    if arguments.log and not arguments.log.endswith(history.FORMATS):
-        formats = " or ".join(history.FORMATS)
-        raise Usage(f"--log must be a {formats} file that microgpt train --log wrote, not {quoted_path(arguments.log)}")
+    for log in arguments.log or []:
+        if log == "":
+            raise Usage("--log needs the name of a file; it was given an empty one")
+        if not log.endswith(history.FORMATS):
+            formats = " or ".join(history.FORMATS)
+            raise Usage(f"--log must be a {formats} file that microgpt train --log wrote, not {quoted_path(log)}")
+    if len(arguments.log or []) > count:
+        raise Usage("there are more logs than models; give --log once for each MODEL, in their order")
 
 
-def _docs(arguments, saved):
-    """Option of explore.page: the documents of the data, or None."""
+def _shown(path, name, log, arguments):
+    """A saved model with what its file says of its training; its losses are those of the log, where there is one."""
+    saved = checkpoint.read(path)
+    model = GPT(saved.config, saved.tokenizer, saved.params)
+    return explore.Shown(
+        model, name, training=saved.training, docs=_docs(path, saved.config, arguments), **_losses(log, saved.progress), **_snapshots(saved)
+    )
+
+
+def _docs(path, config, arguments):
+    """The documents of the data, or None."""
     if arguments.data is None:
         return None
-    if saved.config.documents == "text":
-        raise Usage(f"--data compares documents, and {quoted_path(arguments.model)} writes one long text; omit --data")
-    return load(arguments.data, saved.config.documents, arguments)
+    if config.documents == "text":
+        raise Usage(f"--data compares documents, and {quoted_path(path)} writes one long text; omit --data")
+    return load(arguments.data, config.documents, arguments)
 
 
-def _losses(arguments, saved):
-    """Options of explore.page: the losses of the log, else those in the file, else none."""
-    if arguments.log:
-        return history.read(arguments.log)._asdict()
-    if saved.progress:
-        return {"losses": saved.progress.losses, "val_losses": saved.progress.val_losses}
+def _losses(log, progress):
+    """Fields of explore.Shown: the losses of the log, else those in the file, else none."""
+    if log:
+        found = history.read(log)
+        return {"steps": found.steps, "losses": found.losses, "val_losses": found.val_losses}
+    if progress:
+        return {"losses": progress.losses, "val_losses": progress.val_losses}
     return {}
 
 
 def _snapshots(saved):
-    """Options of explore.page: those in the file, and of which step the model is."""
+    """Fields of explore.Shown: the snapshots in the file, and of which step the model is."""
     progress = saved.progress
     if progress is None or progress.snapshots is None:
         return {}

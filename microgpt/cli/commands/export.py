@@ -1,28 +1,54 @@
-"""microgpt export: a saved model as a folder for the Hugging Face Hub."""
+"""microgpt export: a saved model for other programs, as a folder for the Hugging Face Hub or as an ONNX file."""
 
-from microgpt.cli.commands import Failure, for_output
-from microgpt.common.words import quoted_path
-from microgpt.storage import checkpoint, pretrained
+import os
+
+from microgpt.cli import places
+from microgpt.cli.commands import Failure, Usage, for_output
+from microgpt.common.words import quoted_path, sized
+from microgpt.model import GPT
+from microgpt.storage import checkpoint, onnxfile, pretrained
 
 DESCRIPTION = (
-    "Write a model as a folder in the layout of the Hugging Face Hub: config.json, model.safetensors and a card, README.md, with the "
-    "figures of its run. Every command takes the folder where it takes a MODEL. MODEL is a file that microgpt train --out wrote."
+    "Write a model for other programs. FOLDER is in the layout of the Hugging Face Hub: config.json, model.safetensors and a card, "
+    "README.md, with the figures of its run; every command takes it where it takes a MODEL. --onnx FILE is for ONNX runtimes. MODEL is a "
+    "file that microgpt train --out wrote."
 )
 
 
 def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model")
-    parser.add_argument("folder", metavar="FOLDER", help="the folder, new or there; files that microgpt did not write stay")
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", help="the folder, new or there; files that microgpt did not write stay")
     parser.add_argument(
         "--pytorch", action="store_true",
         help="with modeling_microgpt.py, by which PyTorch loads the folder without this package (default: without)",
     )  # fmt: skip
+    parser.add_argument(
+        "--onnx",
+        metavar="FILE",
+        help="write the model here too, as ONNX in float32; needs pip install 'microgpt-cython[onnx]' (default: not)",
+    )
+    parser.add_argument("--force", action="store_true", help=f"with --onnx: {places.FORCE}")
 
 
 def run(arguments):
+    folder, onnx = arguments.folder, arguments.onnx
+    if folder is None and onnx is None:
+        raise Usage("say where to: give a FOLDER, or --onnx FILE")
+    for option in ("pytorch", "force"):
+        if getattr(arguments, option) and (folder if option == "pytorch" else onnx) is None:
+            raise Usage(f"--{option} has no effect without {'a FOLDER' if option == 'pytorch' else '--onnx FILE'}; omit it")
+    if onnx is not None:
+        places.check("--onnx", onnx, "a model of microgpt export", onnxfile.is_onnx, arguments.force, [("the model", arguments.model)])
     saved = checkpoint.read(arguments.model)
-    try:
-        pretrained.write(arguments.folder, saved, pytorch=arguments.pytorch)
-    except FileExistsError as error:
-        raise Failure(f"{quoted_path(error.filename)}: {error.strerror}") from None
-    print(f"{for_output(arguments.folder)}: a model of {len(saved.params):,} parameters")
+    if folder is not None:
+        try:
+            pretrained.write(folder, saved, pytorch=arguments.pytorch)
+        except FileExistsError as error:
+            raise Failure(f"{quoted_path(error.filename)}: {error.strerror}") from None
+        print(f"{for_output(folder)}: a model of {len(saved.params):,} parameters")
+    if onnx is not None:
+        try:
+            GPT(saved.config, saved.tokenizer, saved.params).save_onnx(onnx)
+        except ImportError as error:
+            raise Failure(error) from None
+        print(f"{for_output(onnx)}: a model of {len(saved.params):,} parameters, {sized(os.path.getsize(onnx))}")

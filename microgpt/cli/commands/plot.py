@@ -1,23 +1,33 @@
 """microgpt plot: the losses of runs in one picture."""
 
 import os
+import re
 
 from microgpt.cli import places
-from microgpt.cli.commands import Failure, Usage, for_output
+from microgpt.cli.commands import Failure, Usage, characters, for_output
 from microgpt.common.words import counted, printable, quoted_path, sized
 from microgpt.display import history, plot
 
 DESCRIPTION = (
     "Draw the losses of one run or several into one picture: of single steps, smoothed, and of documents held out. LOG "
-    "is what microgpt train --log wrote, or a run that --out saved. Needs matplotlib: "
+    "is what microgpt train --log wrote, or a run that --out saved. Logs that train --seeds wrote are one curve, the mean of the seeds, in a "
+    "band of one standard deviation. Needs matplotlib: "
     "pip install 'microgpt-cython[plot]'"
 )
+SEED = re.compile(r"-seed--?\d+(\.\w+)$")  # in the names of files that train --seeds wrote
 LONGEST_NAME = 40  # in the legend
 
 
 def configure(parser):
     parser.add_argument("logs", metavar="LOG", nargs="+", help="a log (.csv or .jsonl) or a saved run")
     parser.add_argument("-o", "--out", metavar="FILE", required=True, help=f"the picture: {', '.join(plot.FORMATS)}")
+    parser.add_argument(
+        "--label", type=characters, metavar="NAME", action="append",
+        help="a curve's name in the legend, in the order of the logs; once for each curve (default: the logs' names)",
+    )  # fmt: skip
+    parser.add_argument("--x", choices=plot.UNITS, default="step", help="the horizontal axis (default: step)")
+    parser.add_argument("--log-x", action="store_true", help="make the horizontal axis logarithmic (default: not)")
+    parser.add_argument("--log-y", action="store_true", help="make the vertical axis logarithmic (default: not)")
     parser.add_argument("--force", action="store_true", help=places.FORCE)
 
 
@@ -29,11 +39,30 @@ def run(arguments):
         if any(places.same(log, other) for other in logs[:i]):
             raise Usage(f"{quoted_path(log)} is given twice")
     places.check("--out", out, "a picture of microgpt plot", plot.is_plot, arguments.force, [("one of the logs", log) for log in logs])
+    curves = curves_of(logs)
+    if arguments.label is not None:
+        if len(arguments.label) != len(curves) or len(set(arguments.label)) < len(curves):
+            raise Usage(
+                f"--label names each of {counted(len(curves), 'curve')} once, in their order; it was given {len(arguments.label)} times"
+            )
+        curves = dict(zip(arguments.label, curves.values()))
     try:
-        plot.plot(dict(zip(short_names(logs), map(history.read, logs))), out)
+        histories = {name: [history.read(log) for log in found] for name, found in curves.items()}
+        single = {name: found if len(found) > 1 else found[0] for name, found in histories.items()}
+        plot.plot(single, out, arguments.x, arguments.log_x, arguments.log_y)
     except (ValueError, ImportError) as error:
         raise Failure(error) from None
     print(f"{for_output(out)}: {counted(len(logs), 'run')}, {sized(os.path.getsize(out))}")
+
+
+def curves_of(logs):
+    """Name in the legend -> the logs of one curve: one, or those of several seeds of one training, see microgpt.cli.repeats."""
+    found = {}
+    for log in logs:
+        found.setdefault(SEED.sub(r"\1", log), []).append(log)
+    alone = [common if len(group) > 1 else group[0] for common, group in found.items()]
+    ends = [f", {len(group)} seeds" if len(group) > 1 else "" for group in found.values()]
+    return {name + end: group for name, end, group in zip(short_names(alone), ends, found.values())}
 
 
 def short_names(paths):

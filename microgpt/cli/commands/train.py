@@ -8,7 +8,7 @@ import time
 from functools import partial
 
 from microgpt import engines, verdict
-from microgpt.cli import automatic, places, progress
+from microgpt.cli import automatic, places, progress, repeats
 from microgpt.cli.commands import Failure, Stopped, Usage, add_reading, count, data_notes, duration, for_output, load, load_lines, whole
 from microgpt.cli.commands.sample import length_help
 from microgpt.cli.keeping import Keeping
@@ -25,7 +25,7 @@ from microgpt.cli.options import (
     settings,
     threads_of,
 )
-from microgpt.cli.output import Documents, Screen, as_command
+from microgpt.cli.output import Documents, Screen, as_command, print_sizes
 from microgpt.common import interrupts
 from microgpt.common.saying import say
 from microgpt.common.words import quoted, quoted_path, sized
@@ -53,7 +53,8 @@ def run(arguments):
     complete(arguments)
     automatic.check(arguments)
     out = arguments.out or arguments.resume
-    _check_files(arguments, out)
+    seeds = repeats.asked(arguments)
+    _check_files(arguments, out, seeds)
     origin = arguments.resume or arguments.init
     saved = checkpoint.read(origin) if origin else None
     docs = None
@@ -66,6 +67,8 @@ def run(arguments):
         lines = config.documents == "lines"
         docs = load_lines(arguments.data, arguments) if lines else load(arguments.data, config.documents, arguments)
     val_docs = None if arguments.val is None else load(arguments.val, config.documents, arguments)
+    if seeds:
+        return repeats.run(arguments, seeds, docs, val_docs, config, training, evaluation, temperature, threads)
     try:
         with data_notes():
             run = start(
@@ -84,12 +87,7 @@ def run(arguments):
         out, arguments.log = os.path.join(folder, folders.MODEL), os.path.join(folder, folders.LOSSES)
     screen = Screen(quoted_path(out or arguments.log) if out or arguments.log else None)
     keeping = Keeping(run, out, arguments.log, arguments.checkpoint_every, arguments.resume)
-    if config.documents == "text":
-        print(f"num characters: {len(run.corpus.tokens)}", file=screen)
-    else:
-        print(f"num docs: {len(run.corpus)}", file=screen)
-    print(f"vocab size: {run.model.tokenizer.vocab_size}", file=screen)
-    print(f"num params: {run.model.num_params}", file=screen, flush=True)
+    print_sizes(run, screen)
     if is_terminal(screen):
         print(f"memory: about {sized(run.memory.total())}", file=screen, flush=True)
     _train(run, arguments, screen, keeping, temperature)
@@ -125,7 +123,7 @@ def _make_folder(run, arguments, temperature):
     return folder
 
 
-def _check_files(arguments, out):
+def _check_files(arguments, out, seeds):
     """Before training for hours: can be written what is to be written, and is nothing lost by it?"""
     for option in ("resume", "init", "val"):
         if getattr(arguments, option) == "":
@@ -154,6 +152,10 @@ def _check_files(arguments, out):
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         raise Usage(f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {quoted_path(arguments.log)}")
     read = [("the training data", file_of(arguments.data)), ("what --val names", arguments.val and file_of(arguments.val))]
+    if seeds:
+        read.append(("what --init starts from", arguments.init))
+        repeats.check_files(arguments, seeds, read)
+        return
     if arguments.out is not None:
         places.check("--out", arguments.out, "a model that microgpt saved", checkpoint.is_saved, arguments.force, read)
     elif out and os.path.exists(out):  # what --resume reads is checked when it is read
@@ -307,7 +309,8 @@ def configure(parser):
     )  # fmt: skip
     group.add_argument("--time", type=duration, metavar="TIME", help="how long --auto may train on this machine: 30s, 5m, 1h (default: 1m)")
     add_preset(group)
-    add(group, [SEED, ENGINE, THREADS, LONG], engine="with --resume, the saved run's")
+    add(group, [SEED, ENGINE, THREADS, LONG], several=["seed"], engine="with --resume, the saved run's")
+    repeats.add_options(group)
     add_reading(parser.add_argument_group("the data"), "DATA and --val")
     files = parser.add_argument_group("files")
     files.add_argument("--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)")

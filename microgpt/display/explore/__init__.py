@@ -12,7 +12,8 @@ import math
 import re
 import sys
 from array import array
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -24,42 +25,51 @@ from microgpt.common.files import write_atomically
 from microgpt.common.options import options_of
 from microgpt.common.words import quoted_path, sized
 from microgpt.config import TrainConfig
+from microgpt.snapshots import Snapshots
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
-    "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "many", "attention", "labels",
-    "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "safetensors", "trainer", "main",
+    "elements", "activations", "model", "alphabet", "pca", "drawing", "svg", "pictures", "next", "samples", "many", "attention", "labels",
+    "embeddings", "sums", "flow", "units", "film", "training", "configuration", "desk", "address", "opening", "safetensors", "trainer", "main",
 )  # fmt: skip
 # and those that train, in a Web Worker
 WORKER = ("activations", "random", "kernels", "learn", "sampler", "counting", "worker")
+SUFFIXES = ("", "-b")  # of the ids of each model's elements, as many as a page can show
 GENERATOR = "microgpt explore"  # in the page's head, by which is_page recognizes it
 MOST_POINTS = 500  # of the loss curve
 LARGEST_LOSS = 1e300  # the sum of a hundred such losses is still finite
 
 
-def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, docs=None):
+@dataclass(frozen=True)
+class Shown:
+    """A model that a page shows, and what is known of its training."""
+
+    model: Any  # a GPT
+    name: str = ""
+    losses: Sequence[float] = ()  # of each training step, in nats per token; without them there is no curve
+    val_losses: Sequence[Any] = ()  # (step, held-out loss) pairs, in order
+    steps: Sequence[int] | None = None  # the steps of the losses, if not 1, 2, 3, ...
+    training: TrainConfig | None = None  # shown with the configuration
+    snapshots: Snapshots | None = None  # for the slider through the training
+    step: int | None = None  # after how many steps the model's weights are, if not after all
+    docs: Sequence[str] | None = None  # what it was trained on, which the page then contains, to count how many of its texts are new
+
+
+def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, docs=None, beside=None):
     """The page of a GPT, as a string of HTML.
 
-    name: the page's title. losses: the loss of each training step, in nats per token; without them there is no curve.
-    val_losses: (step, held-out loss) pairs, in order. steps: the steps of the losses, if not 1, 2, 3, ... training: the
-    TrainConfig, shown with the configuration. snapshots: Snapshots, for the slider through the training; step: after how many steps
-    the model's weights are, if not after all. docs: the documents it was trained on, which the page then contains, to count how many of
-    the texts that the model writes are among them. Raises ValueError for losses that cannot be drawn and for an activation
-    that the page cannot compute. For a Run:
+    beside: another model, as a Shown, to show next to it; the other arguments are those of Shown. Raises ValueError for losses that
+    cannot be drawn and for an activation that the page cannot compute. For a Run:
     `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training, snapshots=run.snapshots)`.
     """
-    if model.config.activation not in activations():
-        raise ValueError(f"the page cannot compute the activation {model.config.activation!r}; it knows {', '.join(activations())}")
-    style = _source("page.css")
-    script = joined(SCRIPTS)
-    film, lines = _film(snapshots, losses, len(losses) if step is None else step)
+    shown = [Shown(model, name, losses, val_losses, steps, training, snapshots, step, docs), *([] if beside is None else [beside])]
+    style, script = _source("page.css"), joined(SCRIPTS)
     # nothing may be fetched or sent, and only this script may run, and the worker that it makes
     only = f"script-src {_hash(script)}; worker-src blob:; style-src {_hash(style)}"
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {only}"
     return Template(_source("page.html")).substitute(
         policy=policy, generator=f"{GENERATOR} {__version__}", style=style, script=script, worker=joined(WORKER),
-        data=_as_json(_data(model, name, curve(losses, val_losses, steps), training) | {"film": film, "documents": docs and list(docs)}),
-        weights=_base64(array("d", model.params)), snapshots="".join(lines),
+        models="".join(map(_elements, shown, SUFFIXES)),
     )  # fmt: skip
 
 
@@ -84,9 +94,13 @@ class Page:
         return f"<Page of {sized(len(self.html.encode()))}; .save(path) writes it>"
 
 
-def write(path, model, *, name="", **options):
+def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, docs=None, beside=None):
     """Write the page of a GPT to a file, whole or not at all. Arguments as for `page`. Raises OSError if this fails."""
-    Page(model, name, **options).save(path)
+    shown = Page(
+        model, name, losses=losses, val_losses=val_losses, steps=steps, training=training, snapshots=snapshots, step=step, docs=docs,
+        beside=beside,
+    )  # fmt: skip
+    shown.save(path)
 
 
 def is_page(path):
@@ -128,11 +142,25 @@ def curve(losses, val_losses=(), steps=None, most=MOST_POINTS):
     }
 
 
-def _data(model, name, losses, training):
+def _elements(shown, suffix):
+    """The elements of a Shown, from which the page's script makes it; their ids end in the suffix."""
+    if shown.model.config.activation not in activations():
+        raise ValueError(f"the page cannot compute the activation {shown.model.config.activation!r}; it knows {', '.join(activations())}")
+    film, lines = _film(shown.snapshots, shown.losses, len(shown.losses) if shown.step is None else shown.step)
+    return (
+        f'<script type="application/json" id="data{suffix}">{_as_json(_data(shown) | {"film": film})}</script>\n'
+        f'<script type="text/plain" id="weights{suffix}">\n{_base64(array("d", shown.model.params))}</script>\n'
+        f'<script type="text/plain" id="snapshots{suffix}">\n{"".join(lines)}</script>\n'
+    )
+
+
+def _data(shown):
+    model, training = shown.model, shown.training
+    losses = curve(shown.losses, shown.val_losses, shown.steps)
     tokenizer, vocab_size = model.tokenizer, model.tokenizer.vocab_size
     tokens = {"vocab_size": vocab_size, "bos": tokenizer.bos, "opening": tokenizer.opening(model.config.documents)}
     return {
-        "name": name,
+        "name": shown.name,
         "version": __version__,
         "config": {**asdict(model.config), **tokens},
         "layout": [[name, *shape] for name, shape in model.config.shapes(vocab_size).items()],
@@ -140,6 +168,7 @@ def _data(model, name, losses, training):
         "characters": [ord(char) for char in tokenizer.chars],  # not a string: surrogates would pair up
         "configuration": _configuration(model, training, losses["steps"][-1] if losses else 0),
         "losses": losses,
+        "documents": None if shown.docs is None else list(shown.docs),
         "training": asdict(TrainConfig() if training is None else training),  # that the page's own training begins with
     }
 

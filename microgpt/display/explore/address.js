@@ -3,14 +3,14 @@
 const NOTE_DELAY = 300; // milliseconds without a change after which it is noted; browsers allow few changes a second
 
 class Address {
-  /** @param {Page} page */
-  constructor(page) {
-    this.page = page;
+  /** @param {Desk} desk */
+  constructor(desk) {
+    this.desk = desk;
     this.isQuiet = false; // while nobody has done anything yet
     this.onChange = () => {
       this.restore();
-      page.heat();
-      page.update();
+      desk.heat();
+      desk.update();
     };
     addEventListener("hashchange", this.onChange);
   }
@@ -23,15 +23,17 @@ class Address {
 
   /** Set what the fragment says. @returns {boolean} whether it says anything */
   restore() {
-    const { page } = this;
+    const { pages, film } = this.desk;
     const found = new URLSearchParams(location.hash.slice(1));
     const number = (/** @type {string} */ name) => (found.has(name) ? Number(found.get(name)) : NaN);
     if (found.has("text")) byId("text").value = found.get("text");
     if (number("temperature") >= 0) byId("temperature").value = String(number("temperature"));
-    const [layer, head] = [number("layer"), number("head")];
-    const { n_layer, n_head } = page.config;
-    if (layer >= 0 && layer < n_layer && head >= 0 && head < n_head && Number.isInteger(layer + head)) page.attention.choose(layer, head);
-    if (number("step") >= 0 && page.film.last) page.film.go(page.film.find(number("step")));
+    for (const { suffix, config, attention } of pages) {
+      const [layer, head] = [number(`layer${suffix}`), number(`head${suffix}`)];
+      const { n_layer, n_head } = config;
+      if (layer >= 0 && layer < n_layer && head >= 0 && head < n_head && Number.isInteger(layer + head)) attention.choose(layer, head);
+    }
+    if (number("step") >= 0 && film.last) film.go(film.find(number("step")));
     return [...found.keys()].length > 0;
   }
 
@@ -40,10 +42,13 @@ class Address {
     if (this.isQuiet || location.protocol === "about:") return; // a frame in a notebook has no address of its own
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      const { film, attention } = this.page;
+      const { film, pages } = this.desk;
       /** @type {Record<string, any>} */
       const shown = { text: byId("text").value, temperature: byId("temperature").value };
-      if (attention.layer || attention.head) Object.assign(shown, { layer: attention.layer, head: attention.head });
+      for (const { suffix, attention } of pages) {
+        if (!attention.layer && !attention.head) continue;
+        Object.assign(shown, { [`layer${suffix}`]: attention.layer, [`head${suffix}`]: attention.head });
+      }
       if (film.at < film.last) shown.step = film.steps[film.at];
       history.replaceState(null, "", `#${new URLSearchParams(shown)}`);
     }, NOTE_DELAY);

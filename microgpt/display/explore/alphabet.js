@@ -52,9 +52,21 @@ class Alphabet {
   }
 
   /**
-   * What the model reads of a text, which is the text without the characters it does not know: {points, unknown, ids,
-   * tokens, direction}. points: all code points; unknown: the unknown ones, each once; ids: those of the known ones;
-   * tokens: the opening and the ids, at most block_size tokens in all; direction: of the text, "ltr" or "rtl".
+   * What the model reads of a text, which is the text without the characters it does not know. The last three are what Page.update
+   * finds out.
+   * @typedef {object} Reading
+   * @property {number[]} points all code points
+   * @property {number[]} unknown those that the model does not know, each once
+   * @property {number[]} ids of the known ones
+   * @property {number[]} tokens the opening and the ids, at most block_size tokens in all
+   * @property {"ltr" | "rtl"} direction of the text
+   * @property {Trace[]} [traces] of each position
+   * @property {Vector} [logits] of the next token
+   * @property {number[]} [scores] the probability of each known character
+   *
+   * @param {string} text
+   * @param {number} block_size
+   * @returns {Reading}
    */
   read(text, block_size) {
     const points = Array.from(text, (char) => char.codePointAt(0));

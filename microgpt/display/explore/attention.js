@@ -8,7 +8,7 @@ class AttentionView {
     this.page = page;
     this.layer = this.head = 0;
     this.cell = { row: 0, column: 0 }; // the selected cell: position `row` attends to position `column`
-    this.drawing = new Drawing(byId("attention"), (pen, width) => this.drawMatrix(pen, width));
+    this.drawing = new Drawing(this.page.part("attention"), (pen, width) => this.drawMatrix(pen, width));
     this.drawing.onPoint((x, y) => this.point(x, y));
     this.drawing.onKey((key) => this.key(key));
     this.makeHeads();
@@ -47,7 +47,7 @@ class AttentionView {
 
   makeHeads() {
     const { n_layer, n_head } = this.page.config;
-    const heads = byId("heads");
+    const heads = this.page.part("heads");
     heads.hidden = n_layer * n_head === 1;
     heads.setAttribute("role", "radiogroup");
     heads.setAttribute("aria-label", "Head");
@@ -80,7 +80,7 @@ class AttentionView {
 
   choose(layer, head) {
     [this.layer, this.head] = [layer, head];
-    for (const button of byId("heads").querySelectorAll("button")) {
+    for (const button of this.page.part("heads").querySelectorAll("button")) {
       const chosen = button.place[0] === layer && button.place[1] === head;
       button.setAttribute("aria-checked", chosen);
       button.tabIndex = chosen ? 0 : -1;
@@ -103,7 +103,7 @@ class AttentionView {
   async paintHeads() {
     const { reading } = this;
     const pace = pacer();
-    for (const button of byId("heads").querySelectorAll("button")) {
+    for (const button of this.page.part("heads").querySelectorAll("button")) {
       await pace();
       if (reading !== this.reading) return;
       button.drawing.paint();
@@ -149,7 +149,7 @@ class AttentionView {
 
   /** Make the canvas as high as its cells require. */
   fit() {
-    const canvas = byId("attention");
+    const canvas = this.page.part("attention");
     canvas.style.height = `${Math.ceil(this.layout(canvas.clientWidth).all)}px`;
   }
 
@@ -236,7 +236,7 @@ class AttentionView {
 
   point(left, y) {
     if (!this.reading) return;
-    const { margin, size, x } = this.layout(byId("attention").clientWidth);
+    const { margin, size, x } = this.layout(this.page.part("attention").clientWidth);
     const inside = (at) => Math.min(this.reading.tokens.length - 1, Math.max(0, Math.floor((at - margin) / size)));
     this.go(inside(y), inside(x(left)));
   }
@@ -258,7 +258,7 @@ class AttentionView {
     this.cell = { row, column };
     this.drawing.redraw();
     this.describe();
-    speak(byId("looks").textContent);
+    speak(this.page.part("looks").textContent);
   }
 
   describe() {
@@ -270,7 +270,7 @@ class AttentionView {
       .slice(0, 4)
       .flatMap((position, i) => [i ? ", " : "", at(position), ` ${percent(weights[position])}`]);
     const where = this.page.config.n_layer > 1 ? `layer ${this.layer}, head ${this.head}` : `head ${this.head}`;
-    byId("looks").replaceChildren(
+    this.page.part("looks").replaceChildren(
       "At ",
       at(row),
       ` (position ${row}), ${where} looks at `,
@@ -281,6 +281,6 @@ class AttentionView {
       ...most,
       ".",
     );
-    byId("attention").setAttribute("aria-label", `Attention of ${where}; arrow keys choose a row and what it looks at`);
+    this.page.part("attention").setAttribute("aria-label", `Attention of ${where}; arrow keys choose a row and what it looks at`);
   }
 }

@@ -12,7 +12,11 @@ class Count {
    * @param {{ total: number, prompt: number[], temperature: number }} wanted
    */
   constructor(sampler, points, documents, { total, prompt, temperature }) {
-    Object.assign(this, { sampler, points, total, prompt, temperature });
+    this.sampler = sampler;
+    this.points = points;
+    this.total = total;
+    this.prompt = prompt;
+    this.temperature = temperature;
     this.documents = documents && new Set(documents);
     /** @type {Map<string, number>} how often each text was written */
     this.texts = new Map();
@@ -52,6 +56,7 @@ class Count {
    */
   report() {
     const { written, characters, time, texts, documents } = this;
+    /** @type {[string, number, boolean][]} */
     const frequent = [];
     let found = 0;
     let least = 0; // what a text has to have more of

@@ -36,12 +36,18 @@ class Drawing {
     if (canvas.width === columns && canvas.height === rows) pen.reset();
     else Object.assign(canvas, { width: columns, height: rows }); // which costs a new bitmap
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.drawWith(pen);
+  }
+
+  /** Draw with a pen that is at the upper left corner: a canvas's context, or a SvgPen. */
+  drawWith(pen) {
     pen.direction = "ltr";
     pen.textAlign = "center";
     pen.textBaseline = "middle";
+    pen.letterSpacing = "0px";
     pen.colour = colour;
     pen.size = (size, weight = 400) => (pen.font = `${weight} ${size}px ${FONT}`);
-    this.draw(pen, width, height);
+    this.draw(pen, this.canvas.clientWidth, this.canvas.clientHeight);
   }
 
   /** Call act(x, y), in CSS pixels, when a pointer moves over the canvas or presses it. */

@@ -1,8 +1,15 @@
 // Elements of the page. Text may contain anything, so it is always inserted as text, never as HTML.
 
+/** The element of this id, of whatever kind. @type {(id: string) => any} */
 const byId = (id) => document.getElementById(id);
 
-/** A new element with these properties or attributes, CSS properties (`style`) and children (elements or strings). */
+/**
+ * A new element with these properties or attributes, CSS properties (`style`) and children (elements or strings).
+ * @param {string} tag
+ * @param {Record<string, any>} properties
+ * @param {...(Node | string)} children
+ * @returns {any}
+ */
 function element(tag, { style = {}, ...properties } = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -38,10 +45,13 @@ function saveFile(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(href), 60_000); // it is read after the click
 }
 
-/** Announce a text to screen readers, once no other has followed for half a second. */
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let speaking;
+
+/** Announce a text to screen readers, once no other has followed for half a second. @param {string} text */
 function speak(text) {
-  clearTimeout(speak.timer);
-  speak.timer = setTimeout(() => (byId("spoken").textContent = text), 500);
+  clearTimeout(speaking);
+  speaking = setTimeout(() => (byId("spoken").textContent = text), 500);
 }
 
 /** Let arrow keys move the focus among the buttons of a container, which is a single tab stop. across: buttons a line. */
@@ -69,5 +79,8 @@ function arrowKeys(container, across = 1) {
 
 /** Set the tab stop of a container whose buttons have changed. */
 function tabStop(container, chosen = container.querySelector("button")) {
-  for (const button of container.querySelectorAll("button")) button.tabIndex = button === chosen ? 0 : -1;
+  for (const button of container.querySelectorAll("button")) {
+    const index = button === chosen ? 0 : -1;
+    if (button.getAttribute("tabindex") !== String(index)) button.tabIndex = index;
+  }
 }

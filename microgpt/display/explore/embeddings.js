@@ -13,8 +13,8 @@ class EmbeddingsView {
     const { points, shares, directions } = principalComponents(page.model.params.wte, vocab_size, n_embd);
     this.points = this.own = points;
     this.directions = directions;
-    if (n_embd > 2) byId("shares").textContent = ` (${percent(shares[0] + shares[1])} of all their variance)`;
-    this.drawing = new Drawing(byId("embeddings"), (pen, width, height) => this.draw(pen, width, height));
+    if (n_embd > 2) this.page.part("shares").textContent = ` (${percent(shares[0] + shares[1])} of all their variance)`;
+    this.drawing = new Drawing(this.page.part("embeddings"), (pen, width, height) => this.draw(pen, width, height));
     this.drawing.onPoint((x, y) => this.point(x, y));
     this.drawing.onKey((key) => this.key(key));
     this.choose(0);
@@ -31,7 +31,7 @@ class EmbeddingsView {
     const { vocab_size, n_embd } = this.page.config;
     this.points = project(this.page.model.params.wte, vocab_size, n_embd, this.directions);
     this.size = undefined;
-    byId("shares").hidden = this.page.film.at < this.page.film.last; // they are the model's own
+    this.page.part("shares").hidden = !this.page.reel.isOwn; // they are the model's own
     this.choose(this.chosen, false);
   }
 
@@ -40,7 +40,7 @@ class EmbeddingsView {
     this.chosen = id;
     this.nearest = nearest(model.params.wte, config.vocab_size, config.n_embd, id, NEIGHBOURS);
     const name = (token) => glyph(alphabet.symbol(token), alphabet.points[token]);
-    byId("neighbours").replaceChildren(
+    this.page.part("neighbours").replaceChildren(
       name(id),
       id === alphabet.bos ? " (BOS)" : "",
       this.nearest.length ? " is nearest to " : " is alone",
@@ -48,7 +48,7 @@ class EmbeddingsView {
       ".",
     );
     this.drawing.redraw();
-    if (aloud && document.activeElement === this.drawing.canvas) speak(byId("neighbours").textContent);
+    if (aloud && document.activeElement === this.drawing.canvas) speak(this.page.part("neighbours").textContent);
   }
 
   /** [x, y] of each point, in CSS pixels: centred in a canvas of this size, at one scale for both directions. */

@@ -3,9 +3,13 @@
 const MOST_TERMS = 128; // of a sum that are shown at once
 
 class FlowView {
-  /** @param {Page} page */
-  constructor(page) {
-    this.page = page;
+  /** It shows one of these models, the first to begin with. @param {Page[]} pages */
+  constructor(pages) {
+    [this.page] = pages;
+    chooseModel("flow-model", pages, (page) => {
+      this.page = page;
+      this.show(page.reading);
+    });
     /** The places gone through, the last one shown: a tensor, or a number in it. @type {{ id: string, position: number, index?: number }[]} */
     this.trail = [];
     this.body = byId("flow-body");
@@ -24,9 +28,9 @@ class FlowView {
     });
   }
 
-  /** @param {{ tokens: number[], traces: Trace[] }} reading @param {boolean} inMotion */
+  /** @param {Reading} reading @param {boolean} inMotion */
   show(reading, inMotion = false) {
-    if (inMotion) return;
+    if (inMotion || reading !== this.page.reading) return; // or it is the other model's
     this.traces = reading.traces;
     this.trail = [];
     const { alphabet } = this.page;
@@ -57,7 +61,7 @@ class FlowView {
     this.showTrail();
     if (!tensor) this.showTensors(tensors, position);
     else if (place.index === undefined) this.showCells(tensor, place.position);
-    else this.showSum(tensor, place);
+    else this.showSum(tensor, /** @type {any} */ (place));
   }
 
   showTrail() {

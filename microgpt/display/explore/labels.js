@@ -7,7 +7,9 @@ const DIRECTIONS = Array.from({ length: 16 }, (_, i) => [Math.cos((i * Math.PI) 
 class Labels {
   /** points: a Map of [x, y] by id, which labels must leave free; width, height: of the drawing they must stay within. */
   constructor(points, width, height) {
-    Object.assign(this, { points, width, height });
+    this.points = points;
+    this.width = width;
+    this.height = height;
     this.boxes = new Map(); // id -> see box()
     this.lines = []; // [x, y]: places along the lines
   }
@@ -23,6 +25,7 @@ class Labels {
     const [half, halfHeight] = [(ink.left + ink.right) / 2, (ink.above + ink.below) / 2];
     for (const distance of DISTANCES) {
       for (const [dx, dy] of DIRECTIONS) {
+        /** @type {[number, number]} */
         const middle = [x + dx * (distance + half), y + dy * (distance + halfHeight)];
         const at = box(middle, ink);
         at.from = distance === DISTANCES[0] ? null : [clamp(x, at.left, at.right), clamp(y, at.top, at.bottom)];

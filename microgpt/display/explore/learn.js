@@ -19,8 +19,15 @@ const SCHEDULES = {
   constant: () => 1,
 };
 
-/** [name, rows, columns] of every matrix, in parameter order, which is that of the random draws. */
+/** @typedef {Record<string, any>} Config GPTConfig's fields, and where a model has an alphabet, vocab_size, bos and opening */
+/** @typedef {{ w: Float64Array, g: Float64Array }} Parameter a matrix and its gradient, row by row */
+
+/**
+ * [name, rows, columns] of every matrix, in parameter order, which is that of the random draws.
+ * @param {Config} config
+ */
 function layoutOf({ n_layer, n_embd, block_size, vocab_size }) {
+  /** @type {[string, number, number][]} */
   const layout = [
     ["wte", vocab_size, n_embd],
     ["wpe", block_size, n_embd],
@@ -33,13 +40,13 @@ function layoutOf({ n_layer, n_embd, block_size, vocab_size }) {
   return layout;
 }
 
-/** Standard deviation of the initial weights of a matrix. */
+/** Standard deviation of the initial weights of a matrix. @param {string} name @param {Config} config */
 function initialStd(name, { init_std, zero_init_out, scale_init, n_embd }) {
   if (zero_init_out && /\.(attn_wo|mlp_fc2)$/.test(name)) return 0;
   return scale_init ? init_std * (16 / n_embd) ** 0.5 : init_std;
 }
 
-/** The learning rate of a step (from 0). training: TrainConfig's fields. */
+/** The learning rate of a step (from 0). training: TrainConfig's fields. @param {number} step @param {Record<string, any>} training */
 function learningRate(step, { learning_rate, min_learning_rate, schedule, num_steps, warmup_steps }) {
   const rate = min_learning_rate + (learning_rate - min_learning_rate) * SCHEDULES[schedule](step, num_steps);
   return step < warmup_steps ? rate * ((step + 1) / warmup_steps) : rate;
@@ -62,6 +69,7 @@ class Learner {
     /** Code points, in the order of their ids. */
     this.characters = [...new Set(points.flat())].sort((a, b) => a - b);
     const bos = config.bos_first ? 0 : this.characters.length;
+    /** @type {Config} */
     this.config = { ...config, vocab_size: this.characters.length + 1, bos, opening: bos };
     this.training = training;
     const ids = new Map(this.characters.map((point, i) => [point, i + (config.bos_first ? 1 : 0)]));
@@ -74,7 +82,7 @@ class Learner {
     this.v = new Float64Array(count);
     this.steps = 0;
     let at = 0;
-    /** Name -> {w, g}: a matrix and its gradient, views of the two above. */
+    /** Views of the weights and the gradient. @type {Record<string, Parameter>} */
     this.params = {};
     for (const [name, rows, columns] of this.layout) {
       const std = initialStd(name, config);
@@ -124,7 +132,7 @@ class Learner {
     }
   }
 
-  /** The loss of a document of tokens, cut at block_size; adds its gradient, times `share`. */
+  /** The loss of a document of tokens, cut at block_size; adds its gradient, times `share`. @param {number[]} tokens @param {number} share */
   read(tokens, share) {
     const { params, embedded, scales, stream, slope, logits, layers } = this;
     const { n_embd, block_size, vocab_size } = this.config;
@@ -141,7 +149,7 @@ class Learner {
     let loss = 0;
     for (let t = 0; t < count; t++) loss += surprise(logits, t * vocab_size, vocab_size, tokens[t + 1], share / count);
     slope.fill(0);
-    multiplyBack(slope, params.lm_head, logits, x, count, vocab_size, n_embd);
+    backThrough(slope, params.lm_head, logits, x, count, vocab_size, n_embd);
     for (let i = layers.length - 1; i >= 0; i--) layers[i].backward(slope, i ? layers[i - 1].out : stream, count);
     normalizeBack(slope, slope, scales, embedded, count, n_embd, 0);
     for (let t = 0, at = 0; t < count; t++) {
@@ -157,19 +165,43 @@ class Learner {
 
 /** A transformer block: its matrices, and what it computed last. */
 class Layer {
+  /** @param {Config} config @param {Record<string, Parameter>} params of the model @param {string} prefix of their names */
   constructor({ n_embd, n_head, block_size, activation }, params, prefix) {
     const vectors = (width = n_embd) => new Float64Array(block_size * width);
-    Object.assign(this, { n_embd, n_head, activation: ACTIVATIONS[activation], slope: SLOPES[activation] });
-    for (const name of ["attn_wq", "attn_wk", "attn_wv", "attn_wo", "mlp_fc1", "mlp_fc2"]) this[name] = params[prefix + name];
-    for (const name of ["normed", "q", "k", "v", "mixed", "attended", "mlp_normed", "out"]) this[name] = vectors();
-    for (const name of ["d_normed", "dq", "dk", "dv", "d_mixed"]) this[name] = vectors();
-    for (const name of ["hidden", "active", "d_hidden"]) this[name] = vectors(4 * n_embd);
-    for (const name of ["scales", "mlp_scales", "d_weights"]) this[name] = vectors(1);
-    this.weights = vectors(n_head * block_size); // of attention: (position, head, position looked at)
+    this.n_embd = n_embd;
+    this.n_head = n_head;
     this.block_size = block_size;
+    this.activation = ACTIVATIONS[activation];
+    this.slope = SLOPES[activation];
+    this.attn_wq = params[prefix + "attn_wq"];
+    this.attn_wk = params[prefix + "attn_wk"];
+    this.attn_wv = params[prefix + "attn_wv"];
+    this.attn_wo = params[prefix + "attn_wo"];
+    this.mlp_fc1 = params[prefix + "mlp_fc1"];
+    this.mlp_fc2 = params[prefix + "mlp_fc2"];
+    this.normed = vectors();
+    this.q = vectors();
+    this.k = vectors();
+    this.v = vectors();
+    this.mixed = vectors();
+    this.attended = vectors();
+    this.mlp_normed = vectors();
+    this.out = vectors();
+    this.d_normed = vectors();
+    this.dq = vectors();
+    this.dk = vectors();
+    this.dv = vectors();
+    this.d_mixed = vectors();
+    this.hidden = vectors(4 * n_embd);
+    this.active = vectors(4 * n_embd);
+    this.d_hidden = vectors(4 * n_embd);
+    this.scales = vectors(1);
+    this.mlp_scales = vectors(1);
+    this.d_weights = vectors(1);
+    this.weights = vectors(n_head * block_size); // of attention: (position, head, position looked at)
   }
 
-  /** x: the stream, (count, n_embd) -> the stream after the layer. */
+  /** x: the stream, (count, n_embd) -> the stream after the layer. @param {Float64Array} x @param {number} count */
   forward(x, count) {
     const { n_embd: n, normed, q, k, v, mixed, attended, mlp_normed, hidden, active, out } = this;
     normalize(normed, this.scales, x, count, n);
@@ -187,26 +219,29 @@ class Layer {
     return out;
   }
 
-  /** slope: the gradient of the stream after the layer, which becomes that of x, the stream before it. */
+  /**
+   * slope: the gradient of the stream after the layer, which becomes that of x, the stream before it.
+   * @param {Float64Array} slope @param {Float64Array} x @param {number} count
+   */
   backward(slope, x, count) {
     const { n_embd: n, normed, mixed, attended, mlp_normed, hidden, active, d_normed, d_hidden, d_mixed } = this;
     d_hidden.fill(0);
-    multiplyBack(d_hidden, this.mlp_fc2, slope, active, count, n, 4 * n);
+    backThrough(d_hidden, this.mlp_fc2, slope, active, count, n, 4 * n);
     for (let i = 0; i < count * 4 * n; i++) d_hidden[i] *= this.slope(hidden[i]);
     d_normed.fill(0);
-    multiplyBack(d_normed, this.mlp_fc1, d_hidden, mlp_normed, count, 4 * n, n);
+    backThrough(d_normed, this.mlp_fc1, d_hidden, mlp_normed, count, 4 * n, n);
     normalizeBack(slope, d_normed, this.mlp_scales, attended, count, n, 1);
     d_mixed.fill(0);
-    multiplyBack(d_mixed, this.attn_wo, slope, mixed, count, n, n);
+    backThrough(d_mixed, this.attn_wo, slope, mixed, count, n, n);
     this.attendBack(count);
     d_normed.fill(0);
-    multiplyBack(d_normed, this.attn_wq, this.dq, normed, count, n, n);
-    multiplyBack(d_normed, this.attn_wk, this.dk, normed, count, n, n);
-    multiplyBack(d_normed, this.attn_wv, this.dv, normed, count, n, n);
+    backThrough(d_normed, this.attn_wq, this.dq, normed, count, n, n);
+    backThrough(d_normed, this.attn_wk, this.dk, normed, count, n, n);
+    backThrough(d_normed, this.attn_wv, this.dv, normed, count, n, n);
     normalizeBack(slope, d_normed, this.scales, x, count, n, 1);
   }
 
-  /** Each head mixes the values seen so far, weighted by how well their keys match the query. */
+  /** Each head mixes the values seen so far, weighted by how well their keys match the query. @param {number} count */
   attend(count) {
     const { n_embd: n, n_head, block_size, q, k, v, weights, mixed } = this;
     const width = n / n_head;
@@ -233,7 +268,7 @@ class Layer {
     }
   }
 
-  /** From d_mixed to dq, dk and dv. */
+  /** From d_mixed to dq, dk and dv. @param {number} count */
   attendBack(count) {
     const { n_embd: n, n_head, block_size, q, k, v, weights, d_mixed, d_weights, dq, dk, dv } = this;
     const width = n / n_head;
@@ -267,31 +302,26 @@ class Layer {
 
 // ---- What the chain rule makes of the operations: ...Back adds to its first argument ---------------------------------
 
-/** Adds to dx, and to the gradient g of W. dy: (count, n_out). Two rows at a time; half of those behind relu have no slope. */
-function multiplyBack(dx, { w, g }, dy, x, count, n_out, n_in) {
-  for (let t = 0; t < count; t++) {
-    const from = t * n_in;
-    const end = (t + 1) * n_out;
-    for (let at = t * n_out; ; at++) {
-      while (at < end && dy[at] === 0) at++;
-      if (at >= end) break;
-      const slope_a = dy[at];
-      const a = (at - t * n_out) * n_in;
-      do at++;
-      while (at < end && dy[at] === 0);
-      const slope_b = at < end ? dy[at] : 0;
-      const b = at < end ? (at - t * n_out) * n_in : a;
-      for (let j = 0; j < n_in; j++) {
-        const xj = x[from + j];
-        dx[from + j] += slope_a * w[a + j] + slope_b * w[b + j];
-        g[a + j] += slope_a * xj;
-        g[b + j] += slope_b * xj;
-      }
-    }
-  }
+/**
+ * From the gradient dy of y = W x: adds to dx, and to the gradient of W.
+ * @param {Float64Array} dx (count, n_in)
+ * @param {Parameter} matrix
+ * @param {Float64Array} dy (count, n_out)
+ * @param {Float64Array} x (count, n_in)
+ * @param {number} count
+ * @param {number} n_out
+ * @param {number} n_in
+ */
+function backThrough(dx, { w, g }, dy, x, count, n_out, n_in) {
+  multiplyBack(dx, w, dy, count, n_out, n_in);
+  addOuter(g, dy, x, count, n_out, n_in);
 }
 
-/** dx = keep * dx + what comes through the scaling; dx and dy may be one. */
+/**
+ * dx = keep * dx + what comes through the scaling; dx and dy may be one.
+ * @param {Float64Array} dx (count, n) @param {Float64Array} dy (count, n) @param {Float64Array} scales (count)
+ * @param {Float64Array} x (count, n) @param {number} count @param {number} n @param {number} keep
+ */
 function normalizeBack(dx, dy, scales, x, count, n, keep) {
   for (let t = 0; t < count; t++) {
     const scale = scales[t];
@@ -302,7 +332,10 @@ function normalizeBack(dx, dy, scales, x, count, n, keep) {
   }
 }
 
-/** -log of the probability of the token that came. The n logits from `at` on become their gradient, times `share`. */
+/**
+ * -log of the probability of the token that came. The n logits from `at` on become their gradient, times `share`.
+ * @param {Float64Array} logits @param {number} at @param {number} n @param {number} target @param {number} share
+ */
 function surprise(logits, at, n, target, share) {
   let largest = -Infinity;
   for (let i = at; i < at + n; i++) if (logits[i] > largest) largest = logits[i];

@@ -1,47 +1,55 @@
-// The page: what its sections share, and its reactions to typing.
+// A model on the page: its sections, and their reactions to what is set on the desk.
 
 const MANY_LAYERS = 6;
 
 class Page {
-  constructor(data, weights, snapshots) {
+  /**
+   * letter: what it is called beside another, else empty; suffix: of the ids of its elements.
+   * @param {Desk} desk
+   * @param {{ data: any, weights: Float64Array, snapshots: string }} model
+   * @param {string} letter
+   * @param {string} suffix
+   */
+  constructor(desk, { data, weights, snapshots }, letter, suffix) {
+    this.desk = desk;
     this.data = data;
+    this.letter = letter;
+    this.suffix = suffix;
+    /** Resolves when the page shows what it shows first. @type {Promise<void> | undefined} */
+    this.ready = undefined;
     this.config = data.config;
     this.alphabet = new Alphabet(data.characters, this.config.bos, this.config.opening);
     this.model = new Model(this.config, data.layout, weights);
     this.context = new Context(this.model);
-    this.temperature = Number(byId("temperature").value);
+    this.reel = new Reel(data.film, snapshots, weights);
     this.run = 0;
     this.views = [];
-    this.snapshots = snapshots; // see Film
   }
 
-  start() {
-    const { name, num_params } = this.data;
-    const { n_layer, n_head, vocab_size } = this.config;
-    const count = (n, noun) => `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;
-    document.title = name ? `${name} · microgpt` : "microgpt";
-    byId("name").textContent = name;
-    byId("size").textContent = [
-      count(num_params, "parameter"),
-      count(n_layer, "layer"),
-      count(n_head, "head"),
-      count(vocab_size - 1, "character"),
-    ].join(" · ");
-    showConfiguration(this);
+  /** One of its elements. @param {string} name */
+  part(name) {
+    return byId(name + this.suffix);
+  }
+
+  get temperature() {
+    return this.desk.temperature;
+  }
+
+  get film() {
+    return this.desk.film;
+  }
+
+  get address() {
+    return this.desk.address;
+  }
+
+  /** shared: views that show one model at a time. @param {any[]} shared */
+  start(shared) {
     this.samples = new SamplesView(this);
     this.many = new ManyView(this);
     this.attention = new AttentionView(this);
-    this.views = [new NextView(this), this.attention, new EmbeddingsView(this), new FlowView(this)];
-    this.training = new TrainingView(this);
-    this.address = new Address(this);
-    this.film = new Film(this, this.snapshots);
-    this.arrange();
-    this.listen();
-    const isAsked = this.address.restore();
-    this.address.isQuiet = !isAsked;
-    this.heat();
-    if (!isAsked) return this.update().then(() => void open(this));
-    return this.update().then(() => this.samples.write({ aloud: false }));
+    this.views = [new NextView(this), this.attention, new EmbeddingsView(this), ...shared];
+    if (!this.letter) this.arrange();
   }
 
   /** Where the heads of many layers make the first column long, fill the second with what is below both otherwise. */
@@ -66,7 +74,7 @@ class Page {
     const run = ++this.run;
     const reading = this.read();
     this.address.note();
-    this.explain(reading);
+    this.desk.explain();
     this.samples.compare();
     if (!(await follow(this.context, reading.tokens, () => run === this.run))) return;
     reading.traces = [...this.context.traces]; // a copy: the context may already be reading another text when they are shown
@@ -92,8 +100,8 @@ class Page {
     return this.update(inMotion);
   }
 
-  /** Tell the user what part of the text the model cannot read, and how long the text may be. */
-  explain({ unknown, ids }) {
+  /** What part of a text the model cannot read, as sentences; "" where it reads all. */
+  refusal({ unknown, ids }) {
     const { block_size } = this.config;
     const room = block_size - 1;
     const sentences = [];
@@ -110,66 +118,43 @@ class Page {
           `the text has ${grouped(ids.length)}${unknown.length ? " that it knows" : ""}.`,
       );
     }
-    if (sentences.length) {
-      const read = this.alphabet.running(ids.slice(0, room)).join("");
-      sentences.push(`What you see is for ${read ? isolate(read) : "an empty text"}.`);
-    }
-    byId("message").textContent = sentences.join(" ");
-    byId("message").hidden = !sentences.length;
-    byId("room").textContent = `${ids.length} of ${room}`;
+    if (!sentences.length) return "";
+    const read = this.alphabet.running(ids.slice(0, room)).join("");
+    return [...sentences, `What you see is for ${read ? isolate(read) : "an empty text"}.`].join(" ");
   }
 
-  /** Put a text into the field and show the results. */
+  /** How many characters it reads of a text, and of how many. */
+  room({ ids }) {
+    return `${ids.length} of ${this.config.block_size - 1}`;
+  }
+
+  /** @param {string} text */
   set(text) {
-    byId("text").value = text;
-    this.update();
-    if (byId("text").value === text) return;
-    byId("message").hidden = false;
-    byId("message").textContent =
-      "A text field cannot hold this text as it is; what is shown is for what the field made of it.";
+    this.desk.set(text);
   }
 
+  /** @param {string} text */
   append(text) {
-    this.set(byId("text").value + text);
+    this.desk.append(text);
   }
 
+  /** Follow the temperature. */
   heat() {
-    this.temperature = Number(byId("temperature").value);
-    const degree = this.temperature === 0 ? "0, always the likeliest" : this.temperature.toFixed(2);
-    byId("degree").textContent = degree;
-    byId("temperature").setAttribute("aria-valuetext", degree);
     this.samples.compare();
-    this.address.note();
     if (this.reading) this.views[0].showBars();
   }
 
-  listen() {
-    const text = byId("text");
-    const writesLines = this.alphabet.ids.has(0x0a);
-    byId("shortcut").textContent = writesLines ? "Ctrl+Enter in the field" : "or Enter in the field";
-    text.addEventListener("input", (event) => event.isComposing || this.update());
-    text.addEventListener("compositionend", () => this.update());
-    text.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing || (writesLines && !event.ctrlKey)) return;
-      event.preventDefault();
-      this.samples.write();
-    });
-    byId("temperature").addEventListener("input", () => this.heat());
-    byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  }
-
-  /** Stop what goes on, before another model's page takes its place. */
+  /** Stop what goes on, before another model takes its place. */
   close() {
     this.run++;
     this.samples.run++;
     this.many.end();
-    this.film.stop();
-    this.address.close();
   }
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || /CANVAS|TEXTAREA|INPUT/.test(event.target.tagName)) return;
+  const { tagName } = /** @type {Element} */ (event.target);
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || /CANVAS|TEXTAREA|INPUT/.test(tagName)) return;
   event.preventDefault();
   byId("text").focus();
 });
@@ -208,19 +193,29 @@ function decode(base64) {
   return numbers;
 }
 
-const data = JSON.parse(byId("data").textContent);
-let page = new Page(data, decode(byId("weights").textContent), byId("snapshots").textContent);
+const models = SUFFIXES.filter((suffix) => byId(`data${suffix}`)).map((suffix) => ({
+  data: JSON.parse(byId(`data${suffix}`).textContent),
+  weights: decode(byId(`weights${suffix}`).textContent),
+  snapshots: byId(`snapshots${suffix}`).textContent,
+}));
 const parts = () => [...document.querySelectorAll("#controls, main > :not(#train)")];
 const fresh = parts().map((part) => part.cloneNode(true));
-page.ready = page.start();
+let desk, page; // page: that of the first model
+showModels(models);
+
+/** @param {{ data: any, weights: Float64Array, snapshots: string }[]} models */
+function showModels(models) {
+  desk = new Desk(models);
+  [page] = desk.pages;
+  page.ready = desk.start();
+}
 
 /** Show another model: all but the trainer begins anew, in elements to which nothing listens yet. */
 function showModel(data, weights) {
-  page.close();
+  desk.close();
   parts().forEach((part, i) => part.replaceWith(fresh[i].cloneNode(true)));
-  page = new Page(data, weights, "");
-  page.ready = page.start();
+  showModels([{ data, weights, snapshots: "" }]);
   byId("text").scrollIntoView({ block: "center" });
 }
 
-const trainer = new Trainer(data, showModel);
+const trainer = new Trainer(models[0].data, showModel);

@@ -6,23 +6,28 @@ class ManyView {
   /** @param {Page} page */
   constructor(page) {
     this.page = page;
-    byId("many-write").addEventListener("click", () => (this.worker ? this.end() : this.begin()));
-    arrowKeys(byId("many"));
+    this.part("many-write").addEventListener("click", () => (this.worker ? this.end() : this.begin()));
+    arrowKeys(this.part("many"));
     this.label();
+  }
+
+  /** @param {string} name */
+  part(name) {
+    return this.page.part(name);
   }
 
   begin() {
     const { page } = this;
-    const { alphabet, config, temperature, film } = page;
+    const { alphabet, config, temperature, reel } = page;
     const { documents, layout } = page.data;
     const prompt = page.read().tokens;
-    const moment = film.at < film.last ? [` in ${byId("moment").textContent}`] : [];
+    const moment = reel.isOwn ? [] : [` in step ${grouped(reel.steps[reel.at])}`];
     this.circumstances = ["after ", page.samples.named(prompt), ` at temperature ${temperature.toFixed(2)}`, ...moment];
     this.worker = startWorker();
     this.worker.onmessage = ({ data: { counted } }) => this.show(counted);
     this.worker.onerror = (error) => {
       this.end();
-      byId("many-told").textContent = `Writing failed: ${error.message}`;
+      this.part("many-told").textContent = `Writing failed: ${error.message}`;
     };
     const count = { config, layout, weights: page.model.weights, points: alphabet.points, documents, prompt, temperature };
     this.worker.postMessage({ count: { ...count, total: MANY, seed: Math.floor(Math.random() * 2 ** 32) } });
@@ -37,7 +42,7 @@ class ManyView {
   }
 
   label() {
-    byId("many-write").textContent = this.worker ? "Stop" : `Write ${grouped(MANY)}`;
+    this.part("many-write").textContent = this.worker ? "Stop" : `Write ${grouped(MANY)}`;
   }
 
   /** @param {Counted} counted */
@@ -45,14 +50,14 @@ class ManyView {
     const { documents } = this.page.data;
     const share = known === null ? "" : `; ${percent(known / written)} are in the training data, and ${percent(found / documents.length)} of that came up`;
     const speed = `${((1000 * characters) / time / 1e6).toPrecision(2)} million characters a second`;
-    byId("many-told").replaceChildren(`${grouped(written)} `, ...this.circumstances, `: ${grouped(different)} different${share}; ${speed}.`);
-    byId("many-keys").hidden = known === null;
+    this.part("many-told").replaceChildren(`${grouped(written)} `, ...this.circumstances, `: ${grouped(different)} different${share}; ${speed}.`);
+    this.part("many-keys").hidden = known === null;
     const most = frequent[0][1];
-    byId("many").replaceChildren(...frequent.map((one) => element("li", {}, this.row(...one, most))));
-    tabStop(byId("many"));
+    this.part("many").replaceChildren(...frequent.map((one) => element("li", {}, this.row(...one, most))));
+    tabStop(this.part("many"));
     if (written < MANY) return;
     this.end();
-    speak(byId("many-told").textContent);
+    speak(this.part("many-told").textContent);
   }
 
   /** @param {string} text @param {number} times @param {boolean} isKnown @param {number} most */

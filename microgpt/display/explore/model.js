@@ -71,7 +71,7 @@ class Model {
     const start = rmsnorm(embedded);
     /** @type {LayerTrace[]} */
     const layers = [];
-    for (let x = start, i = 0; i < config.n_layer; i++) {
+    for (let /** @type {Vector} */ x = start, i = 0; i < config.n_layer; i++) {
       const of = (/** @type {string} */ name) => params[`layer${i}.${name}`];
       const normed = rmsnorm(x);
       const q = linear(normed, of("attn_wq"));
@@ -251,12 +251,15 @@ function dice(seed) {
 
 const SLICE = 12; // milliseconds of work between two turns of the browser
 
+/** Resolves once the browser had its turn. */
+const turn = () => new Promise((resume) => setTimeout(resume));
+
 /** A function `pace`: `await pace()` in a loop yields to the browser once SLICE milliseconds have passed. */
 function pacer() {
   let next = performance.now() + SLICE;
   return async () => {
     if (performance.now() < next) return;
-    await new Promise((resume) => setTimeout(resume));
+    await turn();
     next = performance.now() + SLICE;
   };
 }

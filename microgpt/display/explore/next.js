@@ -6,17 +6,18 @@ class NextView {
   /** page: the Page of main.js. */
   constructor(page) {
     this.page = page;
-    this.list = byId("bars");
+    this.list = this.page.part("bars");
     this.rows = new Map(); // id -> {item: its <li>, and the parts that change}
     this.most = matchMedia("(max-width: 34rem)").matches ? 12 : 40;
     this.order = "probability";
-    for (const radio of document.getElementsByName("order")) {
+    const radios = /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName(`order${page.suffix}`));
+    for (const radio of radios) {
       radio.addEventListener("change", () => {
         this.order = radio.value;
         this.showBars();
       });
     }
-    byId("show-more").addEventListener("click", () => {
+    this.page.part("show-more").addEventListener("click", () => {
       this.most *= 4;
       this.showBars();
     });
@@ -38,8 +39,8 @@ class NextView {
     const before = opening === alphabet.bos ? "BOS" : "before";
     const sign = glyph(alphabet.symbol(opening), alphabet.points[opening]);
     const beginning = element("span", { className: "token" }, sign, element("small", {}, before));
-    byId("read").dir = direction;
-    byId("read").replaceChildren(
+    this.page.part("read").dir = direction;
+    this.page.part("read").replaceChildren(
       beginning,
       ...points.map((point) => {
         const token = element("span", { className: "token" }, glyph(symbol(point), point));
@@ -70,12 +71,13 @@ class NextView {
     const rows = shown.map((id) => this.row(id));
     // the largest of them fills its track: bars are there to be compared, and the numbers say how much each is
     const full = shown.reduce((largest, id) => Math.max(largest, tempered[id] || 0, own[id] || 0), 0) || 1;
-    byId("full").textContent = percent(full);
+    this.page.part("full").textContent = percent(full);
     rows.forEach(({ fill, mark, number, button }, i) => {
       const id = shown[i];
       fill.style.transform = `scaleX(${(tempered[id] || 0) / full})`;
       mark.style.transform = `scaleX(${(own[id] || 0) / full})`;
-      number.textContent = percent(tempered[id]);
+      const share = percent(tempered[id]);
+      if (number.textContent !== share) number.textContent = share;
       number.classList.toggle("faint", tempered[id] < 0.0005);
       button.setAttribute(
         "aria-label",
@@ -87,12 +89,14 @@ class NextView {
     this.summarise(ranked, tempered);
   }
 
-  /** Put the list items into this order, touching the list only if it changes; the focused item keeps the focus. */
+  /** Put the list items into this order, moving only those out of place; the focused item keeps the focus. */
   place(items) {
     const focused = this.list.contains(document.activeElement) ? document.activeElement : null;
-    if (items.length !== this.list.children.length || items.some((item, i) => this.list.children[i] !== item)) {
-      this.list.replaceChildren(...items);
-    }
+    items.forEach((item, i) => {
+      const there = this.list.children[i];
+      if (there !== item) this.list.insertBefore(item, there ?? null);
+    });
+    while (this.list.children.length > items.length) this.list.lastChild.remove();
     const stop = focused?.isConnected ? focused : this.list.querySelector("button");
     tabStop(this.list, stop);
     if (focused) stop.focus();
@@ -119,8 +123,8 @@ class NextView {
   showRest(ranked, tempered) {
     const hidden = ranked.slice(this.most);
     const sum = hidden.reduce((total, id) => total + tempered[id], 0);
-    byId("more").hidden = !hidden.length;
-    byId("rest").textContent = `and ${grouped(hidden.length)} more, together ${percent(sum)}`;
+    this.page.part("more").hidden = !hidden.length;
+    this.page.part("rest").textContent = `and ${grouped(hidden.length)} more, together ${percent(sum)}`;
   }
 
   summarise(ranked, tempered) {
@@ -135,7 +139,7 @@ class NextView {
       ]);
     const finite = Number.isFinite(entropy);
     const last = finite ? `It hesitates between about ${Math.exp(entropy).toFixed(1)} characters.` : OVERFLOW;
-    byId("likeliest").replaceChildren(...parts, ". ", last);
-    speak(`${byId("message").textContent} ${byId("likeliest").textContent}`);
+    this.page.part("likeliest").replaceChildren(...parts, ". ", last);
+    this.page.desk.speak();
   }
 }

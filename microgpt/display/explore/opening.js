@@ -4,25 +4,26 @@
 const TYPED = 3; // characters
 const TYPING_TIME = 300; // milliseconds a character
 
-/** @param {Page} page */
-async function open(page) {
+/** @param {Desk} desk */
+async function open(desk) {
+  const [page] = desk.pages;
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   let isEnded = false;
   const end = () => {
-    if (!isEnded) page.film.stop();
+    if (!isEnded) desk.film.stop();
     isEnded = true;
-    page.address.isQuiet = false;
+    desk.address.isQuiet = false;
   };
   for (const type of ["pointerdown", "keydown", "input"]) addEventListener(type, end, { once: true, capture: true });
   const sample = await writeText(page.samples.context, [page.config.opening], 0.5, () => !isEnded, dice(1));
   const beginning = (sample?.ids ?? []).slice(0, Math.min(TYPED, page.config.block_size - 1)).map((id) => page.alphabet.text(id));
-  if (calm) page.set(beginning.join(""));
+  if (calm) desk.set(beginning.join(""));
   for (const character of calm ? [] : beginning) {
     await new Promise((resume) => setTimeout(resume, TYPING_TIME));
     if (isEnded) return;
-    page.append(character);
+    desk.append(character);
   }
   if (isEnded) return;
-  if (page.film.last && !calm) page.film.play(); // which writes the samples when it has come to its end
-  else await page.samples.write({ aloud: false });
+  if (desk.film.last && !calm) desk.film.play(); // which writes the samples when it has come to its end
+  else await desk.write({ aloud: false });
 }

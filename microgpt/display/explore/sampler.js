@@ -40,7 +40,11 @@ class Sampler {
     this.keys = levels();
     this.values = levels();
     this.scales = vectors(1);
-    for (const name of ["stream", "normed", "q", "mixed", "attended"]) this[name] = vectors();
+    this.stream = vectors();
+    this.normed = vectors();
+    this.q = vectors();
+    this.mixed = vectors();
+    this.attended = vectors();
     this.hidden = vectors(4 * n);
     this.logits = vectors(vocab_size);
     this.path = new Int32Array(block_size); // where the keys and values of the beginning are, position by position

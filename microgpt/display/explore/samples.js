@@ -7,8 +7,8 @@ class SamplesView {
     this.page = page;
     this.context = new Context(page.model);
     this.run = 0;
-    byId("write").addEventListener("click", () => this.write());
-    arrowKeys(byId("samples"));
+    this.page.part("write").addEventListener("click", () => this.write());
+    arrowKeys(this.page.part("samples"));
   }
 
   /** Forget what was computed with other weights, and end what is being written. */
@@ -26,7 +26,7 @@ class SamplesView {
     const { temperature } = this.page;
     const prompt = this.page.read().tokens;
     const wanted = () => run === this.run;
-    const list = byId("samples");
+    const list = this.page.part("samples");
     const texts = [];
     this.settings = { prompt, temperature };
     this.compare();
@@ -49,14 +49,14 @@ class SamplesView {
     const { prompt, temperature } = this.settings;
     const { tokens } = this.page.read();
     const isOld = temperature !== this.page.temperature || String(prompt) !== String(tokens);
-    byId("written").replaceChildren(
+    this.page.part("written").replaceChildren(
       "After ",
       this.named(prompt),
       ` at temperature ${temperature.toFixed(2)}`,
       isOld ? ", which are no longer set:" : ":",
     );
-    byId("written").classList.toggle("old", isOld);
-    byId("samples").classList.toggle("old", isOld);
+    this.page.part("written").classList.toggle("old", isOld);
+    this.page.part("samples").classList.toggle("old", isOld);
   }
 
   /** What a sentence calls the text of a prompt. @param {number[]} prompt */

@@ -20,7 +20,7 @@ function tensorsOf({ config, params }, traces, position) {
   const width = n_embd / n_head;
   /** @type {Tensor[]} */
   const found = [];
-  /** @type {(id: string, title: string, values: Vector, columns: number, of: (i: number) => Step[]) => void} */
+  /** @type {(id: string, title: string, values: Vector, columns: number, of: (i: number) => Step[]) => number} */
   const tensor = (id, title, values, columns, of) => found.push({ id, title, values, columns, of });
   /** @type {(id: string, values: Vector, index: number, at?: number) => Factor} */
   const cell = (id, values, index, at = position) => ({

@@ -1,7 +1,7 @@
 // Train here: a model that learns in a Web Worker while the page shows its loss, its gradients and what it writes.
 
 const TRAINER_SAMPLES = 8;
-const SAMPLES_EVERY = 400; // milliseconds
+const SHOWN_EVERY = 300; // milliseconds between two looks at what it has learned; drawing it takes time from the training
 const MOST_PARAMS = 2_000_000; // each costs 40 bytes, and a copy with each report
 const OF_A_MODEL = ["stop", "show", "download"]; // the buttons that need one
 const SHORT_LIST =
@@ -13,6 +13,14 @@ const SHORT_LIST =
   "matthew samuel david joseph carter owen wyatt john jack luke jayden dylan grayson levi isaac gabriel julian mateo anthony jaxon";
 
 class Trainer {
+  /** Of each step so far. @type {number[]} */
+  losses = [];
+  /** Of the gradient, likewise. @type {number[]} */
+  lengths = [];
+  /** What it is trained on. @type {string[]} */
+  docs = [];
+  time = 0; // in milliseconds, of the training
+
   /** data: that of the page, whose options are the first ones here; show(data, weights): makes a model that of the page. */
   constructor(data, show) {
     this.data = data;
@@ -33,6 +41,7 @@ class Trainer {
     byId("train-download").addEventListener("click", () => this.download());
     byId("train").addEventListener("submit", (event) => event.preventDefault());
     this.norms = new Drawing(byId("train-norms"), (pen, width, height) => this.drawNorms(pen, width, height));
+    offerPicture(byId("train-results"), byId("train-told"));
     this.setRate();
   }
 
@@ -86,7 +95,7 @@ class Trainer {
     }
     this.worker?.terminate();
     this.worker = startWorker();
-    Object.assign(this, { losses: [], lengths: [], time: 0, model: null, sampled: 0, isRunning: true, docs: wanted.docs });
+    Object.assign(this, { losses: [], lengths: [], time: 0, model: null, shown: 0, isRunning: true, docs: wanted.docs });
     this.worker.onmessage = ({ data: { begun, report } }) => (begun ? this.begin(begun) : this.receive(report));
     this.worker.onerror = (error) => (byId("train-status").textContent = `Training failed: ${error.message}`);
     this.training = { ...this.data.training, ...this.changes() };
@@ -117,8 +126,6 @@ class Trainer {
     byId("train-results").hidden = false;
     for (const name of OF_A_MODEL) byId(`train-${name}`).disabled = false;
     byId("train-samples").replaceChildren();
-    const guessing = Math.log(begun.config.vocab_size);
-    if (this.curve) this.curve.guessing = guessing;
   }
 
   receive({ steps, losses, norms, time, running, weights }) {
@@ -134,15 +141,15 @@ class Trainer {
       byId("train-status").textContent = `It diverged in step ${grouped(steps)}; start anew with a smaller learning rate.`;
       return;
     }
-    const curve = curveOf(this.losses);
-    this.curve ??= new LossCurve(byId("train-losses"), byId("train-loss"), Math.log(this.begun.config.vocab_size), curve);
-    this.curve.update(curve);
+    if (running && performance.now() < this.shown + SHOWN_EVERY) return;
+    this.shown = performance.now();
+    const run = { letter: "", guessing: Math.log(this.begun.config.vocab_size), ...curveOf(this.losses) };
+    if (this.curve) this.curve.update([run]);
+    else this.curve = new LossCurve(byId("train-losses"), byId("train-loss"), [run]);
     this.norms.redraw();
     byId("train-status").textContent =
       `${grouped(steps)} steps, ${grouped(Math.round((1000 * this.losses.length) / this.time))} a second; ` +
       `gradient norm ${this.lengths.at(-1).toPrecision(3)}; ${grouped(this.begun.num_params)} parameters.`;
-    if (running && performance.now() < this.sampled + SAMPLES_EVERY) return;
-    this.sampled = performance.now();
     this.write(weights);
   }
 
@@ -215,10 +222,10 @@ class Trainer {
 /** The points of a curve, as curve() of __init__.py has them: the mean of the last 100 numbers, and between what most of them lie. */
 function curveOf(numbers) {
   const count = Math.min(numbers.length, 500);
-  const ends = Array.from({ length: count }, (_, i) => Math.floor((numbers.length * (i + 1)) / count));
-  const parts = ends.map((end) => numbers.slice(Math.max(0, end - 100), end).sort((a, b) => a - b));
+  const steps = Array.from({ length: count }, (_, i) => Math.floor((numbers.length * (i + 1)) / count));
+  const parts = steps.map((end) => Float64Array.from(numbers.slice(Math.max(0, end - 100), end)).sort());
   return {
-    steps: ends,
+    steps,
     smoothed: parts.map((part) => part.reduce((a, b) => a + b) / part.length),
     low: parts.map((part) => part[Math.floor(part.length / 10)]),
     high: parts.map((part) => part[part.length - 1 - Math.floor(part.length / 10)]),

@@ -1,14 +1,17 @@
 // Training: the smoothed loss curve, the range of most single steps, the held-out loss and the loss of random guesses.
 
 class TrainingView {
-  /** @param {Page} page */
-  constructor(page) {
-    const { losses } = page.data;
-    byId("no-losses").hidden = Boolean(losses);
-    byId("learned").hidden = !losses;
-    if (!losses) return;
-    byId("held-out-key").hidden = !losses.held_out.length;
-    this.curve = new LossCurve(byId("losses"), byId("loss"), Math.log(page.config.vocab_size), losses);
+  /** @param {Page[]} pages */
+  constructor(pages) {
+    const known = pages.filter(({ data }) => data.losses);
+    byId("no-losses").hidden = known.length > 0;
+    byId("learned").hidden = !known.length;
+    if (!known.length) return;
+    const runs = known.map(({ letter, config, data }) => ({ letter, guessing: Math.log(config.vocab_size), ...data.losses }));
+    byId("held-out-key").hidden = !runs.some(({ held_out }) => held_out.length);
+    byId("runs").hidden = pages.length === 1;
+    byId("runs").replaceChildren(...pages.map(({ letter, data }) => key(letter, data)));
+    this.curve = new LossCurve(byId("losses"), byId("loss"), runs);
   }
 
   /** Mark a step. @param {number} step */
@@ -17,10 +20,26 @@ class TrainingView {
   }
 }
 
+/** Which line is that of a model. */
+const key = (letter, { name, losses }) =>
+  element(
+    "span",
+    { className: "key" },
+    element("i", { className: `swatch line run ${hue(letter)}` }),
+    `${letter} ${name}`.trim(),
+    losses ? "" : ", without losses",
+  );
+
+/**
+ * The losses of a run: see curve() of __init__.py. letter: the model's beside another; guessing: the loss of that.
+ * @typedef {{ letter: string, guessing: number, steps: number[], smoothed: number[], low: number[], high: number[], held_out: [number, number | null][] }} RunLosses
+ */
+
 class LossCurve {
-  /** On a canvas; readout: the element that describes the chosen step; guessing: its loss; losses: see curve() of __init__.py. */
-  constructor(canvas, readout, guessing, losses) {
-    Object.assign(this, { readout, guessing }, losses);
+  /** On a canvas. readout: the element that describes the chosen step. @param {RunLosses[]} runs */
+  constructor(canvas, readout, runs) {
+    this.readout = readout;
+    this.take(runs);
     this.chosen = this.steps.length - 1;
     this.drawing = new Drawing(canvas, (pen, width, height) => this.draw(pen, width, height));
     this.drawing.onPoint((x) => this.point(x));
@@ -28,22 +47,27 @@ class LossCurve {
     this.describe();
   }
 
-  /** Show other losses; the last step stays chosen. */
-  update(losses) {
+  take(runs) {
+    this.runs = runs;
+    this.steps = union(runs.map(({ steps }) => steps));
+  }
+
+  /** Show other losses; the last step stays chosen. @param {RunLosses[]} runs */
+  update(runs) {
     const isLast = this.chosen === this.steps.length - 1;
-    Object.assign(this, losses);
+    this.take(runs);
     this.choose(isLast ? this.steps.length - 1 : Math.min(this.chosen, this.steps.length - 1));
   }
 
   /** [low, high]: the range of losses shown. */
   range() {
-    const numbers = [
-      this.guessing,
-      ...this.low,
-      ...this.high,
-      ...this.smoothed,
-      ...this.held_out.map(([, loss]) => loss),
-    ];
+    const numbers = this.runs.flatMap(({ guessing, low, high, smoothed, held_out }) => [
+      guessing,
+      ...low,
+      ...high,
+      ...smoothed,
+      ...held_out.map(([, loss]) => loss),
+    ]);
     const finite = numbers.filter(Number.isFinite);
     const [low, high] = [finite.reduce((a, b) => Math.min(a, b)), finite.reduce((a, b) => Math.max(a, b))];
     return [low - 0.04 * (high - low), high + 0.06 * (high - low)];
@@ -73,43 +97,46 @@ class LossCurve {
     pen.beginPath();
     pen.rect(plot.left, plot.top, plot.right - plot.left, plot.bottom - plot.top);
     pen.clip();
-    pen.fillStyle = pen.colour("accent");
-    pen.globalAlpha = 0.2;
-    pen.beginPath();
-    this.steps.forEach((step, i) => pen.lineTo(plot.x(step), plot.y(this.high[i])));
-    for (let i = this.steps.length - 1; i >= 0; i--) pen.lineTo(plot.x(this.steps[i]), plot.y(this.low[i]));
-    pen.fill();
-    pen.globalAlpha = 1;
-    this.line(
-      pen,
-      "quiet",
-      1.5,
-      [
-        [1, this.guessing],
-        [plot.last, this.guessing],
-      ],
-      plot,
-      [5, 4],
-    );
-    this.line(
-      pen,
-      "accent",
-      2,
-      this.steps.map((step, i) => [step, this.smoothed[i]]),
-      plot,
-    );
+    for (const run of this.runs) this.drawBand(pen, plot, run);
+    for (const loss of new Set(this.runs.map(({ guessing }) => guessing))) {
+      const ends = [1, plot.last].map((step) => [step, loss]);
+      this.line(pen, "quiet", 1.5, ends, plot, [5, 4]);
+    }
+    for (const run of this.runs) {
+      const points = run.steps.map((step, i) => [step, run.smoothed[i]]);
+      this.line(pen, hue(run.letter), 2, points, plot);
+    }
     pen.restore();
-    const dots = this.held_out.filter(([, loss]) => loss !== null);
-    this.line(pen, "second", 1.5, dots, plot);
-    pen.fillStyle = pen.colour("second");
-    for (const [step, loss] of dots)
-      disc(pen, plot.x(step), plot.y(loss), Math.max(1.5, Math.min(3.5, 200 / dots.length)));
-    const [x, y] = [plot.x(this.steps[this.chosen]), plot.y(this.smoothed[this.chosen])];
+    for (const run of this.runs) this.drawHeldOut(pen, plot, run);
     pen.strokeStyle = pen.colour("edge");
     pen.lineWidth = 1;
-    pen.strokeRect(x, plot.top, 0, plot.bottom - plot.top);
-    pen.fillStyle = pen.colour("accent");
-    disc(pen, x, y, 4);
+    pen.strokeRect(plot.x(this.steps[this.chosen]), plot.top, 0, plot.bottom - plot.top);
+    for (const run of this.runs) {
+      const at = lastUntil(run.steps, this.steps[this.chosen]);
+      pen.fillStyle = pen.colour(hue(run.letter));
+      disc(pen, plot.x(run.steps[at]), plot.y(run.smoothed[at]), 4);
+    }
+  }
+
+  /** Between which losses most steps are. */
+  drawBand(pen, plot, { letter, steps, low, high }) {
+    pen.fillStyle = pen.colour(hue(letter));
+    pen.globalAlpha = 0.2;
+    pen.beginPath();
+    steps.forEach((step, i) => pen.lineTo(plot.x(step), plot.y(high[i])));
+    for (let i = steps.length - 1; i >= 0; i--) pen.lineTo(plot.x(steps[i]), plot.y(low[i]));
+    pen.fill();
+    pen.globalAlpha = 1;
+  }
+
+  /** The held-out losses: of one model in the second colour, of two in that of each. */
+  drawHeldOut(pen, plot, { letter, held_out }) {
+    const dots = held_out.filter(([, loss]) => loss !== null);
+    const name = letter ? hue(letter) : "second";
+    this.line(pen, name, letter ? 1 : 1.5, dots, plot, letter ? [2, 3] : []);
+    pen.fillStyle = pen.colour(name);
+    for (const [step, loss] of dots)
+      disc(pen, plot.x(step), plot.y(loss), Math.max(1.5, Math.min(3.5, 200 / dots.length)));
   }
 
   drawAxes(pen, plot) {
@@ -170,7 +197,7 @@ class LossCurve {
 
   /** Mark a step. @param {number} step */
   mark(step) {
-    this.choose(Math.max(0, this.steps.findLastIndex((at) => at <= step)));
+    this.choose(lastUntil(this.steps, step));
   }
 
   choose(index) {
@@ -181,12 +208,20 @@ class LossCurve {
 
   describe() {
     const step = this.steps[this.chosen];
-    const evaluated = this.held_out.filter(([at, loss]) => at <= step && loss !== null).at(-1);
-    const held = evaluated ? `; held out ${evaluated[1].toFixed(4)} after step ${grouped(evaluated[0])}` : "";
+    const losses = this.runs.map((run) => `${run.letter ? `. ${run.letter}` : ""}: loss ${lossAt(run, step)}`);
+    const guesses = new Set(this.runs.map(({ guessing }) => guessing.toFixed(4)));
     this.readout.textContent =
-      `Step ${grouped(step)}: loss ${this.smoothed[this.chosen].toFixed(4)}${held}. ` +
-      `Guessing at random has ln(vocab_size) = ${this.guessing.toFixed(4)}.`;
+      `Step ${grouped(step)}${losses.join("")}. ` + `Guessing at random has ln(vocab_size) = ${[...guesses].join(" and ")}.`;
   }
+}
+
+/** The loss of a run until a step, in words. @param {RunLosses} run @param {number} step */
+function lossAt({ steps, smoothed, held_out }, step) {
+  const at = lastUntil(steps, step);
+  const evaluated = held_out.filter(([at, loss]) => at <= step && loss !== null).at(-1);
+  const held = evaluated ? `; held out ${evaluated[1].toFixed(4)} after step ${grouped(evaluated[0])}` : "";
+  const own = steps[at] < step && at === steps.length - 1 ? ` in its last step, ${grouped(steps[at])}` : "";
+  return `${smoothed[at].toFixed(4)}${own}${held}`;
 }
 
 /** About `count` evenly spaced round numbers between low and high. */

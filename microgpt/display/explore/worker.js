@@ -11,6 +11,10 @@ let isDue = false; // whether a turn has been asked for
 const turns = new MessageChannel(); // to itself; setTimeout would wait 4 ms each time
 turns.port1.onmessage = train;
 
+/** @typedef {[string[], Config, Record<string, any>, number]} Begin the arguments of a Learner */
+/** @typedef {{ config: Config, layout: [string, number, number][], weights: Float64Array, points: number[], documents: string[] | null, seed: number, total: number, prompt: number[], temperature: number }} Wanted */
+
+/** @param {MessageEvent<{ begin?: Begin, training?: Record<string, any>, running?: boolean, count?: Wanted }>} message */
 onmessage = ({ data: { begin, training, running: wanted, count } }) => {
   if (count) return countTexts(count);
   if (begin) {
@@ -32,7 +36,9 @@ function again() {
 function train() {
   isDue = false;
   if (!running) return;
-  const [losses, norms, start] = [[], [], performance.now()];
+  /** @type {number[][]} */
+  const [losses, norms] = [[], []];
+  const start = performance.now();
   const goesOn = () => learner.steps < learner.training.num_steps && (losses.at(-1) ?? 0) < Infinity;
   while (goesOn() && performance.now() < start + TURN) {
     const { loss, norm } = learner.step();
@@ -46,7 +52,7 @@ function train() {
   if (running) again();
 }
 
-/** Write and count texts, round by round. The page ends this by ending the worker. */
+/** Write and count texts, round by round. The page ends this by ending the worker. @param {Wanted} wanted */
 function countTexts({ config, layout, weights, points, documents, seed, ...wanted }) {
   const count = new Count(new Sampler(config, layout, weights, new Random(seed)), points, documents, wanted);
   while (count.written < count.total) postMessage({ counted: count.round() });

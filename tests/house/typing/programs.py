@@ -10,7 +10,7 @@ run: Run = microgpt.train(docs)
 names: list[str] = run.generate(5)
 print(round(run.losses[-1], 4), names)
 
-run = microgpt.train(docs, GPTConfig(n_layer=2, n_embd=32), TrainConfig(num_steps=5000), seed=3)
+run = microgpt.train(docs, GPTConfig(n_layer=2, n_embd=32), TrainConfig(num_steps=5000), seed=3, progress=True)
 print(run.model.generate(5, temperature=0.8, prompt="ka"))
 loss_of_emma: float = run.model.loss("emma")
 print(loss_of_emma, run.model.state_dict()["wte"].shape)
@@ -32,6 +32,7 @@ def report(step: Step) -> bool:
 evaluated = microgpt.train(docs, evaluation=EvalConfig(val_fraction=0.1), callback=report, engine="fast", threads=2)
 run.train(progress=True)
 run.explore("names").save("names.html")
+run.model.save_onnx("names.onnx")
 page: str = run.model.explore().html
 microgpt.train(docs, progress=True).train(progress=lambda: print(len(run.losses)))
 evaluated.save("names.safetensors")
