@@ -168,8 +168,9 @@ class Engine(ABC):
     # ---- Training ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def train(self, corpus, steps, training, losses):
-        """Train for `steps` (a range of step numbers, from 0) and append each step's loss to the list `losses`.
+    def train(self, corpus, steps, training, losses, norms=None):
+        """Train for `steps` (a range of step numbers, from 0) and append each step's loss to the list `losses`, and to `norms`, unless it
+        is None, the length of its gradients as one vector, before clipping; that changes no other bit.
 
         corpus: microgpt.corpus.tokens.Corpus; step s takes the documents training.batch(s, len(corpus)). training:
         TrainConfig. The steps of a run are done in order, in portions of any size. Where the reference would fail

@@ -27,8 +27,8 @@ class ExactEngine(Engine):
         doubles = (25 * c.n_layer + 5) * c.n_embd + 3 * self.vocab_size + c.n_layer * c.n_head / 2 * positions + own * self.threads
         return 8 * positions * doubles
 
-    def train(self, corpus, steps, training, losses):
-        stopped = self.network.train(corpus, steps, training, losses, self.threads)
+    def train(self, corpus, steps, training, losses, norms=None):
+        stopped = self.network.train(corpus, steps, training, losses, self.threads, norms)
         if stopped is not None:
             self._raise_reason(corpus, stopped, training)
 

@@ -47,8 +47,8 @@ class FastEngine(Engine):
         pairs = 4 * self.config.n_head * (self.config.n_layer + 1) * self.config.block_size / 2  # of a query and its keys
         return tokens * (self.network.bytes_per_token + pairs)
 
-    def train(self, corpus, steps, training, losses):
-        self.network.train(corpus, steps, training, losses, self.threads)
+    def train(self, corpus, steps, training, losses, norms=None):
+        self.network.train(corpus, steps, training, losses, self.threads, norms)
 
     def gradients(self, corpus, step, training):
         loss, gradients = self.network.backward(corpus, step, training, self.threads)

@@ -1,5 +1,6 @@
 """What the two engines that build a scalar graph share: the parameters as Values, kept equal to the model's flat buffer."""
 
+import math
 from array import array
 
 from microgpt.engines import COMMON, Engine, check_finite
@@ -28,17 +29,21 @@ class ScalarEngine(Engine):
     def activation_bytes(self, tokens):
         return self.node_bytes * tokens * len(self.params)
 
-    def train(self, corpus, steps, training, losses):
+    def train(self, corpus, steps, training, losses, norms=None):
         self._load()
         self._start(training)
-        done = []
+        done, lengths = [], []
         try:
             for step in steps:
                 loss = self._backward(corpus, step, training)
+                length = None if norms is None else norm(value.grad for value in self.values)
                 self.ops.update(self.values, self.optimizer, training, step)
                 done.append(loss.data)
+                lengths.append(length)
         finally:
             self._store()
+            if norms is not None:
+                norms += lengths
             losses += done  # last: a step is done when its weights are there
 
     def gradients(self, corpus, step, training):
@@ -97,3 +102,15 @@ class ScalarEngine(Engine):
         for i, value in enumerate(self.values):
             self.params[i] = value.data
         self._loaded = bytes(self.params)
+
+
+def norm(gradients):
+    """The length of gradients as one vector, as microgpt.reference.clip_gradients computes it; infinite where a square overflows, which
+    ends the step."""
+    squares = 0.0
+    try:
+        for gradient in gradients:
+            squares += gradient**2
+    except OverflowError:
+        return math.inf
+    return squares**0.5

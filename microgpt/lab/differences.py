@@ -1,4 +1,4 @@
-"""The first difference of two runs: in their settings, in a loss, or in a weight.
+"""What differs in two runs: which settings, from which step on the losses, and the weights from which one on.
 
 Both are compared as a `Side`: all that is known of a run, from an object, or from a file that microgpt or another implementation wrote.
 """
@@ -24,7 +24,7 @@ ORDER = ("settings", "alphabet", "data", "loss", "held-out loss", "weight")
 
 @dataclass(frozen=True)
 class Difference:
-    """The first difference of two runs, a and b. Its text says it in sentences.
+    """A difference of two runs, a and b: a setting, or the first one in another part. Its text says it in sentences.
 
     Attributes:
         part: What differs. In the order of comparison: "settings", "alphabet", "data", "loss", "held-out loss", "weight".
@@ -46,7 +46,7 @@ class Difference:
 
     def __str__(self) -> str:
         what = " ".join(filter(None, (self.part, self.name)))
-        lines = [f"{what} differs" + (f" ({self.count:,} of {self.of:,} do)" if self.of > 1 else "")]
+        lines = [f"{what} differs" + (f" ({self.count:,} of {self.of:,} do)" if self.of > 1 and self.part != "settings" else "")]
         lines += [f"  {name}  {_shown(value)}" for name, value in (("A", self.a), ("B", self.b))]
         if self.distance is not None:
             lines.append(f"  {self.distance:,} unit{'s' * (self.distance != 1)} in the last place")
@@ -61,8 +61,8 @@ class Side:
     decimals: int | None = None
 
 
-def diff(a: Any, b: Any) -> Difference | None:
-    """Find the first difference of two runs, to the last bit.
+def diff(a: Any, b: Any) -> list[Difference]:
+    """Find the differences of two runs, to the last bit: every setting, and the first difference in each other part.
 
     Args:
         a: A `Run`, a `GPT`, a list of losses, or the path of a file: a saved run or model, a log (.csv, .jsonl), a model as JSON
@@ -71,7 +71,7 @@ def diff(a: Any, b: Any) -> Difference | None:
         b: Likewise.
 
     Returns:
-        The first difference, or None if everything that both have is equal.
+        The differences in the order of their parts; an empty list if everything that both have is equal.
 
     Raises:
         OSError: A file cannot be read.
@@ -82,11 +82,7 @@ def diff(a: Any, b: Any) -> Difference | None:
     if not common:
         raise ValueError(f"there is nothing to compare: one has only {_listed(a)}, and the other only {_listed(b)}")
     decimals = min((side.decimals for side in (a, b) if side.decimals is not None), default=None)
-    for part in common:
-        found = _first(part, a.parts[part], b.parts[part], decimals if part == "loss" else None)
-        if found is not None:
-            return found
-    return None
+    return [found for part in common for found in _differences(part, a.parts[part], b.parts[part], decimals if part == "loss" else None)]
 
 
 def units_apart(a, b):
@@ -101,18 +97,19 @@ def _rank(number):
     return bits if bits >= 0 else -(2**63) - bits - 1
 
 
-def _first(part, a, b, decimals):
-    """The first Difference in a part of both; a, b: name -> value."""
+def _differences(part, a, b, decimals):
+    """Every Difference in the settings, or the first one in another part of both; a, b: name -> value."""
     names = [name for name in a if name in b] if part == "settings" else list(dict.fromkeys([*a, *b]))  # a model has only its own settings
     if part in ("loss", "held-out loss"):
         names = sorted(names)
     different = [name for name in names if name not in a or name not in b or not _same(a[name], b[name], decimals)]
-    if not different:
-        return None
-    name = next((name for name in different if name in a and name in b), different[0])
-    x, y = a.get(name), b.get(name)
-    floats = part != "settings" and isinstance(x, float) and isinstance(y, float) and decimals is None
-    return Difference(part, _called(part, name), x, y, units_apart(x, y) if floats else None, len(different), len(names))
+    told = different
+    if part != "settings":
+        told = [next((name for name in different if name in a and name in b), different[0])] if different else []
+    for name in told:
+        x, y = a.get(name), b.get(name)
+        floats = part != "settings" and isinstance(x, float) and isinstance(y, float) and decimals is None
+        yield Difference(part, _called(part, name), x, y, units_apart(x, y) if floats else None, len(different), len(names))
 
 
 def _same(x, y, decimals):

@@ -11,10 +11,17 @@ import json
 import os
 import platform
 import re
+import warnings
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict
 
 from microgpt import __version__
+from microgpt.common.words import quoted_path
+from microgpt.config import SampleConfig
 from microgpt.corpus.loading import chosen
+from microgpt.display import history
+from microgpt.training import DivergenceError, TrainingWarning
 
 MODEL, LOSSES, SAMPLES, CONFIG = "model.safetensors", "losses.csv", "samples.txt", "config.json"
 
@@ -22,10 +29,10 @@ MODEL, LOSSES, SAMPLES, CONFIG = "model.safetensors", "losses.csv", "samples.txt
 def create(parent, data):
     """Makes a new folder in `parent`, and `parent` if needed: 2026-11-27-names-001, with the next free number. Returns its path. OSError.
 
-    data: what load_docs was given.
+    data: what load_docs was given; None where the documents are a program's: 2026-11-27-run-001.
     """
     os.makedirs(parent, exist_ok=True)
-    stem = "stdin" if data == "-" else chosen(data)
+    stem = {"-": "stdin", None: "run"}.get(data) or chosen(data)
     stem = re.sub(r"[^\w-]+", "-", os.path.basename(stem.rstrip("/")).partition(".")[0])[:40].strip("-") or "data"
     number = 1
     while True:
@@ -65,3 +72,46 @@ def write(folder, name, text):
 
 def write_config(folder, facts):
     write(folder, CONFIG, json.dumps(facts, indent=2) + "\n")
+
+
+@contextmanager
+def kept(run, parent, resumed_from=None):
+    """Keeps a Run in a new folder in `parent`, which run.folder then names, and in the end its samples: those that run.generate will draw.
+
+    Yields what is to be called after some of its steps. The folder has the run after Ctrl-C too, and without its weights where it
+    diverged. OSError where it cannot be made; what cannot be written later is a TrainingWarning, since that is no reason to lose the run.
+    """
+    folder = run.folder = create(parent, None)
+    write_config(folder, describe(run, None, None, SampleConfig.temperature, None if resumed_from is None else os.fsdecode(resumed_from)))
+    before = None if resumed_from is None else os.path.join(os.path.dirname(os.path.abspath(os.fsdecode(resumed_from))), LOSSES)
+    log = history.Log(run, os.path.join(folder, LOSSES), before)
+
+    def attempt(action, *arguments):
+        try:
+            action(*arguments)
+        except OSError as error:
+            warnings.warn(
+                f"{quoted_path(folder)} cannot be written: {error.strerror or error}; save the run with run.save(path)",
+                TrainingWarning, stacklevel=4,
+            )  # fmt: skip
+
+    whole = True
+    try:
+        yield lambda: attempt(log.update)
+    except DivergenceError:  # its weights are of no use
+        whole = False
+        raise
+    finally:
+        attempt(log.close)
+        if whole and not run._torn:
+            attempt(run.save, os.path.join(folder, MODEL))
+    attempt(_write_samples, run, folder)
+
+
+def _write_samples(run, folder):
+    kind = run.model.config.documents
+    try:
+        texts = run.model.generate_from(deepcopy(run.rng), 1 if kind == "text" else 20)
+    except (ArithmeticError, ValueError):  # the last step's weights are out of range
+        return
+    write(folder, SAMPLES, "".join(f"{text}\n" if kind == "lines" else f"{text}\n\n" for text in texts))

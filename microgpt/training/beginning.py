@@ -105,6 +105,7 @@ def train(
     snapshots: int | None = None,
     gradient_norms: bool = False,
     progress: bool = False,
+    run_dir: str | PathLike[str] | None = None,
 ) -> Run:
     """Train a model on documents. By default this is the reference's own run: 1,000 steps, one document each.
 
@@ -131,6 +132,8 @@ def train(
         gradient_norms: Whether to measure the length of each step's gradients, see `Run.train`.
         progress: Whether to show a line of progress: in the output of a notebook's cell, or on a terminal's standard error. If standard
             error is a file, a long training writes a line there now and then.
+        run_dir: A folder in which a new one keeps the run, with its settings, losses, model and samples, as `microgpt train --run-dir`
+            does; `Run.folder` is its path. None: nothing is kept.
 
     Returns:
         The finished run, with the model, the losses and the random generator that sampling continues to use.
@@ -150,7 +153,13 @@ def train(
         docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,
         init=init, resume=resume, snapshots=snapshots,
     )  # fmt: skip
-    run.train(callback, progress, gradient_norms=gradient_norms)
+    if run_dir is None:
+        run.train(callback, progress, gradient_norms=gradient_norms)
+    else:
+        from microgpt.lab import folders
+
+        with run._shown(progress) as shown, folders.kept(run, run_dir, resume) as update:
+            run.train(callback, lambda: (shown and shown(), update()), gradient_norms=gradient_norms)
     if run.diverged:
         warnings.warn(verdict.divergence(run), TrainingWarning, stacklevel=2)
     return run

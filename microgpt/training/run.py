@@ -74,12 +74,14 @@ class Run:
         seconds: The time of the steps done in this process, in seconds.
         gradient_norms: Step, from 1 -> the length of its gradients, where they were measured.
         drawn: Whether the first weights were drawn at random, and not loaded.
+        folder: Where `train(run_dir=...)` keeps it, or None.
     """
 
     losses: list[float]
     val_losses: list[tuple[int, float]]
     extended: list[tuple[int, TrainConfig]]
     snapshots: Snapshots | None
+    folder: str | None = None
 
     def __init__(
         self, model: GPT, corpus: Corpus, training: TrainConfig, rng: random.Random, held_out: Corpus | None = None,
@@ -111,8 +113,8 @@ class Run:
             pause_every: See `progress`.
             stopped: A list. Once it is not empty, training ends after the current step, and a measurement of the held-out loss is postponed
                 until the run continues.
-            gradient_norms: Whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no bit,
-                but the compiled engines then take several times as long.
+            gradient_norms: Whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no bit
+                of the training.
 
         Raises:
             Interrupted: Ctrl-C, or a notebook's "interrupt", ended training after the current step. The run can continue with `train`, and
@@ -164,11 +166,7 @@ class Run:
             self._refuse_torn()
             first, started = len(self.losses), time.perf_counter()
             end = self._portion_end(first, portion, pause_every)
-            if gradient_norms:
-                for step in range(first, end):
-                    self._steps(step, step + 1, gradient_norms)
-            else:
-                self._steps(first, end)
+            self._steps(first, end, [] if gradient_norms else None)
             seconds = time.perf_counter() - started
             self.seconds += seconds
             self._take_snapshot_where_due()
@@ -342,14 +340,14 @@ class Run:
         if self.snapshots and self.snapshots.next(done, self.training.num_steps) == done:
             self.snapshots.take(done, self.model.params)
 
-    def _steps(self, first, end, gradient_norm=False):
-        """Do steps first .. end - 1; gradient_norm: of a single one, whether to measure that first."""
+    def _steps(self, first, end, norms):
+        """Do steps first .. end - 1; norms: None, or a list for the lengths of their gradients."""
         try:
             with self.model.engine.access.changing():
-                if gradient_norm:
-                    _, gradients = self.model.engine.gradients(self.corpus, first, self.training)
-                    self.gradient_norms[end] = math.hypot(*gradients)
-                self.model.engine.train(self.corpus, range(first, end), self.training, self.losses)
+                try:
+                    self.model.engine.train(self.corpus, range(first, end), self.training, self.losses, norms)
+                finally:
+                    self.gradient_norms.update(enumerate(norms or (), first + 1))
         except engines.EngineError:
             raise
         except (ArithmeticError, ValueError) as error:

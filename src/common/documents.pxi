@@ -41,7 +41,7 @@ cdef class Steps(Reading):
 
     cdef Options options
     cdef size_t first_step, n_steps, n_losses
-    cdef double[::1] lr, losses
+    cdef double[::1] lr, losses, norms
 
     def __cinit__(self, corpus, steps, training, size_t n_threads=1):
         """steps: a range of step numbers, one after the other."""
@@ -52,6 +52,13 @@ cdef class Steps(Reading):
         self.first_step, self.n_steps = steps.start, len(steps)
         self.lr = array("d", map(training.lr, steps))
         self.losses = array("d", bytes(8 * len(steps)))
+
+    cdef measure_norms(self):
+        """Make room for the length of each step's gradients, too."""
+        self.norms = array("d", bytes(8 * self.n_steps))
+
+    cdef double *norms_or_null(self) noexcept nogil:
+        return &self.norms[0] if self.norms is not None else NULL
 
     cdef fill_numbers(self, training):
         cdef const char *name

@@ -58,19 +58,21 @@ static size_t first_overflow(const double *g, size_t n) {
     return n;
 }
 
-/* Scale the gradients down to length clip_norm if they are longer. Returns n_params, or the index of the first gradient whose
- * square overflows; then nothing has changed. */
-static size_t clip(const Shape *s, double *gradients, double clip_norm) {
+/* The length of the gradients as one vector, and where clip_norm is not 0, they are scaled down to that if they are longer.
+ * Returns n_params, or the index of the first gradient whose square overflows; then nothing has changed. */
+static size_t clip(const Shape *s, double *gradients, double clip_norm, double *norm) {
     size_t n = s->n_params;
     double squares = sum_of_squares(gradients, n, s->vector_libm);
+    *norm = pow(squares, 0.5);
+    if (!(clip_norm > 0))
+        return n;
     if (!(squares <= DBL_MAX)) {
         size_t i = first_overflow(gradients, n);
         if (i < n)
             return i;
     }
-    double norm = pow(squares, 0.5);
-    if (norm > clip_norm) { /* not if it is NaN */
-        double scale = clip_norm / norm;
+    if (*norm > clip_norm) { /* not if it is NaN */
+        double scale = clip_norm / *norm;
         for (size_t i = 0; i < n; i++)
             gradients[i] *= scale;
     }

@@ -49,9 +49,10 @@ enum outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_
 /* The mean loss of a step's documents (from 0), and its gradients, which have no meaning if the loss is not finite. */
 enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss);
 
-/* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses and how many there are. When a gradient's
- * square overflows, *overflowing is that gradient. The results do not depend on n_threads. */
+/* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses, how many there are and, unless norms is NULL,
+ * the length of each step's gradients before clipping. When a gradient's square overflows, *overflowing is that gradient. The
+ * results do not depend on n_threads. */
 enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
-                         double *losses, size_t *n_losses, double *overflowing);
+                         double *losses, double *norms, size_t *n_losses, double *overflowing);
 
 #endif

@@ -64,7 +64,7 @@ cdef extern from "exact/engine.h" nogil:
     outcome exact_losses(Trainer *t, const Documents *docs, size_t first, size_t n_docs, double *losses, size_t n_threads)
     outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
     outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
-                        double *losses, size_t *n_losses, double *overflowing)
+                        double *losses, double *norms, size_t *n_losses, double *overflowing)
 
 
 cdef extern from "exact/sampling.h" nogil:
@@ -144,7 +144,7 @@ cdef class Network(OneCaller):
         """Make the gradients and moments, all 0, with the settings of `training`; `train` does so itself."""
         self.prepare(training)
 
-    def train(self, corpus, steps, training, list losses not None, size_t n_threads=1):
+    def train(self, corpus, steps, training, list losses not None, size_t n_threads=1, list norms=None):
         """See Engine.train. Returns the step whose loss is not finite, or None; the caller determines the cause."""
         cdef Steps task
         cdef double overflowing = 0.0
@@ -155,12 +155,16 @@ cdef class Network(OneCaller):
         try:
             self.prepare(training)
             task = self.task(corpus, steps, training, n_threads)
+            if norms is not None:
+                task.measure_norms()
             with nogil:
                 result = exact_train(
                     &self.trainer, &task.docs, task.first_step, task.n_steps, &task.options, &task.lr[0], &task.losses[0],
-                    &task.n_losses, &overflowing,
+                    task.norms_or_null(), &task.n_losses, &overflowing,
                 )
             losses.extend(task.losses[:task.n_losses])
+            if norms is not None:
+                norms.extend(task.norms[:task.n_losses])
         finally:
             self.release()
         if result == LOSS_NOT_FINITE:

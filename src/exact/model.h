@@ -112,8 +112,9 @@ typedef struct {
     /* The gradients of a share of the parameters, added to the present ones with `accumulate`; with a step, they are used at
      * once and not kept. */
     void (*gradients)(const Shape *, double *params, Group *, Adam *, int accumulate, const AdamStep *, const Share *);
-    /* Scale the gradients down to length clip_norm. Returns n_params, or the index of the first whose square overflows. */
-    size_t (*clip)(const Shape *, double *gradients, double clip_norm);
+    /* *norm: the gradients' length, to which a clip_norm above 0 scales them down. Returns n_params, or the index of the first
+     * whose square overflows. */
+    size_t (*clip)(const Shape *, double *gradients, double clip_norm, double *norm);
     void (*decay)(const Shape *, double *params, double share);
     /* Returns n_params, or the index of the parameter whose squared gradient overflows; those before it are updated. */
     size_t (*adam)(const Shape *, double *params, Adam *, const AdamStep *);

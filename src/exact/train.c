@@ -24,6 +24,7 @@ typedef struct {
     size_t first_step, n_steps, n_threads;
     const double *lr;                     /* NULL: gradients only */
     double *losses, overflowing, seconds; /* of the steps, since all threads had started */
+    double *norms;                        /* of the steps' gradients; NULL: not wanted */
     size_t n_losses;
     /* What the first thread determines for all, which the others read between two barriers: */
     enum outcome outcome;
@@ -138,6 +139,9 @@ static int separable(const Job *job) {
     return t->shape.vector_libm && !t->adam.large && t->adam.eps >= 1e-15 && job->bound < 1e17; /* mutant: separable */
 }
 
+/* Whether all gradients must be there before the first parameter changes. */
+static int wants_norm(const Job *job) { return job->options->clip_norm > 0 || job->norms; }
+
 /* Losses and gradients of a step's documents, and with *fused the update too, if nothing comes between. The reference builds
  * the documents' graphs one after the other, and its backward pass begins with the last: so the last group is done first here,
  * and only one group's activations are kept. */
@@ -157,7 +161,7 @@ static enum outcome gradients(Job *job, Team *team, size_t thread, size_t step, 
         else if (thread == 0)
             pass(job, &alone);
         if (thread == 0)
-            job->fused = job->lr && job->first_doc == 0 && !(job->options->clip_norm > 0) && separable(job);
+            job->fused = job->lr && job->first_doc == 0 && !wants_norm(job) && separable(job);
         meet(team);
         if (job->outcome != DONE)
             return job->outcome;
@@ -177,8 +181,11 @@ static enum outcome update(Job *job, Team *team, size_t thread) {
     const Share all = {team, thread, SYMBOL(team_size)(team)};
     size_t done = t->shape.n_params;
     if (thread == 0) {
-        if (job->options->clip_norm > 0) /* mutant: clipping */
-            done = k->clip(&t->shape, t->adam.gradients, job->options->clip_norm);
+        double norm = 0.0;
+        if (wants_norm(job)) /* mutant: clipping */
+            done = k->clip(&t->shape, t->adam.gradients, job->options->clip_norm, &norm);
+        if (job->norms)
+            job->norms[job->n_losses] = norm;
         job->clipped = done == t->shape.n_params && separable(job);
         if (done == t->shape.n_params && !job->clipped) {
             if (job->step.decay != 0) /* mutant: decay */
@@ -256,7 +263,7 @@ enum outcome exact_batch_gradients(Trainer *t, const Documents *docs, size_t ste
 
 /* All steps, in stretches with the team or without, see pace.h. */
 enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
-                         double *losses, size_t *n_losses, double *overflowing) {
+                         double *losses, double *norms, size_t *n_losses, double *overflowing) {
     Job job = {.trainer = t, .docs = docs, .options = o, .first_step = first, .lr = lr, .losses = losses};
     enum outcome outcome = DONE;
     *n_losses = 0;
@@ -267,6 +274,7 @@ enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t
     while (*n_losses < n_steps && outcome == DONE) {
         int with_team = 0;
         job.n_steps = o->n_threads > 1 ? pace_next(&t->pace, o->batch_size, n_steps - *n_losses, &with_team) : n_steps;
+        job.norms = norms ? norms + *n_losses : NULL;
         outcome = run(&job, with_team ? o->n_threads : 1);
         pace_done(&t->pace, with_team, job.n_steps, job.seconds);
         *n_losses += job.n_losses;

@@ -61,9 +61,9 @@ void fast_measure_free(Measure *m);
 /* The mean loss of a step's documents (from 0), and its gradients. */
 enum outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss);
 
-/* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses and how many there are. The results do not
- * depend on n_threads. */
+/* Steps first .. first + n_steps - 1 with their learning rates. Writes the losses, how many there are and, unless norms is NULL,
+ * the length of each step's gradients before clipping. The results do not depend on n_threads. */
 enum outcome fast_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
-                        double *losses, size_t *n_losses);
+                        double *losses, double *norms, size_t *n_losses);
 
 #endif

@@ -45,7 +45,7 @@ cdef extern from "fast/engine.h" nogil:
     void fast_trainer_free(Trainer *t)
     outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss)
     outcome fast_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
-                       double *losses, size_t *n_losses)
+                       double *losses, double *norms, size_t *n_losses)
 
 
 include "common/kernels.pxi"
@@ -104,7 +104,7 @@ cdef class Network(OneCaller):
         for i in range(self.trainer.shape.n_params):
             self.params[i] = self.trainer.params[i]
 
-    def train(self, corpus, steps, training, list losses not None, size_t n_threads=1):
+    def train(self, corpus, steps, training, list losses not None, size_t n_threads=1, list norms=None):
         """See Engine.train. FloatingPointError where a loss is not finite, OverflowError where a number
         leaves the range of float32, EngineError for settings and parameters that have no meaning in it."""
         cdef Steps task
@@ -112,6 +112,8 @@ cdef class Network(OneCaller):
         if not len(steps):
             return
         task = Steps(corpus, steps, training, n_threads)
+        if norms is not None:
+            task.measure_norms()
         self.acquire()
         try:
             self.prepare(training)
@@ -119,10 +121,12 @@ cdef class Network(OneCaller):
             with nogil:  # mutant: release-gil
                 result = fast_train(
                     &self.trainer, &task.docs, task.first_step, task.n_steps, &task.options, &task.lr[0], &task.losses[0],
-                    &task.n_losses,
+                    task.norms_or_null(), &task.n_losses,
                 )
                 self.write_params()
             losses.extend(task.losses[:task.n_losses])
+            if norms is not None:
+                norms.extend(task.norms[:task.n_losses])
         finally:
             self.release()
         self.check(result)

@@ -15,8 +15,8 @@ typedef struct {
     const Documents *docs;
     const Options *options;
     size_t first_step, n_groups, n_steps;
-    const double *lr; /* NULL: gradients only */
-    double *losses;
+    const double *lr;       /* NULL: gradients only */
+    double *losses, *norms; /* norms: of the steps' gradients; NULL: not wanted */
     size_t n_losses;
     double seconds; /* of the steps, since all threads had started */
     enum outcome outcome;
@@ -90,9 +90,9 @@ static void task_gradients(Trainer *t, size_t n_groups, size_t task) {
     t->kernels->gradients(&t->shape, t->groups, n_groups, &t->tasks[task], t->gradients + t->tasks[task].start);
 }
 
-/* Computes the gradients of all tasks; returns the factor that makes them, as one vector, no longer than clip_norm. NaN when
- * its length overflows. */
-static double clip(const Job *job, Team *team) {
+/* Computes the gradients of all tasks, and their length as one vector; returns the factor that makes it no more than clip_norm,
+ * unless that is 0. NaN when the length overflows. */
+static double clip(const Job *job, Team *team, double *length) {
     Trainer *t = job->trainer;
     double squares = 0.0, norm, clip_norm = job->options->clip_norm;
     for (size_t i; (i = fast_team_next(team)) < t->n_tasks;) {
@@ -102,7 +102,9 @@ static double clip(const Job *job, Team *team) {
     fast_team_barrier(team);
     for (size_t i = 0; i < t->n_tasks; i++)
         squares += t->squares[i];
-    norm = sqrt(squares);
+    norm = *length = sqrt(squares);
+    if (!(clip_norm > 0))
+        return 1.0;
     if (!isfinite(norm)) /* mutant: infinite-norm */
         return NAN;
     return norm > clip_norm ? clip_norm / norm : 1.0;
@@ -111,10 +113,10 @@ static double clip(const Job *job, Team *team) {
 /* 1 - beta**step. Once it rounds to 1 it stays 1, and pow is not called again. */
 static double correction(double before, double beta, uint64_t step) { return before == 1 ? 1 : 1 - pow(beta, (double)step); }
 
-static enum outcome update(const Job *job, Team *team, double lr, double c1, double c2) {
+static enum outcome update(const Job *job, Team *team, double lr, double c1, double c2, double *norm) {
     Trainer *t = job->trainer;
-    int clipping = job->options->clip_norm > 0;
-    double scale = clipping ? clip(job, team) : 1.0;
+    int clipping = job->options->clip_norm > 0 || job->norms; /* all gradients are there before the first parameter changes */
+    double scale = clipping ? clip(job, team, norm) : 1.0;
     Update u = {
         .lr = (float)(lr / c1),
         .beta1 = (float)t->beta1,
@@ -152,7 +154,7 @@ static void work(void *context, Team *team, size_t thread) {
     fast_team_barrier(team); /* all are there, and have read num_steps */
     started = fast_team_clock();
     for (; i < job->n_steps && outcome == DONE; i++) {
-        double loss;
+        double loss, norm = 0.0;
         if (enough_groups(job->n_groups, fast_team_size(team)))
             pass_groups(job, team, thread, job->first_step + i);
         else
@@ -164,15 +166,18 @@ static void work(void *context, Team *team, size_t thread) {
         if (job->lr) {
             c1 = correction(c1, t->beta1, done + i + 1); /* mutant: first-correction */
             c2 = correction(c2, t->beta2, done + i + 1);
-            outcome = update(job, team, job->lr[i], c1, c2);
+            outcome = update(job, team, job->lr[i], c1, c2, &norm);
             if (outcome != DONE)
                 break;
         } else {
             for (size_t task; (task = fast_team_next(team)) < t->n_tasks;)
                 task_gradients(t, job->n_groups, task);
         }
-        if (thread == 0)
+        if (thread == 0) {
             job->losses[i] = loss;
+            if (job->norms)
+                job->norms[i] = norm;
+        }
     }
     restore_denormals(denormals);
     if (thread == 0) {
@@ -215,6 +220,7 @@ static enum outcome run(Job *job, size_t n_steps) {
             break;
         job->lr += job->n_steps;
         job->losses += job->n_steps;
+        job->norms += job->norms ? job->n_steps : 0;
         job->first_step += job->n_steps;
     }
     job->n_losses = done;
@@ -231,8 +237,8 @@ enum outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step
 }
 
 enum outcome fast_train(Trainer *t, const Documents *docs, size_t first, size_t n_steps, const Options *o, const double *lr,
-                        double *losses, size_t *n_losses) {
-    Job job = {.trainer = t, .docs = docs, .options = o, .first_step = first, .lr = lr, .losses = losses};
+                        double *losses, double *norms, size_t *n_losses) {
+    Job job = {.trainer = t, .docs = docs, .options = o, .first_step = first, .lr = lr, .losses = losses, .norms = norms};
     enum outcome outcome = run(&job, n_steps);
     *n_losses = job.n_losses;
     return outcome;

@@ -33,7 +33,10 @@ FLOORS = [  # from the ground up; what stands together may import one another
     {"cli"},
     {"__main__"},
 ]
-UPWARD = {("model", "display"), ("training", "display")}  # in a method alone: a Run and a GPT show themselves in a notebook
+UPWARD = {  # in a method or a function alone
+    ("model", "display"), ("training", "display"),  # a Run and a GPT show themselves in a notebook
+    ("training", "lab"),  # train(run_dir=...)
+}  # fmt: skip
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 
 

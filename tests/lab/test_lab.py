@@ -92,33 +92,49 @@ def test_runs_that_are_equal_in_all_forms(run, saved, tmp_path):
     hexes.write_text("\n".join(map(float.hex, run.losses)))
     exported.write_text(run.model.to_json())
     for other in (run, run.model, run.losses, saved, printed, hexes, exported):
-        assert microgpt.diff(saved, other) is None
+        assert microgpt.diff(saved, other) == []
     done = microgpt_command("diff", saved, printed)
     assert (done.returncode, done.stdout) == (0, "equal\n")
 
 
-def test_the_first_difference(run, saved):
+def test_the_first_difference_of_a_part(run, saved):
     other = microgpt.load(saved)
     other.params[5] = math.nextafter(other.params[5], 9)
-    found = microgpt.diff(run, other)
+    [found] = microgpt.diff(run, other)
     assert (found.part, found.name, found.distance, found.count) == ("weight", "wte[1][1]", 1, 1)
     losses = [*run.losses[:7], run.losses[7] * (1 + 2**-50), *run.losses[8:]]
-    found = microgpt.diff(run, losses)
+    [found] = microgpt.diff(run, losses)
     assert (found.part, found.name, found.a, found.b) == ("loss", "of step 8", run.losses[7], losses[7]) and 1 < found.distance < 9
     assert losses[7].hex() in str(found)
-    assert microgpt.diff(run.losses, run.losses[:-1]).b is None
-    more = microgpt.train(DOCS, CONFIG, replace(TRAINING, eps=2e-8), evaluation=EvalConfig(0.2, 4))
-    assert microgpt.diff(run, more).name == "eps"
+    assert microgpt.diff(run.losses, run.losses[:-1])[0].b is None
     data = microgpt.train([*DOCS, "a"], CONFIG, TRAINING, evaluation=EvalConfig(0.2, 4))
-    assert microgpt.diff(run, data).part == "data"
-    assert microgpt.diff(run, GPT.from_json(microgpt.train(["ab"], CONFIG, TRAINING).model.to_json())).part == "alphabet"
+    assert microgpt.diff(run, data)[0].part == "data"
+    assert microgpt.diff(run, GPT.from_json(microgpt.train(["ab"], CONFIG, TRAINING).model.to_json()))[0].part == "alphabet"
+
+
+def test_every_setting_that_differs_and_where_the_losses_part(run, saved, tmp_path):
+    """Of a run with another eps, and gradients that are clipped only in step 5."""
+    norms = microgpt.train(DOCS, CONFIG, TRAINING, evaluation=EvalConfig(0.2, 4), gradient_norms=True).gradient_norms
+    step = next(step for step in norms if step > 1 and norms[step] == max(list(norms.values())[:step]))  # no step before had a longer one
+    clip_norm = max(norm for before, norm in norms.items() if before < step)
+    other = microgpt.train(DOCS, CONFIG, replace(TRAINING, clip_norm=clip_norm), seed=None, evaluation=EvalConfig(0.2, 4, patience=9))
+    found = microgpt.diff(run, other)
+    assert [(one.part, one.name) for one in found[:3]] == [
+        ("settings", "clip_norm"), ("settings", "patience"), ("loss", f"of step {step + 1}")
+    ]  # fmt: skip
+    assert [one.part for one in found[3:]] == ["held-out loss", "weight"] and (found[0].a, found[0].b) == (None, clip_norm)
+    other.save(tmp_path / "other")
+    done = microgpt_command("diff", saved, tmp_path / "other")
+    assert done.returncode == 1 and done.stdout == "".join(f"{one}\n" for one in found)
+    told = json.loads(microgpt_command("diff", saved, tmp_path / "other", "--json").stdout)
+    assert [one["name"] for one in told] == [one.name for one in found] and told[2]["a_hex"] == found[2].a.hex()
 
 
 def test_rounded_losses_are_compared_as_far_as_they_go(run, saved, tmp_path):
     path = tmp_path / "losses.txt"
     for digits in (3, 8):
         path.write_text("".join(f"{loss:.{digits}f}\n" for loss in run.losses))
-        assert microgpt.diff(path, saved) is None
+        assert microgpt.diff(path, saved) == []
     path.write_text("".join(f"{loss + 2e-8:.8f}\n" for loss in run.losses))
     done = microgpt_command("diff", path, saved)
     assert done.returncode == 1 and done.stdout.startswith("loss of step 1 differs (12 of 12 do)\n  A  ")
@@ -140,19 +156,35 @@ def test_units_apart():
 # ---- Logs and folders --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ["python", "graph", "exact", "fast"])
-def test_gradient_norms_change_no_bit(engine):
-    training = TrainConfig(num_steps=5, clip_norm=0.5, batch_size=2)
-    norms = []
-    measured = microgpt.train(
-        DOCS, CONFIG, training, engine=engine, gradient_norms=True, callback=lambda step: norms.append(step.gradient_norm)
-    )
-    plain = microgpt.train(DOCS, CONFIG, training, engine=engine)
-    assert microgpt.diff(measured, plain) is None
-    assert norms == list(measured.gradient_norms.values()) and plain.gradient_norms == {}
-    first = start(DOCS, CONFIG, training, engine=engine)
-    _, gradients = first.model.engine.gradients(first.corpus, 0, training)
-    assert norms[0] == pytest.approx(sum(g * g for g in gradients) ** 0.5, rel=1e-12)
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize("engine, threads", [("python", 1), ("graph", 1), ("exact", 1), ("exact", 2), ("fast", 1), ("fast", 2)])
+def test_gradient_norms_change_no_bit(engine, threads, clip_norm):
+    """Each is that of the reference's clipping, and of an exact engine in every bit."""
+    training, options = TrainConfig(num_steps=7, clip_norm=clip_norm, batch_size=3), {"engine": engine, "threads": threads}
+    told = []
+    measured = microgpt.train(DOCS, CONFIG, training, gradient_norms=True, callback=lambda step: told.append(step.gradient_norm), **options)
+    plain, stepwise = microgpt.train(DOCS, CONFIG, training, **options), start(DOCS, CONFIG, training, **options)
+    assert microgpt.diff(measured, plain) == [] and measured.model.engine.moments() == plain.model.engine.moments()
+    assert measured.gradient_norms == dict(enumerate(told, 1)) and plain.gradient_norms == {}
+    for step, norm in enumerate(told):
+        _, gradients = stepwise.model.engine.gradients(stepwise.corpus, step, training)
+        squares = 0.0
+        for gradient in gradients:
+            squares += gradient**2
+        assert norm == (squares**0.5 if engine != "fast" else pytest.approx(squares**0.5, rel=1e-6))
+        stepwise.train(lambda done: True)
+
+
+@pytest.mark.parametrize("engine", ["graph", "exact", "fast"])
+def test_a_run_that_fails_has_the_norms_of_its_steps(engine):
+    """And its weights are those of a run that was not asked: Adam's update ends at the gradient whose square overflows."""
+    training = TrainConfig(num_steps=30, learning_rate=1e10, schedule="constant")
+    runs = [start(DOCS, CONFIG, training, engine=engine) for _ in range(2)]
+    for run, asked in zip(runs, (True, False)):
+        with pytest.raises(microgpt.DivergenceError):
+            run.train(gradient_norms=asked)
+    assert runs[0].losses == runs[1].losses and bytes(runs[0].model.params) == bytes(runs[1].model.params)
+    assert [*runs[0].gradient_norms] == [*range(1, len(runs[0].losses) + 1)] != []
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
@@ -215,6 +247,42 @@ def test_a_folder_for_each_run(tmp_path):
     assert json.loads((second / "config.json").read_text())["resumed_from"] == str(first / "model.safetensors")
     old, new = ((folder / "losses.csv").read_text().splitlines() for folder in (first, second))
     assert [row.split(",")[5] for row in new[1:7]] == [row.split(",")[5] for row in old[1:7]] and len(new) == 9
+
+
+def test_a_folder_for_each_run_of_train(tmp_path):
+    """With what the command keeps, from the same settings; and the run's own generator stays where it was."""
+    data = tmp_path / "names.txt"
+    data.write_text("\n".join(DOCS))
+    options = ["--steps", 6, "--n-embd", 4, "--n-head", 2, "--block-size", 8, "--log-gradient-norm"]
+    succeed("train", data, *options, "--run-dir", tmp_path / "by command")
+    plain = microgpt.train(DOCS, CONFIG, TrainConfig(num_steps=6))
+    run = microgpt.train(DOCS, CONFIG, TrainConfig(num_steps=6), run_dir=tmp_path / "runs", gradient_norms=True)
+    [command], [first] = ([*(tmp_path / name).iterdir()] for name in ("by command", "runs"))
+    assert run.folder == str(first) and first.name.endswith("-run-001") and plain.folder is None
+    assert {path.name for path in first.iterdir()} == {"config.json", "losses.csv", "model.safetensors", "samples.txt"}
+    for name in ("model.safetensors", "samples.txt"):
+        assert (first / name).read_bytes() == (command / name).read_bytes()
+    ours, theirs = (
+        [row.split(",")[:5] + row.split(",")[6:] for row in (at / "losses.csv").read_text().splitlines()] for at in (first, command)
+    )
+    assert ours == theirs and len(ours) == 7  # all but the seconds
+    ours, theirs = (json.loads((at / "config.json").read_text()) for at in (first, command))
+    assert {name for name in ours if ours[name] != theirs[name]} == {"command", "data"}
+    assert run.generate(3) == plain.generate(3)
+
+    def stop(step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(microgpt.Interrupted) as stopped:
+        microgpt.train(DOCS, CONFIG, TrainConfig(num_steps=6), run_dir=tmp_path / "runs", callback=stop)
+    second = stopped.value.run.folder
+    assert second.endswith("-run-002") and microgpt.load(f"{second}/model.safetensors").params[:] == stopped.value.run.model.params[:]
+    run = microgpt.train(DOCS, resume=f"{second}/model.safetensors", run_dir=tmp_path / "runs")
+    assert microgpt.diff(run, plain) == [] and len(history.read(f"{run.folder}/losses.csv").losses) == 6
+    with pytest.raises(microgpt.DivergenceError):
+        microgpt.train(DOCS, CONFIG, TrainConfig(num_steps=60, learning_rate=1e300), run_dir=tmp_path / "runs")
+    [last] = (path for path in (tmp_path / "runs").iterdir() if path.name.endswith("-004"))
+    assert {path.name for path in last.iterdir()} == {"config.json", "losses.csv"}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ static double run(Shape shape, const Kernels *kernels, size_t batch_size, size_t
         params[i] = 0.3 * (random_unit() - 0.5);
     for (size_t i = 0; i < STEPS; i++)
         lr[i] = 0.01;
-    if (exact_train(&t, &docs, 3, STEPS, &options, lr, losses, &n_losses, &overflowing) != DONE || n_losses != STEPS ||
+    if (exact_train(&t, &docs, 3, STEPS, &options, lr, losses, NULL, &n_losses, &overflowing) != DONE || n_losses != STEPS ||
         exact_batch_gradients(&t, &docs, 5, &options, &loss) != DONE)
         exit(3);
     memcpy(params + n, t.adam.gradients, n * sizeof(double));

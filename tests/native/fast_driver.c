@@ -27,7 +27,7 @@ static double run(Shape shape, const Kernels *kernels, const Options *options, f
     for (size_t i = 0; i < STEPS; i++)
         lr[i] = 0.01;
     t.pace = (Pace){.batch_size = options->batch_size, .alone = 1, .team = 1e9, .patience = 1}; /* the team at once */
-    if (fast_train(&t, &docs, 3, STEPS, options, lr, losses, &n_losses) != DONE || n_losses != STEPS ||
+    if (fast_train(&t, &docs, 3, STEPS, options, lr, losses, NULL, &n_losses) != DONE || n_losses != STEPS ||
         fast_batch_gradients(&t, &docs, 5, options, &loss) != DONE)
         exit(3);
     *params = malloc(2 * shape.n_params * sizeof(float));
@@ -35,7 +35,7 @@ static double run(Shape shape, const Kernels *kernels, const Options *options, f
     memcpy(*params + shape.n_params, t.gradients, shape.n_params * sizeof(float));
     uint32_t before = tokens[1]; /* a document that no thread may get stuck on */
     tokens[1] = VOCAB;
-    if (fast_train(&t, &docs, 0, STEPS, options, lr, losses, &n_losses) != BAD_CORPUS || n_losses != 0)
+    if (fast_train(&t, &docs, 0, STEPS, options, lr, losses, NULL, &n_losses) != BAD_CORPUS || n_losses != 0)
         exit(4);
     tokens[1] = before;
     fast_trainer_free(&t);

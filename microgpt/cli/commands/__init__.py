@@ -21,7 +21,7 @@ COMMANDS = {  # in the order in which `microgpt --help` shows them
     "sample": "print documents that a saved model makes up",
     "eval": "measure a saved model on documents: loss, perplexity, bits per character",
     "sweep": "train with many settings and say which is the best",
-    "diff": "say where two runs or models first differ, to the last bit",
+    "diff": "say what differs in two runs or models, to the last bit",
     "explore": "write a saved model as a web page to look into it",
     "export": "write a saved model for other programs: a folder for the Hugging Face Hub, or ONNX",
     "plot": "draw the losses of runs",

@@ -1,4 +1,4 @@
-"""microgpt diff: where two runs or models first differ."""
+"""microgpt diff: what differs in two runs or models."""
 
 import json
 from dataclasses import asdict
@@ -7,8 +7,8 @@ from microgpt.cli.commands import Usage, for_output
 from microgpt.lab.differences import diff
 
 DESCRIPTION = (
-    "Say where two runs first differ: in a setting, the alphabet, the data, the loss of a step, or a weight, with both values to the last "
-    "bit and how many units in the last place they are apart. Each is a saved run or model, a log (.csv, .jsonl), a model as JSON, or a text "
+    "Say what differs in two runs: every setting, the alphabet, the data, and the first step's loss and the first weight that do, with both "
+    "values to the last bit and how many units in the last place they are apart. Each is a saved run or model, a log (.csv, .jsonl), a model as JSON, or a text "
     "with a loss a line or the reference's printed output; what both have is compared. The exit code is 0 where all of that is equal, 1 where "
     "it differs and 2 where it cannot be compared."
 )
@@ -17,7 +17,7 @@ DESCRIPTION = (
 def configure(parser):
     parser.add_argument("a", metavar="A", help="a run, a model or its losses")
     parser.add_argument("b", metavar="B", help="another")
-    parser.add_argument("--json", action="store_true", help="as a JSON object, null where nothing differs (default: in words)")
+    parser.add_argument("--json", action="store_true", help="as JSON, an array of what differs (default: in words)")
 
 
 def run(arguments):
@@ -26,12 +26,12 @@ def run(arguments):
     except (OSError, ValueError) as error:
         raise Usage(f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.errno else error) from None
     if arguments.json:
-        print(json.dumps(None if found is None else _exact(asdict(found))))
-    elif found is None:
+        print(json.dumps([_exact(asdict(difference)) for difference in found]))
+    elif not found:
         print("equal")
-    else:
-        print("\n".join(map(for_output, str(found).split("\n"))))
-    return int(found is not None)
+    for difference in () if arguments.json else found:
+        print("\n".join(map(for_output, str(difference).split("\n"))))
+    return int(bool(found))
 
 
 def _exact(values):

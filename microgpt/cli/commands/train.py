@@ -323,7 +323,7 @@ def configure(parser):
     files.add_argument("--log", metavar="FILE", help="write every step's losses: .csv or .jsonl (default: no file)")
     files.add_argument(
         "--log-gradient-norm", action="store_true",
-        help="write the length of each step's gradients too, before clipping, for which a fast step takes many times as long (default: not)",
+        help="write the length of each step's gradients too, before clipping (default: not)",
     )  # fmt: skip
     files.add_argument(
         "--run-dir", metavar="DIR",
