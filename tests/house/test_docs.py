@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,6 +85,41 @@ def test_everything_on_these_pages_is_documented():
         members = [getattr(thing, key) for key in vars(thing) if key[0] != "_"] if isinstance(thing, type) else []
         silent += [(name, part) for part in (thing, *members) if (callable(part) or hasattr(part, "__get__")) and not inspect.getdoc(part)]
     assert not silent
+
+
+def test_every_page_is_in_the_navigation_of_the_site():
+    hooks, text = script("hooks"), (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {page.name for page in DOCS.glob("*.md")} | set(hooks.PAGES) | {f"api/{name}.md" for name in hooks.API}
+    assert sorted(re.findall(r": ([\w/]+\.md)$", text, re.MULTILINE)) == sorted(pages)
+
+
+def test_the_style_sheets_of_the_site_are_there():
+    [named] = re.findall(r"^extra_css: \[(.*)\]$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert all((DOCS / name).is_file() for name in named.split(", "))
+
+
+@pytest.mark.parametrize(
+    "markdown, repository, expected",
+    [
+        ("[a](training.md#x)", "", "[a](training.md#x)"),
+        ("[a](../README.md)", "", "[a](index.md)"),
+        ("![a](loss-against-time.png)", "", "![a](loss-against-time.png)"),
+        ("[`code`](../src/exact/train.c)", "", "`code`"),
+        ("[`code`](../src/exact/train.c)", "https://host/me/it/", "[`code`](https://host/me/it/blob/main/src/exact/train.c)"),
+        ("[a](../src/exact)", "https://host/me/it", "[a](https://host/me/it/tree/main/src/exact)"),
+        ("`[a](../src)`, [b](#c), [d](https://e.org)", "", "`[a](../src)`, [b](#c), [d](https://e.org)"),
+        ("```python numpy\n[a](../src)\n```", "", "```python\n[a](../src)\n```"),
+    ],
+)
+def test_links_of_the_site(markdown, repository, expected):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="tutorial.md"))
+    assert script("hooks").on_page_markdown(markdown, page, {"repo_url": repository}, None) == expected
+
+
+def test_a_link_to_what_does_not_exist_is_a_warning_which_fails_the_build(caplog):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="tutorial.md"))
+    script("hooks").on_page_markdown("[a](../src/nothing.c)", page, {"repo_url": ""}, None)
+    assert "docs/tutorial.md links to src/nothing.c, which does not exist" in caplog.text
 
 
 # ---- The tree in the README ------------------------------------------------------------------------------------------
