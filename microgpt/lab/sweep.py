@@ -43,6 +43,7 @@ def sweep(
     sampler: str = "tpe",
     workers: int = 1,
     callback: Callable[[Trial], object] | None = None,
+    progress: Callable[[Study], object] | None = None,
 ) -> Study:
     """Train with many settings and compare their held-out losses; returns the Study.
 
@@ -53,7 +54,8 @@ def sweep(
     study: None, for this call alone; a path, of Optuna's journal; or the URL of a database or of Redis ("redis://..."). A call with the
     same docs and settings joins or continues the study that is there, ValueError for others. trials: how many the study has in all
     (None: 20, every combination of a grid, or where seconds are given no limit); seconds: after which no trial begins; sampler: "tpe",
-    "random" or "grid"; workers: processes; callback: called with each Trial that ends meanwhile, on whatever machine.
+    "random" or "grid"; workers: processes; callback: called with each Trial that ends meanwhile, on whatever machine;
+    progress: called with the Study now and then, and at the end.
 
     A trial that does worse than the others' median on its way, diverges, or has settings that exclude one another is pruned.
     ImportError without Optuna.
@@ -80,7 +82,7 @@ def sweep(
         address = os.path.join(folder, "study.log") if study is None else os.fspath(study)
         plan = Plan(docs, val_docs, found, parts, options, address, sampler, trials)
         joined = join(plan)
-        watch = _Watch(Study(joined, plan), callback)
+        watch = _Watch(Study(joined, plan), callback, progress)
         deadline = None if seconds is None else time.monotonic() + seconds
         if workers == 1:
             Worker(plan, joined).work(deadline, watch.look)
@@ -113,10 +115,10 @@ def _parts(docs, val_docs, space, parts, options):
 
 
 class _Watch:
-    """Tells the callback of each trial that has ended since the last look, whoever did it."""
+    """Tells the callback of each trial that has ended since the last look, whoever did it, and shows the study to `progress`."""
 
-    def __init__(self, study, callback):
-        self.study, self.callback = study, callback
+    def __init__(self, study, callback, progress):
+        self.study, self.callback, self.progress = study, callback, progress
         self.told = {trial.number for trial in study.trials if trial.state != "running"}
 
     def look(self):
@@ -124,3 +126,5 @@ class _Watch:
             if trial.state != "running" and trial.number not in self.told:
                 self.told.add(trial.number)
                 self.callback(trial)
+        if self.progress:
+            self.progress(self.study)

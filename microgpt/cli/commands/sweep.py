@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 
 from microgpt.cli.commands import Failure, Usage, add_reading, characters, data_notes, duration, load, whole
 from microgpt.cli.options import (
@@ -19,8 +20,9 @@ from microgpt.cli.options import (
     settings,
     threads_of,
 )
-from microgpt.cli.output import as_command, say
-from microgpt.common.options import shown
+from microgpt.cli.output import as_command
+from microgpt.cli.trials import display
+from microgpt.common.saying import say
 from microgpt.common.words import counted, shortened
 from microgpt.corpus.documents import LONG
 from microgpt.engines import ENGINE, THREADS
@@ -95,11 +97,11 @@ def run(arguments):
     docs = load(arguments.data, config.documents, arguments)
     val_docs = load(arguments.val, config.documents, arguments) if val else None
     try:
-        with data_notes():
+        with data_notes(), display(sys.stdout, spaces.varied(space), arguments.time, _in_options) as showing:
             study = sweep(
                 docs, space, config, training, evaluation=evaluation, val_docs=val_docs, seed=seed, engine=arguments.engine,
                 threads=threads_of(arguments), long=arguments.long, study=arguments.study, trials=trials, seconds=arguments.time,
-                sampler=arguments.sampler, workers=workers, callback=_report,
+                sampler=arguments.sampler, workers=workers, callback=showing.tell, progress=showing.look,
             )  # fmt: skip
     except KeyboardInterrupt:
         if arguments.study:
@@ -112,18 +114,6 @@ def run(arguments):
 
 def _in_options(error):
     return shortened(re.sub("^(trials|workers)(?= must)", r"--\1", in_options(error)), 360)
-
-
-def _settings(trial):
-    return "  ".join(
-        f"{FLAGS[name]} {f'{value:.4g}' if isinstance(value, float) else shown(value)}" for name, value in trial.settings.items()
-    )
-
-
-def _report(trial):
-    what = f"{trial.loss:.4f}" if trial.state == "complete" else trial.state
-    reason = f"  ({shortened(_in_options(trial.reason), 100)})" if trial.reason else ""
-    print(f"trial {trial.number:4}  {what:8}  {trial.seconds:6.1f} s  {_settings(trial)}{reason}", flush=True)
 
 
 def _conclude(study, arguments, base):
