@@ -281,6 +281,22 @@ def test_the_best_run_is_repeated_bit_for_bit(folder, capsys, arguments):
     assert f"held-out loss {loss:.4f}\n" in printed
 
 
+def test_a_picture_of_a_study(folder, capsys):
+    """Each setting has its axes, the best trial is marked, and a second picture of the same trials has the same bytes."""
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    arguments = ["sweep", "docs.txt", "--n-embd", "4,8", "--learning-rate", "1e-3..1e-1", "--n-head", "2", "--steps", "30"]
+    arguments += ["--trials", "5", "--study", "study", "--plot"]
+    assert cli.main([*arguments, "a.svg"]) == 0 and "plot: a.svg\n" in capsys.readouterr().out
+    drawn = (folder / "a.svg").read_bytes()
+    assert all(text in drawn for text in (b"- -n-embd -->", b"- -learning-rate -->", b", the best -->", b"<!-- importance "))
+    assert cli.main([*arguments, "b.svg"]) == 0 and (folder / "b.svg").read_bytes() == drawn
+    (folder / "c.svg").write_text("somebody's")
+    for path, message in (("c.svg", "is not a picture of microgpt plot"), ("c.jpg", "--plot must end in .png, .svg, .pdf")):
+        capsys.readouterr()
+        assert cli.main([*arguments, path]) in (1, 2) and message in capsys.readouterr().err
+    assert (folder / "c.svg").read_text() == "somebody's"
+
+
 @posix
 def test_a_table_on_a_terminal(folder):
     """The best trials in order, how many there were, and the settings; and then the same conclusion as in a pipe."""
