@@ -42,6 +42,16 @@ def plot(histories, path, x="step", log_x=False, log_y=False):
     Raises ImportError without matplotlib, OSError if the file cannot be written, and ValueError if `path` has another ending, there are
     no histories, or one lacks x.
     """
+    if not histories:
+        raise ValueError("there is nothing to plot: give at least one run")
+    write(path, lambda figure: _draw(figure, histories, x, log_x, log_y))
+
+
+def write(path, draw, size=SIZE):
+    """The picture that draw(figure) makes, as a file: whole or not at all, and with equal bytes for equal pictures. size: in inches.
+
+    Raises ImportError without matplotlib, OSError if it cannot be written, and ValueError if `path` has another ending than FORMATS.
+    """
     require("matplotlib", "a plot", "plot")
     import matplotlib.style
     from matplotlib.figure import Figure
@@ -50,14 +60,12 @@ def plot(histories, path, x="step", log_x=False, log_y=False):
     kind = os.path.splitext(path)[1]
     if kind not in FORMATS:
         raise ValueError(f"a plot's name must end in {', '.join(FORMATS)}, which says how to write it; not {quoted_path(path)}")
-    if not histories:
-        raise ValueError("there is nothing to plot: give at least one run")
     image = io.BytesIO()
     # matplotlib's defaults, whatever the user's settings; a fixed salt, so that ids in an SVG are not random
     with matplotlib.style.context(["default", {"svg.hashsalt": "microgpt"}]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # letters missing from all fonts become boxes
-        figure = Figure(SIZE, DPI, layout="constrained")
-        _draw(figure, histories, x, log_x, log_y)
+        figure = Figure(size, DPI, layout="constrained")
+        draw(figure)
         figure.savefig(image, format=kind[1:], metadata=METADATA[kind])
     try:
         write_atomically(path, image.getvalue())

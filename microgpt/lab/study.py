@@ -6,6 +6,7 @@ import os
 import time
 import warnings
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from microgpt.common.extras import require
@@ -26,7 +27,8 @@ class Trial:
         loss: The held-out loss, in nats a token; None unless complete.
         settings: Option -> value, for the options that vary.
         reason: Why it was pruned.
-        seconds: The time from its beginning to its end.
+        seconds: The time from its beginning to its end, or until now.
+        measured: (step, held-out loss) of the last measurement on its way, or None.
     """
 
     number: int
@@ -35,6 +37,7 @@ class Trial:
     settings: dict[str, Any]
     reason: str = ""
     seconds: float = 0.0
+    measured: tuple[int, float] | None = None
 
 
 class Study:
@@ -43,10 +46,11 @@ class Study:
     Attributes:
         study: The study as Optuna's own object, for its plots.
         space: Option -> the values that it may have.
+        wanted: How many trials it is to have, or None.
     """
 
     def __init__(self, study: Any, plan: "Plan") -> None:
-        self.study, self.space, self._parts = study, plan.space, plan.parts
+        self.study, self.space, self.wanted, self._parts = study, plan.space, plan.trials, plan.parts
 
     @property
     def trials(self) -> list[Trial]:
@@ -92,9 +96,14 @@ def _fixed(space):
 
 
 def _described(trial):
-    seconds = (trial.datetime_complete - trial.datetime_start).total_seconds() if trial.datetime_complete else 0.0
+    begun = trial.datetime_start
+    seconds = ((trial.datetime_complete or datetime.now()) - begun).total_seconds() if begun else 0.0
+    last = max(trial.intermediate_values, default=None)
     loss = trial.value if trial.state.name == "COMPLETE" else None
-    return Trial(trial.number, trial.state.name.lower(), loss, dict(trial.params), trial.user_attrs.get("reason", ""), seconds)
+    return Trial(
+        trial.number, trial.state.name.lower(), loss, dict(trial.params), trial.user_attrs.get("reason", ""), seconds,
+        None if last is None else (last, trial.intermediate_values[last]),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -177,6 +186,8 @@ def join(plan):
         made = True
     except optuna.exceptions.DuplicatedStudyError:
         study, made = optuna.load_study(storage=storage, study_name=NAME, pruner=pruner), False
+    # Optuna puts a cache before a database, which has missed trials of other processes for good; then one would be done twice
+    study._storage = storage
     mine, patience = plan.identity(), time.monotonic() + 10
     while not made and "plan" not in study.user_attrs and time.monotonic() < patience:  # who made it is about to say
         time.sleep(0.1)

@@ -43,6 +43,7 @@ def sweep(
     sampler: str = "tpe",
     workers: int = 1,
     callback: Callable[[Trial], object] | None = None,
+    progress: Callable[[Study], object] | None = None,
 ) -> Study:
     """Train with many settings and compare their held-out losses. It needs Optuna (extra `sweep`).
 
@@ -66,6 +67,7 @@ def sweep(
         sampler: How settings are chosen: "tpe", "random" or "grid".
         workers: The number of processes.
         callback: A function that is called with each `Trial` that ends meanwhile, on whatever machine.
+        progress: A function that is called with the `Study` now and then, and at the end.
 
     Raises:
         ImportError: Optuna is not installed.
@@ -93,7 +95,7 @@ def sweep(
         address = os.path.join(folder, "study.log") if study is None else os.fspath(study)
         plan = Plan(docs, val_docs, found, parts, options, address, sampler, trials)
         joined = join(plan)
-        watch = _Watch(Study(joined, plan), callback)
+        watch = _Watch(Study(joined, plan), callback, progress)
         deadline = None if seconds is None else time.monotonic() + seconds
         if workers == 1:
             Worker(plan, joined).work(deadline, watch.look)
@@ -126,10 +128,10 @@ def _parts(docs, val_docs, space, parts, options):
 
 
 class _Watch:
-    """Tells the callback of each trial that has ended since the last look, whoever did it."""
+    """Tells the callback of each trial that has ended since the last look, whoever did it, and shows the study to `progress`."""
 
-    def __init__(self, study, callback):
-        self.study, self.callback = study, callback
+    def __init__(self, study, callback, progress):
+        self.study, self.callback, self.progress = study, callback, progress
         self.told = {trial.number for trial in study.trials if trial.state != "running"}
 
     def look(self):
@@ -137,3 +139,5 @@ class _Watch:
             if trial.state != "running" and trial.number not in self.told:
                 self.told.add(trial.number)
                 self.callback(trial)
+        if self.progress:
+            self.progress(self.study)

@@ -33,12 +33,13 @@ class Worker:
     def __init__(self, plan, study):
         self.plan, self.study, self.storage = plan, study, study._storage
         self.states = optuna_or_error().trial.TrialState
-        self.place = _place()
+        self.place, self.look = _place(), lambda: None
         self.signs = {}  # id of a running trial -> its last sign of life, and when that was first seen here
         self.grid = spaces.grid(plan.space) if plan.sampler == "grid" else None
 
-    def work(self, deadline=None, after=lambda: None):
-        """Until all slots are done, or time.monotonic() is at the deadline; after: called after each trial."""
+    def work(self, deadline=None, look=lambda: None):
+        """Until all slots are done, or time.monotonic() is at the deadline; look: called after each measurement and each trial."""
+        self.look = look
         while deadline is None or time.monotonic() < deadline:
             trials = [trial for trial in self.study.get_trials(deepcopy=False) if not self._free_where_lost(trial)]
             slot = self._free_slot(trials)
@@ -50,7 +51,7 @@ class Worker:
                 time.sleep(POLL)
             else:
                 break
-            after()
+            look()
 
     def _free_slot(self, trials, among=1):
         taken = {trial.user_attrs.get("slot") for trial in trials if trial.state != self.states.FAIL}
@@ -147,6 +148,7 @@ class Worker:
                 trial.report(step.val_loss, step.step)
                 if trial.should_prune():
                     pruned.append(f"worse than the others' median after step {step.step}")
+                self.look()
             return bool(pruned)
 
         with warnings.catch_warnings():
@@ -206,7 +208,7 @@ def supervise(plan, workers, seconds, watch):
                     pipe.write(pickle.dumps((plan, seconds)))
             except BrokenPipeError:  # it ended at once, which is seen below
                 pass
-        while any(process.poll() is None for process in processes):
+        while None in [process.poll() for process in processes]:  # every one of them, or the dead would still look alive to the others
             watch.look()
             time.sleep(POLL)
     finally:

@@ -1,16 +1,20 @@
 """Sweeps: what is tried, that no trial is lost or done twice, and that the best run can be repeated to the last bit."""
 
-import random
+import os
+import re
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from datetime import datetime
+from pathlib import Path
 
 import pytest
-from command_line import TEN_NAMES, environment, microgpt_command, posix
+from command_line import TEN_NAMES, environment, microgpt_command, on_terminal, posix
 
 import microgpt
 from microgpt import EvalConfig, GPTConfig, TrainConfig, cli
@@ -153,51 +157,106 @@ def test_a_trial_of_a_worker_that_fell_silent_is_repeated(monkeypatch, tmp_path)
 # ---- Many processes --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["journal", pytest.param("redis", marks=pytest.mark.slow)])
-def storage(request, tmp_path):
-    if request.param == "journal":
-        yield str(tmp_path / "sweep.log")
-        return
+def serving(command, port, **options):
+    """A server, when it can be reached."""
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    for _ in range(200):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return server
+        time.sleep(0.05)
+    server.kill()
+    raise TimeoutError(f"{command[0]} does not answer")
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return str(tmp_path / "sweep.log")
+
+
+@pytest.fixture
+def redis(port, tmp_path):
     pytest.importorskip("redis", reason="the package redis is missing")
     if not shutil.which("redis-server"):
         pytest.skip("redis-server is missing")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+    with serving(command, port) as server:
         yield f"redis://127.0.0.1:{port}"
-    finally:
         server.terminate()
-        server.wait()
+
+
+@pytest.fixture
+def postgresql(port):
+    pytest.importorskip("psycopg2", reason="the package psycopg2-binary is missing")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # where Debian has it, off the path
+    initdb, postgres = (shutil.which(name, path=os.pathsep.join([*map(str, found), os.environ["PATH"]])) for name in ("initdb", "postgres"))
+    if not (initdb and postgres):
+        pytest.skip("postgresql is missing")
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path, into which nobody else can look
+        other = {}
+        if os.geteuid() == 0:  # as whom the server does not run
+            shutil.chown(folder, "postgres")
+            other = {"user": "postgres"}
+        data = os.path.join(folder, "data")
+        subprocess.run([initdb, "-D", data, "-U", "postgres", "-A", "trust", "-N"], check=True, capture_output=True, cwd=folder, **other)
+        command = [postgres, "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", folder, "-F"]
+        with serving(command, port, cwd=folder, **other) as server:
+            yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
+            server.send_signal(signal.SIGINT)  # which does not wait for clients
+
+
+@pytest.fixture(params=["journal", *(pytest.param(name, marks=pytest.mark.slow) for name in ("redis", "postgresql"))])
+def storage(request):
+    return request.getfixturevalue(request.param)
 
 
 @posix
 def test_a_worker_that_is_killed_costs_nothing(storage, folder):
-    """A command, and another one that joins it with two workers; the first is killed in the middle of a trial."""
-    arguments = ["sweep", "docs.txt", "--sampler", "grid", "--learning-rate", "0.01,0.02,0.03,0.04,0.05,0.06", "--n-layer", "1,2"]
-    arguments += ["--steps", "200", "--n-embd", "8", "--n-head", "2", "--study", storage, "--eval-every", "200"]
-    command = [sys.executable, "-Werror", "-m", "microgpt", *arguments]
-    killed = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
-    killed.stdout.readline()  # it is in its second trial or further
-    time.sleep(random.random() * 0.05)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    done = microgpt_command(*arguments, "--workers", 2)
-    assert done.returncode == 0, done.stderr
-    assert "12 trials, 0 of them pruned" in done.stdout
-    kept = optuna.load_study(study_name=studies.NAME, storage=studies.storage_at(storage)).get_trials()
-    counted = [trial for trial in kept if trial.state.name != "FAIL"]
-    assert all(trial.state.name == "COMPLETE" for trial in counted)
-    assert sorted(trial.user_attrs["slot"] for trial in counted) == list(range(12))
-    assert len({tuple(trial.params.values()) for trial in counted}) == 12
-    assert killed.pid in {trial.user_attrs["pid"] for trial in counted} and len({trial.user_attrs["pid"] for trial in counted}) > 1
+    """One of four, in the middle of a trial: another one repeats it, with the same settings, and none is lost or done twice."""
+    arguments = ["sweep", "docs.txt", "--sampler", "grid", "--learning-rate", "0.01,0.02,0.03,0.04", "--n-layer", "1,2"]
+    arguments += ["--steps", "4000", "--n-embd", "8", "--n-head", "2", "--study", storage, "--eval-every", "4000"]
+    command = [sys.executable, "-Werror", "-m", "microgpt", *arguments, "--workers", "4"]
+    opened = studies.storage_at(storage)  # before the sweep begins, since this takes as long as some trials
+    sweep = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True)
+    first = sweep.stdout.readline()
+    assert first.startswith("trial "), sweep.communicate()
+    study = optuna.load_study(study_name=studies.NAME, storage=opened)
+    study._storage = opened  # without the cache, see lab/study.py
+
+    def running(number=None):
+        trials = study.get_trials()
+        first = min(trial.user_attrs["pid"] for trial in trials)  # the worker that the command which started them asks first
+        found = (t for t in trials if t.state.name == "RUNNING" and t.params and t.user_attrs["pid"] > first and number in (None, t.number))
+        return next(found, None)
+
+    while True:
+        assert sweep.poll() is None, sweep.communicate()
+        begun = running()
+        if begun is not None:
+            os.kill(begun.user_attrs["pid"], signal.SIGSTOP)
+            if running(begun.number):  # it has not ended meanwhile
+                break
+            os.kill(begun.user_attrs["pid"], signal.SIGCONT)
+    os.kill(begun.user_attrs["pid"], signal.SIGKILL)
+    killed = datetime.now()
+    out, err = sweep.communicate()
+    assert sweep.returncode == 0 and "8 trials, 0 of them pruned" in out, (out, err)
+    kept = study.get_trials()
+    [failed] = [trial for trial in kept if trial.state.name == "FAIL" and trial.params]
+    done = [trial for trial in kept if trial.state.name != "FAIL"]
+    assert (failed.datetime_complete - killed).total_seconds() < workers.STALE  # not after a minute without a sign of life
+    assert failed.number == begun.number and all(trial.state.name == "COMPLETE" for trial in done)
+    assert sorted(trial.user_attrs["slot"] for trial in done) == list(range(8))
+    assert len({tuple(trial.params.values()) for trial in done}) == 8
+    [repeated] = [trial for trial in done if trial.user_attrs["slot"] == failed.user_attrs["slot"]]
+    assert repeated.params == failed.params and repeated.user_attrs["pid"] != failed.user_attrs["pid"]
 
 
 # ---- The command -----------------------------------------------------------------------------------------------------
@@ -220,6 +279,37 @@ def test_the_best_run_is_repeated_bit_for_bit(folder, capsys, arguments):
     saved = microgpt.storage.checkpoint.read("best")
     loss = saved.progress.val_losses[-1][1]
     assert f"held-out loss {loss:.4f}\n" in printed
+
+
+def test_a_picture_of_a_study(folder, capsys):
+    """Each setting has its axes, the best trial is marked, and a second picture of the same trials has the same bytes."""
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    arguments = ["sweep", "docs.txt", "--n-embd", "4,8", "--learning-rate", "1e-3..1e-1", "--n-head", "2", "--steps", "30"]
+    arguments += ["--trials", "5", "--study", "study", "--plot"]
+    assert cli.main([*arguments, "a.svg"]) == 0 and "plot: a.svg\n" in capsys.readouterr().out
+    drawn = (folder / "a.svg").read_bytes()
+    assert all(text in drawn for text in (b"- -n-embd -->", b"- -learning-rate -->", b", the best -->", b"<!-- importance "))
+    assert cli.main([*arguments, "b.svg"]) == 0 and (folder / "b.svg").read_bytes() == drawn
+    (folder / "c.svg").write_text("somebody's")
+    for path, message in (("c.svg", "is not a picture of microgpt plot"), ("c.jpg", "--plot must end in .png, .svg, .pdf")):
+        capsys.readouterr()
+        assert cli.main([*arguments, path]) in (1, 2) and message in capsys.readouterr().err
+    assert (folder / "c.svg").read_text() == "somebody's"
+
+
+@posix
+def test_a_table_on_a_terminal(folder):
+    """The best trials in order, how many there were, and the settings; and then the same conclusion as in a pipe."""
+    arguments = ["--learning-rate", "0.01,0.02,0.03", "--n-embd", "4", "--n-head", "2", "--steps", "30", "--sampler", "grid"]
+    _, shown, _ = on_terminal([sys.executable, "-Werror", "-m", "microgpt", "sweep", "docs.txt", *arguments])
+    assert "3 of 3 trials | 0 pruned | " in shown and "trials/min" in shown
+    piped = microgpt_command("sweep", "docs.txt", *arguments).stdout
+    table, _, conclusion = shown.rpartition("3 trials, 0 of them pruned")
+    assert conclusion.strip() == piped.rpartition("3 trials, 0 of them pruned")[2].strip()
+    losses = [line.split()[2] for line in piped.splitlines() if line.startswith("trial ")]
+    last = table[table.rindex("3 of 3 trials") :]
+    rows = [line.split() for line in last.splitlines() if re.match(r" *\d+ +\d+\.\d{4} ", line)]
+    assert "--learning-rate" in last and [row[1] for row in rows] == sorted(losses, key=float) and [row[3] for row in rows] != []
 
 
 @pytest.mark.parametrize(

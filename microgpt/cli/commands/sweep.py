@@ -2,8 +2,10 @@
 
 import argparse
 import re
+import sys
 
-from microgpt.cli.commands import Failure, Usage, add_reading, characters, data_notes, duration, load, whole
+from microgpt.cli import places
+from microgpt.cli.commands import Failure, Usage, add_reading, characters, data_notes, duration, for_output, load, whole
 from microgpt.cli.options import (
     EVALUATION,
     FLAGS,
@@ -19,11 +21,16 @@ from microgpt.cli.options import (
     settings,
     threads_of,
 )
-from microgpt.cli.output import as_command, say
-from microgpt.common.options import shown
-from microgpt.common.words import counted, shortened
+from microgpt.cli.output import as_command
+from microgpt.cli.trials import display
+from microgpt.common.extras import require
+from microgpt.common.saying import say
+from microgpt.common.words import counted, quoted_path, shortened
 from microgpt.corpus.documents import LONG
+from microgpt.corpus.loading import file_of
+from microgpt.display import plot
 from microgpt.engines import ENGINE, THREADS
+from microgpt.lab import picture
 from microgpt.lab import space as spaces
 from microgpt.lab.sweep import HELD_OUT, SAMPLERS, TRIALS, WORKERS, sweep
 from microgpt.training import SEED
@@ -54,6 +61,11 @@ def configure(parser):
         help="how settings are chosen: tpe learns from the trials so far, random does not, grid takes every combination (default: tpe)",
     )  # fmt: skip
     group.add_argument("--workers", type=whole, metavar="N", default=WORKERS.default, help=f"{WORKERS.text} (default: 1)")
+    group.add_argument(
+        "--plot", metavar="FILE",
+        help=f"draw each setting against the held-out loss at the end, with matplotlib: {', '.join(plot.FORMATS)} (default: no picture)",
+    )  # fmt: skip
+    group.add_argument("--force", action="store_true", help=places.FORCE)
     group = parser.add_argument_group("every run")
     add_preset(group)
     add(group, [SEED, ENGINE, THREADS, LONG])
@@ -77,6 +89,15 @@ def _add_varied(group, options):
 
 
 def run(arguments):
+    if arguments.plot is not None:
+        if not arguments.plot.endswith(plot.FORMATS):
+            raise Usage(f"--plot must end in {', '.join(plot.FORMATS)}, which says how to draw it; not {quoted_path(arguments.plot)}")
+        try:
+            require("matplotlib", "--plot", "plot")  # now, and not after hours
+        except ImportError as error:
+            raise Failure(error) from None
+        read = [("the study", arguments.study), ("the training data", file_of(arguments.data)), ("what --val names", arguments.val)]
+        places.check("--plot", arguments.plot, "a picture of microgpt plot", plot.is_plot, arguments.force, read)
     complete(arguments)
     base = argparse.Namespace(**{name: None if name in spaces.OPTIONS else value for name, value in vars(arguments).items()})
     base.resume = base.init = None
@@ -95,11 +116,11 @@ def run(arguments):
     docs = load(arguments.data, config.documents, arguments)
     val_docs = load(arguments.val, config.documents, arguments) if val else None
     try:
-        with data_notes():
+        with data_notes(), display(sys.stdout, spaces.varied(space), arguments.time, _in_options) as showing:
             study = sweep(
                 docs, space, config, training, evaluation=evaluation, val_docs=val_docs, seed=seed, engine=arguments.engine,
                 threads=threads_of(arguments), long=arguments.long, study=arguments.study, trials=trials, seconds=arguments.time,
-                sampler=arguments.sampler, workers=workers, callback=_report,
+                sampler=arguments.sampler, workers=workers, callback=showing.tell, progress=showing.look,
             )  # fmt: skip
     except KeyboardInterrupt:
         if arguments.study:
@@ -114,18 +135,6 @@ def _in_options(error):
     return shortened(re.sub("^(trials|workers)(?= must)", r"--\1", in_options(error)), 360)
 
 
-def _settings(trial):
-    return "  ".join(
-        f"{FLAGS[name]} {f'{value:.4g}' if isinstance(value, float) else shown(value)}" for name, value in trial.settings.items()
-    )
-
-
-def _report(trial):
-    what = f"{trial.loss:.4f}" if trial.state == "complete" else trial.state
-    reason = f"  ({shortened(_in_options(trial.reason), 100)})" if trial.reason else ""
-    print(f"trial {trial.number:4}  {what:8}  {trial.seconds:6.1f} s  {_settings(trial)}{reason}", flush=True)
-
-
 def _conclude(study, arguments, base):
     ended = [trial for trial in study.trials if trial.state != "running"]
     pruned = sum(trial.state == "pruned" for trial in ended)
@@ -135,6 +144,9 @@ def _conclude(study, arguments, base):
     except ValueError as error:
         raise Failure(_in_options(error)) from None
     print(f"best: trial {best.number}, held-out loss {best.loss:.4f}")
+    if arguments.plot:
+        picture.draw(study, arguments.plot)
+        print(f"plot: {for_output(arguments.plot)}")
     importance = study.importance()
     if importance:
         print("importance: " + ", ".join(f"{FLAGS[name]} {share:.0%}" for name, share in importance.items()))
