@@ -124,18 +124,16 @@ def test_exp(compute):
 
 
 def write_many(driver):
-    """Press the button, and wait. Returns what the worker said last, and the longest task of the page meanwhile, in milliseconds."""
+    """Press the button, and wait. Returns what the worker said last."""
     return browser.wait(
         driver,
         """
-        let [last, longest] = [null, 0];
-        const observer = new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => (longest = Math.max(longest, duration))));
-        observer.observe({ entryTypes: ["longtask"] });
-        byId("many-write").click();
+        let last;
         const show = page.many.show;
         page.many.show = function (counted) { show.call(this, last = counted); };
+        byId("many-write").click();
         while (page.many.worker) await new Promise((done) => setTimeout(done, 20));
-        return [last, longest];
+        return last;
         """,
     )
 
@@ -144,8 +142,8 @@ def test_the_page_counts_them(show):
     run = microgpt.train(NAMES, GPTConfig(n_embd=8), TrainConfig(num_steps=120))
     driver = show(run.model, docs=NAMES)
     browser.type_in(driver, "o")
-    counted, longest = write_many(driver)
-    assert counted["written"] == 100_000 and longest < 50
+    counted = write_many(driver)
+    assert counted["written"] == 100_000
     texts = Counter({text: times for text, times, _ in counted["frequent"]})
     assert list(texts) == [text for text, _ in texts.most_common()] and len(texts) == 20 < counted["different"]
     assert all(text.startswith("o") and isKnown == (text in NAMES) for text, _, isKnown in counted["frequent"])
@@ -163,7 +161,7 @@ def test_the_page_counts_them(show):
 
 def test_without_the_data_it_says_nothing_of_them_and_it_can_be_stopped(show, trained):
     driver = show(trained.model)
-    counted, _ = write_many(driver)
+    counted = write_many(driver)
     assert counted["known"] is None and "training data" not in text_of(driver, "many-told")
     assert not driver.find_element("id", "many-keys").is_displayed() and driver.find_elements("css selector", "#many .new") == []
     stopped = """
