@@ -1,6 +1,6 @@
 // The MLP's units: how strongly each is excited at each position of the text, and which characters excite the chosen one.
 
-const MOST_EXCITING = 6; // characters that are named at a position
+const MOST_EXCITING = 5; // characters that are named at a position
 const ROW = 20; // the height of a row, in CSS pixels
 const TALLEST = 480; // of the picture, where the text is long
 const LABELS = 30; // the width before the cells
