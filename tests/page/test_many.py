@@ -128,10 +128,10 @@ def write_many(driver):
     return browser.wait(
         driver,
         """
-        let last = null;
-        byId("many-write").click();
+        let last;
         const show = page.many.show;
         page.many.show = function (counted) { show.call(this, last = counted); };
+        byId("many-write").click();
         while (page.many.worker) await new Promise((done) => setTimeout(done, 20));
         return last;
         """,

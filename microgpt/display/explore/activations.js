@@ -1,12 +1,13 @@
 // The MLP's activations, by the names that GPTConfig.activation takes; operation for operation those of the reference.
 // Python reads the names from this table, one a line, and writes no page for a model whose activation is not in it.
 
-/** 1 / (1 + e**-x), computed from e**-|x|, which cannot overflow. */
+/** 1 / (1 + e**-x), computed from e**-|x|, which cannot overflow. @param {number} x */
 function sigmoid(x) {
   const e = Math.exp(-Math.abs(x));
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 
+/** @type {Record<string, (x: number) => number>} */
 // mutant: page-activations
 const ACTIVATIONS = {
   relu: (x) => Math.max(0, x),

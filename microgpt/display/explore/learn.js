@@ -64,7 +64,7 @@ class Learner {
    */
   constructor(docs, config, training, seed) {
     const rng = new Random(seed);
-    const points = docs.map((doc) => Array.from(doc, (char) => char.codePointAt(0)));
+    const points = docs.map((doc) => Array.from(doc, (char) => /** @type {number} */ (char.codePointAt(0))));
     rng.shuffle(points);
     /** Code points, in the order of their ids. */
     this.characters = [...new Set(points.flat())].sort((a, b) => a - b);
@@ -73,7 +73,8 @@ class Learner {
     this.config = { ...config, vocab_size: this.characters.length + 1, bos, opening: bos };
     this.training = training;
     const ids = new Map(this.characters.map((point, i) => [point, i + (config.bos_first ? 1 : 0)]));
-    this.documents = points.map((doc) => [bos, ...doc.map((point) => ids.get(point)), bos]);
+    /** Their tokens. @type {number[][]} */
+    this.documents = points.map((doc) => [bos, ...doc.map((point) => /** @type {number} */ (ids.get(point))), bos]);
     this.layout = layoutOf(this.config);
     const count = this.layout.reduce((sum, [, rows, columns]) => sum + rows * columns, 0);
     this.weights = new Float64Array(count);

@@ -203,7 +203,7 @@ class Context {
   }
 }
 
-/** Probabilities of the next token, a new array. At temperature 0, the (first) most likely token has probability 1. */
+/** Probabilities of the next token, a new array. At temperature 0, the (first) most likely token has probability 1. @param {Vector} logits */
 function probabilities(logits, temperature = 1) {
   if (temperature > 0) return softmax(logits.map((logit) => logit / temperature));
   const greedy = new Float64Array(logits.length);
@@ -211,7 +211,12 @@ function probabilities(logits, temperature = 1) {
   return greedy;
 }
 
-/** As `probabilities`, of the tokens that are written: a model of one long text (GPTConfig.documents) never writes BOS. */
+/**
+ * As `probabilities`, of the tokens that are written: a model of one long text (GPTConfig.documents) never writes BOS.
+ * @param {Vector} logits
+ * @param {number} temperature
+ * @param {Record<string, any>} config
+ */
 function choices(logits, temperature, { documents, bos }) {
   if (documents !== "text") return probabilities(logits, temperature);
   return probabilities(
@@ -220,7 +225,7 @@ function choices(logits, temperature, { documents, bos }) {
   );
 }
 
-/** A token drawn at random. weights: the tokens' probabilities; random: gives numbers from 0 to 1. */
+/** A token drawn at random. weights: the tokens' probabilities; random: gives numbers from 0 to 1. @param {Vector} weights */
 function draw(weights, random = Math.random) {
   let left = random() * weights.reduce((a, b) => a + b);
   let last = 0;
@@ -264,7 +269,12 @@ function pacer() {
   };
 }
 
-/** Make a Context hold exactly these tokens, keeping the prefix it shares. Resolves to false once not wanted(). */
+/**
+ * Make a Context hold exactly these tokens, keeping the prefix it shares. Resolves to false once not wanted().
+ * @param {Context} context
+ * @param {number[]} tokens
+ * @param {() => boolean} wanted
+ */
 async function follow(context, tokens, wanted) {
   const pace = pacer();
   let kept = 0;

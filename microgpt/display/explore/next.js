@@ -25,10 +25,10 @@ class NextView {
   }
 
   /** Show a reading, see Page.update. */
-  show(reading) {
+  show(reading, inMotion = false) {
     this.reading = reading;
     this.showTokens();
-    this.showBars();
+    this.showBars(inMotion);
   }
 
   showTokens() {
@@ -58,7 +58,7 @@ class NextView {
     );
   }
 
-  showBars() {
+  showBars(inMotion = false) {
     const { alphabet, config, temperature } = this.page;
     const { logits } = this.reading;
     const own = choices(logits, 1, config);
@@ -79,6 +79,7 @@ class NextView {
       const share = percent(tempered[id]);
       if (number.textContent !== share) number.textContent = share;
       number.classList.toggle("faint", tempered[id] < 0.0005);
+      if (inMotion) return; // the name that is read aloud waits until it rests
       button.setAttribute(
         "aria-label",
         `${alphabet.name(id, true)}: ${percent(tempered[id])}, at temperature 1 ${percent(own[id])}`,

@@ -3,6 +3,9 @@
 /**
  * {points: [x, y] of each row, shares: the shares of the variance along x and y, directions: those of x and y}. rows: (count, width).
  * The largest entry of each direction is positive, so that the same matrix gives the same picture.
+ * @param {Float64Array} rows
+ * @param {number} count
+ * @param {number} width
  */
 function principalComponents(rows, count, width) {
   const centred = centre(rows, count, width);
@@ -15,6 +18,7 @@ function principalComponents(rows, count, width) {
   }
   let total = 0;
   for (let i = 0; i < width; i++) total += covariance[i * width + i];
+  /** @type {number[][]} */
   const points = Array.from({ length: count }, () => []);
   const shares = [];
   const directions = [];
@@ -44,14 +48,14 @@ function project(rows, count, width, directions) {
   );
 }
 
-/** The rows minus their mean. */
+/** The rows minus their mean. @param {Float64Array} rows @param {number} count @param {number} width */
 function centre(rows, count, width) {
   const mean = new Float64Array(width);
   rows.forEach((value, i) => (mean[i % width] += value / count));
   return rows.map((value, i) => value - mean[i % width]);
 }
 
-/** The eigenvector of the largest eigenvalue of a positive semidefinite matrix, by power iteration. */
+/** The eigenvector of the largest eigenvalue of a positive semidefinite matrix, by power iteration. @param {Float64Array} matrix @param {number} width */
 function dominant(matrix, width) {
   let direction = Float64Array.from({ length: width }, (_, i) => 1 + 0.1 * Math.sin(i)); // along no axis
   let variance = 0;
@@ -70,14 +74,19 @@ function dominant(matrix, width) {
   return { direction: largest < 0 ? direction.map((d) => -d) : direction, variance };
 }
 
+/** @param {Float64Array} a @param {Float64Array} b */
 function dot(a, b) {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
   return sum;
 }
 
-/** The `most` rows nearest to the row `from` by Euclidean distance, as [row, distance], nearest first. */
+/**
+ * The `most` rows nearest to the row `from` by Euclidean distance, as [row, distance], nearest first.
+ * @param {Float64Array} rows @param {number} count @param {number} width @param {number} from @param {number} most
+ */
 function nearest(rows, count, width, from, most) {
+  /** @type {[number, number][]} */
   const distances = [];
   for (let r = 0; r < count; r++) {
     let squares = 0;
