@@ -3,6 +3,7 @@
 All computing is in src/exact/*.c and *.h, which know nothing of Python.
 """
 
+import math
 import os
 from array import array
 from random import Random
@@ -13,7 +14,7 @@ from microgpt.engines import sampling
 from microgpt.engines import EngineError, chosen_isa  # no-cython-lint: kernels.pxi uses it
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport INFINITY, isfinite
+from libc.math cimport INFINITY, exp, isfinite, log, pow
 from libc.stddef cimport size_t
 from libc.stdint cimport SIZE_MAX, uint32_t, uint64_t
 
@@ -42,6 +43,7 @@ cdef extern from "exact/model.h" nogil:
         int (*decode)(const Shape *, const double *, Cache *, Group *, uint32_t, double *, double *) noexcept nogil
         void (*softmax)(const Shape *, double *, double *, size_t) noexcept nogil
         int (*libm_agrees)() noexcept nogil
+        int (*rounds_as_written)() noexcept nogil
 
 
 cdef extern from "exact/engine.h" nogil:
@@ -78,7 +80,31 @@ include "common/kernels.pxi"
 
 # ---- Which kernels ------------------------------------------------------------------------------------------------------
 
+cdef dict trusted = {}  # instruction set -> has this build been found to compute with it as Python does
 cdef dict agreed = {}  # instruction set -> did the C library pass the self-test with it
+
+
+cdef bint same_library() except -1:
+    """Are exp, log and pow here Python's? A compiler may have linked its own, which round otherwise, one number in twenty."""
+    for i in range(1, 257):
+        x = i / 8.03
+        if exp(-x) != math.exp(-x) or log(x) != math.log(x) or pow(x, -1.5) != math.pow(x, -1.5):
+            return False
+    return True
+
+
+cdef check_build(const Kernels *kernels):
+    """EngineError if the compiler that built this changed the arithmetic."""
+    isa = kernels.isa.decode()
+    if isa not in trusted:
+        fault = ""
+        if not kernels.rounds_as_written():
+            fault = "fuses or reorders operations; build it without options such as -ffast-math and -ffp-contract=fast"
+        elif not same_library():
+            fault = "has an exp, log or pow that is not Python's; link the C library that Python uses, or build with another compiler"
+        if fault:
+            raise EngineError(f"this build of the exact engine ({compiler_name().decode()}, {isa}) {fault}")
+        trusted[isa] = True
 
 
 cdef bint vectors_for(const Kernels *kernels, str choice) except -1:
@@ -123,6 +149,7 @@ cdef class Network(OneCaller):
         cdef Shape *s = &self.trainer.shape
         set_shape(s, config, vocab_size, params)
         self.trainer.kernels = chosen_kernels()
+        check_build(self.trainer.kernels)
         s.vector_libm = vectors_for(self.trainer.kernels, os.environ.get("MICROGPT_LIBM", ""))
         self.isa = self.trainer.kernels.isa.decode()
         self.libm = "vector" if s.vector_libm else "plain"

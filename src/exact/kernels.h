@@ -10,6 +10,6 @@
 
 #define KERNELS(name)                                                                                                          \
     const Kernels exact_kernels_##name = {                                                                                     \
-        #name, W,     forward,     loss_forward, backward, bound,       gradients,                                             \
-        clip,  decay, adam_update, share_adam,   decode,   softmax_row, libm_agrees,                                           \
+        #name, W,           forward,    loss_forward, backward,    bound,       gradients,         clip,                       \
+        decay, adam_update, share_adam, decode,       softmax_row, libm_agrees, rounds_as_written,                             \
     }

@@ -126,6 +126,7 @@ typedef struct {
     /* x: n logits, replaced by their probabilities; work: 2 * n. Both with room for a multiple of 8. */
     void (*softmax)(const Shape *, double *x, double *work, size_t n);
     int (*libm_agrees)(void);
+    int (*rounds_as_written)(void);
 } Kernels;
 
 extern const Kernels exact_kernels_baseline, exact_kernels_avx2, exact_kernels_avx512;

@@ -1,4 +1,4 @@
-/* Is this machine's C library as accurate as libm.h takes it to be? */
+/* Is this machine's C library as accurate as libm.h takes it to be, and does the compiler keep each operation as it is written? */
 #ifndef MICROGPT_SELFTEST_H
 #define MICROGPT_SELFTEST_H
 
@@ -38,6 +38,15 @@ static int libm_agrees(void) {
     return agrees(SQUARE, -60, 30, &state) && agrees(INVERSE, 0, 12, &state) && agrees(INVERSE_SQUARE, 0, 12, &state) &&
            agrees(INVERSE_ROOT, -17, 20, &state) && agrees(INVERSE_ROOT_CUBED, -17, 20, &state) &&
            agrees(ROOT, -120, 20, &state) && agrees(EXP, 0, 0, &state);
+}
+
+/* False if products and sums are fused, or sums reordered, in vectors or one by one. */
+static int rounds_as_written(void) {
+    volatile double x = 1 + 0x1p-30, square = 1 + 0x1p-29, one = 1, large = 0x1p60; /* unknown to the compiler */
+    vd vx = vset1(x), v_large = vset1(large);
+    double vector[W], a = x, b = square, c = one, d = large;
+    vstore(vector, vx * vx - vset1(square) + (vset1(one) + v_large - v_large));
+    return a * a - b == 0 && c + d - d == 0 && vector[0] == 0;
 }
 
 #endif

@@ -2,7 +2,11 @@
 
 import math
 import random
+import shutil
+import subprocess
+import sys
 from array import array
+from pathlib import Path
 
 import pytest
 from hypothesis import given, reject
@@ -244,3 +248,22 @@ def test_each_path_over_many_steps(on_path, docs):
 def test_names_against_the_graph(docs):
     training = TrainConfig(num_steps=150, learning_rate=0.05)
     assert outcome("exact", GPTConfig(), docs, training) == outcome("graph", GPTConfig(), docs, training)
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
+@pytest.mark.parametrize("option", ["-ffp-contract=off", "-ffp-contract=fast", "-ffast-math"])
+def test_a_build_that_changes_the_arithmetic_knows_it(tmp_path, option):
+    vectors = ["-mavx2", "-mfma", "-DISA_AVX2", "-include", "immintrin.h"] if "avx2" in _exact.isas() else []
+    (tmp_path / "rounds.c").write_text('#include "exact/selftest.h"\nint main(void) { return rounds_as_written(); }\n')
+    source = Path(__file__).parents[2] / "src"
+    command = ["cc", "-O2", *vectors, option, f"-I{source}", tmp_path / "rounds.c", "-o", tmp_path / "rounds", "-lm"]
+    subprocess.run(command, check=True)
+    if vectors or option != "-ffp-contract=fast":  # which has nothing to fuse
+        assert subprocess.run([tmp_path / "rounds"]).returncode == (option == "-ffp-contract=off")
+
+
+def test_a_build_with_another_librarys_exp_is_refused():
+    change = "import math; exp = math.exp; math.exp = lambda x: math.nextafter(exp(x), 1)\n"
+    train = "import microgpt; microgpt.train(['ab'], engine='exact', training=microgpt.TrainConfig(num_steps=1))"
+    ended = subprocess.run([sys.executable, "-c", change + train], capture_output=True, text=True)
+    assert "EngineError: this build of the exact engine (" in ended.stderr and "exp, log or pow that is not Python's" in ended.stderr
