@@ -2,7 +2,7 @@
 
 Environment switches, each off unless set to 1:
     MICROGPT_DEBUG      bounds checks and asserts, no optimisation, debug symbols; warnings are errors
-    MICROGPT_SANITIZE   AddressSanitizer and UndefinedBehaviorSanitizer (see tests/sanitize.sh)
+    MICROGPT_SANITIZE   AddressSanitizer and UndefinedBehaviorSanitizer (see tests/native/sanitize.sh)
     MICROGPT_NATIVE     this machine's own instruction set; what is built may not run elsewhere
 """
 

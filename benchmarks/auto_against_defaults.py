@@ -58,7 +58,9 @@ def sources(*names):
 
 
 def identifiers():
-    words = {word for path in sorted(LIBRARY.glob("*.py"))[:120] for word in path.read_text("utf-8", "replace").split() if word.isidentifier()}
+    words = {
+        word for path in sorted(LIBRARY.glob("*.py"))[:120] for word in path.read_text("utf-8", "replace").split() if word.isidentifier()
+    }
     return shuffled(word for word in words if 2 < len(word) < 30)
 
 
@@ -151,9 +153,7 @@ def sums():
 @kind
 def dates():
     rng = random.Random(2)
-    return "\n".join(
-        time.strftime("%A, %d %B %Y", time.gmtime(rng.randrange(2**31))) for _ in range(8_000)
-    )
+    return "\n".join(time.strftime("%A, %d %B %Y", time.gmtime(rng.randrange(2**31))) for _ in range(8_000))
 
 
 @kind
@@ -189,7 +189,9 @@ def a_log():
     for _ in range(6_000):
         clock += rng.expovariate(0.1)
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(clock))
-        lines.append(f"{stamp} 10.0.{rng.randrange(4)}.{rng.randrange(256)} GET {rng.choice(paths)} {rng.choices([200, 404, 500], [90, 8, 2])[0]}")
+        lines.append(
+            f"{stamp} 10.0.{rng.randrange(4)}.{rng.randrange(256)} GET {rng.choice(paths)} {rng.choices([200, 404, 500], [90, 8, 2])[0]}"
+        )
     return "\n".join(lines)
 
 
@@ -328,7 +330,9 @@ def main():
         chosen, *racers = race(text, args.seconds, args.engine)
         seconds, losses = [racer.seconds for racer in racers], [loss(racer.run.model, held_out) for racer in racers]
         rows.append({"kind": name, "characters": len(text), "seconds": seconds, "losses": losses, "chosen": summary(chosen)})
-        print(f"{name:22}{len(text):10,} {seconds[0]:6.2f} {seconds[1]:6.2f} {losses[0]:7.3f} {losses[1]:8.3f}  {summary(chosen)}", flush=True)
+        print(
+            f"{name:22}{len(text):10,} {seconds[0]:6.2f} {seconds[1]:6.2f} {losses[0]:7.3f} {losses[1]:8.3f}  {summary(chosen)}", flush=True
+        )
     print(f"\n--auto has the lower loss on {sum(row['losses'][0] < row['losses'][1] for row in rows)} of {len(rows)}")
     print(json.dumps({"machine": bench.machine(), "rows": rows}))
 

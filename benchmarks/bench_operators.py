@@ -1,6 +1,6 @@
 """Single operators and functions of the scalar layer, pure against compiled.
 
-    pytest benchmarks/bench_operators.py --benchmark-group-by=func,param:name
+pytest benchmarks/bench_operators.py --benchmark-group-by=func,param:name
 """
 
 import random

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "scripts"))
 from people import SCRIPTS
 from run_rows import REFUSALS, ROWS, edited, in_files
 
@@ -34,7 +34,12 @@ def run(folder, *command):
 def timed_steps(sources, steps):
     """A script of run_rows.py that notes the time after each step, its arguments, and over how many steps to measure."""
     source = sources["script.py"].replace("import math\n", "import math\n" + CLOCK, 1)
-    return "script.py", source.replace('    print(f"step', '    times.append(clock())\n    print(f"step') + TIMES, [str(steps), "0"], 1 if steps < 20 else 10
+    return (
+        "script.py",
+        source.replace('    print(f"step', '    times.append(clock())\n    print(f"step') + TIMES,
+        [str(steps), "0"],
+        1 if steps < 20 else 10,
+    )
 
 
 def timed_whole(sources, times):
@@ -67,7 +72,9 @@ def measure(sources, steps, runs):
         python, compiled = run(folder, *main), run(folder, *RUN, *main)
         if (python.stdout, python.returncode) != (compiled.stdout, compiled.returncode):
             raise SystemExit("the output differs:\n" + compiled.stdout + compiled.stderr)
-        few, many = (timed_whole(sources, 1), timed_whole(sources, steps // 5)) if whole else (timed_steps(sources, 6), timed_steps(sources, steps))
+        few, many = (
+            (timed_whole(sources, 1), timed_whole(sources, steps // 5)) if whole else (timed_steps(sources, 6), timed_steps(sources, steps))
+        )
         pairs = [(step_time(folder, [], few)[0], *step_time(folder, RUN, many)) for _ in range(runs)]
         ratios = sorted(a / b for a, b, _ in pairs)
         before, after = (statistics.median(column) * 1000 for column in list(zip(*pairs))[:2])

@@ -41,9 +41,7 @@ class Build:
     def __init__(self, folder, n_embd, batch_size, threads, shared, isa):
         environment = os.environ | {"PYTHONPATH": str(folder)} | ({"MICROGPT_ISA": isa} if isa else {})
         command = [sys.executable, "-c", CHILD, str(n_embd), str(batch_size), str(threads), str(int(shared))]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd="/"
-        )
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd="/")
 
     def train(self, steps):
         """Seconds and losses of the next steps."""

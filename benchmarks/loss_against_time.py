@@ -34,9 +34,7 @@ def prepared(docs, engine, n_embd, threads, seconds, num_steps):
     if engine == "fast":
         settings = SETTINGS[n_embd][seconds > SHORT]
         training = replace(training, beta1=0.9, warmup_steps=num_steps // 50, **settings)
-    return start(
-        docs, GPTConfig(n_embd=n_embd), training, engine=engine, threads=threads, evaluation=EvalConfig(val_fraction=0.1)
-    )
+    return start(docs, GPTConfig(n_embd=n_embd), training, engine=engine, threads=threads, evaluation=EvalConfig(val_fraction=0.1))
 
 
 def train(run, until):

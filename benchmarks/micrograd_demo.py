@@ -150,7 +150,9 @@ def main():
         seconds[name] = (time.perf_counter() - started) / arguments.steps
     apart = max(abs(a - b) / b for (a, _), (b, _) in zip(*found.values()))
     print(f"loss {found['microgpt'][-1][0]!r}, accuracy {found['microgpt'][-1][1]:.0%}; losses differ by at most {apart:.1e} of them")
-    print(f"a step: {seconds['plain'] * 1000:.0f} ms plain, {seconds['microgpt'] * 1000:.1f} ms here: {seconds['plain'] / seconds['microgpt']:.0f} times")
+    print(
+        f"a step: {seconds['plain'] * 1000:.0f} ms plain, {seconds['microgpt'] * 1000:.1f} ms here: {seconds['plain'] / seconds['microgpt']:.0f} times"
+    )
 
 
 if __name__ == "__main__":

@@ -96,9 +96,7 @@ def arguments():
     parser.add_argument("data", help="what to train on: a text file, or: names")
     parser.add_argument("--out", help="where the trained model is saved")
     parser.add_argument("--steps", type=int, default=2000, help="default: %(default)s")
-    parser.add_argument(
-        "--batch-size", type=int, default=64, help="documents a step, all processes together; default: %(default)s"
-    )
+    parser.add_argument("--batch-size", type=int, default=64, help="documents a step, all processes together; default: %(default)s")
     parser.add_argument("--learning-rate", type=float, default=0.01, help="of the first step; default: %(default)s")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default: %(default)s")
     parser.add_argument("--val-fraction", type=float, default=0.1, help="share held out; default: %(default)s")

@@ -1,5 +1,7 @@
 """microgpt: Karpathy's scalar-autograd GPT, compiled. The same API, the same numbers to the last bit.
 
+For example:
+
     import microgpt
     run = microgpt.train(microgpt.load_docs("names.txt"))
     print(run.generate(20))
@@ -8,7 +10,7 @@
 __version__ = "0.2.0"
 
 # Where each public name is defined; its module is imported when the name is first used. __init__.pyi says the same to type checkers
-# and editors, and tests/test_typing.py compares the two: a new name goes into both.
+# and editors, and tests/house/test_typing.py compares the two: a new name goes into both.
 _HOMES = {
     "microgpt.advice": ["Suggestion", "suggest"],
     "microgpt.config": ["PRESETS", "EvalConfig", "GPTConfig", "Preset", "TrainConfig"],
@@ -26,7 +28,7 @@ _HOMES = {
     "microgpt.lab.evaluation": ["Evaluation", "evaluate"],
     "microgpt.lab.study": ["Study", "Trial"],
     "microgpt.lab.sweep": ["sweep"],
-    "microgpt.run.notebook": ["accelerate"],
+    "microgpt.scripts.notebook": ["accelerate"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _RENAMED = {"graph": "draw"}  # the name in 0.1 -> today's
@@ -52,7 +54,14 @@ def __dir__():
 
 
 def load_ipython_extension(shell):
-    """For `%load_ext microgpt` in a notebook: the cell magic %%microgpt."""
-    from microgpt.run import notebook
+    """For `%load_ext microgpt` in a notebook: the cell magic %%microgpt, and Values are shown as graphs."""
+    from microgpt.scripts import notebook
 
     notebook.load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell):
+    """For `%unload_ext microgpt`."""
+    from microgpt.scripts import notebook
+
+    notebook.unload_ipython_extension(shell)

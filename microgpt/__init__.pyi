@@ -32,7 +32,7 @@ from microgpt.lab.study import Trial as Trial
 from microgpt.lab.sweep import sweep as sweep
 from microgpt.model import GPT as GPT
 from microgpt.model import load as load
-from microgpt.run.notebook import accelerate as accelerate
+from microgpt.scripts.notebook import accelerate as accelerate
 from microgpt.storage.schema import CheckpointError as CheckpointError
 from microgpt.tokenizer import Tokenizer as Tokenizer
 from microgpt.training import DivergenceError as DivergenceError
@@ -45,3 +45,4 @@ from microgpt.training import train as train
 __version__: str
 
 def load_ipython_extension(shell: Any) -> None: ...
+def unload_ipython_extension(shell: Any) -> None: ...

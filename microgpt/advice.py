@@ -49,7 +49,10 @@ def recommend(text):
         return "text", f"it has lines of {usual:,} characters, longer than a block should be"
     if len(paragraphs) > 1 and len(lines) > 1.5 * len(paragraphs):
         if of_paragraphs >= LONG_BLOCK:
-            return "text", f"its lines belong together, and it has paragraphs of {of_paragraphs:,} characters, longer than a block should be"
+            return (
+                "text",
+                f"its lines belong together, and it has paragraphs of {of_paragraphs:,} characters, longer than a block should be",
+            )
         return "paragraphs", f"blank lines separate its paragraphs, of which 99% have at most {of_paragraphs:,} characters"
     if usual >= WIDE and _is_broken_prose(lines, usual):
         return "text", f"its lines are broken at about {usual} characters, as in prose"

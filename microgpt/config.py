@@ -11,6 +11,8 @@ from microgpt import reference
 from microgpt.common.options import Settings, documented, option
 from microgpt.common.words import quoted, shortened
 
+SIZES = "n_layer", "n_embd", "n_head", "block_size"  # of a model, which are said of every one
+
 
 @documented
 @dataclass(frozen=True)
@@ -94,9 +96,7 @@ class TrainConfig(Settings):
     clip_norm: float | None = option(
         None, "length to which longer gradients are scaled down, all parameters taken as one vector", kind=float, above=0.0
     )
-    weight_decay: float = option(
-        0.0, "share of each parameter, times the learning rate, that a step subtracts (AdamW)", least=0.0
-    )
+    weight_decay: float = option(0.0, "share of each parameter, times the learning rate, that a step subtracts (AdamW)", least=0.0)
     min_learning_rate: float = option(
         0.0, "learning rate to which the schedule falls, in place of 0; at most learning_rate", least=0.0, since="0.2"
     )
@@ -144,8 +144,12 @@ class EvalConfig(Settings):
         0.0, "share of the different documents that is held out, at least one if not 0; of a text, its end", least=0.0, below=1.0
     )
     eval_every: int | None = option(
-        None, "steps between two measurements, beside that after the last step; none: as few as take a small part of the run's time",
-        kind=int, unit="steps", least=1, before=100,
+        None,
+        "steps between two measurements, beside that after the last step; none: as few as take a small part of the run's time",
+        kind=int,
+        unit="steps",
+        least=1,
+        before=100,
     )
     patience: int | None = option(
         None, "measurements in a row without a new best after which training ends, with the best weights", kind=int, least=1
@@ -154,12 +158,19 @@ class EvalConfig(Settings):
         42, "seed of the choice of documents held out, which has nothing to do with the run's own", kind=int, since="0.2", before=None
     )
     eval_docs: int | None = option(
-        None, "documents held out that a measurement takes, the first ones; none: all, or without an eval_every as many as suit the run",
-        kind=int, unit="documents", least=1, since="0.2",
+        None,
+        "documents held out that a measurement takes, the first ones; none: all, or without an eval_every as many as suit the run",
+        kind=int,
+        unit="documents",
+        least=1,
+        since="0.2",
     )
     val_mean: str = option(
-        "tokens", "what the held-out loss is the mean of: all tokens' losses, or the documents' own means",
-        choices=("tokens", "documents"), since="0.2", before="documents",
+        "tokens",
+        "what the held-out loss is the mean of: all tokens' losses, or the documents' own means",
+        choices=("tokens", "documents"),
+        since="0.2",
+        before="documents",
     )
 
     def idle(self) -> str | None:
@@ -213,9 +224,7 @@ class SampleConfig(Settings):
 
     def check_together(self) -> None:
         if 0 < self.temperature < 1e-300:
-            raise ValueError(
-                f"temperature {self.temperature!r} is too small to divide by; use 0 for the likeliest character"
-            )
+            raise ValueError(f"temperature {self.temperature!r} is too small to divide by; use 0 for the likeliest character")
 
 
 class Preset(NamedTuple):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from microgpt import engines
 from microgpt.common.extras import require
-from microgpt.common.options import Option
+from microgpt.common.options import Option, in_brief
 from microgpt.common.words import counted, quoted
 from microgpt.compiled.scalar import Value
-from microgpt.config import GPTConfig, SampleConfig
+from microgpt.config import SIZES, GPTConfig, SampleConfig
 from microgpt.engines import sampling
 from microgpt.engines.writing import OneByOne, select
 from microgpt.storage import checkpoint
@@ -22,6 +22,8 @@ from microgpt.tokenizer import Tokenizer
 if TYPE_CHECKING:
     import numpy
     import torch
+
+    from microgpt.display.explore import Page
 
 
 NUMBER = Option("the number of documents", int, 1, "how many are written", least=0)
@@ -45,7 +47,12 @@ class GPT:
     """
 
     def __init__(
-        self, config: GPTConfig, tokenizer: Tokenizer, params: "array[float] | memoryview[float]", engine: str = engines.DEFAULT, threads: int = 1
+        self,
+        config: GPTConfig,
+        tokenizer: Tokenizer,
+        params: "array[float] | memoryview[float]",
+        engine: str = engines.DEFAULT,
+        threads: int = 1,
     ) -> None:
         params = memoryview(params)
         expected = config.num_params(tokenizer.vocab_size)
@@ -62,9 +69,7 @@ class GPT:
         self.engine = engines.create(engine, config, tokenizer.vocab_size, params, threads)
 
     @classmethod
-    def init(
-        cls, config: GPTConfig, tokenizer: Tokenizer, rng: Random, engine: str = engines.DEFAULT, threads: int = 1
-    ) -> "GPT":
+    def init(cls, config: GPTConfig, tokenizer: Tokenizer, rng: Random, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
         """A model with fresh Gaussian weights, drawn from rng (random.Random) in parameter order.
 
         MemoryError, before anything is drawn, where this machine could not hold the model and Adam's moments.
@@ -345,7 +350,23 @@ class GPT:
         return sampling.Reader(self.engine.decoder, self.config, self.tokenizer.bos)
 
     def __repr__(self) -> str:
-        return f"<GPT with {counted(self.num_params, 'parameter')}, {self.config}>"
+        return f"<GPT of {counted(self.num_params, 'parameter')}: {in_brief(self.config, SIZES)}, {self.tokenizer.vocab_size} tokens>"
+
+    # ---- In a notebook: see docs/notebooks.md -----------------------------------------------------------------------
+
+    def explore(self, name: str = "") -> "Page":
+        """The page of `microgpt explore`, which a notebook shows in a frame; its `save(path)` writes it. name: its title.
+
+        ValueError for an activation that the page cannot compute.
+        """
+        from microgpt.display import explore
+
+        return explore.Page(self, name)
+
+    def _repr_html_(self):
+        from microgpt.display import cards
+
+        return cards.of_model(self)
 
 
 def _check_size(num_params):

@@ -61,6 +61,12 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 # ---- The page of `microgpt explore` ----------------------------------------------------------------------------------
 
 

@@ -14,8 +14,8 @@ import textwrap
 
 from microgpt import __version__
 from microgpt.cli.commands import COMMANDS, Failure, Stopped, Usage
-from microgpt.cli.output import say, settle
 from microgpt.common import interrupts
+from microgpt.common.saying import say, settle
 from microgpt.common.words import quoted, quoted_path, shortened
 from microgpt.corpus.loading import DataError
 from microgpt.engines import EngineError
@@ -175,7 +175,7 @@ ELSEWHERE = {  # what other programs call an option or a command -> its name her
 
 
 def similar(word, names):
-    """", did you mean ...?" with the one of `names` that `word` begins, abbreviates (--lr), is nearly, or means elsewhere; "" for none."""
+    """The words ", did you mean ...?" with the one of `names` that `word` begins, abbreviates (--lr), is nearly, or means elsewhere; "" for none."""
     import difflib
 
     def initials(name):

@@ -3,7 +3,8 @@
 from microgpt import advice
 from microgpt.cli.commands import Usage
 from microgpt.cli.options import as_words, in_options, preset_of, recipe_of, threads_of
-from microgpt.cli.output import as_command, say
+from microgpt.cli.output import as_command
+from microgpt.common.saying import say
 from microgpt.config import PRESETS
 from microgpt.corpus.loading import DOCUMENTS
 from microgpt.engines import EngineError

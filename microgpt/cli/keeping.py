@@ -3,7 +3,7 @@
 import os
 
 from microgpt.cli.commands import Failure
-from microgpt.cli.output import say
+from microgpt.common.saying import say
 from microgpt.common.words import quoted_path
 from microgpt.display import history
 from microgpt.lab import folders

@@ -138,6 +138,13 @@ def options_of(settings):
     return {f.name: dataclasses.replace(f.metadata["option"], name=f.name) for f in dataclasses.fields(settings)}
 
 
+def in_brief(settings, always=()):
+    """n_layer=1, ...: the options named in `always`, and all others that are not at their defaults."""
+    options = options_of(settings).values()
+    values = [(option, getattr(settings, option.name)) for option in options]
+    return ", ".join(f"{option.name}={value!r}" for option, value in values if option.name in always or value != option.default)
+
+
 class Settings:
     """The base of a frozen dataclass of options: its objects are checked when made."""
 

@@ -44,6 +44,7 @@ methods = {
 
 # ---- The update of one parameter as in reference.Adam; c1 and c2 are the bias corrections 1 - beta**step -------------
 
+
 def first_moment(m, p, beta1):
     return beta1 * m + (1 - beta1) * p.grad
 

@@ -42,9 +42,7 @@ def softmax(logits: Sequence[Value]) -> list[Value]:
 def rmsnorm(x: Sequence[Value]) -> list[Value]:
     """Scale a vector to root mean square 1. (n,) -> (n,)"""
 
-def attention(
-    q: Sequence[Value], keys: Sequence[Sequence[Value]], values: Sequence[Sequence[Value]], n_head: int
-) -> list[Value]:
+def attention(q: Sequence[Value], keys: Sequence[Sequence[Value]], values: Sequence[Sequence[Value]], n_head: int) -> list[Value]:
     """q: (n_embd,), keys and values: (positions, n_embd) -> (n_embd,)"""
 
 def cross_entropy(logits: Sequence[Value], target: int) -> Value:
@@ -69,7 +67,6 @@ class Adam:
     def v(self) -> tuple[float, ...]: ...
     @v.setter
     def v(self, moments: Iterable[float]) -> None: ...
-
     def __init__(
         self,
         params: Iterable[Value],

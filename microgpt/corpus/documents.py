@@ -106,9 +106,7 @@ def fit(docs, block_size, long):
                 )
         return docs
     if block_size < 2:
-        raise ValueError(
-            "splitting documents needs a block_size of 2 or more: a piece has an end besides its characters"
-        )
+        raise ValueError("splitting documents needs a block_size of 2 or more: a piece has an end besides its characters")
     return [piece for doc in docs for piece in split(doc, block_size)]
 
 

@@ -106,7 +106,9 @@ def _bytes_of(source, notes):
     if isinstance(source, str) and source.lower().startswith(WEB):
         data, failure = datasets.fetch_url(source, notes)
         if failure is not None:
-            raise DataError(f"{quoted_path(source)} could not be downloaded ({failure}); check the address, or download it and give the file")
+            raise DataError(
+                f"{quoted_path(source)} could not be downloaded ({failure}); check the address, or download it and give the file"
+            )
         if data[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
             raise DataError(f"{quoted_path(source)} is a web page and no text; give the address of the text itself")
         return data, None, quoted_path(source)
@@ -210,7 +212,9 @@ def _of_column(text, what, column, notes):
         raise DataError(f"{what} has nothing in the column {quoted(column)}; give another")
     several = sum("\n" in cell for cell in cells)
     if several:
-        notes.append(f"{what} has {several:,} of {counted(len(cells), 'cell')} with several lines, which only documents 'paragraphs' keeps together")
+        notes.append(
+            f"{what} has {several:,} of {counted(len(cells), 'cell')} with several lines, which only documents 'paragraphs' keeps together"
+        )
     return ("\n\n" if several else "\n").join(cells)
 
 

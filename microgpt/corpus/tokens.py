@@ -1,7 +1,7 @@
 """Documents as token ids, as the engines read them. The documents to train on or to measure on are one of these sequences:
 
-    Corpus    documents one after the other
-    Windows   the documents of a text: its windows, which overlap
+Corpus    documents one after the other
+Windows   the documents of a text: its windows, which overlap
 """
 
 import math

@@ -13,9 +13,7 @@ from typing import Any
 from microgpt.common.words import quoted
 
 MAX_NODES = 200
-MISSING = (
-    "this drawing needs Graphviz's program dot; install Graphviz (Debian: apt-get install graphviz), or use the DOT text"
-)
+MISSING = "this drawing needs Graphviz's program dot; install Graphviz (Debian: apt-get install graphviz), or use the DOT text"
 
 
 def draw(

@@ -21,13 +21,15 @@ def svg(boxes, edges, caption="", direction="LR"):
     places, width, height = _places(layers, sizes, direction)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height + 2 * LINE:.0f}" font-family="sans-serif" '
-        'font-size="11" text-anchor="middle">',
+        'font-size="11" text-anchor="middle" style="background:white">',  # as Graphviz has it, for dark notebooks
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#666"/></marker></defs>',
     ]
     for start, end, label, bold in edges:
         (x0, y0), (x1, y1) = _ends(places, sizes, start, end, direction)
-        parts.append(f'<path d="M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}" stroke="#666" stroke-width="{2 if bold else 1}" marker-end="url(#tip)"/>')
+        parts.append(
+            f'<path d="M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}" stroke="#666" stroke-width="{2 if bold else 1}" marker-end="url(#tip)"/>'
+        )
         parts.append(f'<text x="{(x0 + x1) / 2:.0f}" y="{(y0 + y1) / 2 - 3:.0f}" font-size="9">{escape(label)}</text>')
     for name, (lines, tooltip, colour, dashed) in boxes.items():
         (x, y), (w, h) = places[name], sizes[name]

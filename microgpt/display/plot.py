@@ -7,6 +7,7 @@ import warnings
 from microgpt.common.extras import require
 from microgpt.common.files import write_atomically
 from microgpt.common.words import quoted_path
+from microgpt.display.history import History
 from microgpt.verdict import SMOOTHED_STEPS
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -57,6 +58,27 @@ def plot(histories, path):
         write_atomically(path, image.getvalue())
     except OSError as error:
         raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
+
+
+def of_run(run):
+    """A figure of the losses of a Run, which a notebook shows. ImportError without matplotlib, ValueError where no step was done."""
+    require("matplotlib", "a plot", "plot")
+    import matplotlib.figure
+    import matplotlib.style
+
+    if not run.losses:
+        raise ValueError("there is nothing to plot: the run has done no step yet")
+
+    class Figure(matplotlib.figure.Figure):
+        def _repr_png_(self):  # a figure without pyplot has none
+            image = io.BytesIO()
+            self.savefig(image, format="png", metadata=METADATA[".png"])
+            return image.getvalue(), {"width": SIZE[0] * DPI // 2, "height": SIZE[1] * DPI // 2}
+
+    with matplotlib.style.context("default"):
+        figure = Figure(SIZE, DPI, layout="constrained")
+        _draw(figure, {"": History(range(1, len(run.losses) + 1), run.losses, run.val_losses)})
+    return figure
 
 
 def is_plot(path):

@@ -1,9 +1,9 @@
 """The engines, which do the computing. All have the interface below, and no module above depends on which one runs.
 
-    python   microgpt.reference: the scalar graph in plain Python
-    graph    the scalar graph on compiled Values
-    exact    float64 in C without a graph: the same bits, some thousand times faster, on threads
-    fast     float32 in C, many documents at a time, on threads: the same model, rounded differently
+python   microgpt.reference: the scalar graph in plain Python
+graph    the scalar graph on compiled Values
+exact    float64 in C without a graph: the same bits, some thousand times faster, on threads
+fast     float32 in C, many documents at a time, on threads: the same model, rounded differently
 """
 
 import importlib
@@ -28,12 +28,19 @@ DEFAULT = "exact"
 BULK = "fast"  # for many documents, unless another engine is given
 
 ENGINE = Option(
-    "engine", str, DEFAULT, "what computes: fast in float32, the others with the same results to the last bit",
+    "engine",
+    str,
+    DEFAULT,
+    "what computes: fast in float32, the others with the same results to the last bit",
     choices=ENGINES,
 )
 THREADS = Option(
-    "threads", int, 1, "threads that the engines exact (to train and to measure) and fast may use, 0 for all cores; results do not depend on it",
-    least=0, most=1024,
+    "threads",
+    int,
+    1,
+    "threads that the engines exact (to train and to measure) and fast may use, 0 for all cores; results do not depend on it",
+    least=0,
+    most=1024,
 )
 
 # Fields of GPTConfig and TrainConfig. AROUND: those that no engine computes, since it receives initial weights and a learning rate for
@@ -65,7 +72,12 @@ class Memory(NamedTuple):
 
     def remedy(self) -> str:
         """What to do if it is too much."""
-        remedies = "choose a smaller n_embd or n_layer", "choose a smaller batch_size or block_size", "give less data", "keep fewer snapshots"
+        remedies = (
+            "choose a smaller n_embd or n_layer",
+            "choose a smaller batch_size or block_size",
+            "give less data",
+            "keep fewer snapshots",
+        )
         return remedies[self.index(max(self))]
 
     def __str__(self) -> str:
@@ -145,7 +157,9 @@ class Engine(ABC):
         """The approximate memory of training here: a Memory. snapshots: how many are kept."""
         tokens = training.batch_size * min(self.config.block_size, corpus.mean_length())
         weights = self.bytes_per_param * len(self.params)
-        return Memory(weights, round(self.activation_bytes(tokens)), corpus.tokens.itemsize * len(corpus.tokens), snapshots * 4 * len(self.params))
+        return Memory(
+            weights, round(self.activation_bytes(tokens)), corpus.tokens.itemsize * len(corpus.tokens), snapshots * 4 * len(self.params)
+        )
 
     @abstractmethod
     def activation_bytes(self, tokens):

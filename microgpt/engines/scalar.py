@@ -68,9 +68,7 @@ class ScalarEngine(Engine):
 
     def _start(self, training):
         if self.optimizer is None:
-            self.optimizer = self.ops.Adam(
-                self.values, training.learning_rate, training.beta1, training.beta2, training.eps
-            )
+            self.optimizer = self.ops.Adam(self.values, training.learning_rate, training.beta1, training.beta2, training.eps)
 
     def loss(self, tokens):
         self._load()

@@ -1,9 +1,9 @@
 """A new folder for each run, with its settings and results.
 
-    config.json         the command, and every setting
-    losses.csv          a line for each step, see microgpt.display.history.Log
-    model.safetensors   the run, to sample from and to resume
-    samples.txt         the samples at the end
+config.json         the command, and every setting
+losses.csv          a line for each step, see microgpt.display.history.Log
+model.safetensors   the run, to sample from and to resume
+samples.txt         the samples at the end
 """
 
 import datetime

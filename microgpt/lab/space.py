@@ -36,7 +36,9 @@ class Range:
     def values(self, name):
         """All of them, for a grid."""
         if OPTIONS[name].kind is not int or self.high - self.low >= MOST:
-            raise ValueError(f"a grid cannot have every number of {self} for {name}; give {name} a list, such as {self.low!r},{self.high!r}")
+            raise ValueError(
+                f"a grid cannot have every number of {self} for {name}; give {name} a list, such as {self.low!r},{self.high!r}"
+            )
         return [*range(self.low, self.high + 1)]
 
     def __str__(self):
@@ -100,7 +102,9 @@ def _range(option, low, high, given):
 
 def _choice(option, values):
     if not values or len(set(values)) < len(values):
-        raise ValueError(f"{option.name} needs different values, not {shortened(','.join(map(shown, values))) or 'none'}; leave out repetitions")
+        raise ValueError(
+            f"{option.name} needs different values, not {shortened(','.join(map(shown, values))) or 'none'}; leave out repetitions"
+        )
     return Choice(tuple(values))
 
 

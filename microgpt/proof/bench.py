@@ -134,6 +134,7 @@ def _difference(timing, base, rounded):
 
 # ---- One measurement ----------------------------------------------------------------------------------------------------
 
+
 def _in_fresh_process(case, source):
     command = [sys.executable, "-m", "microgpt.proof.bench", json.dumps(case), source]
     environment = os.environ | ({"MICROGPT_ISA": case.isa} if case.isa else {})
@@ -215,6 +216,7 @@ def _peak_memory():
 
 
 # ---- Reports ------------------------------------------------------------------------------------------------------------
+
 
 def machine():
     """The machine and software of the measurement: name -> text."""

@@ -21,9 +21,7 @@ def needed(function, module, name):
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(
-            f"{function} needs {name} ({error}); install it with: pip install 'microgpt-cython[{module}]'"
-        ) from error
+        raise ImportError(f"{function} needs {name} ({error}); install it with: pip install 'microgpt-cython[{module}]'") from error
 
 
 def layout(config, tokenizer, names):

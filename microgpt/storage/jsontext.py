@@ -45,9 +45,7 @@ def from_json(text):
             raise CheckpointError(f"this JSON is not a model: it lacks the key {name!r}")
     given, characters, weights = whole["config"], whole["characters"], whole["weights"]
     if not isinstance(given, dict) or not isinstance(characters, str) or not isinstance(weights, dict):
-        raise CheckpointError(
-            "this JSON is not a model: its 'config' and 'weights' must be objects and its 'characters' a string"
-        )
+        raise CheckpointError("this JSON is not a model: its 'config' and 'weights' must be objects and its 'characters' a string")
     try:
         schema.check_known(whole, KEYS, "key")
         config = schema.build(GPTConfig, given, "its 'config'", most=len(text))

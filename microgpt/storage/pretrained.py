@@ -1,9 +1,9 @@
 """A model as a folder in the layout of the Hugging Face Hub, for sharing.
 
-    model.safetensors        the model as a file, see checkpoint; `microgpt.load(folder)` reads this alone
-    config.json              its configuration and characters, for those who read it without this package
-    README.md                the card: what it is, and the figures of its run
-    modeling_microgpt.py     on request: loads the folder in PyTorch
+model.safetensors        the model as a file, see checkpoint; `microgpt.load(folder)` reads this alone
+config.json              its configuration and characters, for those who read it without this package
+README.md                the card: what it is, and the figures of its run
+modeling_microgpt.py     on request: loads the folder in PyTorch
 """
 
 import errno

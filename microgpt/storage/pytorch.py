@@ -41,9 +41,7 @@ class Block(nn.Module):
     def __init__(self, config, **factory):
         super().__init__()
         if config.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"the PyTorch module cannot compute the activation {config.activation!r}, only {', '.join(ACTIVATIONS)}"
-            )
+            raise ValueError(f"the PyTorch module cannot compute the activation {config.activation!r}, only {', '.join(ACTIVATIONS)}")
         n = config.n_embd
         self.n_head, self.activation = config.n_head, config.activation
         self.attn_wq = nn.Linear(n, n, bias=False, **factory)
@@ -142,8 +140,7 @@ def rows_of(module):
         module = wrapped
     if not isinstance(module, nn.Module) or not hasattr(module, "config") or not hasattr(module, "tokenizer"):
         raise TypeError(
-            f"from_torch takes the module that to_torch made, or one with its config, tokenizer and parameters; "
-            f"not {type(module).__name__}"
+            f"from_torch takes the module that to_torch made, or one with its config, tokenizer and parameters; not {type(module).__name__}"
         )
     rows = {}
     for name, tensor in module.state_dict().items():

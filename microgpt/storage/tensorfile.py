@@ -144,4 +144,3 @@ def _open_regular(path, flags):
     if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, and a device might never end
         raise CheckpointError("is not a file; give one that microgpt saved")
     return os.open(path, flags)
-

@@ -104,6 +104,7 @@ def train(
     resume: str | PathLike[str] | None = None,
     snapshots: int | None = None,
     gradient_norms: bool = False,
+    progress: bool = False,
 ) -> Run:
     """Train a new model on `docs`, a list of strings; returns a Run. Its defaults are the reference's own run.
 
@@ -112,7 +113,8 @@ def train(
     TrainConfig says otherwise. threads: how many the engine "fast" may use, 0 for all cores; the result is the same.
     callback: called with a Step after each step, which has the run and its model; a true return value ends the run there.
     microgpt.lab.loggers has callbacks for TensorBoard, Weights & Biases and trackio. gradient_norms: whether to measure each
-    step's, for the callback and for Run.gradient_norms, see Run.train.
+    step's, for the callback and for Run.gradient_norms, see Run.train. progress: True shows a line that is updated while training lasts,
+    in a notebook in the cell's output, on a terminal on standard error; where that is a file, a long training writes a note now and then.
 
     evaluation: EvalConfig, to hold documents out of `docs` and measure on them. val_docs: a list of strings to measure on instead,
     which changes no bit of the training; a DataWarning says how many of them are trained on as well. long: what to do with
@@ -134,7 +136,7 @@ def train(
         docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,
         init=init, resume=resume, snapshots=snapshots,
     )  # fmt: skip
-    run.train(callback, gradient_norms=gradient_norms)
+    run.train(callback, progress, gradient_norms=gradient_norms)
     if run.diverged:
         warnings.warn(verdict.divergence(run), TrainingWarning, stacklevel=2)
     return run

@@ -6,10 +6,11 @@ import random
 import time
 from array import array
 from collections.abc import Callable, Collection, Iterable
+from contextlib import contextmanager
 from copy import deepcopy
 from copyreg import __newobj__  # type: ignore[attr-defined]  # typeshed lacks it
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgpt import engines, verdict
 from microgpt.common import interrupts
@@ -20,6 +21,11 @@ from microgpt.model import GPT
 from microgpt.snapshots import Snapshots
 from microgpt.storage import checkpoint
 from microgpt.storage.checkpoint import Checkpoint, Progress, Source
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from microgpt.display.explore import Page
 
 PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
 
@@ -68,14 +74,15 @@ class Run:
         self._torn = False  # whether something ended it in the middle of a step
 
     def train(
-        self, callback: Callable[[Step], object] | None = None, progress: Callable[[], object] | None = None,
+        self, callback: Callable[[Step], object] | None = None, progress: Callable[[], object] | bool | None = None,
         pause_every: int | None = None, stopped: Collection[Any] = (),
         gradient_norms: bool = False,
     ) -> None:  # fmt: skip
         """Do the steps that are left. callback: as for the function `train`, called after every step.
 
-        progress: called without arguments some dozen times a second, after one step or many, and after each multiple of
-        pause_every steps; their losses are in `losses`. stopped: a list; once it is not empty, the training ends after the current step,
+        progress: True shows the steps, the losses and the time that is left, as `microgpt train` does on a terminal: see microgpt.live.
+        Or it is called without arguments some dozen times a second, after one step or many, and after each multiple of pause_every
+        steps; their losses are in `losses`. stopped: a list; once it is not empty, the training ends after the current step,
         and a measurement of the held-out loss is postponed until it is resumed.
 
         gradient_norms: whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no
@@ -91,10 +98,10 @@ class Run:
         """
         noted = interrupts.Noted([interrupts.CTRL_C], [], [interrupts.PYTHONS])
         try:
-            with self.model.engine.access.training(), noted as interrupted:
+            with self.model.engine.access.training(), noted as interrupted, self._shown(progress) as update:
                 for val_loss in self._portions(callback is not None, pause_every, lambda: stopped or interrupted, gradient_norms):
-                    if progress is not None:
-                        progress()
+                    if update is not None:
+                        update()
                     if callback is not None:
                         done = len(self.losses)
                         norm = self.gradient_norms.get(done)
@@ -108,6 +115,17 @@ class Run:
             raise Interrupted(self) from None
         if interrupted:
             raise Interrupted(self)
+
+    @contextmanager
+    def _shown(self, progress):
+        """The function that the argument `progress` of `train` stands for, or None."""
+        if progress is True:
+            from microgpt import live
+
+            with live.display(self) as shown:
+                yield shown.update
+        else:
+            yield progress or None
 
     def _portions(self, one_by_one, pause_every, ended, gradient_norms):
         """Do the steps that are left, as many at a time as take about PORTION_SECONDS, or one by one.
@@ -247,7 +265,9 @@ class Run:
         extended = [(done, before.num_steps) for done, before in self.extended]
         access.check_at_rest("save the run")
         m, v = model.engine.moments()
-        progress = Progress(array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended, self.snapshots)
+        progress = Progress(
+            array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended, self.snapshots
+        )
         val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
         source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
         return Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress)
@@ -329,7 +349,36 @@ class Run:
         return val_loss
 
     def __repr__(self) -> str:
-        return f"<Run of {counted(len(self.losses), 'step')}, {self.model!r}>"
+        done = f"{len(self.losses):,} of {counted(self.training.num_steps, 'step')}"
+        loss = f", loss {self.losses[-1]:.4f}, smoothed {verdict.smoothed(self.losses):.4f}" if self.losses else ""
+        held_out = f", held-out {self.val_losses[-1][1]:.4f}" if self.val_losses else ""
+        return f"<Run of {done}{loss}{held_out}; {self.model!r}>"
+
+    # ---- In a notebook: see docs/notebooks.md -----------------------------------------------------------------------
+
+    def plot(self) -> "Figure":
+        """A figure of matplotlib with the losses, which a notebook shows; its `savefig(path)` writes it.
+
+        ImportError without matplotlib; ValueError where no step was done.
+        """
+        from microgpt.display import plot
+
+        return plot.of_run(self)
+
+    def explore(self, name: str = "") -> "Page":
+        """As GPT.explore, with the run's losses and snapshots. ValueError for losses that are not finite, too."""
+        from microgpt.display import explore
+
+        step = self.best[0] if self._best_params is not None and self.finished else None  # whose weights the model has
+        return explore.Page(
+            self.model, name,
+            losses=self.losses, val_losses=self.val_losses, training=self.training, snapshots=self.snapshots, step=step,
+        )  # fmt: skip
+
+    def _repr_html_(self):
+        from microgpt.display import cards
+
+        return cards.of_run(self)
 
 
 def _reduce(error):
@@ -360,9 +409,6 @@ class DivergenceError(ValueError):
 
     def __init__(self, run: Run, cause: object) -> None:
         self.step, self.losses = len(run.losses) + 1, run.losses
-        super().__init__(
-            f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; "
-            + verdict.remedy(run, self.step)
-        )
+        super().__init__(f"training diverged at step {self.step} of {run.training.num_steps}: {cause}; " + verdict.remedy(run, self.step))
 
     __reduce__ = _reduce

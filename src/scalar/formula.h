@@ -13,7 +13,7 @@
 #define MAX_REGISTERS 96
 #define MAX_ARITY 3
 
-/* In the order of OPERATIONS in microgpt/run/arithmetic.py. SELECT: b if a else c */
+/* In the order of OPERATIONS in microgpt/scripts/arithmetic.py. SELECT: b if a else c */
 enum { PLUS, MINUS, TIMES, OVER, TO_THE, NEGATIVE, ABSOLUTE, LESS, LESS_EQUAL, EQUAL, NOT_EQUAL, SELECT, TO_FLOAT, FUNCTIONS };
 
 typedef struct {

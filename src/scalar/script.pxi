@@ -1,4 +1,4 @@
-# For `microgpt run` (microgpt/run/): lists and loops of a script, done in C on the script's own objects. Where script.h
+# For `microgpt run` (microgpt/scripts/): lists and loops of a script, done in C on the script's own objects. Where script.h
 # has no fast path, each returns None, or leaves iterations to the script. Not part of the API; included by scalar.pyx.
 
 from time import perf_counter

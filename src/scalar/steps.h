@@ -10,7 +10,7 @@
 #define MAX_STEPS 64
 #define NO_INPUT 255
 
-/* In the order of microgpt/run/symbols.py */
+/* In the order of microgpt/scripts/symbols.py */
 enum { STEP_ADD, STEP_SUB, STEP_MUL, STEP_DIV, STEP_POW, STEP_NEG, STEP_METHOD, STEP_DOT };
 
 /* a, b: registers, which are the loads and then the results of the steps. METHOD: of a, with name b. DOT: of vectors a and b; size: an

@@ -13,7 +13,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 
-from microgpt.cli.output import say
+from microgpt.common.saying import say
 from microgpt.common.words import printable, quoted
 
 COMMANDS = {  # in the order in which `microgpt --help` shows them
@@ -77,7 +77,11 @@ def load_lines(source, arguments):
 def add_reading(group, what="DATA"):
     """The options that say how data are read."""
     group.add_argument(
-        "--encoding", type=characters, metavar="NAME", default="utf-8", help=f"of {what}: latin-1, cp1252, utf-16 and others (default: utf-8)"
+        "--encoding",
+        type=characters,
+        metavar="NAME",
+        default="utf-8",
+        help=f"of {what}: latin-1, cp1252, utf-16 and others (default: utf-8)",
     )
     group.add_argument(
         "--column", type=characters, metavar="NAME",

@@ -3,7 +3,7 @@
 import json
 
 from microgpt.cli.commands import Failure, Usage, load, note, whole
-from microgpt.cli.output import say
+from microgpt.common.saying import say
 from microgpt.common.words import quoted
 from microgpt.config import GPTConfig
 from microgpt.proof import bench
@@ -15,13 +15,9 @@ DESCRIPTION = (
 
 
 def configure(parser):
-    parser.add_argument(
-        "--data", metavar="DATA", default="names", help="the text file to train on, as for train (default: %(default)s)"
-    )
+    parser.add_argument("--data", metavar="DATA", default="names", help="the text file to train on, as for train (default: %(default)s)")
     parser.add_argument("--rounds", type=whole, metavar="N", default=3, help="measurements of each (default: %(default)s)")
-    parser.add_argument(
-        "--n-embd", type=whole, metavar="N", nargs="+", default=[16], help="widths of the models (default: 16)"
-    )
+    parser.add_argument("--n-embd", type=whole, metavar="N", nargs="+", default=[16], help="widths of the models (default: 16)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 

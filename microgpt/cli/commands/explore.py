@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from microgpt.cli import places
-from microgpt.cli.commands import Failure, Usage, for_output
+from microgpt.cli.commands import Failure, Usage, add_reading, for_output, load
 from microgpt.common.words import quoted_path, sized
 from microgpt.display import explore, history
 from microgpt.model import GPT
@@ -19,13 +19,16 @@ DESCRIPTION = (
 
 def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model; the page contains all its weights")
-    parser.add_argument(
-        "-o", "--out", metavar="FILE", help="the page (default: MODEL's name with .html, in the current folder)"
-    )
+    parser.add_argument("-o", "--out", metavar="FILE", help="the page (default: MODEL's name with .html, in the current folder)")
     parser.add_argument(
         "--log", metavar="FILE",
         help="what microgpt train --log wrote (.csv or .jsonl), for the loss curve (default: the losses in MODEL)",
     )  # fmt: skip
+    parser.add_argument(
+        "--data", metavar="DATA",
+        help="what it was trained on, which the page then contains, to count how many of the model's texts are new (default: not known)",
+    )  # fmt: skip
+    add_reading(parser, "--data")
     parser.add_argument("--force", action="store_true", help=places.FORCE)
     parser.add_argument("--open", action="store_true", help="open the page in the browser (default: only write it)")
 
@@ -35,11 +38,13 @@ def run(arguments):
     saved = checkpoint.read(arguments.model)
     name = Path(os.path.abspath(arguments.model)).stem  # that of the folder ".", too
     out = arguments.out or f"{name}.html"
-    sources = [("the model", arguments.model), ("the log", arguments.log)]
+    sources = [("the model", arguments.model), ("the log", arguments.log), ("the data", arguments.data)]
     places.check("--out", out, "a page of microgpt explore", explore.is_page, arguments.force, sources)
     model = GPT(saved.config, saved.tokenizer, saved.params)
     try:
-        explore.write(out, model, name=name, training=saved.training, **_losses(arguments, saved), **_snapshots(saved))
+        explore.write(
+            out, model, name=name, training=saved.training, docs=_docs(arguments, saved), **_losses(arguments, saved), **_snapshots(saved)
+        )
     except ValueError as error:
         raise Failure(error) from None
     where = Path(out).absolute()
@@ -52,12 +57,21 @@ def run(arguments):
 
 
 def _check_options(arguments):
-    for option in ("out", "log"):
+    for option in ("out", "log", "data"):
         if getattr(arguments, option) == "":
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
         formats = " or ".join(history.FORMATS)
         raise Usage(f"--log must be a {formats} file that microgpt train --log wrote, not {quoted_path(arguments.log)}")
+
+
+def _docs(arguments, saved):
+    """Option of explore.page: the documents of the data, or None."""
+    if arguments.data is None:
+        return None
+    if saved.config.documents == "text":
+        raise Usage(f"--data compares documents, and {quoted_path(arguments.model)} writes one long text; omit --data")
+    return load(arguments.data, saved.config.documents, arguments)
 
 
 def _losses(arguments, saved):

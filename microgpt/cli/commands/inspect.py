@@ -27,9 +27,7 @@ def configure(parser):
     add_reading(parser.add_argument_group("the data"))
     group = parser.add_argument_group("the run")
     add_preset(group)
-    group.add_argument(
-        "--engine", choices=engines.ENGINES, help=f"what would compute, and is timed (default: {engines.DEFAULT})"
-    )
+    group.add_argument("--engine", choices=engines.ENGINES, help=f"what would compute, and is timed (default: {engines.DEFAULT})")
     add(parser.add_argument_group("the model"), MODEL)
     add(parser.add_argument_group("the training (Adam)"), TRAINING)
 
@@ -86,7 +84,11 @@ def describe(docs, config, recommended, why):
             "documents": "the windows of one text",
             "characters": known,
             f"block_size {block_size}": f"the model sees up to {counted(block_size, 'character')} before the next; nothing is cut",
-            "suggestion": other if recommended != "text" else f"--block-size {suggested} or more" if block_size < suggested else f"as it is: {why}",
+            "suggestion": other
+            if recommended != "text"
+            else f"--block-size {suggested} or more"
+            if block_size < suggested
+            else f"as it is: {why}",
         }
     facts = {
         "documents": f"{len(docs):,}, " + (f"with {counted(repetitions, 'repetition')}" if repetitions else "all different"),
@@ -103,13 +105,9 @@ def describe(docs, config, recommended, why):
     elif cut > 0.5:
         facts["suggestion"] = f"--block-size {suggested} with --long split; {cut:.1%} of the documents are longer"
     elif suggested <= block_size and not of_docs:
-        facts["suggestion"] = f"--block-size {block_size} is enough" + (
-            f"; {suggested} would be, too" if suggested < block_size else ""
-        )
+        facts["suggestion"] = f"--block-size {block_size} is enough" + (f"; {suggested} would be, too" if suggested < block_size else "")
     else:
-        facts["suggestion"] = f"--block-size {suggested}" + (
-            f", which cuts {cut:.1%}" if cut else ", which cuts nothing"
-        )
+        facts["suggestion"] = f"--block-size {suggested}" + (f", which cuts {cut:.1%}" if cut else ", which cuts nothing")
         if lost > 0.01:
             facts["suggestion"] += " (--long split learns the rest too)"
     return facts

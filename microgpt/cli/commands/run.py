@@ -28,7 +28,7 @@ def split(argv):
 
 def run(arguments):
     from microgpt.common import interrupts
-    from microgpt.run import Unreadable, run_script
+    from microgpt.scripts import Unreadable, run_script
 
     interrupts.as_python_has_it()
     try:

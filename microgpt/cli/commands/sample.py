@@ -5,7 +5,8 @@ import sys
 from microgpt import engines, verdict
 from microgpt.cli.commands import Failure, Usage, add_reading, characters, count, for_output, load, whole
 from microgpt.cli.options import CHOICE, add, in_options, threads_of
-from microgpt.cli.output import Documents, say
+from microgpt.cli.output import Documents
+from microgpt.common.saying import say
 from microgpt.common.words import printable, quoted_path
 from microgpt.config import SampleConfig
 from microgpt.engines import THREADS
@@ -23,12 +24,8 @@ def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model")
     parser.add_argument("-n", type=count, metavar="N", help="how many documents (default: 20, or 1 text)")
     parser.add_argument("--length", type=count, metavar="N", help=length_help())
-    parser.add_argument(
-        "--prompt", type=characters, metavar="TEXT", default="", help="what every document begins with (default: nothing)"
-    )
-    parser.add_argument(
-        "--seed", type=whole, metavar="S", help="the same seed prints the same (default: another each time)"
-    )
+    parser.add_argument("--prompt", type=characters, metavar="TEXT", default="", help="what every document begins with (default: nothing)")
+    parser.add_argument("--seed", type=whole, metavar="S", help="the same seed prints the same (default: another each time)")
     parser.add_argument(
         "--engine", choices=engines.ENGINES,
         help=f"what computes: {engines.BULK} writes many at a time, with random numbers of its own, the others all print the same "

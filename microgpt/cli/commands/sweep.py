@@ -43,7 +43,10 @@ def configure(parser):
         help="where its trials are kept: a file, the URL of a database, or redis://HOST:PORT (default: nowhere, for this command alone)",
     )  # fmt: skip
     group.add_argument(
-        "--trials", type=whole, metavar="N", help=f"{TRIALS.text} (default: {TRIALS.default}; every combination of a grid; no limit with --time)"
+        "--trials",
+        type=whole,
+        metavar="N",
+        help=f"{TRIALS.text} (default: {TRIALS.default}; every combination of a grid; no limit with --time)",
     )
     group.add_argument("--time", type=duration, metavar="TIME", help="after which no trial begins: 90s, 10m, 1h (default: no limit)")
     group.add_argument(
@@ -112,7 +115,9 @@ def _in_options(error):
 
 
 def _settings(trial):
-    return "  ".join(f"{FLAGS[name]} {f'{value:.4g}' if isinstance(value, float) else shown(value)}" for name, value in trial.settings.items())
+    return "  ".join(
+        f"{FLAGS[name]} {f'{value:.4g}' if isinstance(value, float) else shown(value)}" for name, value in trial.settings.items()
+    )
 
 
 def _report(trial):

@@ -25,14 +25,16 @@ from microgpt.cli.options import (
     settings,
     threads_of,
 )
-from microgpt.cli.output import Documents, Screen, as_command, say
+from microgpt.cli.output import Documents, Screen, as_command
 from microgpt.common import interrupts
+from microgpt.common.saying import say
 from microgpt.common.words import quoted, quoted_path, sized
 from microgpt.corpus.documents import LONG
 from microgpt.corpus.loading import file_of
 from microgpt.display import history
 from microgpt.engines import ENGINE, THREADS
 from microgpt.lab import folders
+from microgpt.live import is_terminal
 from microgpt.snapshots import ABOUT, SNAPSHOTS
 from microgpt.storage import checkpoint
 from microgpt.training import SEED, DivergenceError, Interrupted, start
@@ -88,11 +90,11 @@ def run(arguments):
         print(f"num docs: {len(run.corpus)}", file=screen)
     print(f"vocab size: {run.model.tokenizer.vocab_size}", file=screen)
     print(f"num params: {run.model.num_params}", file=screen, flush=True)
-    if progress.is_terminal(screen):
+    if is_terminal(screen):
         print(f"memory: about {sized(run.memory.total())}", file=screen, flush=True)
     _train(run, arguments, screen, keeping, temperature)
     for line in history.summary(run):
-        if progress.is_terminal(screen):
+        if is_terminal(screen):
             print(line, file=screen)
         elif run.held_out or sys.stderr.isatty():
             say(line)
@@ -150,9 +152,7 @@ def _check_files(arguments, out):
         if arguments.samples == 0 and arguments.sample_every is None and getattr(arguments, option) is not None:
             raise Usage(f"--{option} has no effect with --samples 0; omit one of them")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
-        raise Usage(
-            f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {quoted_path(arguments.log)}"
-        )
+        raise Usage(f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {quoted_path(arguments.log)}")
     read = [("the training data", file_of(arguments.data)), ("what --val names", arguments.val and file_of(arguments.val))]
     if arguments.out is not None:
         places.check("--out", arguments.out, "a model that microgpt saved", checkpoint.is_saved, arguments.force, read)
@@ -177,10 +177,7 @@ def _warn_if_cut(run):
 
 def _warn_if_rounded_differently(before, engine):
     if before != engine.name and not (engine.exact and engines.engine_class(before).exact):
-        say(
-            f"this run was computed by the engine {before}; {engine.name} rounds differently, so it goes on as "
-            "another run would"
-        )
+        say(f"this run was computed by the engine {before}; {engine.name} rounds differently, so it goes on as another run would")
 
 
 def _warn_if_not_learned(run, arguments):
@@ -308,23 +305,17 @@ def configure(parser):
         "--auto", action="store_true",
         help="choose documents, model, engine and steps from the data and --time, except for what is given, and say which (default: as below)",
     )  # fmt: skip
-    group.add_argument(
-        "--time", type=duration, metavar="TIME", help="how long --auto may train on this machine: 30s, 5m, 1h (default: 1m)"
-    )
+    group.add_argument("--time", type=duration, metavar="TIME", help="how long --auto may train on this machine: 30s, 5m, 1h (default: 1m)")
     add_preset(group)
     add(group, [SEED, ENGINE, THREADS, LONG], engine="with --resume, the saved run's")
     add_reading(parser.add_argument_group("the data"), "DATA and --val")
     files = parser.add_argument_group("files")
-    files.add_argument(
-        "--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)"
-    )
+    files.add_argument("--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)")
     files.add_argument(
         "--checkpoint-every", type=whole, metavar="N",
         help="save to --out every N steps too (default: only at the end, or after Ctrl-C)",
     )  # fmt: skip
-    files.add_argument(
-        "--resume", metavar="FILE", help="go on with a run that was saved before its end (default: a new run)"
-    )
+    files.add_argument("--resume", metavar="FILE", help="go on with a run that was saved before its end (default: a new run)")
     files.add_argument("--init", metavar="FILE", help="start from a saved model's weights (default: random ones)")
     files.add_argument("--log", metavar="FILE", help="write every step's losses: .csv or .jsonl (default: no file)")
     files.add_argument(
@@ -341,19 +332,13 @@ def configure(parser):
     add(parser.add_argument_group("the training (Adam)"), TRAINING)
     measured = parser.add_argument_group("the held-out loss")
     add(measured, EVALUATION)
-    measured.add_argument(
-        "--val", metavar="FILE", help="measure on these documents, given as DATA is, and hold none out (default: none)"
-    )
+    measured.add_argument("--val", metavar="FILE", help="measure on these documents, given as DATA is, and hold none out (default: none)")
     parser.add_argument_group("the page of microgpt explore").add_argument(
         "--snapshots", type=whole, nargs="?", const=ABOUT, metavar="N",
         help=f"{SNAPSHOTS.text}; {ABOUT} times where no N is given (default: never)",
     )  # fmt: skip
     samples = parser.add_argument_group("the samples")
-    samples.add_argument(
-        "--samples", type=count, metavar="N", help="how many to print (default: 20, or 1 text)"
-    )
+    samples.add_argument("--samples", type=count, metavar="N", help="how many to print (default: 20, or 1 text)")
     samples.add_argument("--length", type=count, metavar="N", help=length_help())
-    samples.add_argument(
-        "--sample-every", type=whole, metavar="N", help="print one on the way too, after every N steps (default: none)"
-    )
+    samples.add_argument("--sample-every", type=whole, metavar="N", help="print one on the way too, after every N steps (default: none)")
     add(samples, [CHOICE["temperature"]])

@@ -17,9 +17,7 @@ PYTHON_STEPS = 20  # compared with pure Python where there is nothing published 
 
 def configure(parser):
     parser.add_argument("--preset", choices=PRESETS, help="only this revision of the reference (default: all)")
-    parser.add_argument(
-        "--data", metavar="DATA", default="names", help="the text file to train on, as for train (default: %(default)s)"
-    )
+    parser.add_argument("--data", metavar="DATA", default="names", help="the text file to train on, as for train (default: %(default)s)")
     parser.add_argument(
         "--against",
         choices=["published", "python"],
@@ -32,11 +30,7 @@ def run(arguments):
     docs = load(arguments.data)
     known = published.hash_text(docs) == published.NAMES
     print(f"data: {counted(len(docs), 'document')}, {'' if known else 'not '}those of the published runs")
-    passed = [
-        _verify(docs, preset, known, arguments.against == "python")
-        for preset in PRESETS
-        if arguments.preset in (None, preset)
-    ]
+    passed = [_verify(docs, preset, known, arguments.against == "python") for preset in PRESETS if arguments.preset in (None, preset)]
     return 0 if all(passed) else 1
 
 

@@ -13,41 +13,43 @@ import re
 import sys
 from array import array
 from dataclasses import asdict
+from html import escape
+from os import PathLike
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from microgpt import __version__, verdict
 from microgpt.common.files import write_atomically
 from microgpt.common.options import options_of
-from microgpt.common.words import quoted_path
+from microgpt.common.words import quoted_path, sized
 from microgpt.config import TrainConfig
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
-    "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "attention", "labels",
-    "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "trainer", "main",
+    "elements", "activations", "model", "alphabet", "pca", "drawing", "next", "samples", "many", "attention", "labels",
+    "embeddings", "sums", "flow", "training", "configuration", "film", "address", "opening", "safetensors", "trainer", "main",
 )  # fmt: skip
 # and those that train, in a Web Worker
-WORKER = ("activations", "random", "learn", "worker")
+WORKER = ("activations", "random", "kernels", "learn", "sampler", "counting", "worker")
 GENERATOR = "microgpt explore"  # in the page's head, by which is_page recognizes it
 MOST_POINTS = 500  # of the loss curve
 LARGEST_LOSS = 1e300  # the sum of a hundred such losses is still finite
 
 
-def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None):
+def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None, docs=None):
     """The page of a GPT, as a string of HTML.
 
     name: the page's title. losses: the loss of each training step, in nats per token; without them there is no curve.
     val_losses: (step, held-out loss) pairs, in order. steps: the steps of the losses, if not 1, 2, 3, ... training: the
     TrainConfig, shown with the configuration. snapshots: Snapshots, for the slider through the training; step: after how many steps
-    the model's weights are, if not after all. Raises ValueError for losses that cannot be drawn and for an activation
+    the model's weights are, if not after all. docs: the documents it was trained on, which the page then contains, to count how many of
+    the texts that the model writes are among them. Raises ValueError for losses that cannot be drawn and for an activation
     that the page cannot compute. For a Run:
     `page(run.model, losses=run.losses, val_losses=run.val_losses, training=run.training, snapshots=run.snapshots)`.
     """
     if model.config.activation not in activations():
-        raise ValueError(
-            f"the page cannot compute the activation {model.config.activation!r}; it knows {', '.join(activations())}"
-        )
+        raise ValueError(f"the page cannot compute the activation {model.config.activation!r}; it knows {', '.join(activations())}")
     style = _source("page.css")
     script = joined(SCRIPTS)
     film, lines = _film(snapshots, losses, len(losses) if step is None else step)
@@ -56,21 +58,35 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None,
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {only}"
     return Template(_source("page.html")).substitute(
         policy=policy, generator=f"{GENERATOR} {__version__}", style=style, script=script, worker=joined(WORKER),
-        data=_as_json(_data(model, name, curve(losses, val_losses, steps), training) | {"film": film}),
+        data=_as_json(_data(model, name, curve(losses, val_losses, steps), training) | {"film": film, "documents": docs and list(docs)}),
         weights=_base64(array("d", model.params)), snapshots="".join(lines),
     )  # fmt: skip
 
 
-def write(path, model, *, name="", losses=(), val_losses=(), steps=None, training=None, snapshots=None, step=None):
+class Page:
+    """The page of a GPT as an object that a notebook shows in a frame. html: its text. Arguments as for `page`."""
+
+    def __init__(self, model: Any, name: str = "", **options: Any) -> None:
+        self.html: str = page(model, name=name, **options)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the page to a file, whole or not at all. OSError if this fails."""
+        try:
+            write_atomically(path, self.html.encode())
+        except OSError as error:
+            raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
+
+    def _repr_html_(self):
+        style = "width:100%;height:800px;border:1px solid;resize:vertical"
+        return f'<iframe title="microgpt explore" style="{style}" srcdoc="{escape(self.html)}"></iframe>'
+
+    def __repr__(self) -> str:
+        return f"<Page of {sized(len(self.html.encode()))}; .save(path) writes it>"
+
+
+def write(path, model, *, name="", **options):
     """Write the page of a GPT to a file, whole or not at all. Arguments as for `page`. Raises OSError if this fails."""
-    shown = page(
-        model, name=name, losses=losses, val_losses=val_losses, steps=steps, training=training, snapshots=snapshots, step=step
-    )  # fmt: skip
-    data = shown.encode()
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise OSError(f"{quoted_path(path)} cannot be written: {error.strerror or error}") from error
+    Page(model, name, **options).save(path)
 
 
 def is_page(path):
@@ -89,8 +105,8 @@ def joined(scripts):
     return '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in scripts)
 
 
-def curve(losses, val_losses=(), steps=None):
-    """The points of a run's loss curve: at most MOST_POINTS of its steps, the last one included; None without losses.
+def curve(losses, val_losses=(), steps=None, most=MOST_POINTS):
+    """The points of a run's loss curve: at most `most` of its steps, the last one included; None without losses.
 
     A dict of lists. steps: counted from 1; smoothed: verdict.smoothed at each; low, high: about four in five of the
     losses averaged there lie between them; held_out: [step, loss] pairs, with None for a loss that is not finite.
@@ -100,7 +116,7 @@ def curve(losses, val_losses=(), steps=None):
         return None
     if not all(abs(loss) < LARGEST_LOSS for loss in losses):
         raise ValueError(f"a curve cannot be drawn of losses that are not numbers below {LARGEST_LOSS:g}")
-    count = min(len(losses), MOST_POINTS)
+    count = min(len(losses), most)
     ends = [len(losses) * i // count for i in range(1, count + 1)]
     recent = [sorted(losses[max(0, end - verdict.SMOOTHED_STEPS) : end]) for end in ends]
     return {
@@ -117,6 +133,7 @@ def _data(model, name, losses, training):
     tokens = {"vocab_size": vocab_size, "bos": tokenizer.bos, "opening": tokenizer.opening(model.config.documents)}
     return {
         "name": name,
+        "version": __version__,
         "config": {**asdict(model.config), **tokens},
         "layout": [[name, *shape] for name, shape in model.config.shapes(vocab_size).items()],
         "num_params": model.num_params,

@@ -37,7 +37,7 @@ class Address {
 
   /** Note what is shown, once no other change has followed for a while. */
   note() {
-    if (this.isQuiet) return;
+    if (this.isQuiet || location.protocol === "about:") return; // a frame in a notebook has no address of its own
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       const { film, attention } = this.page;

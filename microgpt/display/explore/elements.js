@@ -31,6 +31,13 @@ function percent(p) {
 
 const grouped = (number) => number.toLocaleString("en");
 
+/** Let the browser save a file. @param {string} name @param {BlobPart} content @param {string} type */
+function saveFile(name, content, type) {
+  const href = URL.createObjectURL(new Blob([content], { type }));
+  element("a", { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000); // it is read after the click
+}
+
 /** Announce a text to screen readers, once no other has followed for half a second. */
 function speak(text) {
   clearTimeout(speak.timer);

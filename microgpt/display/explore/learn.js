@@ -136,7 +136,7 @@ class Learner {
     normalize(stream, scales, embedded, count, n_embd);
     let x = stream;
     for (const layer of layers) x = layer.forward(x, count);
-    multiply(logits, params.lm_head, x, count, vocab_size, n_embd);
+    multiply(logits, params.lm_head.w, x, count, vocab_size, n_embd);
 
     let loss = 0;
     for (let t = 0; t < count; t++) loss += surprise(logits, t * vocab_size, vocab_size, tokens[t + 1], share / count);
@@ -173,16 +173,16 @@ class Layer {
   forward(x, count) {
     const { n_embd: n, normed, q, k, v, mixed, attended, mlp_normed, hidden, active, out } = this;
     normalize(normed, this.scales, x, count, n);
-    multiply(q, this.attn_wq, normed, count, n, n);
-    multiply(k, this.attn_wk, normed, count, n, n);
-    multiply(v, this.attn_wv, normed, count, n, n);
+    multiply(q, this.attn_wq.w, normed, count, n, n);
+    multiply(k, this.attn_wk.w, normed, count, n, n);
+    multiply(v, this.attn_wv.w, normed, count, n, n);
     this.attend(count);
-    multiply(attended, this.attn_wo, mixed, count, n, n);
+    multiply(attended, this.attn_wo.w, mixed, count, n, n);
     for (let i = 0; i < count * n; i++) attended[i] += x[i];
     normalize(mlp_normed, this.mlp_scales, attended, count, n);
-    multiply(hidden, this.mlp_fc1, mlp_normed, count, 4 * n, n);
+    multiply(hidden, this.mlp_fc1.w, mlp_normed, count, 4 * n, n);
     for (let i = 0; i < count * 4 * n; i++) active[i] = this.activation(hidden[i]);
-    multiply(out, this.mlp_fc2, active, count, n, 4 * n);
+    multiply(out, this.mlp_fc2.w, active, count, n, 4 * n);
     for (let i = 0; i < count * n; i++) out[i] += attended[i];
     return out;
   }
@@ -265,35 +265,7 @@ class Layer {
   }
 }
 
-// ---- Operations and, as ...Back, what the chain rule makes of them: each adds to its first argument ------------------
-
-/** y = W x at each of `count` positions: (count, n_in) -> (count, n_out). Four rows at a time, whose sums do not wait for each other. */
-function multiply(y, { w }, x, count, n_out, n_in) {
-  for (let t = 0, to = 0; t < count; t++) {
-    const from = t * n_in;
-    let i = 0;
-    for (; i + 3 < n_out; i += 4) {
-      const [a, b, c, d] = [i * n_in, (i + 1) * n_in, (i + 2) * n_in, (i + 3) * n_in];
-      let [sum_a, sum_b, sum_c, sum_d] = [0, 0, 0, 0];
-      for (let j = 0; j < n_in; j++) {
-        const xj = x[from + j];
-        sum_a += w[a + j] * xj;
-        sum_b += w[b + j] * xj;
-        sum_c += w[c + j] * xj;
-        sum_d += w[d + j] * xj;
-      }
-      y[to++] = sum_a;
-      y[to++] = sum_b;
-      y[to++] = sum_c;
-      y[to++] = sum_d;
-    }
-    for (; i < n_out; i++) {
-      let sum = 0;
-      for (let j = 0; j < n_in; j++) sum += w[i * n_in + j] * x[from + j];
-      y[to++] = sum;
-    }
-  }
-}
+// ---- What the chain rule makes of the operations: ...Back adds to its first argument ---------------------------------
 
 /** Adds to dx, and to the gradient g of W. dy: (count, n_out). Two rows at a time; half of those behind relu have no slope. */
 function multiplyBack(dx, { w, g }, dy, x, count, n_out, n_in) {
@@ -316,16 +288,6 @@ function multiplyBack(dx, { w, g }, dy, x, count, n_out, n_in) {
         g[b + j] += slope_b * xj;
       }
     }
-  }
-}
-
-/** y: x scaled to root mean square 1; scales: by what, at each position. */
-function normalize(y, scales, x, count, n) {
-  for (let t = 0; t < count; t++) {
-    let squares = 0;
-    for (let i = t * n; i < (t + 1) * n; i++) squares += x[i] * x[i];
-    const scale = (scales[t] = (squares * (1 / n) + 1e-5) ** -0.5);
-    for (let i = t * n; i < (t + 1) * n; i++) y[i] = x[i] * scale;
   }
 }
 

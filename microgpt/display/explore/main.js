@@ -29,6 +29,7 @@ class Page {
     ].join(" · ");
     showConfiguration(this);
     this.samples = new SamplesView(this);
+    this.many = new ManyView(this);
     this.attention = new AttentionView(this);
     this.views = [new NextView(this), this.attention, new EmbeddingsView(this), new FlowView(this)];
     this.training = new TrainingView(this);
@@ -48,7 +49,7 @@ class Page {
     if (this.config.n_layer <= MANY_LAYERS) return;
     const sections = [...document.querySelectorAll(".origin > section")]; // how it learned, and the configuration
     const [, second] = document.querySelectorAll(".group");
-    second.append(...(this.data.losses ? sections.slice(0, 1) : sections));
+    second.append(sections[0]);
   }
 
   /** Alphabet.read of the text in the field. */
@@ -161,6 +162,7 @@ class Page {
   close() {
     this.run++;
     this.samples.run++;
+    this.many.end();
     this.film.stop();
     this.address.close();
   }

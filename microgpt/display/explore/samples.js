@@ -49,16 +49,20 @@ class SamplesView {
     const { prompt, temperature } = this.settings;
     const { tokens } = this.page.read();
     const isOld = temperature !== this.page.temperature || String(prompt) !== String(tokens);
-    const shown = this.page.alphabet.running(prompt.slice(1));
-    const beginning = shown.map((symbol) => element("span", { className: kind(symbol) }, symbol));
     byId("written").replaceChildren(
       "After ",
-      beginning.length ? element("bdi", {}, ...beginning) : "an empty text",
+      this.named(prompt),
       ` at temperature ${temperature.toFixed(2)}`,
       isOld ? ", which are no longer set:" : ":",
     );
     byId("written").classList.toggle("old", isOld);
     byId("samples").classList.toggle("old", isOld);
+  }
+
+  /** What a sentence calls the text of a prompt. @param {number[]} prompt */
+  named(prompt) {
+    const beginning = this.page.alphabet.running(prompt.slice(1)).map((symbol) => element("span", { className: kind(symbol) }, symbol));
+    return beginning.length ? element("bdi", {}, ...beginning) : "an empty text";
   }
 
   row({ ids, scores, ended }, given) {

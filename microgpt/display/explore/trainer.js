@@ -3,6 +3,7 @@
 const TRAINER_SAMPLES = 8;
 const SAMPLES_EVERY = 400; // milliseconds
 const MOST_PARAMS = 2_000_000; // each costs 40 bytes, and a copy with each report
+const OF_A_MODEL = ["stop", "show", "download"]; // the buttons that need one
 const SHORT_LIST =
   "emma olivia ava isabella sophia charlotte mia amelia harper evelyn abigail emily elizabeth mila ella avery sofia camila aria " +
   "scarlett victoria madison luna grace chloe penelope layla riley zoey nora lily eleanor hannah lillian addison aubrey ellie stella " +
@@ -29,6 +30,7 @@ class Trainer {
     byId("train-start").addEventListener("click", () => this.start());
     byId("train-stop").addEventListener("click", () => this.stopOrContinue());
     byId("train-show").addEventListener("click", () => this.show(this.pageData(), this.weights));
+    byId("train-download").addEventListener("click", () => this.download());
     byId("train").addEventListener("submit", (event) => event.preventDefault());
     this.norms = new Drawing(byId("train-norms"), (pen, width, height) => this.drawNorms(pen, width, height));
     this.setRate();
@@ -83,10 +85,8 @@ class Trainer {
       return;
     }
     this.worker?.terminate();
-    const source = URL.createObjectURL(new Blob([byId("worker").textContent], { type: "text/javascript" }));
-    this.worker = new Worker(source);
-    URL.revokeObjectURL(source);
-    Object.assign(this, { losses: [], lengths: [], time: 0, model: null, sampled: 0, isRunning: true });
+    this.worker = startWorker();
+    Object.assign(this, { losses: [], lengths: [], time: 0, model: null, sampled: 0, isRunning: true, docs: wanted.docs });
     this.worker.onmessage = ({ data: { begun, report } }) => (begun ? this.begin(begun) : this.receive(report));
     this.worker.onerror = (error) => (byId("train-status").textContent = `Training failed: ${error.message}`);
     this.training = { ...this.data.training, ...this.changes() };
@@ -115,7 +115,7 @@ class Trainer {
     this.weights = begun.weights;
     this.alphabet = new Alphabet(begun.characters, begun.config.bos, begun.config.opening);
     byId("train-results").hidden = false;
-    for (const name of ["stop", "show"]) byId(`train-${name}`).disabled = false;
+    for (const name of OF_A_MODEL) byId(`train-${name}`).disabled = false;
     byId("train-samples").replaceChildren();
     const guessing = Math.log(begun.config.vocab_size);
     if (this.curve) this.curve.guessing = guessing;
@@ -130,7 +130,7 @@ class Trainer {
     this.label();
     if (!this.losses.length) return;
     if (!(this.losses.at(-1) < Infinity)) {
-      for (const name of ["stop", "show"]) byId(`train-${name}`).disabled = true;
+      for (const name of OF_A_MODEL) byId(`train-${name}`).disabled = true;
       byId("train-status").textContent = `It diverged in step ${grouped(steps)}; start anew with a smaller learning rate.`;
       return;
     }
@@ -161,6 +161,18 @@ class Trainer {
     if (wanted()) byId("train-samples").replaceChildren(...items);
   }
 
+  /** Save the model as it is now, as a file. */
+  download() {
+    const { weights } = this;
+    if (!weights.every(Number.isFinite)) {
+      byId("train-status").textContent = "Some weights are no longer numbers; start anew with a smaller learning rate.";
+      return;
+    }
+    const name = `${this.losses.length}-steps.safetensors`;
+    saveFile(name, safetensors({ ...this.begun, version: this.data.version }, weights), "application/octet-stream");
+    speak(`${name} is saved.`);
+  }
+
   /** The norms of the gradient, on a logarithmic scale. */
   drawNorms(pen, width, height) {
     if (!this.lengths?.length) return;
@@ -188,6 +200,7 @@ class Trainer {
     return {
       ...this.data,
       film: null,
+      documents: this.docs,
       name: "trained here",
       config,
       layout,

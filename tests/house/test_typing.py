@@ -1,0 +1,66 @@
+"""What the package promises to type checkers: its names, their annotations, and what mypy and pyright say of tests/house/typing."""
+
+import ast
+import importlib.util
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import microgpt
+
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
+STUB = Path(microgpt.__file__).with_name("__init__.pyi")
+USERS = {"config", "corpus", "data", "docs", "engines", "loss", "model", "names", "run", "tokenizer", "training"}  # their own variables
+
+
+def test_the_stub_has_the_names_that_the_package_imports():
+    found = {}
+    for node in ast.parse(STUB.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("microgpt"):
+            [alias] = node.names
+            assert alias.asname == alias.name  # only then the name is exported
+            found[alias.name] = node.module
+    assert found == microgpt._HOME and sorted(found) == microgpt.__all__
+
+
+def test_importing_all_names_overwrites_none_of_the_users():
+    names = dict.fromkeys(USERS, "the user's")
+    exec("from microgpt import *", names)
+    assert set(microgpt.__all__) <= set(names) and all(names[name] == "the user's" for name in USERS)
+
+
+def test_a_name_that_was_changed_works_and_says_so():
+    with pytest.warns(DeprecationWarning, match="microgpt.graph is now microgpt.draw; use that name") as caught:
+        assert microgpt.graph is microgpt.draw
+    assert caught[0].filename == __file__
+
+
+def functions():
+    """(name, function) of all that the public names offer to be called, but for what is compiled and has a stub."""
+    for name in microgpt.__all__:
+        thing = getattr(microgpt, name)
+        if not getattr(thing, "__module__", "").startswith("microgpt.compiled"):
+            members = vars(thing).items() if inspect.isclass(thing) else [(name, thing)]
+            for member, function in members:
+                function = function.fget if isinstance(function, property) else inspect.unwrap(getattr(function, "__func__", function))
+                if inspect.isfunction(function) and (not member.startswith("_") or member == "__init__"):
+                    yield f"{name}.{member}", function
+
+
+@pytest.mark.parametrize("name, function", list(functions()))
+def test_the_annotations_are_complete(name, function):
+    signature = inspect.signature(function)
+    bare = [p.name for p in signature.parameters.values() if p.annotation is p.empty and p.name not in ("self", "cls", "_cls")]
+    assert not bare and (signature.return_annotation is not signature.empty or function.__code__.co_filename.startswith("<"))
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_what_a_type_checker_says(checker):
+    """Nothing of the public modules and of tests/house/typing/programs.py; of mistakes.py that each line has the mistake it should have."""
+    if importlib.util.find_spec(checker) is None:
+        pytest.skip(f"{checker} is not installed; pip install --group lint")
+    done = subprocess.run([sys.executable, "-m", checker], cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stdout + done.stderr

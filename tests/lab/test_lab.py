@@ -1,0 +1,230 @@
+"""What a model is worth on documents, and where two runs first differ: each number beside its definition."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from command_line import fail, microgpt_command, succeed
+
+import microgpt
+from microgpt import GPT, EvalConfig, GPTConfig, TrainConfig
+from microgpt.display import history
+from microgpt.lab.differences import units_apart
+from microgpt.training import start
+
+DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia"]
+CONFIG = GPTConfig(n_embd=4, n_head=2, block_size=8)
+TRAINING = TrainConfig(num_steps=12)
+
+
+@pytest.fixture(scope="module")
+def run():
+    return microgpt.train(DOCS, CONFIG, TRAINING, evaluation=EvalConfig(0.2, 4))
+
+
+@pytest.fixture(scope="module")
+def saved(run, tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("lab") / "run.safetensors")
+    run.save(path)
+    return path
+
+
+# ---- eval --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_evaluation_is_the_mean_of_the_tokens_losses(run):
+    docs = ["ava", "isabella", "m"]  # of 4, 8 (its end is cut) and 2 tokens
+    found = microgpt.evaluate(run.model, docs)
+    assert found.losses == [run.model.loss(doc) for doc in docs]
+    total = math.fsum(loss * size for loss, size in zip(found.losses, (4, 8, 2)))
+    assert (found.documents, found.tokens, found.characters) == (3, 14, 12)
+    assert found.loss == total / 14 and found.perplexity == math.exp(found.loss)
+    assert found.bits_per_character == pytest.approx(total / math.log(2) / 12, rel=1e-15)
+
+
+@pytest.mark.parametrize("kind, docs", [("paragraphs", ["ab\nba", "b"]), ("text", ["abba\nbab\nba"])])
+def test_an_evaluation_of_other_documents(kind, docs):
+    model = microgpt.train(["ab\nba"], replace(CONFIG, documents=kind), TRAINING).model
+    found = microgpt.evaluate(model, docs)
+    if kind == "text":
+        assert (found.documents, found.tokens, found.characters) == (2, 10, 10)
+        assert found.bits_per_character == pytest.approx(found.loss / math.log(2), rel=1e-15)
+    else:
+        assert (found.documents, found.tokens, found.characters) == (2, 8, 6)
+        assert found.losses == [model.loss(doc) for doc in docs]
+
+
+def test_the_command_eval(run, saved, tmp_path):
+    path = tmp_path / "docs.txt"
+    path.write_text("ava\nisabella\n")
+    found = microgpt.evaluate(saved, ["ava", "isabella"])
+    told = json.loads(succeed("eval", saved, path, "--json", "--per-document"))
+    assert told["loss"] == found.loss and [doc["loss"] for doc in told["per_document"]] == found.losses
+    shown = succeed("eval", saved, path, "--per-document")
+    assert f"loss                {found.loss!r} nats a token\n" in shown and f"{found.losses[1]:.4f}  2  isabella\n" in shown
+    path.write_text("ava\nzoë\n")
+    assert fail("eval", saved, path).startswith(
+        "the model does not know 2 characters of these data: 'z' 'ë' (in 1 document, first in 'zoë'); "
+    )
+
+
+def test_the_command_info_of_a_model(run, saved, tmp_path):
+    facts = json.loads(succeed("info", saved, "--json"))
+    assert (facts["last loss"], facts["held-out loss"]) == (run.losses[-1], run.val_losses[-1][1])
+    assert (facts["data fingerprint"], facts["alphabet"], facts["model"]["n_embd"]) == (run.fingerprint(), run.model.tokenizer.chars, 4)
+    run.model.save(tmp_path / "model")
+    assert (
+        "training" not in (model := json.loads(succeed("info", tmp_path / "model", "--json")))
+        and model["parameters"] == run.model.num_params
+    )
+    assert f"SHA-256            {facts['SHA-256']}\n" in succeed("info", saved)
+
+
+# ---- diff --------------------------------------------------------------------------------------------------------------
+
+
+def test_runs_that_are_equal_in_all_forms(run, saved, tmp_path):
+    printed, hexes, exported = tmp_path / "printed.txt", tmp_path / "hex.txt", tmp_path / "model.json"
+    lines = [f"step {i:4d} / {12:4d} | loss {loss:.4f}" for i, loss in enumerate(run.losses, 1)]
+    printed.write_text("num docs: 5\n" + "\n".join(lines) + "\n\n--- inference ---\nsample  1: 0x1\n")
+    hexes.write_text("\n".join(map(float.hex, run.losses)))
+    exported.write_text(run.model.to_json())
+    for other in (run, run.model, run.losses, saved, printed, hexes, exported):
+        assert microgpt.diff(saved, other) is None
+    done = microgpt_command("diff", saved, printed)
+    assert (done.returncode, done.stdout) == (0, "equal\n")
+
+
+def test_the_first_difference(run, saved):
+    other = microgpt.load(saved)
+    other.params[5] = math.nextafter(other.params[5], 9)
+    found = microgpt.diff(run, other)
+    assert (found.part, found.name, found.distance, found.count) == ("weight", "wte[1][1]", 1, 1)
+    losses = [*run.losses[:7], run.losses[7] * (1 + 2**-50), *run.losses[8:]]
+    found = microgpt.diff(run, losses)
+    assert (found.part, found.name, found.a, found.b) == ("loss", "of step 8", run.losses[7], losses[7]) and 1 < found.distance < 9
+    assert losses[7].hex() in str(found)
+    assert microgpt.diff(run.losses, run.losses[:-1]).b is None
+    more = microgpt.train(DOCS, CONFIG, replace(TRAINING, eps=2e-8), evaluation=EvalConfig(0.2, 4))
+    assert microgpt.diff(run, more).name == "eps"
+    data = microgpt.train([*DOCS, "a"], CONFIG, TRAINING, evaluation=EvalConfig(0.2, 4))
+    assert microgpt.diff(run, data).part == "data"
+    assert microgpt.diff(run, GPT.from_json(microgpt.train(["ab"], CONFIG, TRAINING).model.to_json())).part == "alphabet"
+
+
+def test_rounded_losses_are_compared_as_far_as_they_go(run, saved, tmp_path):
+    path = tmp_path / "losses.txt"
+    for digits in (3, 8):
+        path.write_text("".join(f"{loss:.{digits}f}\n" for loss in run.losses))
+        assert microgpt.diff(path, saved) is None
+    path.write_text("".join(f"{loss + 2e-8:.8f}\n" for loss in run.losses))
+    done = microgpt_command("diff", path, saved)
+    assert done.returncode == 1 and done.stdout.startswith("loss of step 1 differs (12 of 12 do)\n  A  ")
+
+
+def test_what_cannot_be_compared(saved, tmp_path):
+    (tmp_path / "names.txt").write_text("emma\n")
+    for other in (tmp_path / "names.txt", tmp_path / "none.txt"):
+        assert microgpt_command("diff", saved, other).returncode == 2
+    with pytest.raises(ValueError, match="nothing to compare: one has only loss, and the other only settings, alphabet, weight"):
+        microgpt.diff([2.5], microgpt.load(saved))
+
+
+def test_units_apart():
+    assert units_apart(0.0, 5e-324) == 1 and units_apart(-0.0, 0.0) == 1 and units_apart(1.0, 1.0) == 0
+    assert units_apart(-5e-324, 5e-324) == 3 and units_apart(1.0, math.nextafter(1, 2)) == 1 and units_apart(math.nan, 1.0) is None
+
+
+# ---- Logs and folders --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["python", "graph", "exact", "fast"])
+def test_gradient_norms_change_no_bit(engine):
+    training = TrainConfig(num_steps=5, clip_norm=0.5, batch_size=2)
+    norms = []
+    measured = microgpt.train(
+        DOCS, CONFIG, training, engine=engine, gradient_norms=True, callback=lambda step: norms.append(step.gradient_norm)
+    )
+    plain = microgpt.train(DOCS, CONFIG, training, engine=engine)
+    assert microgpt.diff(measured, plain) is None
+    assert norms == list(measured.gradient_norms.values()) and plain.gradient_norms == {}
+    first = start(DOCS, CONFIG, training, engine=engine)
+    _, gradients = first.model.engine.gradients(first.corpus, 0, training)
+    assert norms[0] == pytest.approx(sum(g * g for g in gradients) ** 0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_what_a_log_says_beside_the_losses(tmp_path, ending):
+    def rows():
+        with open(path, encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file)) if ending == ".csv" else list(map(json.loads, file))
+
+    def cells(name):
+        return [None if row.get(name) in (None, "") else float(row[name]) for row in rows()]
+
+    path, saved = str(tmp_path / f"log{ending}"), tmp_path / "run"
+    run = start(DOCS, CONFIG, TRAINING)
+    log = history.Log(run, path)
+    run.train(lambda step: step.step == 7, log.update, gradient_norms=True)
+    log.close()
+    run.save(saved)
+    sizes = [run.corpus.predictions(i % len(DOCS), 8) for i in range(12)]
+    seconds, norms = cells("seconds"), cells("gradient_norm")
+    assert cells("tokens") == [sum(sizes[: i + 1]) for i in range(7)] and norms == list(run.gradient_norms.values())
+    assert seconds == sorted(seconds) and seconds[0] > 0 and seconds[-1] == round(run.seconds, 6)
+    resumed = start(DOCS, resume=saved)
+    log = history.Log(resumed, path)  # which has the seconds of the steps before
+    resumed.train(progress=log.update)
+    log.close()
+    assert cells("tokens") == [sum(sizes[: i + 1]) for i in range(12)] and cells("gradient_norm") == norms + [None] * 5
+    assert cells("seconds")[:7] == seconds and cells("seconds") == sorted(cells("seconds")) and len(cells("seconds")) == 12
+    assert history.read(path).losses.tolist() == resumed.losses
+
+
+def test_a_log_of_version_0_1_goes_on(tmp_path):
+    path, saved = tmp_path / "log.csv", tmp_path / "run"
+    run = microgpt.train(DOCS, CONFIG, TRAINING, callback=lambda step: step.step == 2)
+    run.save(saved)
+    rows = [f"{i},{loss!r},{loss!r},0.01,\n" for i, loss in enumerate(run.losses, 1)]
+    path.write_text("step,loss,smoothed,lr,val_loss\n" + "".join(rows))
+    (tmp_path / "docs.txt").write_text("\n".join(DOCS))
+    assert history.read(path).losses.tolist() == run.losses
+    succeed("train", tmp_path / "docs.txt", "--resume", saved, "--log", path)
+    lines = path.read_text().splitlines()
+    assert lines[0] == "step,loss,smoothed,lr,val_loss,seconds,tokens,gradient_norm" and len(lines) == 13
+    assert lines[2].split(",")[5] == "" and float(lines[3].split(",")[5]) > 0
+
+
+def test_a_folder_for_each_run(tmp_path):
+    data, runs = tmp_path / "some names.txt", tmp_path / "runs"
+    data.write_text("\n".join(DOCS))
+    options = ["train", data, "--steps", 6, "--n-embd", 4, "--n-head", 2]
+    printed = succeed(*options, "--run-dir", runs, "--log-gradient-norm", "--samples", 3)
+    [first] = runs.iterdir()
+    assert first.name.endswith("-some-names-001")
+    assert {path.name for path in first.iterdir()} == {"config.json", "losses.csv", "model.safetensors", "samples.txt"}
+    config = json.loads((first / "config.json").read_text())
+    assert config["command"].startswith(f"microgpt train '{data}' --steps 6 ") and config["training"]["num_steps"] == 6
+    assert (first / "samples.txt").read_text().split("\n")[:-1] == [line.split(": ")[1] for line in printed.splitlines()[-3:]]
+    before = {path: path.read_bytes() for path in first.iterdir()}
+    succeed(*options[:2], "--resume", first / "model.safetensors", "--steps", 8, "--run-dir", runs)
+    second = runs / first.name.replace("001", "002")
+    assert before == {path: path.read_bytes() for path in first.iterdir()}  # nothing of it is touched
+    assert json.loads((second / "config.json").read_text())["resumed_from"] == str(first / "model.safetensors")
+    old, new = ((folder / "losses.csv").read_text().splitlines() for folder in (first, second))
+    assert [row.split(",")[5] for row in new[1:7]] == [row.split(",")[5] for row in old[1:7]] and len(new) == 9
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--run-dir", "x", "--out", "y"], "--run-dir keeps what --out does, in a folder of its own; omit one of them"),
+        (["--run-dir", ""], "--run-dir needs the name of a folder"),
+        (["--log-gradient-norm"], "--log-gradient-norm adds to the log; give --log FILE too, or --run-dir"),
+    ],
+)
+def test_options_of_folders_and_logs(options, message):
+    done = microgpt_command("train", "names", *options)
+    assert done.returncode == 2 and message in done.stderr
