@@ -251,7 +251,9 @@ def test_a_worker_that_is_killed_costs_nothing(storage, folder):
     kept = study.get_trials()
     [failed] = [trial for trial in kept if trial.state.name == "FAIL" and trial.params]
     done = [trial for trial in kept if trial.state.name != "FAIL"]
-    assert (failed.datetime_complete - killed).total_seconds() < workers.STALE  # not after a minute without a sign of life
+    assert (
+        failed.datetime_complete - killed
+    ).total_seconds() < workers.STALE - 2 * workers.BEAT  # not after a minute without a sign of life
     assert failed.number == begun.number and all(trial.state.name == "COMPLETE" for trial in done)
     assert sorted(trial.user_attrs["slot"] for trial in done) == list(range(8))
     assert len({tuple(trial.params.values()) for trial in done}) == 8
