@@ -45,7 +45,7 @@ class Build(build_ext):
 
 
 def microsoft():
-    """Options for compiling and for linking. What keeps the bits is in src/rounding.h."""
+    """Options for compiling and for linking. What keeps the bits is in src/common/rounding.h."""
     if SANITIZE or NATIVE:
         raise SystemExit("MICROGPT_SANITIZE and MICROGPT_NATIVE need gcc or clang; unset them to build with Microsoft's compiler")
     return ["/fp:precise", *(["/Od", "/Zi", "/UNDEBUG"] if DEBUG else ["/O2"])], []

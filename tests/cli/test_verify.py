@@ -40,9 +40,9 @@ def break_engine(monkeypatch, engine, step):
     """Makes an engine's loss one unit in the last place larger from a step on."""
     compute = engine.train
 
-    def train(self, corpus, steps, training, losses):
+    def train(self, corpus, steps, training, losses, *more):
         first = len(losses)
-        compute(self, corpus, steps, training, losses)
+        compute(self, corpus, steps, training, losses, *more)
         for i in range(max(first, step - 1), len(losses)):
             losses[i] = math.nextafter(losses[i], math.inf)
 

@@ -19,7 +19,7 @@ flags="-std=c11 -O3 -ffp-contract=off -fno-builtin-pow -fno-builtin-exp -fno-bui
 $python tests/native/driver_shapes.py >"$folder/shapes.h"
 export WINEDEBUG=-all WINEPREFIX="$folder/wine"
 
-sources() { echo "-DENGINE=$1 tests/$1_driver.c" src/"$1"/*.c src/common/*.c src/simd/*.c; }
+sources() { echo "-DENGINE=$1 tests/native/$1_driver.c" src/"$1"/*.c src/common/*.c src/simd/*.c; }
 
 build() { # name, compiler and flags
     name=$1

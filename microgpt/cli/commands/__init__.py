@@ -172,7 +172,7 @@ def or_word(read, word):
         try:
             return text if text == word else read(text)
         except argparse.ArgumentTypeError as error:
-            raise argparse.ArgumentTypeError(re.sub("a (whole )?number", rf"\\g<0> or {word}", str(error), count=1)) from None
+            raise argparse.ArgumentTypeError(re.sub("a (whole )?number", rf"\g<0> or {word}", str(error), count=1)) from None
 
     return reader
 
