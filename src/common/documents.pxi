@@ -42,6 +42,7 @@ cdef class Steps(Reading):
     cdef Options options
     cdef size_t first_step, n_steps, n_losses
     cdef double[::1] lr, losses, norms
+    cdef double *norms_or_null
 
     def __cinit__(self, corpus, steps, training, size_t n_threads=1):
         """steps: a range of step numbers, one after the other."""
@@ -56,9 +57,7 @@ cdef class Steps(Reading):
     cdef measure_norms(self):
         """Make room for the length of each step's gradients, too."""
         self.norms = array("d", bytes(8 * self.n_steps))
-
-    cdef double *norms_or_null(self) noexcept nogil:
-        return &self.norms[0] if self.norms is not None else NULL
+        self.norms_or_null = &self.norms[0] if self.n_steps else NULL
 
     cdef fill_numbers(self, training):
         cdef const char *name

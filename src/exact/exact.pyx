@@ -187,7 +187,7 @@ cdef class Network(OneCaller):
             with nogil:
                 result = exact_train(
                     &self.trainer, &task.docs, task.first_step, task.n_steps, &task.options, &task.lr[0], &task.losses[0],
-                    task.norms_or_null(), &task.n_losses, &overflowing,
+                    task.norms_or_null, &task.n_losses, &overflowing,
                 )
             losses.extend(task.losses[:task.n_losses])
             if norms is not None:

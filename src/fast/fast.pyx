@@ -121,7 +121,7 @@ cdef class Network(OneCaller):
             with nogil:  # mutant: release-gil
                 result = fast_train(
                     &self.trainer, &task.docs, task.first_step, task.n_steps, &task.options, &task.lr[0], &task.losses[0],
-                    task.norms_or_null(), &task.n_losses,
+                    task.norms_or_null, &task.n_losses,
                 )
                 self.write_params()
             losses.extend(task.losses[:task.n_losses])
