@@ -47,6 +47,7 @@ def test_a_result_that_differs_gets_no_time(measured):
     assert row.us_per_document is None and row.differs == "samples ['anna'], reference ['ann']"
 
 
+@pytest.mark.slow
 def test_a_measurement(tmp_path):
     data = tmp_path / "docs.txt"
     data.write_text("emma\nolivia\nava\nisabella\n", encoding="utf-8")

@@ -74,6 +74,7 @@ def batches(draw):
     return docs, draw(st.one_of(st.integers(1, 7), st.integers(8, 70))), draw(st.integers(0, 40))
 
 
+@pytest.mark.slow
 @some
 @given(models(), batches(), st.integers(0, 2**32), st.sampled_from([1, 2, 3]))
 @example(GPTConfig(), (["ab"] * 6, 6, 0), 1, 1)  # as many documents as lie one after the other in a group

@@ -14,6 +14,7 @@ def test_each_form_alone(tmp_path, part, form):
     assert "parameter update" in report.partition("left alone")[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.fixed_dictionaries({part: st.sampled_from(list(forms)) for part, forms in PARTS.items()}), st.booleans())
 def test_random_combinations(tmp_path_factory, chosen, split):

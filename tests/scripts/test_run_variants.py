@@ -33,6 +33,7 @@ def test_edited_script(name, tmp_path):
     assert reasons or not left_alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ROWS, *REFUSALS])
 def test_a_frequent_change(name, tmp_path):
     """The output is the same, and nothing that takes long stays in Python."""
