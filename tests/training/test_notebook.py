@@ -18,13 +18,15 @@ docs, config = ["emma", "bob"], GPTConfig(n_embd=4, n_head=2)
 @pytest.fixture(scope="module")
 def kernel():
     opened = Kernel()
+    assert opened.run(EAGER) == ([], None)  # here, since the tests of this file may be shared among processes
     yield opened
     opened.close()
 
 
 def test_progress_is_one_line_that_is_updated(kernel):
-    assert kernel.run(EAGER) == ([], None)
-    shown, error = kernel.run("run = microgpt.train(docs, config, TrainConfig(num_steps=20), engine='python', progress=True)")
+    shown, error = kernel.run(
+        "live.BEGIN_SECONDS = 0; run = microgpt.train(docs, config, TrainConfig(num_steps=20), engine='python', progress=True)"
+    )
     (first, _), *updates = shown
     assert error is None and first == "display_data" and {kind for kind, _ in updates} == {"update_display_data"}
     assert len({content["transient"]["display_id"] for _, content in shown}) == 1
