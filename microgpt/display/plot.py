@@ -153,7 +153,7 @@ def _draw(figure, histories, x="step", log_x=False, log_y=False):
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    _legend(figure, axes, histories, window)
+    _legend(figure, axes, [*histories], groups, window)
 
 
 def _places(history, x):
@@ -181,14 +181,13 @@ def _together(runs):
     return places.mean(axis=0), numbers.mean(axis=0), numbers.std(axis=0, ddof=1) if len(runs) > 1 else None
 
 
-def _legend(figure, axes, histories, window):
-    """Add a legend: the colour of each run, unless there is only one, and the meaning of each style of line."""
+def _legend(figure, axes, names, groups, window):
+    """Add a legend for the curves of these names, each of a list of runs: the colour of each run, unless there is only one, and the meaning of each style of line."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    colours, several = _colours(len(histories)), len(histories) > 1
-    entries = [(name, Line2D([], [], color=colour, linewidth=3)) for name, colour in zip(histories, colours)] * several
-    groups = [history if isinstance(history, list) else [history] for history in histories.values()]
+    colours, several = _colours(len(names)), len(names) > 1
+    entries = [(name, Line2D([], [], color=colour, linewidth=3)) for name, colour in zip(names, colours)] * several
     bands = max(map(len, groups)) > 1
     for what, style in STYLES.items():
         if "single" in what and all(len(group) > 1 for group in groups):
@@ -200,16 +199,16 @@ def _legend(figure, axes, histories, window):
             entries.append((what.format(f"{window:,}"), line))
     if bands:
         entries.append(("± one standard deviation over the seeds", Patch(color="0.4" if several else colours[0], alpha=0.2, linewidth=0)))
-    names, lines = zip(*entries)
+    texts, lines = zip(*entries)
     options = dict(fontsize="small", framealpha=0.8, edgecolor="none")
-    if len(histories) > MOST_INSIDE:
-        legend = figure.legend(lines, names, loc="outside right upper", **options)
+    if len(names) > MOST_INSIDE:
+        legend = figure.legend(lines, texts, loc="outside right upper", **options)
     else:
-        legend = axes.legend(lines, names, loc="upper right", **options)
+        legend = axes.legend(lines, texts, loc="upper right", **options)
     for text in legend.get_texts():
         text.set_parse_math(False)  # a dollar sign in a file's name does not start a formula
     if not several:
-        axes.set_title(*histories, fontsize="medium", parse_math=False)
+        axes.set_title(*names, fontsize="medium", parse_math=False)
 
 
 def _colours(count):

@@ -187,7 +187,6 @@ def t_quantile(df, confidence=CONFIDENCE):
 
     The probability as a finite sum for a whole df: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
     """
-
     odd = df % 2
 
     def within(angle):  # of t = sqrt(df) tan(angle)

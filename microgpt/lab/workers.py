@@ -19,6 +19,7 @@ import warnings
 from pathlib import Path
 
 from microgpt.lab import space as spaces
+from microgpt.lab.repeats import held_out_loss
 from microgpt.lab.study import join, optuna_or_error
 from microgpt.training import DivergenceError, start
 
@@ -171,7 +172,7 @@ class Worker:
                 return None, pruned[0]
             if not run.val_losses:  # no step was asked for
                 return run.evaluate(), ""
-            return run.best[1] if evaluation.patience is not None else run.val_losses[-1][1], ""
+            return held_out_loss(run), ""
 
 
 def _place():

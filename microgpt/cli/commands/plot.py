@@ -48,8 +48,7 @@ def run(arguments):
         curves = dict(zip(arguments.label, curves.values()))
     try:
         histories = {name: [history.read(log) for log in found] for name, found in curves.items()}
-        single = {name: found if len(found) > 1 else found[0] for name, found in histories.items()}
-        plot.plot(single, out, arguments.x, arguments.log_x, arguments.log_y)
+        plot.plot(histories, out, arguments.x, arguments.log_x, arguments.log_y)
     except (ValueError, ImportError) as error:
         raise Failure(error) from None
     print(f"{for_output(out)}: {counted(len(logs), 'run')}, {sized(os.path.getsize(out))}")
