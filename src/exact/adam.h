@@ -103,18 +103,22 @@ INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const
 
 /* The square of x, and the square that pow(x, 2) might give instead: the neighbour on the side of the true value where that is
  * in doubt (within 0.02 units in the last place of the midpoint), else the same. Below 1e-85 pow may err by more, and 0 and 1e-85
- * stand for such a square: their sums with v, which is seldom as small, are the same. */
-INLINE void square_and_other(vd x, vd *square, vd *other) {
+ * stand for such a square: their sums with v, which is seldom as small, are the same. But v is as small where x has been 0 for
+ten thousand steps: with `zeros`, the square of 0 is 0 and not in doubt. */
+INLINE void square_and_other(vd x, vd *square, vd *other, const int zeros) {
     vd product = x * x;
 #ifdef HAVE_FMA
     *other = vfma(square_error(x, product), vset1(1 / (1 - 2 * 0.02)), product); /* rounds to the neighbour if it is in doubt */
     *other = vmax(*other, vset1(1e-85));
     *square = vselect(vlt(product, vset1(1e-85)), vset1(0.0), product);
+    if (zeros)
+        *other = vselect(vneq(x, vset1(0.0)), *other, vset1(0.0));
 #else
     vd error;
     vm near = square_in_doubt(x, product, &error);
     *other = vselect(near, product * (vset1(1.0) + vcopysign(0x1p-50, error)), product);
     *square = product;
+    (void)zeros;
 #endif
 }
 
@@ -176,7 +180,7 @@ INLINE void without_denormals(const AdamStep *a, vd p, vd *m, vd *v) { (void)a, 
 /* W parameters, with gradients below 1e17, |m| and v below 1e50; where the root is below 1e-35, it does not change its sum
  * with eps, which is 1e-15 or more. m is updated; v too, except in the lanes where it is not settled, which are set in *open.
  * The corrections c1 and c2 become exactly 1 after some hundred or thousand steps, and then their divisions are omitted.
- * denormals: there are some. */
+ * denormals: m has some, or zeros. */
 INLINE Begun adam_begin(const AdamStep *a, const double *p, double *m, double *v, const double *g, const int correct1,
                         const int correct2, const int denormals) {
     vd gi = vload(g), vi = vload(v), square, other, m_hat, v_hat, error, m_decayed, v_decayed;
@@ -188,7 +192,7 @@ INLINE Begun adam_begin(const AdamStep *a, const double *p, double *m, double *v
         m_decayed = vset1(a->beta1) * vload(m), v_decayed = vset1(a->beta2) * vi;
     vd mi = m_decayed + vset1(a->rest1) * gi;
     vstore(m, mi);
-    square_and_other(gi, &square, &other);
+    square_and_other(gi, &square, &other, denormals);
     vd v_new = v_decayed + vset1(a->rest2) * square;
     b.open = vneq(v_new, v_decayed + vset1(a->rest2) * other);
     vstore(v, vselect(b.open, vi, v_new));

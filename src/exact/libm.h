@@ -115,7 +115,14 @@ INLINE vm root_in_doubt(vd x, vd root, double margin, vd *error) {
     return vgt(vabs(*error), vset1(2.0) * root * vspacing(root, 2 - 4 * margin)); /* the true root: root + error / (2 * root) */
 }
 
-/* ---- exp(x) for |x| < 32, the rest is in doubt ---------------------------------------------------------------------- */
+/* ---- exp(x) for |x| < EXP_LIMIT, the rest is in doubt --------------------------------------------------------------- */
+
+/* Up to here no result is denormal or infinite, and the product of k below and the first part of ln2/16 is exact. */
+#ifdef HAVE_FMA
+#define EXP_LIMIT 700.0
+#else
+#define EXP_LIMIT 64.0
+#endif
 
 /* 2**(i/16), and the part of it that a double does not hold */
 static const double EXP2_16[16] = {
@@ -144,7 +151,8 @@ static const double EXP2_16_LO[16] = {
 };
 
 INLINE vm exp_vector(vd x, double margin, vd *y) {
-    /* x = k * ln2/16 + r + r_lo, |r| < 0.022; k * ln2/16's first part has 42 bits, so that the products with k are exact */
+    /* x = k * ln2/16 + r + r_lo, |r| < 0.022; ln2/16's first part has 42 bits, so that its product with k below 2**11 is exact
+     * (and with fused operations with every k) */
     const vd magic = vset1(0x1.8p52);
     vd k_bits = fused(x, vset1(0x1.71547652b82fep+4), magic);
     vd k = k_bits - magic;
@@ -167,7 +175,7 @@ INLINE vm exp_vector(vd x, double margin, vd *y) {
     vd lo = (s - (sum - table)) + s_lo;
     vm doubt = vnlt(vabs(lo), vspacing(sum, 2 - 4 * margin));
     *y = vscale16(sum, k_bits);
-    return vor(doubt, vnlt(vabs(x), vset1(32.0)));
+    return vor(doubt, vnlt(vabs(x), vset1(EXP_LIMIT)));
 }
 
 /* f(x) rounded; true in the lanes where the C library's result might be another. */

@@ -11,14 +11,14 @@ static double random_unit(uint64_t *state) {
 }
 
 /* True if the C library's f(x) is the rounded vector in every lane that is outside the margin, but inside twice the margin,
- * where a less accurate library would be the first to differ. x: some numbers from 2**low to 2**high, or for exp from -32 to
- * 0. */
+ * where a less accurate library would be the first to differ. x: some numbers from 2**low to 2**high, or for exp from
+ * -EXP_LIMIT to 0. */
 INLINE int agrees(const enum function f, int low, int high, uint64_t *state) {
     for (int first = 0; first < 4096; first += W) {
         double x[W], narrow[W], wide[W];
         vd result;
         for (int i = 0; i < W; i++)
-            x[i] = f == EXP ? -32 * random_unit(state) : ldexp(1 + random_unit(state), low + (first + i) % (high - low));
+            x[i] = f == EXP ? -EXP_LIMIT * random_unit(state) : ldexp(1 + random_unit(state), low + (first + i) % (high - low));
         unsigned doubt = vbits(by_vectors(f, vload(x), MARGIN, &result));
         vstore(narrow, result);
         unsigned near = vbits(by_vectors(f, vload(x), 2 * MARGIN, &result)) & ~doubt;
