@@ -11,6 +11,9 @@
  * A vector holds W queries, and there is a row of W lanes for each key. The queries from p0 on see keys 0..p0+W-1, but in the
  * last W of these rows query p0 + lane sees key t only if t <= p0 + lane. So the e of a head are a triangle of rows; those of
  * the queries from p0 on begin at triangle(p0). A lane that does not see a key holds 0 there, and omits it from every sum.
+ *
+ * The last vector of a document also covers columns of the next one, which is computed later and overwrites them, or reaches the
+ * end of the row: `room` is what a row has from the vector on, and where it is less than W, the other lanes are left alone.
  */
 #ifndef MICROGPT_ATTENTION_H
 #define MICROGPT_ATTENTION_H
@@ -30,29 +33,29 @@ INLINE vm sees(size_t p0, size_t t) { return lanes_from(t > p0 ? t - p0 : 0); }
 /* ---- forward -------------------------------------------------------------------------------------------------------- */
 
 /* A tile of score[t], for `rows` keys. scores: [key][W], q: (head_dim)(query), k: (head_dim)(key) */
-INLINE void score_tile(double *scores, const double *q, const double *k, vd inverse_root, size_t hd, size_t stride,
+INLINE void score_tile(double *scores, const double *q, const double *k, vd inverse_root, size_t hd, size_t stride, size_t room,
                        const int rows) {
     vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t j = 0; j < hd; j++)
         UNROLL_FOR (int r = 0; r < rows; r++)
-            sum[r] = sum[r] + vload(q + j * stride) * vset1(k[j * stride + r]);
+            sum[r] = sum[r] + vload_some(q + j * stride, room) * vset1(k[j * stride + r]);
     UNROLL_FOR (int r = 0; r < rows; r++)
         vstore(scores + r * W, sum[r] * inverse_root);
 }
 
 INLINE void scores_forward(double *scores, const double *q, const double *k, vd inverse_root, size_t n_keys, size_t hd,
-                           size_t stride) {
+                           size_t stride, size_t room) {
     size_t t = 0;
     for (; t + HEAD_ROWS <= n_keys; t += HEAD_ROWS)
-        score_tile(scores + t * W, q, k + t, inverse_root, hd, stride, HEAD_ROWS);
+        score_tile(scores + t * W, q, k + t, inverse_root, hd, stride, room, HEAD_ROWS);
     for (; t < n_keys; t++)
-        score_tile(scores + t * W, q, k + t, inverse_root, hd, stride, 1);
+        score_tile(scores + t * W, q, k + t, inverse_root, hd, stride, room, 1);
 }
 
 /* e[t] and their total. exps, scores: [key][W]; scores are used up. total: (1)(query) */
-INLINE void exps_forward(double *exps, double *total, double *scores, size_t p0, size_t n_keys, int vector_libm) {
+INLINE void exps_forward(double *exps, double *total, double *scores, size_t p0, size_t n_keys, size_t room, int vector_libm) {
     vd largest = vload(scores), sum = vset1(0.0);
     for (size_t t = 1; t < n_keys; t++)
         largest = vselect(sees(p0, t), vmax(vload(scores + t * W), largest), largest);
@@ -64,12 +67,12 @@ INLINE void exps_forward(double *exps, double *total, double *scores, size_t p0,
         vstore(exps + t * W, e);
         sum = sum + e;
     }
-    vstore(total, sum);
+    vstore_some(total, sum, room);
 }
 
 /* A tile of out[j], for `rows` features. out: (rows)(query), exps: [key][W], v: (rows)(key) */
 INLINE void mix_tile(double *out, const double *exps, vd inverse_total, const double *v, size_t n_keys, size_t stride,
-                     const int rows) {
+                     size_t room, const int rows) {
     vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
@@ -79,16 +82,16 @@ INLINE void mix_tile(double *out, const double *exps, vd inverse_total, const do
             sum[r] = sum[r] + weight * vset1(v[r * stride + t]);
     }
     UNROLL_FOR (int r = 0; r < rows; r++)
-        vstore(out + r * stride, sum[r]);
+        vstore_some(out + r * stride, sum[r], room);
 }
 
 INLINE void mix_forward(double *out, const double *exps, vd inverse_total, const double *v, size_t n_keys, size_t hd,
-                        size_t stride) {
+                        size_t stride, size_t room) {
     size_t j = 0;
     for (; j + HEAD_ROWS <= hd; j += HEAD_ROWS)
-        mix_tile(out + j * stride, exps, inverse_total, v + j * stride, n_keys, stride, HEAD_ROWS);
+        mix_tile(out + j * stride, exps, inverse_total, v + j * stride, n_keys, stride, room, HEAD_ROWS);
     for (; j < hd; j++)
-        mix_tile(out + j * stride, exps, inverse_total, v + j * stride, n_keys, stride, 1);
+        mix_tile(out + j * stride, exps, inverse_total, v + j * stride, n_keys, stride, room, 1);
 }
 
 /* Some heads' rows of a->heads: (n_embd) from a->qkv: (3 n_embd); keeps exps, total and inverse_total for the backward pass.
@@ -97,25 +100,25 @@ static void attention_forward(const Shape *s, Layer *a, double *scores, const Gr
     size_t e = s->n_embd, hd = s->head_dim, stride = g->stride;
     for (size_t h = heads.first; h < heads.end; h++)
         for (const Span *d = g->spans; d < g->spans + g->n_spans; d++) {
-            size_t length = padded_to_vector(d->n);
             const double *q = a->qkv + h * hd * stride + d->first, *k = q + e * stride;
-            for (size_t p0 = 0; p0 < length; p0 += W) {
-                double *exps = a->exps + d->exps + h * triangle(length) + triangle(p0);
-                size_t n_keys = smaller(d->n, p0 + W);
-                scores_forward(scores, q + p0, k, vset1(s->inverse_root), n_keys, hd, stride);
-                exps_forward(exps, a->total + h * stride + d->first + p0, scores, p0, n_keys, s->vector_libm);
+            for (size_t p0 = 0; p0 < d->length; p0 += W) {
+                double *exps = a->exps + d->exps + h * triangle(d->length) + triangle(p0);
+                size_t n_keys = smaller(d->n, p0 + W), at = d->first + p0;
+                scores_forward(scores, q + p0, k, vset1(s->inverse_root), n_keys, hd, stride, stride - at);
+                exps_forward(exps, a->total + h * stride + at, scores, p0, n_keys, stride - at, s->vector_libm);
             }
         }
     inverse_array(a->inverse_total + heads.first * stride, a->total + heads.first * stride, (heads.end - heads.first) * stride,
                   s->vector_libm);
     for (size_t h = heads.first; h < heads.end; h++)
         for (const Span *d = g->spans; d < g->spans + g->n_spans; d++) {
-            size_t row = h * hd * stride + d->first, length = padded_to_vector(d->n);
+            size_t row = h * hd * stride + d->first;
             const double *v = a->qkv + 2 * e * stride + row;
-            for (size_t p0 = 0; p0 < length; p0 += W) {
-                const double *exps = a->exps + d->exps + h * triangle(length) + triangle(p0);
-                vd inverse_total = vload(a->inverse_total + h * stride + d->first + p0);
-                mix_forward(a->heads + row + p0, exps, inverse_total, v, smaller(d->n, p0 + W), hd, stride);
+            for (size_t p0 = 0; p0 < d->length; p0 += W) {
+                const double *exps = a->exps + d->exps + h * triangle(d->length) + triangle(p0);
+                size_t room = stride - d->first - p0;
+                vd inverse_total = vload_some(a->inverse_total + h * stride + d->first + p0, room);
+                mix_forward(a->heads + row + p0, exps, inverse_total, v, smaller(d->n, p0 + W), hd, stride, room);
             }
         }
 }
@@ -127,24 +130,25 @@ static void attention_forward(const Shape *s, Layer *a, double *scores, const Gr
 /* forward computed out[j] = sum over t of weight[t] * v[j](t); so
  *     d_weight[t] = sum over descending j of v[j](t) * d_out[j]
  * A tile of it, for `rows` keys. d_weights: [key][W], v: (head_dim)(key), d_out: (head_dim)(query) */
-INLINE void weight_backward_tile(double *d_weights, const double *v, const double *d_out, size_t hd, size_t stride,
+INLINE void weight_backward_tile(double *d_weights, const double *v, const double *d_out, size_t hd, size_t stride, size_t room,
                                  const int rows) {
     vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
     for (size_t j = hd; j > 0; j--)
         UNROLL_FOR (int r = 0; r < rows; r++)
-            sum[r] = sum[r] + vset1(v[(j - 1) * stride + r]) * vload(d_out + (j - 1) * stride);
+            sum[r] = sum[r] + vset1(v[(j - 1) * stride + r]) * vload_some(d_out + (j - 1) * stride, room);
     UNROLL_FOR (int r = 0; r < rows; r++)
         vstore(d_weights + r * W, sum[r]);
 }
 
-INLINE void weights_backward(double *d_weights, const double *v, const double *d_out, size_t n_keys, size_t hd, size_t stride) {
+INLINE void weights_backward(double *d_weights, const double *v, const double *d_out, size_t n_keys, size_t hd, size_t stride,
+                             size_t room) {
     size_t t = 0;
     for (; t + HEAD_ROWS <= n_keys; t += HEAD_ROWS)
-        weight_backward_tile(d_weights + t * W, v + t, d_out, hd, stride, HEAD_ROWS);
+        weight_backward_tile(d_weights + t * W, v + t, d_out, hd, stride, room, HEAD_ROWS);
     for (; t < n_keys; t++)
-        weight_backward_tile(d_weights + t * W, v + t, d_out, hd, stride, 1);
+        weight_backward_tile(d_weights + t * W, v + t, d_out, hd, stride, room, 1);
 }
 
 /* forward computed e[t] = exp(score[t] - largest), total = sum of e[t], weight[t] = e[t] * total**-1; largest is a constant. So
@@ -184,7 +188,7 @@ INLINE void softmax_backward(double *d_dots, double *d_dots_of, double *weights_
  *     dq[j] = sum over descending t of k[j](t) * d_dot[t]
  * A tile of it, for `rows` features. dq: (rows)(query), k: (rows)(key), d_dots: [key][W] */
 INLINE void query_backward_tile(double *dq, const double *k, const double *d_dots, size_t n_keys, size_t p0, size_t stride,
-                                const int rows) {
+                                size_t room, const int rows) {
     vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
@@ -195,16 +199,16 @@ INLINE void query_backward_tile(double *dq, const double *k, const double *d_dot
             sum[r] = vselect(seen, sum[r] + vset1(k[r * stride + t - 1]) * d, sum[r]);
     }
     UNROLL_FOR (int r = 0; r < rows; r++)
-        vstore(dq + r * stride, sum[r]);
+        vstore_some(dq + r * stride, sum[r], room);
 }
 
 INLINE void query_backward(double *dq, const double *k, const double *d_dots, size_t n_keys, size_t p0, size_t hd,
-                           size_t stride) {
+                           size_t stride, size_t room) {
     size_t j = 0;
     for (; j + HEAD_ROWS <= hd; j += HEAD_ROWS)
-        query_backward_tile(dq + j * stride, k + j * stride, d_dots, n_keys, p0, stride, HEAD_ROWS);
+        query_backward_tile(dq + j * stride, k + j * stride, d_dots, n_keys, p0, stride, room, HEAD_ROWS);
     for (; j < hd; j++)
-        query_backward_tile(dq + j * stride, k + j * stride, d_dots, n_keys, p0, stride, 1);
+        query_backward_tile(dq + j * stride, k + j * stride, d_dots, n_keys, p0, stride, room, 1);
 }
 
 /* forward computed, for every query p >= t, dot[t](p) = sum over j of q[j](p) * k[j](t), and out[j](p) = sum over t of
@@ -214,7 +218,7 @@ INLINE void query_backward(double *dq, const double *k, const double *d_dots, si
  * A tile of either, for `rows` features and W keys from t0 on. dy: (rows)(key), x: (rows)(query), factors: [query][key],
  * `length` keys a row */
 INLINE void key_backward_tile(double *dy, const double *x, const double *factors, size_t n, size_t t0, size_t length,
-                              size_t stride, const int rows) {
+                              size_t stride, size_t room, const int rows) {
     vd sum[HEAD_ROWS];
     UNROLL_FOR (int r = 0; r < rows; r++)
         sum[r] = vset1(0.0);
@@ -225,16 +229,16 @@ INLINE void key_backward_tile(double *dy, const double *x, const double *factors
             sum[r] = vselect(seen, sum[r] + vset1(x[r * stride + p - 1]) * factor, sum[r]);
     }
     UNROLL_FOR (int r = 0; r < rows; r++)
-        vstore(dy + t0 + r * stride, sum[r]);
+        vstore_some(dy + t0 + r * stride, sum[r], room);
 }
 
 INLINE void key_backward(double *dy, const double *x, const double *factors, size_t n, size_t t0, size_t length, size_t hd,
-                         size_t stride) {
+                         size_t stride, size_t room) {
     size_t j = 0;
     for (; j + HEAD_ROWS <= hd; j += HEAD_ROWS)
-        key_backward_tile(dy + j * stride, x + j * stride, factors, n, t0, length, stride, HEAD_ROWS);
+        key_backward_tile(dy + j * stride, x + j * stride, factors, n, t0, length, stride, room, HEAD_ROWS);
     for (; j < hd; j++)
-        key_backward_tile(dy + j * stride, x + j * stride, factors, n, t0, length, stride, 1);
+        key_backward_tile(dy + j * stride, x + j * stride, factors, n, t0, length, stride, room, 1);
 }
 
 /* Some heads' rows of a->d_qkv: (3 n_embd) from g->d_heads: (n_embd) */
@@ -244,20 +248,22 @@ static void attention_backward(const Shape *s, const Layer *a, const Group *g, c
                          s->vector_libm);
     for (size_t h = heads.first; h < heads.end; h++)
         for (const Span *d = g->spans; d < g->spans + g->n_spans; d++) {
-            size_t row = h * hd * stride + d->first, length = padded_to_vector(d->n);
+            size_t row = h * hd * stride + d->first, length = d->length;
             const double *q = a->qkv + row, *k = q + e * stride, *v = k + e * stride, *d_heads = g->d_heads + row;
             double *d_q = a->d_qkv + row, *d_k = d_q + e * stride, *d_v = d_k + e * stride;
             for (size_t p0 = 0; p0 < length; p0 += W) {
                 const double *exps = a->exps + d->exps + h * triangle(length) + triangle(p0);
-                size_t n_keys = smaller(d->n, p0 + W), at = h * stride + d->first + p0;
-                weights_backward(t->tile, v, d_heads + p0, n_keys, hd, stride);
-                softmax_backward(t->tile, t->d_dots + p0 * length, t->weights + p0 * length, exps, vload(a->inverse_total + at),
-                                 vload(g->power + at), vset1(s->inverse_root), p0, n_keys, length);
-                query_backward(d_q + p0, k, t->tile, n_keys, p0, hd, stride);
+                size_t n_keys = smaller(d->n, p0 + W), at = h * stride + d->first + p0, room = stride - d->first - p0;
+                vd inverse_total = vload_some(a->inverse_total + at, room), inverse_square = vload_some(g->power + at, room);
+                weights_backward(t->tile, v, d_heads + p0, n_keys, hd, stride, room);
+                softmax_backward(t->tile, t->d_dots + p0 * length, t->weights + p0 * length, exps, inverse_total,
+                                 inverse_square, vset1(s->inverse_root), p0, n_keys, length);
+                query_backward(d_q + p0, k, t->tile, n_keys, p0, hd, stride, room);
             }
             for (size_t t0 = 0; t0 < length; t0 += W) {
-                key_backward(d_k, q, t->d_dots, d->n, t0, length, hd, stride);
-                key_backward(d_v, d_heads, t->weights, d->n, t0, length, hd, stride);
+                size_t room = stride - d->first - t0;
+                key_backward(d_k, q, t->d_dots, d->n, t0, length, hd, stride, room);
+                key_backward(d_v, d_heads, t->weights, d->n, t0, length, hd, stride, room);
             }
         }
 }

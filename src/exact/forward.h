@@ -17,23 +17,21 @@ static void add(double *sum, const double *a, const double *b, size_t n) {
         vstore(sum + i, vload(a + i) + vload(b + i));
 }
 
-/* x = wte[token] + wpe[position]; x: (n_embd). The columns past a document get zeros. */
+/* x = wte[token] + wpe[position]; x: (n_embd). The padding gets zeros. */
 static void embedding_forward(const Shape *s, double *x, const double *params, const Group *g, Range columns) {
     size_t stride = g->stride;
     for (const Span *d = g->spans; d < g->spans + g->n_spans; d++)
-        for (size_t p = 0, length = padded_to_vector(d->n); p < length; p++) {
+        for (size_t p = 0; p < d->n; p++) {
             size_t column = d->first + p;
             if (column < columns.first || column >= columns.end)
                 continue;
-            if (p < d->n) {
-                const double *token = params + s->wte + d->tokens[p] * s->n_embd, *position = params + s->wpe + p * s->n_embd;
-                for (size_t j = 0; j < s->n_embd; j++)
-                    x[j * stride + column] = token[j] + position[j];
-            } else {
-                for (size_t j = 0; j < s->n_embd; j++)
-                    x[j * stride + column] = 0.0;
-            }
+            const double *token = params + s->wte + d->tokens[p] * s->n_embd, *position = params + s->wpe + p * s->n_embd;
+            for (size_t j = 0; j < s->n_embd; j++)
+                x[j * stride + column] = token[j] + position[j];
         }
+    for (size_t column = g->columns; column < columns.end; column++)
+        for (size_t j = 0; j < s->n_embd; j++)
+            x[j * stride + column] = 0.0;
 }
 
 /* norm1 = rmsnorm(x); q, k, v = wq norm1, wk norm1, wv norm1; heads = attention(q, k, v); mid = wo heads + x. By Shape, the

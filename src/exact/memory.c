@@ -14,12 +14,12 @@ static void place_layer(Layer *l, const Shape *s, Arena *a, size_t columns) {
     l->scale1 = doubles(a, 1, columns);
     l->norm1 = doubles(a, e, columns);
     l->qkv = doubles(a, 3 * e, columns);
-    /* the triangles: of each document sum of (p0 + W) * W over the tiles, at most columns * (columns + 8) / 2 for all */
+    /* the triangles: of a document of n columns, at most (n + 7) * (n + 15) / 2 <= (n / 2 + 64) * n */
     size_t before = a->used;
-    doubles(a, columns + 8, columns);
-    size_t triangle = (a->used - before) / (2 * sizeof(double));
+    doubles(a, columns / 2 + 64, columns);
+    size_t triangles = (a->used - before) / sizeof(double);
     a->used = before;
-    l->exps = doubles(a, h, triangle);
+    l->exps = doubles(a, h, triangles);
     l->total = doubles(a, h, columns);
     l->inverse_total = doubles(a, h, columns);
     l->heads = doubles(a, e, columns);

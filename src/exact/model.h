@@ -13,11 +13,12 @@ typedef struct {
     size_t rows;
 } Segment;
 
-/* A document in a group: its positions are neighbouring columns, and the columns that pad them to a multiple of a vector
- * belong to it too, with harmless numbers. */
+/* A document in a group: its positions are neighbouring columns, followed by those of the next document. The columns that pad a
+ * group to a multiple of a vector belong to its last document, with harmless numbers. */
 typedef struct {
     const uint32_t *tokens; /* n + 1 of them: inputs, and targets one later */
     size_t n, first;        /* positions; the column of the first */
+    size_t length;          /* n, for the last document with the padding, as a multiple of a vector */
     size_t exps;            /* where its numbers begin in a layer's exps */
 } Span;
 
@@ -53,7 +54,7 @@ typedef struct {
 /* Some documents side by side, and all that is computed of them. */
 typedef struct {
     Span *spans;
-    size_t n_spans, stride;                    /* documents; columns of a row */
+    size_t n_spans, columns, stride;           /* documents; their columns; columns of a row, padding included */
     size_t span_capacity, capacity, n_scratch; /* what there is memory for: documents, columns, threads */
     void *arena;                               /* the memory of all below but the layers' and threads' lists */
 

@@ -38,24 +38,31 @@ typedef struct {
 
 static size_t padded(const Trainer *t, size_t n) { return (n + t->kernels->width - 1) / t->kernels->width * t->kernels->width; }
 
-static void clear(Group *g) { g->n_spans = g->stride = 0; }
+static void clear(Group *g) { g->n_spans = g->columns = 0; }
 
 /* Append a document of n predictions to the group. */
 static enum outcome put(const Trainer *t, Group *g, const uint32_t *tokens, size_t n, size_t n_threads) {
-    size_t width = t->kernels->width, exps = 0;
     for (size_t i = 0; i <= n; i++)
         if (tokens[i] >= t->shape.vocab)
             return BAD_CORPUS;
-    if (exact_group_reserve(g, &t->shape, g->n_spans + 1, g->stride + padded(t, n), n_threads) < 0)
+    if (exact_group_reserve(g, &t->shape, g->n_spans + 1, padded(t, g->columns + n), n_threads) < 0)
         return NO_MEMORY;
-    if (g->n_spans) { /* behind the last one's triangles, see attention.h */
-        const Span *last = &g->spans[g->n_spans - 1];
-        size_t blocks = padded(t, last->n) / width;
-        exps = last->exps + t->shape.n_head * (blocks * (blocks + 1) / 2 * width * width);
-    }
-    g->spans[g->n_spans++] = (Span){tokens, n, g->stride, exps};
-    g->stride += padded(t, n);
+    g->spans[g->n_spans++] = (Span){.tokens = tokens, .n = n, .first = g->columns};
+    g->columns += n;
     return DONE;
+}
+
+/* After the last document: the group's padding, and where each document's triangles are, see attention.h. */
+static void complete(const Trainer *t, Group *g) {
+    size_t width = t->kernels->width, exps = 0;
+    g->stride = padded(t, g->columns);
+    for (Span *d = g->spans; d < g->spans + g->n_spans; d++) {
+        int last = d + 1 == g->spans + g->n_spans;
+        d->length = padded(t, last ? g->stride - d->first : d->n);
+        d->exps = exps;
+        size_t blocks = d->length / width;
+        exps += t->shape.n_head * (blocks * (blocks + 1) / 2 * width * width);
+    }
 }
 
 /* The last documents of a batch before `end`. */
@@ -67,9 +74,9 @@ static enum outcome fill(Job *job, size_t step, size_t end) {
         size_t n = batch_document(job->docs, step, first - 1, batch_size, block_size, &tokens);
         if (n == 0)
             return BAD_CORPUS;
-        if (columns > 0 && columns + padded(t, n) > COLUMNS)
+        if (columns > 0 && columns + n > COLUMNS)
             break;
-        columns += padded(t, n);
+        columns += n;
         first--;
     }
     clear(&t->group);
@@ -80,6 +87,7 @@ static enum outcome fill(Job *job, size_t step, size_t end) {
         if (outcome != DONE)
             return outcome;
     }
+    complete(t, &t->group);
     return DONE;
 }
 
@@ -291,6 +299,7 @@ enum outcome exact_train(Trainer *t, const Documents *docs, size_t first, size_t
 /* The losses of the group's documents. */
 static void read(const Trainer *t, Group *g, double *losses) {
     const Share alone = {NULL, 0, 1};
+    complete(t, g);
     t->kernels->forward(&t->shape, t->params, g, &alone);
     t->kernels->loss(&t->shape, g, losses);
     clear(g);
@@ -320,7 +329,7 @@ static enum outcome read_some(const Reading *r, Group *g, size_t begin, size_t e
     for (size_t i = begin; i < end; i++) {
         const uint32_t *tokens;
         size_t n = batch_document(r->docs, r->first + i, 0, 1, t->shape.block_size, &tokens);
-        if (n > 0 && g->n_spans && g->stride + padded(t, n) > COLUMNS)
+        if (n > 0 && g->n_spans && g->columns + n > COLUMNS)
             read(t, g, r->losses + i - g->n_spans);
         enum outcome outcome = n == 0 ? BAD_CORPUS : put(t, g, tokens, n, 1);
         if (outcome != DONE)

@@ -326,24 +326,40 @@ INLINE void vtranspose(vd *r) {
 }
 #endif
 
-/* Load the first `count` lanes; 0 in the others. */
+/* Load the first `count` lanes, all if there are fewer; 0 in the others. */
 INLINE vd vload_some(const double *p, size_t count) {
-    double lanes[W] = {0};
+#if defined(ISA_AVX512)
+    return _mm512_maskz_loadu_pd((vm)~lanes_from(count < W ? count : W), p);
+#else
     if (count >= W)
         return vload(p);
+#if defined(ISA_AVX2)
+    return _mm256_maskload_pd(p, _mm256_castpd_si256(vnot(lanes_from(count))));
+#else
+    double lanes[W] = {0};
     memcpy(lanes, p, count * sizeof(double));
     return vload(lanes);
+#endif
+#endif
 }
 
-/* Store the first `count` lanes. */
+/* Store the first `count` lanes, all if there are fewer. */
 INLINE void vstore_some(double *p, vd a, size_t count) {
+#if defined(ISA_AVX512)
+    _mm512_mask_storeu_pd(p, (vm)~lanes_from(count < W ? count : W), a);
+#else
     if (count >= W) {
         vstore(p, a);
-    } else {
-        double lanes[W];
-        vstore(lanes, a);
-        memcpy(p, lanes, count * sizeof(double));
+        return;
     }
+#if defined(ISA_AVX2)
+    _mm256_maskstore_pd(p, _mm256_castpd_si256(vnot(lanes_from(count))), a);
+#else
+    double lanes[W];
+    vstore(lanes, a);
+    memcpy(p, lanes, count * sizeof(double));
+#endif
+#endif
 }
 
 #endif
