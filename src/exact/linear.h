@@ -103,17 +103,34 @@ static void backward_x_segments(double *dx, const Segment *segments, size_t n_se
         backward_x_columns(dx, segments, n_segments, p, features, n_in, stride, resume, 1);
 }
 
-#define FEW_ROWS 32     /* as many streams as the processor can prefetch at a time */
-#define MANY_ROWS 32768 /* as many numbers as stay in the cache */
+#define FEW_ROWS 32
+#define MANY_WEIGHTS 32768 /* as many numbers as stay in the cache */
 
-/* Some features. A tile covers all rows, and touches a cache line of each: so a large matrix is done a few rows at a time, and
- * the sums are stored and loaded in between. dx: (n_in) */
+/* At most FEW_ROWS rows of a large matrix, all columns. The weights of a tile are a cache line of each row, and these lines are
+ * far apart: so they are copied next to each other, once for all columns. */
+static void backward_x_rows(double *dx, const Segment *some, Range features, size_t n_in, size_t stride, int resume) {
+    double w[FEW_ROWS * 8];
+    size_t j = features.first;
+    for (; j + 8 <= features.end; j += 8) {
+        for (size_t i = 0; i < some->rows; i++)
+            memcpy(w + i * 8, some->w + i * n_in + j, 8 * sizeof(double));
+        Segment copy = {w, some->dy, some->rows};
+        size_t p = 0;
+        for (; p + VECS * W <= stride; p += VECS * W)
+            backward_x_tile(dx + j * stride + p, &copy, 1, 0, p, 8, stride, resume, 8, VECS);
+        if (p < stride)
+            backward_x_tile(dx + j * stride + p, &copy, 1, 0, p, 8, stride, resume, 8, 1);
+    }
+    backward_x_segments(dx, some, 1, (Range){j, features.end}, n_in, stride, resume);
+}
+
+/* Some features. A large matrix is done a few rows at a time, and the sums are stored and loaded in between. dx: (n_in) */
 static void linear_backward_x(double *dx, const Segment *segments, size_t n_segments, Range features, size_t n_in,
                               size_t stride) {
     size_t rows = 0;
     for (size_t s = 0; s < n_segments; s++)
         rows += segments[s].rows;
-    if (rows * n_in <= MANY_ROWS) {
+    if (rows * n_in <= MANY_WEIGHTS) {
         backward_x_segments(dx, segments, n_segments, features, n_in, stride, 0);
         return;
     }
@@ -123,7 +140,7 @@ static void linear_backward_x(double *dx, const Segment *segments, size_t n_segm
             size_t count = smaller(end, FEW_ROWS);
             end -= count;
             Segment few = {segments[s].w + end * n_in, segments[s].dy + end * stride, count};
-            backward_x_segments(dx, &few, 1, features, n_in, stride, resume);
+            backward_x_rows(dx, &few, features, n_in, stride, resume);
         }
 }
 
