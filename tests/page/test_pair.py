@@ -72,11 +72,10 @@ def test_what_shows_one_model_has_a_switch(pair, runs):
     driver = pair()
     type_in(driver, "el")
     switch = driver.find_elements("css selector", "#flow-model input")
-    values = "return [...tensorsOf(arguments[0] ? desk.pages[1].model : page.model, flowed().traces, 2).at(-2).values]"
-    code = "const flowed = () => page.views[3];" + values
+    code = "return [...tensorsOf(desk.flow.pass, 2).find(({ id }) => id === 'logits').values]"
     for chosen, run in (0, runs[0]), (1, runs[1]), (0, runs[0]):
         driver.execute_script("arguments[0].click()", switch[chosen])
-        assert driver.execute_script(code, chosen) == pytest.approx(run.model.logits("el")[-1], abs=1e-9)
+        assert driver.execute_script(code) == pytest.approx(run.model.logits("el")[-1], abs=1e-9)
         layers = driver.find_elements("css selector", "#flow-body [data-id$='.out']")
         assert len(layers) == run.model.config.n_layer
     driver.execute_script("document.getElementsByName('units-model')[1].click()")
