@@ -366,7 +366,11 @@ function short(value) {
 }
 
 /** The largest absolute value, or 1 where there is none. @param {Vector} values */
-const largestOf = (values) => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1;
+function largestOf(values) {
+  let largest = 0;
+  for (const value of values) largest = Math.max(largest, Math.abs(value));
+  return largest || 1;
+}
 
 /** The style of a number: its sign as a colour, its share of the largest as the opacity. @param {number} value @param {number} largest */
 const tint = (value, largest) => ({
@@ -381,9 +385,14 @@ function strip(values, rows = 1) {
   const canvas = element("canvas", { className, width: columns, height: rows, "aria-hidden": "true" });
   const pen = canvas.getContext("2d");
   const image = pen.createImageData(columns, rows);
+  const { data } = image;
   const largest = largestOf(values);
   const [plus, minus] = ["accent", "second"].map((name) => String(channels(colour(name))[0]).match(/\d+/g)?.map(Number) ?? []);
-  values.forEach((value, i) => image.data.set([...(value < 0 ? minus : plus), (255 * Math.abs(value)) / largest], 4 * i));
+  for (let i = 0, at = 0; i < values.length; i++) {
+    const tone = values[i] < 0 ? minus : plus;
+    for (let channel = 0; channel < 3; channel++) data[at++] = tone[channel];
+    data[at++] = (255 * Math.abs(values[i])) / largest;
+  }
   pen.putImageData(image, 0, 0);
   return canvas;
 }

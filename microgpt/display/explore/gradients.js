@@ -84,6 +84,7 @@ function* backward({ config, params, slope }, traces, targets) {
       const active = through("mlp_fc2", out, layer.active);
       const hidden = active.map((di, j) => di * slope(layer.hidden[j]));
       const mlp_normed = through("mlp_fc1", hidden, layer.mlp_normed);
+      // mutant: page-residual
       const attended = add(out, rmsnormBack(mlp_normed, layer.attended));
       const mixed = through("attn_wo", attended, layer.mixed);
       const { weights, scores, q } = attentionBack(mixed, past.slice(0, t + 1), n_head, keys, values);
