@@ -84,7 +84,8 @@ def test_what_shows_one_model_has_a_switch(pair, runs):
         driver.execute_script("arguments[0].click()", switch[chosen])
         losses = [-math.log(p) for p in run.model.scores("el")]  # the end's is the last
         mean = f"{sum(losses) / 3:.4f}, the mean of 3 surprises: e {losses[0]:.2f}, l {losses[1]:.2f}, end {losses[2]:.2f}."
-        browser.wait(driver, "while (!desk.flow.pass.gradients) await new Promise((done) => setTimeout(done, 10))")
+        slow = "pacer = () => turn; await desk.update();"  # both models come to the view while the gradients are computed
+        browser.wait(driver, f"{slow} while (!desk.flow.pass.gradients) await turn(); await turn()")
         assert mean in text_of(driver, "flow-loss")
     driver.execute_script("document.getElementsByName('units-model')[1].click()")
     browser.wait(driver, "await new Promise((done) => setTimeout(done, 100))")

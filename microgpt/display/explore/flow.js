@@ -1,6 +1,7 @@
 // How a number comes about: every tensor of the forward pass or its gradient, every number in it, and the sum that made the number.
 
 const MOST_TERMS = 128; // of a sum that are shown at once
+const MOST_BOXES = 300; // of tensors, likewise
 const MOST_SURPRISES = 20; // of the positions that the loss is the mean of, which are named
 const MOST_ACROSS = 16; // numbers
 const CELL_WIDTH = 66; // of a number, in CSS pixels
@@ -17,7 +18,7 @@ class FlowView {
   trail = [];
   tokens = ""; // those of the text shown
   /** What the page's address asks for, until a text is there. @type {URLSearchParams | null} */
-  wish = null;
+  asked = null;
   run = 0;
 
   /** It shows one of these models, the first to begin with. @param {Page[]} pages */
@@ -65,8 +66,9 @@ class FlowView {
    * @param {boolean} inMotion
    */
   show(reading, inMotion = false) {
-    this.run++;
-    if (inMotion || !reading || reading !== this.page.reading) return; // or it is the other model's
+    if (!reading || reading !== this.page.reading) return; // it is the other model's
+    this.run++; // gradients that are being computed are those of other weights or another text
+    if (inMotion) return;
     const { model, alphabet } = this.page;
     const { tokens, targets } = reading;
     if (String(tokens) !== this.tokens || model !== this.pass?.model) {
@@ -76,7 +78,7 @@ class FlowView {
       byId("flow-position").replaceChildren(...tokens.map((id, i) => element("option", { value: i }, `${i}: ${alphabet.symbol(id)}`)));
     }
     this.pass = { model, traces: /** @type {Trace[]} */ (reading.traces), targets };
-    this.grant();
+    if (this.asked) this.answer(this.asked);
     this.render();
   }
 
@@ -98,20 +100,19 @@ class FlowView {
   /** Show what it asks for as soon as there is a text. @param {URLSearchParams} found */
   restore(found) {
     if (!["flow", "flow-model", "position", "tensor"].some((name) => found.has(name))) return;
-    this.wish = found;
+    this.asked = found;
     this.page = this.pages.find(({ letter }) => letter === found.get("flow-model")) ?? this.pages[0];
     for (const radio of /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName("flow-model"))) {
-      radio.checked = radio.value === (this.page.letter || "A");
+      radio.checked = radio.value === (this.page.letter || LETTERS[0]);
     }
   }
 
-  grant() {
-    if (!this.wish) return;
-    const found = this.wish;
-    this.wish = null;
+  /** Go where it asks to. @param {URLSearchParams} found */
+  answer(found) {
+    this.asked = null;
     const whole = (/** @type {string} */ name) => (/^\d+$/.test(found.get(name) ?? "") ? Number(found.get(name)) : undefined);
     this.side = found.get("flow") === "gradients" ? "gradients" : "forward";
-    this.position = Math.min(whole("position") ?? Infinity, this.position);
+    this.position = Math.min(whole("position") ?? Infinity, byId("flow-position").length - 1);
     const [id, index] = [found.get("tensor"), whole("number")];
     const stop = id && { side: this.side, id, position: this.position };
     this.trail = stop ? [stop, ...(index === undefined ? [] : [{ ...stop, index }])] : [];
@@ -236,8 +237,9 @@ class FlowView {
   /** @param {Omit<Stop, "id">} place @param {...[string, Tensor[]]} groups with a heading each */
   showBoxes({ side, position }, ...groups) {
     const parts = groups.flatMap(([heading, tensors]) => {
-      const boxes = element("div", { className: "flow-tensors" }, ...tensors.map((tensor) => this.box(tensor, side, position)));
-      return heading ? [element("p", {}, heading), boxes] : [boxes];
+      const boxes = element("div", { className: "flow-tensors" });
+      const parts = this.fill(boxes, tensors, MOST_BOXES, (tensor) => this.box(tensor, side, position));
+      return heading ? [element("p", {}, heading), ...parts] : parts;
     });
     this.body.replaceChildren(element("div", { className: "flow-groups" }, ...parts));
     this.keys(1);
@@ -310,19 +312,9 @@ class FlowView {
   /** @param {Tensor} tensor @param {Place} place */
   showSum(tensor, place) {
     const parts = tensor.of(place.index).map(({ text, terms = [], value }) => {
-      const row = (/** @type {{ factors: Factor[], sum: number }} */ { factors, sum }) => this.term(factors, sum);
-      const list = element("ol", { className: "flow-terms" }, ...terms.slice(0, MOST_TERMS).map(row));
-      const item = element("li", {}, `${text} = `, element("strong", {}, String(value)), list);
-      if (terms.length > MOST_TERMS) {
-        const more = element("button", { type: "button" }, `Show ${grouped(terms.length - MOST_TERMS)} further terms`);
-        more.addEventListener("click", () => {
-          more.remove();
-          list.append(...terms.slice(MOST_TERMS).map(row));
-          tabStop(list.closest(".flow-steps"));
-        });
-        item.append(more);
-      }
-      return item;
+      const list = element("ol", { className: "flow-terms" });
+      const shown = this.fill(list, terms, MOST_TERMS, ({ factors, sum }) => this.term(factors, sum));
+      return element("li", {}, `${text} = `, element("strong", {}, String(value)), ...shown);
     });
     const value = tensor.values[place.index];
     const heading = element("p", {}, `${this.describe(tensor, place)}: `, element("strong", {}, String(value)));
@@ -344,9 +336,30 @@ class FlowView {
     return element("li", {}, element("span", {}, ...parts), total);
   }
 
+  /**
+   * Put what is made of things into a list. Returns the list and, where there are more than `most`, a button that adds the others.
+   * @template T
+   * @param {HTMLElement} list
+   * @param {T[]} things
+   * @param {number} most
+   * @param {(thing: T) => HTMLElement} make
+   * @returns {HTMLElement[]}
+   */
+  fill(list, things, most, make) {
+    list.append(...things.slice(0, most).map(make));
+    if (things.length <= most) return [list];
+    const more = element("button", { type: "button" }, `Show ${grouped(things.length - most)} more`);
+    more.addEventListener("click", () => {
+      more.remove();
+      list.append(...things.slice(most).map(make));
+      tabStop(/** @type {HTMLElement} */ (this.body.lastElementChild));
+    });
+    return [list, more];
+  }
+
   /** Let arrow keys move among the buttons shown. @param {number} across buttons a line */
   keys(across) {
-    const inner = this.body.lastElementChild;
+    const inner = /** @type {HTMLElement} */ (this.body.lastElementChild);
     arrowKeys(inner, across);
     tabStop(inner);
   }
