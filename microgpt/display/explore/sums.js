@@ -37,7 +37,7 @@
  * @property {(r: number, c: number) => Step[]} [weigh]
  */
 /**
- * A text that was read, and what it made of the model. targets: the tokens that come next.
+ * A text that was read, and what the model made of it. targets: the tokens that come next.
  * @typedef {{ model: Model, traces: Trace[], targets: number[], gradients?: Gradients | null }} Pass
  */
 
