@@ -23,6 +23,10 @@ PACKAGE = {
         "page/test_explore_numbers.py",
         {"page-activations": replace("x * sigmoid(x)", "Math.max(0, x)")},
     ),
+    "page-gradient-without-the-residual": (
+        "page/test_explore_numbers.py -k its_gradient",
+        {"page-residual": replace("add(out, ", "(out, ")},
+    ),
     "torch-relu2-is-relu": ("storage/test_torch.py", {"torch-activations": replace(": relu2", ": torch.relu")}),
     "torch-gelu-by-erf": ("storage/test_torch.py", {"torch-activations": replace(', approximate="tanh"', "")}),
     # ---- the documents of a step ----

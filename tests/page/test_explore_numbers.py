@@ -3,6 +3,7 @@
 The page's JavaScript is one script, so what it declares (page, Context, probabilities, ...) can be called from here.
 """
 
+import math
 import random
 
 import browser
@@ -11,6 +12,7 @@ from browser import type_in
 from command_line import NAMES
 
 from microgpt import GPT, GPTConfig, Tokenizer, reference
+from microgpt.compiled import scalar
 from microgpt.display import explore
 from microgpt.engines import sampling
 from microgpt.reference import ACTIVATIONS, Value
@@ -33,7 +35,7 @@ def random_model(rng, alphabet, spread=0.3):
 
 
 class Recorder:
-    """What the functions of the reference are given and return while it computes logits, in order: [(name, argument, result)]."""
+    """What the functions of the reference are given and return while it computes a loss, in order: [(name, argument, result)]."""
 
     def __init__(self, monkeypatch):
         self.calls = []
@@ -43,24 +45,24 @@ class Recorder:
     def recorded(self, name, function):
         def call(x, *others):
             result = function(x, *others)
-            self.calls.append((name, [xi.data for xi in x], [yi.data for yi in result]))
+            self.calls.append((name, x, result))
             return result
 
         return call
 
-    def trace(self, model, tokens):
-        """The page's Trace of each position, as the reference computes it; None for what no function returns."""
-        config, params = model.config, values_of(model)
-        keys, values = [[] for _ in range(config.n_layer)], [[] for _ in range(config.n_layer)]
+    def read(self, document, params, config):
+        """The reference's loss of a document of tokens, and the page's Trace of each position, as Values; with the probabilities."""
+        self.calls.clear()
+        loss = reference.document_loss(document, params, config, ACTIVATIONS[config.activation])
+        count = min(config.block_size, len(document) - 1)
+        size = len(self.calls) // count
         traces = []
-        for position, token in enumerate(tokens):
-            self.calls.clear()
-            reference.gpt(token, position, keys, values, params, config, ACTIVATIONS[config.activation])
-            calls = iter(self.calls)
+        for position, token in enumerate(document[:count]):
+            own = self.calls[position * size : (position + 1) * size]
+            calls = iter(own)
             take = lambda name: next((x, y) for found, x, y in calls if found == name)
-            trace = {"token_embedding": numbers(params["wte"][token]), "position_embedding": numbers(params["wpe"][position])}
+            trace = {"token_embedding": params["wte"][token], "position_embedding": params["wpe"][position], "layers": []}
             trace["embedded"], trace["start"] = take("rmsnorm")
-            trace["layers"] = []
             for _ in range(config.n_layer):
                 layer = {"normed": take("rmsnorm")[1], **{name: take("linear")[1] for name in "qkv"}}
                 heads = [take("softmax") for _ in range(config.n_head)]
@@ -72,51 +74,59 @@ class Recorder:
                 layer["active"], layer["thought"] = take("linear")
                 trace["layers"].append(layer)
             last, trace["logits"] = take("linear")
-            streams = [call[1] for call in self.calls if call[0] == "rmsnorm"][3::2]  # what the next layer begins with
+            trace["probabilities"] = take("softmax")[1]
+            streams = [x for name, x, _ in own if name == "rmsnorm"][3::2]  # what the next layer begins with
             for layer, out in zip(trace["layers"], [*streams, last]):
                 layer["out"] = out
             traces.append(trace)
-        return traces
+        return loss, traces
 
 
-def numbers(values):
-    return [value.data for value in values]
-
-
-def values_of(model):
-    return {name: [list(map(Value, row)) for row in matrix.tolist()] for name, matrix in model.state_dict().items()}
+def values_of(model, kind=Value):
+    return {name: [list(map(kind, row)) for row in matrix.tolist()] for name, matrix in model.state_dict().items()}
 
 
 TRACES = """
     const plain = (x) => ArrayBuffer.isView(x) ? [...x] : Array.isArray(x) ? x.map(plain) : typeof x === "object"
       ? Object.fromEntries(Object.entries(x).map(([name, part]) => [name, plain(part)])) : x;
-    return plain(page.reading.traces)"""
+    return plain(%s)"""
 
 
-# numbers that are not, to the last bit, what the steps shown for them result in, or that a factor gives another value
+# numbers that are not, to the last bit, what the steps shown for them result in, steps that are not the sum of their terms, and factors that
+# have another value where they are from; of gradients, every third
 WRONG_SUMS = """
-    const { traces } = page.reading;
-    const all = traces.map((_, position) => tensorsOf(page.model, traces, position));
+    const { model, reading: { traces, targets } } = page;
+    const pass = { model, traces, targets, gradients: await gradientsOf(model, traces, targets, () => true) };
+    const all = { forward: traces.map((_, t) => tensorsOf(pass, t)), gradients: targets.map((_, t) => gradientsAt(pass, t)) };
+    const slopes = [...all.gradients.flat(), ...gradientsOfMatrices(pass).flatMap(({ rows }) => rows())];
     const wrong = [];
-    for (const tensor of all.flat()) tensor.values.forEach((value, i) => {
-      const steps = tensor.of(i);
-      if (!Object.is(steps.at(-1).value + 0, value + 0)) wrong.push([tensor.id, i, steps.at(-1).value, value]);
-      for (const { text, terms = [] } of steps) for (const { factors } of terms) for (const { name, value, at } of factors) {
-        if (!at) continue;
-        const from = all[at.position].find(({ id }) => id === at.id).values[at.index];
-        if (from !== value && !name.startsWith("exp(")) wrong.push([tensor.id, i, name]);
+    let checked = 0;
+    for (const [tensor, apart] of [...all.forward.flat().map((tensor) => [tensor, 1]), ...slopes.map((tensor) => [tensor, 3])]) {
+      for (let i = checked % apart; i < tensor.values.length; i += apart, checked++) {
+        const steps = tensor.of(i);
+        if (!Object.is(steps.at(-1).value + 0, tensor.values[i] + 0)) wrong.push([tensor.id, i, steps.at(-1).value, tensor.values[i]]);
+        for (const { text, terms, value } of steps.filter(({ terms }) => terms)) {
+          let sum = 0;
+          for (const { factors } of terms) sum += factors.reduce((product, factor) => product * factor.value, 1);
+          if (Math.abs(sum - value) > 1e-12 * Math.abs(value) + 1e-300) wrong.push([tensor.id, i, text, sum, value]);
+          for (const { name, value, place } of terms.flatMap(({ factors }) => factors)) {
+            if (!place || name.startsWith("exp(")) continue;
+            const from = all[place.side][place.position].find(({ id }) => id === place.id).values[place.index];
+            if (from !== value || name.startsWith("∂") !== (place.side === "gradients")) wrong.push([tensor.id, i, name]);
+          }
+        }
       }
-    });
-    return wrong.slice(0, 9)"""
+    }
+    return [wrong.slice(0, 9), checked]"""
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_every_tensor_is_python_s(show, seed, monkeypatch):
+def test_logits_are_python_s(show, seed):
     rng = random.Random(seed)
     alphabet = ALPHABETS[seed % len(ALPHABETS)]
     model = random_model(rng, alphabet)
     driver = show(model)
-    for times in range(12):  # one after the other on the same page, which keeps what two texts share
+    for _ in range(8):  # one after the other on the same page, which keeps what two texts share
         text = "".join(rng.choices(alphabet, k=rng.randrange(model.config.block_size)))
         type_in(driver, text)
         tokens = [model.tokenizer.bos, *model.tokenizer.encode(text)]
@@ -127,16 +137,55 @@ def test_every_tensor_is_python_s(show, seed, monkeypatch):
             assert ours == pytest.approx(pythons, abs=1e-9, rel=0)
         shares = driver.execute_script("return page.reading.scores")
         assert shares == pytest.approx(model.scores(text)[: len(text)], abs=1e-9)
-        if times == 0 and seed in (0, 3, 6, 7, 8, 14, 17, 21, 23):  # slow; these have every activation, and 1 to 4 layers
-            with monkeypatch.context() as patch:
-                expected = Recorder(patch).trace(model, tokens)
-            for position, (ours, pythons) in enumerate(zip(driver.execute_script(TRACES), expected, strict=True)):
-                assert (ours.pop("token"), ours.pop("position")) == (tokens[position], position)
-                for found, wanted in zip([ours, *ours.pop("layers")], [pythons, *pythons.pop("layers")], strict=True):
-                    assert found.keys() == wanted.keys()
-                    for name in wanted:
-                        assert found[name] == pytest.approx(wanted[name], rel=1e-11, abs=1e-13), name
-                assert driver.execute_script(WRONG_SUMS) == []
+
+
+# these have every activation, 1 to 4 layers and 1 to 4 heads, of 1 to 7 numbers
+@pytest.mark.parametrize("seed", (0, 6, 8, 10, 14, 18, 23))
+def test_every_number_and_its_gradient_are_python_s(show, seed, monkeypatch):
+    rng = random.Random(seed)
+    alphabet = ALPHABETS[seed % len(ALPHABETS)]
+    model = random_model(rng, alphabet)
+    driver = show(model)
+    block_size = model.config.block_size
+    for length in {rng.randrange(block_size), min(1, block_size - 1), block_size + 1}:
+        text = "".join(rng.choices(alphabet, k=length))
+        type_in(driver, text)
+        document = [model.tokenizer.bos, *model.tokenizer.encode(text), model.tokenizer.bos]
+        params = values_of(model, scalar.Value)
+        with monkeypatch.context() as patch:
+            loss, traces = Recorder(patch).read(document, params, model.config)
+        loss.backward()
+        found = driver.execute_script(TRACES % "page.reading.traces")
+        slopes = browser.wait(
+            driver,
+            "const { model, reading } = page; const found = await gradientsOf(model, reading.traces, reading.targets, () => true);"
+            + TRACES % "found",
+        )
+        assert slopes["loss"] == pytest.approx(loss.data, rel=1e-12)
+        for position, (ours, theirs, pythons) in enumerate(zip(found, slopes["traces"], traces, strict=True)):
+            assert (ours.pop("token"), ours.pop("position")) == (document[position], position)
+            assert theirs.pop("loss") == [1 / len(traces)]
+            assert slopes["losses"][position] == pytest.approx(-math.log(pythons["probabilities"][document[position + 1]].data), rel=1e-11)
+            parts = zip(*([trace, *trace.pop("layers")] for trace in (ours, theirs, pythons)), strict=True)
+            for part, slope, wanted in parts:
+                assert wanted.keys() == slope.keys() and wanted.keys() - part.keys() <= {"probabilities"}
+                for name, values in wanted.items():
+                    if name in part:
+                        assert part[name] == pytest.approx([value.data for value in values], rel=1e-11, abs=1e-13), name
+                    if not name.endswith("_embedding"):  # which are weights, whose gradients are sums over positions
+                        assert_near(slope[name], values, name)
+            assert theirs["token_embedding"] == theirs["position_embedding"] == theirs["embedded"]
+        for name, rows in params.items():
+            assert_near(slopes["params"][name], sum(rows, []), name)
+        if length <= block_size:
+            wrong, checked = browser.wait(driver, WRONG_SUMS)
+            assert wrong == [] and checked > 100
+
+
+def assert_near(found, values, name):
+    """Compare gradients, to 1e-12 of the largest."""
+    expected = [value.grad for value in values]
+    assert found == pytest.approx(expected, rel=0, abs=1e-12 * max(map(abs, expected))), name
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

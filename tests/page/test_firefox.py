@@ -1,5 +1,6 @@
 """The page of `microgpt explore` in a headless Firefox: what it computes, how it is used and what it does in workers, in short."""
 
+import math
 from array import array
 
 import firefox
@@ -57,6 +58,10 @@ def test_what_is_typed_has_python_s_numbers(show, run):
     expected = sorted(zip(names, sampling.probabilities(logits, 0.5)), key=lambda pair: -pair[1])
     shown = driver.run("return [...document.querySelectorAll('#bars .bar')].map((bar) => bar.innerText.split(/\\s+/))")
     assert shown == [[name, percent(p)] for name, p in expected]
+    driver.run(f"{UNTIL} document.querySelector('[value=gradients]').click(); await until(() => desk.flow.pass.gradients)")
+    loss = -sum(map(math.log, run.model.scores("oli"))) / 4
+    assert driver.run("return byId('flow-loss').textContent").startswith(f"The loss of this text is {loss:.4f}, the mean of 4 surprises")
+    driver.run("byId('text').focus()")
     driver.press("\ue007")  # Enter
     texts = driver.run(
         f"{UNTIL} await until(() => document.querySelectorAll('#samples li').length === 10 && !byId('samples').classList.contains('old'));"

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import random
 import re
 from array import array
@@ -72,13 +73,20 @@ def test_what_shows_one_model_has_a_switch(pair, runs):
     driver = pair()
     type_in(driver, "el")
     switch = driver.find_elements("css selector", "#flow-model input")
-    values = "return [...tensorsOf(arguments[0] ? desk.pages[1].model : page.model, flowed().traces, 2).at(-2).values]"
-    code = "const flowed = () => page.views[3];" + values
+    code = "return [...tensorsOf(desk.flow.pass, 2).find(({ id }) => id === 'logits').values]"
     for chosen, run in (0, runs[0]), (1, runs[1]), (0, runs[0]):
         driver.execute_script("arguments[0].click()", switch[chosen])
-        assert driver.execute_script(code, chosen) == pytest.approx(run.model.logits("el")[-1], abs=1e-9)
+        assert driver.execute_script(code) == pytest.approx(run.model.logits("el")[-1], abs=1e-9)
         layers = driver.find_elements("css selector", "#flow-body [data-id$='.out']")
         assert len(layers) == run.model.config.n_layer
+    driver.find_element("css selector", "[value=gradients]").click()
+    for chosen, run in (1, runs[1]), (0, runs[0]):
+        driver.execute_script("arguments[0].click()", switch[chosen])
+        losses = [-math.log(p) for p in run.model.scores("el")]  # the end's is the last
+        mean = f"{sum(losses) / 3:.4f}, the mean of 3 surprises: e {losses[0]:.2f}, l {losses[1]:.2f}, end {losses[2]:.2f}."
+        slow = "pacer = () => turn; await desk.update();"  # both models come to the view while the gradients are computed
+        browser.wait(driver, f"{slow} while (!desk.flow.pass.gradients) await turn(); await turn()")
+        assert mean in text_of(driver, "flow-loss")
     driver.execute_script("document.getElementsByName('units-model')[1].click()")
     browser.wait(driver, "await new Promise((done) => setTimeout(done, 100))")
     assert (

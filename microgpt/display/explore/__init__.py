@@ -30,7 +30,7 @@ from microgpt.snapshots import Snapshots
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
     "elements", "activations", "model", "alphabet", "pca", "drawing", "svg", "pictures", "next", "samples", "many", "attention", "labels",
-    "embeddings", "sums", "flow", "units", "film", "training", "configuration", "desk", "address", "opening", "safetensors", "trainer", "main",
+    "embeddings", "gradients", "sums", "flow", "units", "film", "training", "configuration", "desk", "address", "opening", "safetensors", "trainer", "main",
 )  # fmt: skip
 # and those that train, in a Web Worker
 WORKER = ("activations", "random", "kernels", "learn", "sampler", "counting", "worker")
@@ -111,7 +111,8 @@ def is_page(path):
 
 def activations():
     """The names of the activations that the page can compute, in the order of their table, activations.js."""
-    return re.findall(r"^  (\w+): \(x\) => ", _source("activations.js"), re.MULTILINE)
+    [table] = re.findall(r"^const ACTIVATIONS = {\n(.*?)^};", _source("activations.js"), re.MULTILINE | re.DOTALL)
+    return re.findall(r"^  (\w+): ", table, re.MULTILINE)
 
 
 def joined(scripts):

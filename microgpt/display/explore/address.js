@@ -23,7 +23,7 @@ class Address {
 
   /** Set what the fragment says. @returns {boolean} whether it says anything */
   restore() {
-    const { pages, film } = this.desk;
+    const { pages, film, flow } = this.desk;
     const found = new URLSearchParams(location.hash.slice(1));
     const number = (/** @type {string} */ name) => (found.has(name) ? Number(found.get(name)) : NaN);
     if (found.has("text")) byId("text").value = found.get("text");
@@ -33,6 +33,7 @@ class Address {
       const { n_layer, n_head } = config;
       if (layer >= 0 && layer < n_layer && head >= 0 && head < n_head && Number.isInteger(layer + head)) attention.choose(layer, head);
     }
+    flow.restore(found);
     if (number("step") >= 0 && film.last) film.go(film.find(number("step")));
     return [...found.keys()].length > 0;
   }
@@ -42,13 +43,14 @@ class Address {
     if (this.isQuiet || location.protocol === "about:") return; // a frame in a notebook has no address of its own
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      const { film, pages } = this.desk;
+      const { film, flow, pages } = this.desk;
       /** @type {Record<string, any>} */
       const shown = { text: byId("text").value, temperature: byId("temperature").value };
       for (const { suffix, attention } of pages) {
         if (!attention.layer && !attention.head) continue;
         Object.assign(shown, { [`layer${suffix}`]: attention.layer, [`head${suffix}`]: attention.head });
       }
+      Object.assign(shown, flow.noted());
       if (film.at < film.last) shown.step = film.steps[film.at];
       history.replaceState(null, "", `#${new URLSearchParams(shown)}`);
     }, NOTE_DELAY);

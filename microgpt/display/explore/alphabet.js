@@ -59,6 +59,7 @@ class Alphabet {
    * @property {number[]} unknown those that the model does not know, each once
    * @property {number[]} ids of the known ones
    * @property {number[]} tokens the opening and the ids, at most block_size tokens in all
+   * @property {number[]} targets the tokens that come after them, as in training: at last the end, but of a model of one long text
    * @property {"ltr" | "rtl"} direction of the text
    * @property {Trace[]} [traces] of each position
    * @property {Vector} [logits] of the next token
@@ -72,7 +73,9 @@ class Alphabet {
     const points = Array.from(text, (char) => char.codePointAt(0));
     const unknown = [...new Set(points.filter((point) => !this.ids.has(point)))];
     const ids = points.filter((point) => this.ids.has(point)).map((point) => this.ids.get(point));
-    return { points, unknown, ids, tokens: [this.opening, ...ids.slice(0, block_size - 1)], direction: direction(text) };
+    const tokens = [this.opening, ...ids.slice(0, block_size - 1)];
+    const targets = [...ids, ...(this.opening === this.bos ? [this.bos] : [])].slice(0, block_size);
+    return { points, unknown, ids, tokens, targets, direction: direction(text) };
   }
 
   /** The symbols of ids that are one text: characters stand for themselves where they can be seen in it. */

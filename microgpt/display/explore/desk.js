@@ -22,7 +22,8 @@ class Desk {
     this.title();
     showConfiguration(pages);
     this.training = new TrainingView(pages);
-    const shared = [new FlowView(pages), new UnitsView(pages)];
+    this.flow = new FlowView(pages);
+    const shared = [this.flow, new UnitsView(pages)];
     this.address = new Address(this);
     this.film = new Film(this);
     for (const page of pages) {

@@ -1,96 +1,261 @@
-// How a number comes about: every tensor of the forward pass, every number in it, and the sum that made the number.
+// How a number comes about: every tensor of the forward pass or its gradient, every number in it, and the sum that made the number.
 
 const MOST_TERMS = 128; // of a sum that are shown at once
+const MOST_BOXES = 300; // of tensors, likewise
+const MOST_SURPRISES = 20; // of the positions that the loss is the mean of, which are named
+const MOST_ACROSS = 16; // numbers
+const CELL_WIDTH = 66; // of a number, in CSS pixels
+const NUDGE = 0.001; // of a number, whose effect on the loss is told
+
+/** A tensor or, with an index, a number in it. @typedef {Omit<Place, "index"> & { index?: number }} Stop */
 
 class FlowView {
+  /** @type {Pass | null} */
+  pass = null;
+  side = /** @type {Place["side"]} */ ("forward"); // where nothing is open
+  position = 0; // likewise
+  /** The places gone through, the last one shown. @type {Stop[]} */
+  trail = [];
+  tokens = ""; // those of the text shown
+  /** What the page's address asks for, until a text is there. @type {URLSearchParams | null} */
+  asked = null;
+  run = 0;
+
   /** It shows one of these models, the first to begin with. @param {Page[]} pages */
   constructor(pages) {
+    this.pages = pages;
     [this.page] = pages;
     chooseModel("flow-model", pages, (page) => {
       this.page = page;
       this.show(page.reading);
+      page.address?.note();
     });
-    /** The places gone through, the last one shown: a tensor, or a number in it. @type {{ id: string, position: number, index?: number }[]} */
-    this.trail = [];
-    this.body = byId("flow-body");
-    drawings.add({ canvas: byId("flow"), redraw: () => this.traces && this.render() }); // in the page's new colours
+    this.body = /** @type {HTMLElement} */ (byId("flow-body"));
+    drawings.add({ canvas: byId("flow"), redraw: () => this.pass && this.render() }); // in the page's new colours
     byId("flow-position").addEventListener("change", () => {
-      this.trail = [];
-      this.render();
+      this.position = Number(byId("flow-position").value);
+      this.go([]);
     });
-    byId("flow").addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !this.trail.length) return;
+    for (const radio of this.sides()) {
+      radio.addEventListener("change", () => {
+        this.side = /** @type {Place["side"]} */ (radio.value);
+        this.go(this.trail.slice(-1).map((stop) => ({ ...stop, side: this.side })));
+      });
+    }
+    byId("flow").addEventListener("keydown", async (/** @type {KeyboardEvent} */ event) => {
+      const left = this.open;
+      if (event.key !== "Escape" || !left) return;
       event.preventDefault();
-      const left = this.trail.pop();
-      this.render();
-      const selector = this.trail.length ? `[data-index="${left.index}"]` : `[data-id="${left.id}"]`;
-      (this.body.querySelector(selector) ?? this.body.querySelector("button"))?.focus();
+      await this.go(this.trail.slice(0, -1));
+      this.focus(left.index === undefined ? { id: left.id } : { index: String(left.index) });
     });
   }
 
-  /** @param {Reading} reading @param {boolean} inMotion */
+  sides() {
+    return /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName("flow-side"));
+  }
+
+  /** What is open. @returns {Stop | undefined} */
+  get open() {
+    return this.trail[this.trail.length - 1];
+  }
+
+  /**
+   * Show a reading, see Page.update. What is open stays open while the text is the same.
+   * @param {Reading | undefined} reading
+   * @param {boolean} inMotion
+   */
   show(reading, inMotion = false) {
-    if (inMotion || reading !== this.page.reading) return; // or it is the other model's
-    this.traces = reading.traces;
-    this.trail = [];
-    const { alphabet } = this.page;
-    byId("flow-position").replaceChildren(
-      ...reading.tokens.map((id, i) => element("option", { value: i }, `${i}: ${alphabet.symbol(id)}`)),
-    );
-    byId("flow-position").value = reading.tokens.length - 1;
+    if (!reading || reading !== this.page.reading) return; // it is the other model's
+    this.run++; // gradients that are being computed are those of other weights or another text
+    if (inMotion) return;
+    const { model, alphabet } = this.page;
+    const { tokens, targets } = reading;
+    if (String(tokens) !== this.tokens || model !== this.pass?.model) {
+      this.tokens = String(tokens);
+      this.trail = [];
+      this.position = tokens.length - 1;
+      byId("flow-position").replaceChildren(...tokens.map((id, i) => element("option", { value: i }, `${i}: ${alphabet.symbol(id)}`)));
+    }
+    this.pass = { model, traces: /** @type {Trace[]} */ (reading.traces), targets };
+    if (this.asked) this.answer(this.asked);
     this.render();
   }
 
-  /** @param {number} position */
-  tensors(position) {
-    return tensorsOf(this.page.model, this.traces, position);
+  // ---- The page's address --------------------------------------------------------------------------------------------
+
+  /** What it says of this: nothing of what is shown first. @returns {Record<string, string | number>} */
+  noted() {
+    const { side, id, position, index } = this.open ?? { side: this.side, position: this.position };
+    const isLast = position + 1 === this.page.reading?.tokens.length;
+    return {
+      ...(this.page !== this.pages[0] && { "flow-model": this.page.letter }),
+      ...(side === "gradients" && { flow: side }),
+      ...((id !== undefined || !isLast) && { position }),
+      ...(id !== undefined && { tensor: id }),
+      ...(index !== undefined && { number: index }),
+    };
   }
 
-  /** Open a tensor, or a number in it. @param {{ id: string, position: number, index?: number }} place */
-  go(place) {
-    this.trail.push(place);
-    this.render();
-    this.body.querySelector("button")?.focus();
+  /** Show what it asks for as soon as there is a text. @param {URLSearchParams} found */
+  restore(found) {
+    if (!["flow", "flow-model", "position", "tensor"].some((name) => found.has(name))) return;
+    this.asked = found;
+    this.page = this.pages.find(({ letter }) => letter === found.get("flow-model")) ?? this.pages[0];
+    for (const radio of /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName("flow-model"))) {
+      radio.checked = radio.value === (this.page.letter || LETTERS[0]);
+    }
   }
 
-  render() {
-    const position = Number(byId("flow-position").value);
-    const place = this.trail.at(-1);
-    const tensors = this.tensors(place?.position ?? position);
-    const tensor = tensors.find(({ id }) => id === place?.id);
+  /** Go where it asks to. @param {URLSearchParams} found */
+  answer(found) {
+    this.asked = null;
+    const whole = (/** @type {string} */ name) => (/^\d+$/.test(found.get(name) ?? "") ? Number(found.get(name)) : undefined);
+    this.side = found.get("flow") === "gradients" ? "gradients" : "forward";
+    this.position = Math.min(whole("position") ?? Infinity, byId("flow-position").length - 1);
+    const [id, index] = [found.get("tensor"), whole("number")];
+    const stop = id && { side: this.side, id, position: this.position };
+    this.trail = stop ? [stop, ...(index === undefined ? [] : [{ ...stop, index }])] : [];
+  }
+
+  // ---- Going about ---------------------------------------------------------------------------------------------------
+
+  /** @param {Stop[]} trail */
+  async go(trail) {
+    this.trail = trail;
+    await this.render();
+    this.page.address?.note();
+  }
+
+  /** Open a tensor, or a number in it. @param {Stop} stop */
+  async enter(stop) {
+    await this.go([...this.trail, stop]);
+    this.focus();
+  }
+
+  /** Move the focus to the button of a tensor or of a number, else to the first one, else to where we are. @param {DOMStringMap} wanted */
+  focus({ id, index } = {}) {
+    const selector = index === undefined ? `[data-id="${id}"]` : `[data-index="${index}"]`;
+    const button = this.body.querySelector(selector) ?? this.body.querySelector("button");
+    /** @type {HTMLElement} */ (button ?? byId("flow-trail").querySelector("[aria-current]")).focus();
+  }
+
+  /** Show what is open. Gradients are computed once they are to be shown. */
+  async render() {
+    const run = ++this.run;
+    const pass = /** @type {Pass} */ (this.pass);
+    const side = this.open?.side ?? this.side;
+    if (side === "gradients" && !pass.gradients && pass.targets.length) {
+      this.body.setAttribute("aria-busy", "true");
+      pass.gradients = await gradientsOf(pass.model, pass.traces, pass.targets, () => run === this.run);
+      if (!pass.gradients) return;
+    }
+    this.body.setAttribute("aria-busy", "false");
+    const focused = this.body.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset : null;
+    const ends = side === "forward" ? pass.traces.length : pass.targets.length;
+    this.position = Math.max(0, Math.min(this.position, ends - 1));
+    this.showChoices(side, ends);
+    let { open } = this;
+    let tensor = open && this.find(open);
+    if (open && (!tensor || (open.index ?? 0) >= tensor.values.length)) [open, tensor, this.trail] = [undefined, undefined, []];
     this.showTrail();
-    if (!tensor) this.showTensors(tensors, position);
-    else if (place.index === undefined) this.showCells(tensor, place.position);
-    else this.showSum(tensor, /** @type {any} */ (place));
+    if (!ends) this.body.replaceChildren(element("p", {}, "Nothing comes next yet, so there is no loss: type a character."));
+    else if (!open || !tensor) this.showTensors(side);
+    else if (tensor.rows) this.showBoxes(open, [`${this.describe(tensor, open)}. Its rows:`, tensor.rows()]);
+    else if (open.index === undefined) this.showCells(tensor, open);
+    else this.showSum(tensor, /** @type {Place} */ (open));
+    if (focused) this.focus(focused);
+  }
+
+  /** The tensors of a place's side at its position. @param {Omit<Stop, "id">} place */
+  tensors({ side, position }) {
+    const pass = /** @type {Pass} */ (this.pass);
+    if (side === "forward") return tensorsOf(pass, position);
+    return pass.gradients && position < pass.targets.length ? [...gradientsAt(pass, position), ...gradientsOfMatrices(pass)] : [];
+  }
+
+  /** @param {Stop} stop @returns {Tensor | undefined} */
+  find(stop) {
+    const tensors = this.tensors(stop);
+    return tensors.find(({ id }) => id === stop.id) ?? tensors.flatMap(({ rows }) => rows?.() ?? []).find(({ id }) => id === stop.id);
+  }
+
+  // ---- What is seen --------------------------------------------------------------------------------------------------
+
+  /** The switch, the positions that can be chosen, and what it is about. @param {Place["side"]} side @param {number} ends positions */
+  showChoices(side, ends) {
+    for (const radio of this.sides()) radio.checked = radio.value === side;
+    const select = byId("flow-position");
+    for (const [i, option] of [...select.options].entries()) option.disabled = i >= ends;
+    select.value = String(this.position);
+    byId("flow-forward").hidden = side !== "forward";
+    byId("flow-gradients").hidden = side !== "gradients";
+    const gradients = side === "gradients" && this.pass?.gradients;
+    byId("flow-loss").hidden = !gradients;
+    if (gradients) this.showLoss(gradients);
+  }
+
+  /** The loss of the text, and whose mean it is. @param {Gradients} gradients */
+  showLoss({ loss, losses }) {
+    const { alphabet } = this.page;
+    const { targets } = /** @type {Pass} */ (this.pass);
+    const named = losses.slice(0, MOST_SURPRISES).flatMap((surprise, t) => {
+      const id = targets[t];
+      return [t ? ", " : "", glyph(alphabet.name(id, true), alphabet.points[id]), ` ${surprise.toFixed(2)}`];
+    });
+    const more = losses.length > MOST_SURPRISES ? `, and ${grouped(losses.length - MOST_SURPRISES)} more` : "";
+    const mean = losses.length > 1 ? `, the mean of ${grouped(losses.length)} surprises: ` : ", one surprise: ";
+    const isWhole = targets[targets.length - 1] === alphabet.bos;
+    const last = isWhole ? ". The last of them is the surprise at the mark that ends the text." : ".";
+    byId("flow-loss").replaceChildren("The loss of this text is ", element("strong", {}, loss.toFixed(4)), mean, ...named, more, last);
   }
 
   showTrail() {
-    const names = ["All", ...this.trail.map(({ id, position, index }) => `${id} at ${position}${index === undefined ? "" : ` [${index}]`}`)];
+    const names = ["All", ...this.trail.map((stop) => this.nameOf(stop))];
     byId("flow-trail").replaceChildren(
       ...names.map((name, i) => {
         const step = element("button", { type: "button" }, name);
         if (i === names.length - 1) step.setAttribute("aria-current", "step");
-        step.addEventListener("click", () => {
-          this.trail.length = i;
-          this.render();
+        step.addEventListener("click", async () => {
+          await this.go(this.trail.slice(0, i));
+          this.focus();
         });
         return element("li", {}, step);
       }),
     );
   }
 
-  /** @param {Tensor[]} tensors @param {number} position */
-  showTensors(tensors, position) {
-    const rows = tensors.map((tensor) => {
-      const { id, title, values } = tensor;
-      const shape = `${grouped(values.length)} number${values.length === 1 ? "" : "s"}`;
-      const button = element("button", { type: "button", className: "flow-tensor", "data-id": id }, title, element("span", { className: "quiet" }, shape), strip(values));
-      if (/^start$|\.out$/.test(id)) button.append(element("span", { className: "quiet" }, `lens: ${this.lens(values)}`));
-      button.addEventListener("click", () => this.go({ id, position }));
-      return button;
+  /** @param {Place["side"]} side */
+  showTensors(side) {
+    const place = { side, position: this.position };
+    const tensors = this.tensors(place);
+    const matrices = tensors.filter(({ rows }) => rows);
+    const heading = "The weights, which training changes. Each is used at every position, so its gradient is a sum over all of them:";
+    this.showBoxes(place, ["", tensors.filter(({ rows }) => !rows)], [matrices.length ? heading : "", matrices]);
+  }
+
+  /** @param {Omit<Stop, "id">} place @param {...[string, Tensor[]]} groups with a heading each */
+  showBoxes({ side, position }, ...groups) {
+    const parts = groups.flatMap(([heading, tensors]) => {
+      const boxes = element("div", { className: "flow-tensors" });
+      const parts = this.fill(boxes, tensors, MOST_BOXES, (tensor) => this.box(tensor, side, position));
+      return heading ? [element("p", {}, heading), ...parts] : parts;
     });
-    this.body.replaceChildren(element("div", { className: "flow-tensors" }, ...rows));
+    this.body.replaceChildren(element("div", { className: "flow-groups" }, ...parts));
     this.keys(1);
+  }
+
+  /** A tensor, closed. @param {Tensor} tensor @param {Place["side"]} side @param {number} position */
+  box({ id, title, values, rows, token }, side, position) {
+    const lines = rows ? rows().length : 1;
+    const count = `${grouped(values.length / lines)} number${values.length === 1 ? "" : "s"}`;
+    const label = token === undefined ? title : `${title}: ${this.page.alphabet.name(token, id.startsWith("lm_head"))}`;
+    const quiet = (/** @type {string} */ text) => element("span", { className: "quiet" }, text);
+    const shown = [label, quiet(rows ? `${grouped(lines)} × ${count}` : count), strip(values, lines)];
+    const button = element("button", { type: "button", className: "flow-tensor", "data-id": id }, ...shown);
+    if (side === "forward" && /^start$|\.out$/.test(id)) button.append(quiet(`lens: ${this.lens(values)}`));
+    button.addEventListener("click", () => this.enter({ side, id, position }));
+    return button;
   }
 
   /** The logit lens: what the head makes of the stream here. @param {Vector} stream */
@@ -100,80 +265,147 @@ class FlowView {
     return ids.slice(0, 3).map((id) => `${this.page.alphabet.name(id, true)} ${percent(shares[id])}`).join(", ");
   }
 
-  /** @param {Tensor} tensor @param {number} position */
-  showCells({ id, title, values, columns }, position) {
-    const largest = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1;
+  /** @param {Tensor} tensor @param {Stop} stop */
+  showCells(tensor, stop) {
+    const { values, columns, isOfTokens } = tensor;
+    const largest = largestOf(values);
     const cells = Array.from(values, (value, index) => {
-      const button = element("button", { type: "button", title: `[${index}] ${value}`, "aria-label": `${index}: ${value}`, "data-index": index, ...tint(value, largest) }, short(value));
-      button.addEventListener("click", () => this.go({ id, position, index }));
+      const name = isOfTokens ? this.page.alphabet.name(index, true) : "";
+      const label = { title: `[${index}] ${value}`, "aria-label": `${index}${name && `, ${name}`}: ${value}` };
+      const button = element("button", { type: "button", "data-index": index, ...label, ...tint(value, largest) }, short(value));
+      if (name) button.prepend(element("b", {}, `${name} `));
+      button.addEventListener("click", () => this.enter({ ...stop, index }));
       return button;
     });
-    const across = Math.min(columns, 16);
+    const across = this.across(columns);
     const grid = element("div", { className: "flow-cells", style: { "--across": across } }, ...cells);
-    this.body.replaceChildren(element("p", {}, `${title}, at position ${position}.`), grid);
+    this.body.replaceChildren(element("p", {}, `${this.describe(tensor, stop)}.`), grid);
     this.keys(across);
   }
 
-  /** @param {Tensor} tensor @param {{ id: string, position: number, index: number }} place */
-  showSum(tensor, { position, index }) {
-    const parts = tensor.of(index).map(({ text, terms = [], value }) => {
-      const row = ({ factors, sum }) => this.term(factors, sum);
-      const list = element("ol", { className: "flow-terms" }, ...terms.slice(0, MOST_TERMS).map(row));
-      const item = element("li", {}, `${text} = `, element("strong", {}, String(value)), list);
-      if (terms.length > MOST_TERMS) {
-        const more = element("button", { type: "button" }, `Show ${grouped(terms.length - MOST_TERMS)} further terms`);
-        more.addEventListener("click", () => {
-          more.remove();
-          list.append(...terms.slice(MOST_TERMS).map(row));
-          tabStop(list.closest(".flow-steps"));
-        });
-        item.append(more);
-      }
-      return item;
+  /** How many numbers stand beside each other: what there is room for, and if possible a part of the columns. @param {number} columns */
+  across(columns) {
+    const room = Math.max(1, Math.floor(this.body.clientWidth / CELL_WIDTH));
+    const most = Math.min(columns, MOST_ACROSS, room);
+    for (let count = most; count > most / 2; count--) if (columns % count === 0) return count;
+    return most;
+  }
+
+  /** What is open, in words. @param {Tensor} tensor @param {Stop} stop */
+  describe({ title, id }, { side, position, index }) {
+    const what = side === "gradients" ? `The gradient of ${title}` : title;
+    const where = this.isOfWeights(id) ? "summed over all positions" : `at position ${position}`;
+    return `${what}${index === undefined ? "" : `, number ${index}`}, ${where}`;
+  }
+
+  /** Whether it is a matrix or a row of one, which is the same at each position. @param {string} id */
+  isOfWeights(id) {
+    return id.replace(/\.\d+$/, "") in this.page.model.params;
+  }
+
+  /** A place on the trail. @param {Stop} stop */
+  nameOf({ side, id, position, index }) {
+    const where = this.isOfWeights(id) ? "" : ` at ${position}`;
+    return `${side === "gradients" ? "∂" : ""}${id}${where}${index === undefined ? "" : ` [${index}]`}`;
+  }
+
+  /** @param {Tensor} tensor @param {Place} place */
+  showSum(tensor, place) {
+    const parts = tensor.of(place.index).map(({ text, terms = [], value }) => {
+      const list = element("ol", { className: "flow-terms" });
+      const shown = this.fill(list, terms, MOST_TERMS, ({ factors, sum }) => this.term(factors, sum));
+      return element("li", {}, `${text} = `, element("strong", {}, String(value)), ...shown);
     });
-    const heading = element("p", {}, `${tensor.title}, number ${index} at position ${position}: `, element("strong", {}, String(tensor.values[index])));
-    this.body.replaceChildren(heading, element("ol", { className: "flow-steps" }, ...parts));
+    const value = tensor.values[place.index];
+    const heading = element("p", {}, `${this.describe(tensor, place)}: `, element("strong", {}, String(value)));
+    const meaning = place.side === "gradients" ? [element("p", { className: "quiet" }, effect(value))] : [];
+    this.body.replaceChildren(heading, ...meaning, element("ol", { className: "flow-steps" }, ...parts));
     this.keys(1);
-    speak(heading.textContent);
+    speak([heading, ...meaning].map(({ textContent }) => textContent).join(". "));
   }
 
   /** @param {Factor[]} factors @param {number} sum of the terms up to this one */
   term(factors, sum) {
-    const parts = factors.flatMap(({ name, value, at }, i) => {
-      const text = `${name} ${short(value)}`;
-      const button = at && element("button", { type: "button", title: String(value) }, text);
-      if (button) button.addEventListener("click", () => this.go(at));
-      return [i ? " × " : "", button ?? element("span", { title: String(value) }, text)];
+    const parts = factors.flatMap(({ name, value, place }, i) => {
+      const factor = name === String(value) ? [name] : [`${name} `, element("b", {}, short(value))];
+      const shown = element(place ? "button" : "span", { title: String(value) }, ...factor);
+      if (place) Object.assign(shown, { type: "button" }).addEventListener("click", () => this.enter(place));
+      return [i ? " × " : "", shown];
     });
-    return element("li", {}, element("span", {}, ...parts), element("span", { className: "quiet", title: String(sum) }, `sum so far ${short(sum)}`));
+    const total = element("span", { className: "quiet", title: String(sum) }, `sum so far ${short(sum)}`);
+    return element("li", {}, element("span", {}, ...parts), total);
+  }
+
+  /**
+   * Put what is made of things into a list. Returns the list and, where there are more than `most`, a button that adds the others.
+   * @template T
+   * @param {HTMLElement} list
+   * @param {T[]} things
+   * @param {number} most
+   * @param {(thing: T) => HTMLElement} make
+   * @returns {HTMLElement[]}
+   */
+  fill(list, things, most, make) {
+    list.append(...things.slice(0, most).map(make));
+    if (things.length <= most) return [list];
+    const more = element("button", { type: "button" }, `Show ${grouped(things.length - most)} more`);
+    more.addEventListener("click", () => {
+      more.remove();
+      list.append(...things.slice(most).map(make));
+      tabStop(/** @type {HTMLElement} */ (this.body.lastElementChild));
+    });
+    return [list, more];
   }
 
   /** Let arrow keys move among the buttons shown. @param {number} across buttons a line */
   keys(across) {
-    const inner = this.body.lastElementChild;
+    const inner = /** @type {HTMLElement} */ (this.body.lastElementChild);
     arrowKeys(inner, across);
     tabStop(inner);
   }
 }
 
-/** @type {(value: number) => string} */
-const short = (value) => (value === 0 ? "0" : Math.abs(value) < 0.001 || Math.abs(value) >= 1000 ? value.toExponential(1) : value.toFixed(3));
+/** What a gradient means. @param {number} value */
+function effect(value) {
+  if (value === 0) return "If this number were a little larger, the loss would be the same.";
+  const change = Math.abs(value * NUDGE);
+  return `If this number were larger by ${NUDGE}, the loss would be ${value > 0 ? "larger" : "smaller"} by about ${change.toPrecision(2)}.`;
+}
 
-/** The style of a number: its sign as a colour, its size, compared with the largest, as the opacity. @type {(value: number, largest: number) => any} */
+/** @param {number} value */
+function short(value) {
+  if (value === 0) return "0";
+  return Math.abs(value) < 0.001 || Math.abs(value) >= 1000 ? value.toExponential(1) : value.toFixed(3);
+}
+
+/** The largest absolute value, or 1 where there is none. @param {Vector} values */
+function largestOf(values) {
+  let largest = 0;
+  for (const value of values) largest = Math.max(largest, Math.abs(value));
+  return largest || 1;
+}
+
+/** The style of a number: its sign as a colour, its share of the largest as the opacity. @param {number} value @param {number} largest */
 const tint = (value, largest) => ({
   className: value < 0 ? "negative" : "positive",
   style: { "--p": Number.isFinite(value) ? Math.abs(value) / largest : 0 },
 });
 
-/** A vector as a row of colours: an image of one pixel a number, which the browser enlarges. @param {Vector} values */
-function strip(values) {
-  const canvas = element("canvas", { className: "flow-strip", width: values.length, height: 1, "aria-hidden": "true" });
+/** Rows of numbers as colours: an image of one pixel a number, which the browser enlarges. @param {Vector} values @param {number} rows */
+function strip(values, rows = 1) {
+  const columns = values.length / rows;
+  const className = rows > 1 ? "flow-strip flow-matrix" : "flow-strip";
+  const canvas = element("canvas", { className, width: columns, height: rows, "aria-hidden": "true" });
   const pen = canvas.getContext("2d");
-  const largest = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1;
-  values.forEach((value, i) => {
-    pen.globalAlpha = tint(value, largest).style["--p"];
-    pen.fillStyle = colour(value < 0 ? "second" : "accent");
-    pen.fillRect(i, 0, 1, 1);
-  });
+  const image = pen.createImageData(columns, rows);
+  const { data } = image;
+  const largest = largestOf(values);
+  const [plus, minus] = ["accent", "second"].map((name) => String(channels(colour(name))[0]).match(/\d+/g)?.map(Number) ?? []);
+  for (let i = 0, at = 0; i < values.length; i++) {
+    const tone = values[i] < 0 ? minus : plus;
+    for (let channel = 0; channel < 3; channel++) data[at++] = tone[channel];
+    data[at++] = (255 * Math.abs(values[i])) / largest;
+  }
+  pen.putImageData(image, 0, 0);
   return canvas;
 }

@@ -1,17 +1,6 @@
 // Training: the loss, its gradient and Adam, as microgpt/reference.py defines them, in float64. A layer is computed for all
 // positions of a document before the next one; a matrix of vectors, one a position, is a Float64Array, row by row.
 
-/** The derivatives of ACTIVATIONS. @type {Record<string, (x: number) => number>} */
-const SLOPES = {
-  relu: (x) => (x > 0 ? 1 : 0),
-  relu2: (x) => 2 * Math.max(0, x),
-  gelu: (x) => {
-    const share = sigmoid((x + 0.044715 * (x * x * x)) * 1.5957691216057308);
-    return share + x * share * (1 - share) * (1 + 0.134145 * (x * x)) * 1.5957691216057308;
-  },
-  silu: (x) => sigmoid(x) * (1 + x * (1 - sigmoid(x))),
-};
-
 /** The share of the learning rate that a step (from 0) takes. @type {Record<string, (step: number, steps: number) => number>} */
 const SCHEDULES = {
   linear: (step, steps) => 1 - step / steps,

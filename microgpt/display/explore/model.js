@@ -48,6 +48,7 @@ class Model {
     this.config = config;
     this.weights = weights;
     this.activation = ACTIVATIONS[config.activation];
+    this.slope = SLOPES[config.activation];
     /** @type {Record<string, Matrix>} */
     this.params = {};
     let start = 0;
