@@ -38,7 +38,7 @@ def shown(run):
     """All that a run is, to the last bit."""
     return (
         [loss.hex() for loss in run.losses], run.val_losses, run.model.params.tobytes(), run.rng.getstate(), run.fingerprint(),
-        [moments.tobytes() for moments in run.model.engine.moments()], run._best_params, run.seed, run.long,
+        [moments.tobytes() for moments in run.model.engine.moments()], run._best_params, run.seed, run.long_docs,
         run.training, run.evaluation, run.model.config, run.model.tokenizer, run.model.engine.name, run.model.engine.threads,
     )  # fmt: skip
 
