@@ -87,6 +87,11 @@ def test_everything_on_these_pages_is_documented():
     assert not silent
 
 
+def test_a_docstring_that_lists_options_indents_nothing_else():
+    for kind in (microgpt.GPTConfig, microgpt.TrainConfig, microgpt.EvalConfig):
+        assert not re.findall(r"^ +(?! |\w+ = ).*", kind.__doc__, re.MULTILINE)
+
+
 def test_every_page_is_in_the_navigation_of_the_site():
     hooks, text = script("hooks"), (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = {page.name for page in DOCS.glob("*.md")} | set(hooks.PAGES) | {f"api/{name}.md" for name in hooks.API}
