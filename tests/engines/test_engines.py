@@ -107,7 +107,7 @@ def outcome(engine, docs, config, training, seed):
 @pytest.mark.parametrize("options", [{}, EVERY_OPTION], ids=["defaults", "options"])
 def test_the_reference_s_own_loop_and_sampling(engine, options):
     """train() and Run.generate() against reference.train_with and reference.sample, which share no code with them."""
-    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8, block_size=6), TrainConfig(num_steps=7, **options)
+    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8, block_size=6), TrainConfig(num_steps=4, **options)
     rng, shuffled = random.Random(5), list(docs)
     rng.shuffle(shuffled)
     tokenizer = Tokenizer.from_docs(shuffled)

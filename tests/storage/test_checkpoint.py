@@ -196,7 +196,7 @@ def test_a_device_or_a_pipe_is_not_replaced(tmp_path):
 
 
 EVERY_OPTION = dict(
-    batch_size=3, schedule="cosine", warmup_steps=2, clip_norm=0.5, weight_decay=0.1, min_learning_rate=1e-3
+    batch_size=2, schedule="cosine", warmup_steps=2, clip_norm=0.5, weight_decay=0.1, min_learning_rate=1e-3
 )  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def test_copied_graphs_go_on_as_those_of_the_reference(name, wild):
         "one by one": lambda pool: pickle.loads(pickle.dumps(pool[::-1]))[::-1],
     }
     duplicate = {**WAYS, **others}[name]
-    for seed in range(200):
+    for seed in range(100):
         expected = Copied(reference, seed, wild, list).run(40)
         assert Copied(scalar, seed, wild, duplicate).run(40) == expected, f"seed {seed}"
 
