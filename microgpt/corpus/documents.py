@@ -1,24 +1,23 @@
 """Turns the list of documents into those a run trains on: shuffled, some held out, long ones cut or split; or a text into its windows."""
 
 import random
-import sys
-import warnings
 from functools import partial
 
 from microgpt.common.options import Option
+from microgpt.common.saying import warn
 from microgpt.common.words import counted, quoted
 from microgpt.config import EvalConfig
 from microgpt.corpus.lines import Lines
 from microgpt.corpus.loading import DataWarning
 from microgpt.corpus.tokens import Corpus, Windows
 
-LONG = Option(
-    "long", str, "truncate", "documents longer than the block: train on their beginning, on all pieces, or stop",
+LONG_DOCS = Option(
+    "long_docs", str, "truncate", "documents longer than the block: train on their beginning, on all pieces, or stop",
     choices=("truncate", "split", "error"),
 )  # fmt: skip
 
 
-def parts(docs, rng, config, evaluation=EvalConfig(), long=LONG.default, val_docs=()):
+def parts(docs, rng, config, evaluation=EvalConfig(), long_docs=LONG_DOCS.default, val_docs=()):
     """(what a run trains on, what is held out): functions that make a Corpus with a Tokenizer; None where nothing is held out.
 
     config: GPTConfig, whose `documents` says whether these are documents, see `arrange`, or a text, see `arrange_text`.
@@ -27,7 +26,7 @@ def parts(docs, rng, config, evaluation=EvalConfig(), long=LONG.default, val_doc
         text, first, held_out = arrange_text(docs, rng, config.block_size, evaluation, val_docs)
         trained = partial(Windows, text, block_size=config.block_size, first=first)
         return trained, partial(Corpus.of_text, held_out, block_size=config.block_size) if held_out else None
-    docs, held_out = arrange(docs, rng, config.block_size, evaluation, long, val_docs)
+    docs, held_out = arrange(docs, rng, config.block_size, evaluation, long_docs, val_docs)
     return partial(Corpus, docs), partial(Corpus, held_out) if held_out else None
 
 
@@ -52,16 +51,16 @@ def arrange_text(docs, rng, block_size, evaluation=EvalConfig(), val_docs=()):
     return text, rng.randrange(max(1, len(text) - block_size)), held_out
 
 
-def arrange(docs, rng, block_size, evaluation=EvalConfig(), long=LONG.default, val_docs=()):
+def arrange(docs, rng, block_size, evaluation=EvalConfig(), long_docs=LONG_DOCS.default, val_docs=()):
     """(documents to train on, documents held out): two lists, the first as rng (random.Random) shuffles it.
 
     With evaluation.val_fraction that share of the different documents is held out: the last of them as random.Random(split_seed)
     shuffles them. So none of them is trained on, and which they are does not depend on rng. rng shuffles all others, repetitions
     included. (split_seed None, as in version 0.1: rng shuffles all, and the last are held out, whether they are repetitions or not.)
-    Without val_fraction, val_docs are held out, as they are. long: see `fit`, which comes last. ValueError where none are left to
+    Without val_fraction, val_docs are held out, as they are. long_docs: see `fit`, which comes last. ValueError where none are left to
     train on or a document is too long.
     """
-    if isinstance(docs, Lines) and not evaluation.val_fraction and long == LONG.default:
+    if isinstance(docs, Lines) and not evaluation.val_fraction and long_docs == LONG_DOCS.default:
         return docs.shuffled(rng), list(val_docs)
     docs, held_out = list(docs), list(val_docs)
     if not evaluation.val_fraction:
@@ -76,7 +75,7 @@ def arrange(docs, rng, block_size, evaluation=EvalConfig(), long=LONG.default, v
         apart = set(held_out)
         docs = [doc for doc in docs if doc not in apart]
         rng.shuffle(docs)
-    return fit(docs, block_size, long), fit(held_out, block_size, long)
+    return fit(docs, block_size, long_docs), fit(held_out, block_size, long_docs)
 
 
 def _without_last(docs, share, noun):
@@ -87,16 +86,16 @@ def _without_last(docs, share, noun):
     return docs[:-count], docs[-count:]
 
 
-def fit(docs, block_size, long):
+def fit(docs, block_size, long_docs):
     """Documents for a block of block_size tokens. A document has one token more than it has characters, for its end.
 
-    long: "truncate" leaves the documents as they are, and training sees only their first block_size tokens; "split"
+    long_docs: "truncate" leaves the documents as they are, and training sees only their first block_size tokens; "split"
     cuts them into consecutive pieces; "error" raises ValueError if one does not fit.
     """
-    LONG.check(long)
-    if long == "truncate":
+    LONG_DOCS.check(long_docs)
+    if long_docs == "truncate":
         return docs
-    if long == "error":
+    if long_docs == "error":
         for doc in docs:
             if len(doc) >= block_size:
                 raise ValueError(
@@ -166,9 +165,10 @@ def note_newlines(name, docs):
     text = "".join(docs)  # since one text is searched faster than each document
     ends = sum(doc.endswith(("\n", "\r")) for doc in docs) if "\n" in text or "\r" in text else 0
     if ends:
-        _warn(
+        warn(
             f"in {name}, {ends:,} of {counted(len(docs), 'document')} end with a newline, which the model learns as a character; "
-            "load_docs reads the lines of a file without it, str.strip takes it off"
+            "load_docs reads the lines of a file without it, str.strip takes it off",
+            DataWarning,
         )
 
 
@@ -177,13 +177,13 @@ def note_repetitions(docs, val_docs):
     known = set(docs)
     count = sum(doc in known for doc in val_docs)
     if count:
-        _warn(f"the data to train on have {count:,} of the {counted(len(val_docs), 'document')} to measure on as well")
+        warn(f"the data to train on have {count:,} of the {counted(len(val_docs), 'document')} to measure on as well", DataWarning)
 
 
 def note_part(docs, val_docs):
     """A DataWarning where the text to measure on is a part of that to train on."""
     if "\n".join(val_docs) in "\n".join(docs):
-        _warn("the text to measure on is trained on as well")
+        warn("the text to measure on is trained on as well", DataWarning)
 
 
 def note_oddities(docs, val_docs, config):
@@ -198,18 +198,10 @@ def note_oddities(docs, val_docs, config):
             note_repetitions(docs, val_docs)
 
 
-def refuse_idle(config, evaluation, long):
+def refuse_idle(config, evaluation, long_docs):
     """ValueError for options that concern documents, if there is a text."""
     if config.documents == "text":
-        if long != LONG.default:
-            raise ValueError("omit long: it has no effect on a text, whose windows leave nothing out")
+        if long_docs != LONG_DOCS.default:
+            raise ValueError("omit long_docs: it has no effect on a text, whose windows leave nothing out")
         if evaluation.split_seed not in (EvalConfig.split_seed, None):
             raise ValueError("omit split_seed: it has no effect on a text, of which the end is held out")
-
-
-def _warn(text):
-    """Issue a DataWarning that points at the line that called this package."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals["__name__"].startswith("microgpt."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, DataWarning, stacklevel=level)

@@ -199,9 +199,9 @@ def _of_text(text, path):
 
 def _run(model, settings, source, progress, fingerprint):
     """The Side of a run, a Run or a Checkpoint: model has its config, tokenizer and params; settings its training and evaluation; source
-    its seed and long; progress its losses and val_losses."""
+    its seed and long_docs; progress its losses and val_losses."""
     side = _model(model)
-    side.parts["settings"] |= asdict(settings.training) | asdict(settings.evaluation) | {"seed": source.seed, "long": source.long}
+    side.parts["settings"] |= asdict(settings.training) | asdict(settings.evaluation) | {"seed": source.seed, "long_docs": source.long_docs}
     side.parts |= {"data": {"fingerprint": fingerprint}} | _losses(progress.losses, progress.val_losses)
     return side
 

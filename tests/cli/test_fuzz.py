@@ -25,7 +25,7 @@ from microgpt.cli.commands import COMMANDS
 from microgpt.proof import bench, verify
 from microgpt.scripts import script
 
-SOME = 60  # calls of a command
+SOME = 40  # calls of a command
 SECONDS, ENDLESS = 30, 1  # that a call may take, on a busy machine; that one may which trains for 10**20 steps, and is stopped
 LONGEST = 400  # characters of a message
 VALUES = [

@@ -196,7 +196,7 @@ def test_what_a_text_cannot_be():
             {"val_docs": ["Tz"]},
             "val_docs cannot be measured: the character 'z' .*; leave it out there, or train on some that do",
         ),
-        ([POEM], {"long": "split"}, "omit long: it has no effect on a text, whose windows leave nothing out"),
+        ([POEM], {"long_docs": "split"}, "omit long_docs: it has no effect on a text, whose windows leave nothing out"),
         (
             [POEM],
             {"evaluation": EvalConfig(0.1, split_seed=1)},

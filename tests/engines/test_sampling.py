@@ -120,8 +120,8 @@ def test_what_is_done_with_long_documents():
     assert documents.fit(docs, 7, "error") == docs
     with pytest.raises(ValueError, match="splitting documents needs a block_size of 2 or more"):
         documents.fit(docs, 1, "split")
-    with pytest.raises(ValueError, match="long must be one of truncate, split, error, not 'cut'"):
-        microgpt.train(docs, long="cut")
+    with pytest.raises(ValueError, match="long_docs must be one of truncate, split, error, not 'cut'"):
+        microgpt.train(docs, long_docs="cut")
     assert documents.share_cut(docs, 4) == (1 / 3, 3 / 14)
 
 
