@@ -267,7 +267,7 @@ def test_version_and_info():
     assert facts["python"].startswith("{}.{}.{}".format(*sys.version_info))
     assert "python" in facts["engines"].split(", ")
     forced = microgpt_command("info", env=environment(MICROGPT_ISA="baseline", MICROGPT_LIBM="plain")).stdout
-    assert "instruction set  baseline (there are " in forced and "exp and pow      by the C library" in forced
+    assert "instruction set  baseline (available: " in forced and "exp and pow      of the C library" in forced
     wrong = microgpt_command("info", env=environment(MICROGPT_ISA="abacus"))
     assert_fails(wrong, 1, "MICROGPT_ISA is 'abacus'; this machine and this build have .*baseline")
 

@@ -76,7 +76,7 @@ def test_nobody_s_file_is_replaced(folder):
     ):  # fmt: skip
         before = (folder / name).read_bytes()
         assert fail("train", "docs.txt", *small, option, name) == (
-            f"{option}: {name!r} is there already and is not {what}; name another file, or replace it with --force"
+            f"{option}: {name!r} exists already and is not {what}; name another file, or replace it with --force"
         )
         assert (folder / name).read_bytes() == before
         for _ in range(2):  # by force, and then as microgpt's own
@@ -84,7 +84,7 @@ def test_nobody_s_file_is_replaced(folder):
     assert (folder / "docs.txt").read_text(encoding="utf-8") == text
     succeed("train", "docs.txt", *small, "--out", "run.csv")
     done = microgpt_command("train", "docs.txt", "--resume", "run.csv", "--out", "other", "--log", "run.csv", "--force")
-    assert done.returncode == 2 and "'run.csv' is what --resume goes on with, which would be lost" in done.stderr
+    assert done.returncode == 2 and "'run.csv' is the file of --resume, which would be lost" in done.stderr
     if os.path.exists("/dev/stdin"):
         with open("docs.txt") as data:
             done = microgpt_command("train", "-", *small, "--out", "docs.txt", "--force", stdin=data)

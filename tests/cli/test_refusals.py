@@ -34,7 +34,7 @@ def test_files_that_cannot_be_used(folder):
     assert fail("train", "docs.txt", "--out", "no/where") == "--out: there is no folder 'no'; make it first"
     assert fail("train", "docs.txt", "--out", str(folder)) == f"--out: {str(folder)!r} is a folder; name a file in it"
     microgpt.train(TEN_NAMES, training=TrainConfig(num_steps=2)).model.save("m")
-    assert "is a model without its training; to train it on, start from it with --init" in fail("train", "docs.txt", "--resume", "m")
+    assert "is a model without its training; to train it further, start from it with --init" in fail("train", "docs.txt", "--resume", "m")
     assert "the character 'X' (U+0058) is not in" in fail("sample", "m", "--prompt", "X")
 
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_done_is_refused_before_training(folder, arguments, messa
 
 def test_the_log_and_the_model_are_two_files(folder):
     done = microgpt_command("train", "docs.txt", "--steps", 2, *SMALL, "--log", "x.csv", "--out", "x.csv")
-    assert done.returncode == 2 and "--log: 'x.csv' is what --out saves, which would be lost" in done.stderr
+    assert done.returncode == 2 and "--log: 'x.csv' is the file of --out, which would be lost" in done.stderr
 
 
 def test_how_many_were_found_before_there_was_no_other(folder):
@@ -130,14 +130,14 @@ def test_how_many_were_found_before_there_was_no_other(folder):
         (["train", "--eval-every", "0"], r"--eval-every must be at least 1, not 0; otherwise omit it"),
         (["train", "--patience", "3"], r"--patience needs documents to measure on; give a --val-fraction too, such as 0.1, or --val"),
         (["train", "--eval-every", "100"], r"--eval-every needs documents to measure on; give a --val-fraction too, .* or --val"),
-        (["train", "--split-seed", "3"], r"--split-seed chooses the documents of a --val-fraction; omit it, or give a --val-fraction, .*"),
-        (["train", "--val", "x", "--val-fraction", "0.1"], r"--val-fraction holds documents .*, and --val gives others; omit one of them"),
+        (["train", "--split-seed", "3"], r"--split-seed chooses the held-out documents; omit it, or give a --val-fraction too, .*"),
+        (["train", "--val", "x", "--val-fraction", "0.1"], r"--val-fraction and --val both give documents to measure on; omit one of them"),
         (["train", "-", "--val", "-"], r"standard input can be read only once; give a file to train on or to --val"),
         (["train", "--val", ""], r"--val needs the name of a file; it was given an empty one"),
         (["train", "--checkpoint-every", "3"], r"--checkpoint-every needs --out FILE, the file to write"),
         (["train", "--checkpoint-every", "0", "--out", "x"], r"--checkpoint-every must be at least 1, not 0"),
-        (["train", "--resume", "x", "--init", "x"], r"--resume goes on with a run's own weights; .*"),
-        (["train", "--log", "x.txt"], r"--log must end in \.csv or \.jsonl, which says how to write it; not 'x\.txt'"),
+        (["train", "--resume", "x", "--init", "x"], r"--resume continues a run with its own weights; .*"),
+        (["train", "--log", "x.txt"], r"--log must end in \.csv or \.jsonl, which determines its format; not 'x\.txt'"),
         (["sample"], r"the following arguments are required: MODEL .*"),
         (["sample", "x", "--top-k", "0"], r"--top-k must be at least 1, not 0; otherwise omit it"),
         (["sample", "x", "--prompt", "\udcff"], r"--prompt: must be text in UTF-8, not '\\udcff' .*"),
@@ -221,12 +221,12 @@ def test_divergence_says_which_step_and_why(data):
 @pytest.mark.parametrize(
     "options, advice",
     [
-        (["--learning-rate", "5"], "--learning-rate 5 is far too large, as .*; try 0.01"),
-        (["--learning-rate", "5", "--weight-decay", "9"], "--learning-rate 5 is far too large, as .*; try 0.01"),
-        (["--weight-decay", "1e5"], r"--weight-decay 100000 takes 1000 times each weight away in a step; try one below 100"),
-        (["--init-std", "1e10"], "the weights it starts from are too large; try a smaller --init-std"),
-        (["--init-std", "1e200"], "the weights it starts from are too large; .*"),
-        (["--beta1", "0.9", "--beta2", "0"], "Adam's steps grow without bound where --beta2 .*; try a --beta2 above 0.81"),
+        (["--learning-rate", "5"], "--learning-rate 5 is far too large, because .*; try 0.01"),
+        (["--learning-rate", "5", "--weight-decay", "9"], "--learning-rate 5 is far too large, because .*; try 0.01"),
+        (["--weight-decay", "1e5"], r"--weight-decay 100000 subtracts 1000 times each weight in a step; try one below 100"),
+        (["--init-std", "1e10"], "the initial weights are too large; try a smaller --init-std"),
+        (["--init-std", "1e200"], "the initial weights are too large; .*"),
+        (["--beta1", "0.9", "--beta2", "0"], "Adam's steps can grow without bound if --beta2 .*; try a --beta2 above 0.81"),
         (["--learning-rate", "1", "--n-embd", "16"], "try a --learning-rate below 1 or a smaller --init-std"),
     ],
     ids=str,

@@ -91,7 +91,7 @@ def test_quoted_is_never_long():
         (["train", "--n-embd", str(720720 * 1009), "--n-head", "1013"], "--n-embd 727206480 is not divisible by --n-head 1013: "),
         (
             ["train", "--warmup-steps", "9" * 99, "--steps", "9" * 98],
-            f"--warmup-steps {'9' * 28}...{'9' * 29} leaves nothing of the --steps {'9' * 28}...{'9' * 29} after",
+            f"--warmup-steps {'9' * 28}...{'9' * 29} leaves none of the --steps {'9' * 28}...{'9' * 29} after",
         ),
         (["train", "--engine", "x" * 5000], f"--engine: invalid choice: '{'x' * 27}...{'x' * 28}' (choose from "),
         (["train", "--zero-init-out=" + "x" * 5000], f"--zero-init-out/--no-zero-init-out: ignored explicit argument '{'x' * 27}...x"),
@@ -103,8 +103,8 @@ def test_quoted_is_never_long():
         (["train", "--eps", "-inf"], "--eps must be more than 0 and finite, not -inf"),
         (["sample", "model", "--threads", "-1"], "--threads must be at least 0 and at most 1024, not -1"),
         (["sample", "model", "-n", "-1"], "-n: must be at least 0, not -1"),
-        (["train", "a\0b"], r"'a\x00b' is no argument: it has a NUL, or half of a character"),
-        (["train", "--out", "\ud800"], r"'\ud800' is no argument: it has a NUL, or half of a character"),
+        (["train", "a\0b"], r"'a\x00b' is not a valid argument, because it contains a NUL or half of a character"),
+        (["train", "--out", "\ud800"], r"'\ud800' is not a valid argument, because it contains a NUL or half of a character"),
         (["train", ""], "there is no file ''; check the path"),
         (
             ["train", "docs.txt", "--engine", "fast", "--engine", "python", "--threads", "2"],
@@ -151,7 +151,7 @@ def test_a_file_called_by_two_dashes(folder):
         (["plot", "docs.txt", "-o", "x.png"], "'docs.txt' is not a saved model, or only a part of one; a log's name ends in .csv "),
         (["plot", "model", "-o", "x.png"], "'model' is a model without its training; give a run "),
         (["train", "docs.txt", "--resume", "docs.txt"], "'docs.txt' is not a saved model, or only a part of one"),
-        (["train", "docs.txt", "--resume", "model"], "'model' is a model without its training; to train it on, start from it with --init"),
+        (["train", "docs.txt", "--resume", "model"], "'model' is a model without its training; to train it further, start from it with --init"),
         (["sample", "model", "--prompt", "X"], "the character 'X' (U+0058) is not in the model's vocabulary; it knows 'abc'"),
     ],
 )  # fmt: skip
@@ -357,9 +357,9 @@ def test_weights_that_are_too_large(folder):
     config = GPTConfig(n_embd=4, n_head=2, init_std=1e10)
     drawn = start(NAMES, config)
     drawn.save("model")
-    assert remedy(drawn, 1) == "the weights it starts from are too large; try a smaller init_std"
+    assert remedy(drawn, 1) == "the initial weights are too large; try a smaller init_std"
     for loaded in (start(NAMES, init="model"), start(NAMES, resume="model")):
-        assert remedy(loaded, 1) == "the weights it starts from are too large; start from another model"
+        assert remedy(loaded, 1) == "the initial weights are too large; start from another model"
         assert "init_std" not in remedy(loaded, 1) + remedy(loaded, 2)
 
 

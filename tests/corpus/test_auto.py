@@ -166,15 +166,15 @@ def test_where_options_are_put():
 @pytest.mark.parametrize(
     "argv, message",
     [
-        (["--time", "1m"], "--time says how long --auto may train; give --auto too, or --steps in place of --time"),
-        (["--auto", "--preset", "first"], "--auto chooses what --preset settles; omit one of them"),
-        (["--auto", "--init", "m"], "--auto chooses what --init settles; omit one of them"),
-        (["--block-size", "auto", "--resume", "m"], "the model of --resume has its block size; omit --block-size"),
+        (["--time", "1m"], "--time is the training time for --auto; give --auto too, or --steps instead of --time"),
+        (["--auto", "--preset", "first"], "--auto chooses settings that --preset determines; omit one of them"),
+        (["--auto", "--init", "m"], "--auto chooses settings that --init determines; omit one of them"),
+        (["--block-size", "auto", "--resume", "m"], "the model of --resume determines the block size; omit --block-size"),
         (["--block-size", "small"], "--block-size: must be a whole number or auto, not 'small' (see microgpt train --help)"),
         (["--auto", "--time", "1d"], "--time: must be a time, such as 30s, 5m or 1h, not '1d' (see microgpt train --help)"),
         (["--auto", "--time", "0"], "--time: must be a time, such as 30s, 5m or 1h, not '0' (see microgpt train --help)"),
         (["--auto", "--n-embd", "9", "--n-head", "2"], "--n-embd 9 is not divisible by --n-head 2: .*"),
-        (["--auto", "--warmup-steps", "300"], "--warmup-steps 300 leaves nothing of the --steps 200 after the warm-up; .*"),
+        (["--auto", "--warmup-steps", "300"], "--warmup-steps 300 leaves none of the --steps 200 after the warm-up; .*"),
     ],
 )  # fmt: skip
 def test_refusals(folder, capsys, argv, message):

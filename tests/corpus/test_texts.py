@@ -194,7 +194,7 @@ def test_what_a_text_cannot_be():
         (
             ["Tygers"],
             {"val_docs": ["Tz"]},
-            "val_docs cannot be measured: the character 'z' .*; leave it out there, or train on some that do",
+            "val_docs cannot be measured: the character 'z' .*; omit it there, or also train on some that have it",
         ),
         ([POEM], {"long": "split"}, "omit long: it has no effect on a text, whose windows leave nothing out"),
         (

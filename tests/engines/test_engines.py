@@ -181,7 +181,7 @@ def test_learning_rates():
     assert rates(warmup_steps=2) == [0.5, 0.75, 0.5, 0.25]
     assert rates(min_learning_rate=0.5) == [1.0, 0.875, 0.75, 0.625]
     assert rates(min_learning_rate=1.0, schedule="cosine", warmup_steps=2) == [0.5, 1.0, 1.0, 1.0]
-    with pytest.raises(ValueError, match="min_learning_rate 2.0 is more than learning_rate 1.0, from which the schedule falls to it"):
+    with pytest.raises(ValueError, match="min_learning_rate 2.0 is more than learning_rate 1.0, at which the schedule starts"):
         rates(min_learning_rate=2.0)
     with pytest.raises(ValueError, match="min_learning_rate has no effect on a constant schedule"):
         rates(min_learning_rate=0.5, schedule="constant")

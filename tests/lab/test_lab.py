@@ -288,9 +288,9 @@ def test_a_folder_for_each_run_of_train(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--run-dir", "x", "--out", "y"], "--run-dir keeps what --out does, in a folder of its own; omit one of them"),
+        (["--run-dir", "x", "--out", "y"], "--run-dir also writes the file of --out, in a new folder; omit one of them"),
         (["--run-dir", ""], "--run-dir needs the name of a folder"),
-        (["--log-gradient-norm"], "--log-gradient-norm adds to the log; give --log FILE too, or --run-dir"),
+        (["--log-gradient-norm"], "--log-gradient-norm adds a column to the log; give --log FILE too, or --run-dir"),
     ],
 )
 def test_options_of_folders_and_logs(options, message):

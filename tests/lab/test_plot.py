@@ -170,7 +170,7 @@ def test_the_command_without_a_display(folder):
 def test_no_log_is_overwritten(folder, capsys):
     before = (folder / "a.csv").read_bytes()
     assert failure(capsys, "a.csv", "-o", "a.csv") == (
-        2, "--out must end in .png, .svg, .pdf, which says how to draw it; not 'a.csv'",
+        2, "--out must end in .png, .svg, .pdf, which determines its format; not 'a.csv'",
     )  # fmt: skip
     if hasattr(os, "symlink"):
         os.symlink("a.csv", "link.png")

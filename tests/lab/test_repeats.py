@@ -146,7 +146,7 @@ def test_folders_say_how_to_repeat_one_run(folder):
     [
         (["--seeds", 0], "--seeds must be at least 1 and at most 1000, not 0"),
         (["--seed", "1,1"], "--seed must be different whole numbers, at least one, not [1, 1]"),
-        (["--seed", "1,2", "--seeds", 2], "--seed lists the seeds already; omit --seeds"),
+        (["--seed", "1,2", "--seeds", 2], "--seed already lists the seeds; omit --seeds"),
         (["--workers", 2], "--workers needs several runs; give --seeds N too, or omit it"),
         (["--seeds", 2, "--workers", 0], "--workers must be at least 1 and at most 256, not 0"),
         (["--seeds", 2, "--samples", 3], "--samples is for a single run; omit it, or train with one seed"),
@@ -158,8 +158,7 @@ def test_what_does_not_go_together(folder, options, message):
     (folder / "docs-seed-43.txt").write_text("somebody's own")
     done = microgpt_command("train", "docs.txt", "--steps", 2, *SMALL, *options)
     assert (
-        done.returncode in (1, 2)
-        and (message or "'docs-seed-43.txt' is there already and is not a model that microgpt saved") in done.stderr
+        done.returncode in (1, 2) and (message or "'docs-seed-43.txt' exists already and is not a model that microgpt saved") in done.stderr
     )
     assert sorted(path.name for path in folder.iterdir()) == ["docs-seed-43.txt", "docs.txt"]
 

@@ -263,7 +263,7 @@ def test_open(saved, tmp_path, monkeypatch, capsys):
         (["model.safetensors", "--log", "text.csv"], 1, "'text.csv' is not a log of microgpt train"),
         (["model.safetensors", "--log", "nan.csv"], 1, "a curve cannot be drawn"),
         (["model.safetensors", "--log", ""], 2, "--log needs the name of a file"),
-        (["other.safetensors"], 1, "'other.html' is there already and is not a page of microgpt explore"),
+        (["other.safetensors"], 1, "'other.html' exists already and is not a page of microgpt explore"),
         ([], 2, "the following arguments are required: MODEL"),
     ],
 )

@@ -292,7 +292,7 @@ def test_what_changed_is_named(path, docs, changes, message):
 
 def test_resume_needs_a_run_and_init_a_model(path):
     train(DOCS, CONFIG, TRAINING).model.save(path)
-    with pytest.raises(CheckpointError, match="is a model without its training; to train it on, start from it with init"):
+    with pytest.raises(CheckpointError, match="is a model without its training; to train it further, start from it with init"):
         train(DOCS, resume=path)
     with pytest.raises(ValueError, match="give resume or init, not both"):
         train(DOCS, resume=path, init=path)

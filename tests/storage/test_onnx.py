@@ -95,13 +95,13 @@ def test_the_command(saved, capsys):
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        ([], 2, "say where to: give a FOLDER, or --onnx FILE"),
+        ([], 2, "the output is missing; give a FOLDER, or --onnx FILE"),
         (["--onnx", "model.onnx", "--pytorch"], 2, "--pytorch has no effect without a FOLDER; omit it"),
         (["folder", "--force"], 2, "--force has no effect without --onnx FILE; omit it"),
         (
             ["--onnx", "mine.onnx"],
             1,
-            "is there already and is not a model of microgpt export; name another file, or replace it with --force",
+            "exists already and is not a model of microgpt export; name another file, or replace it with --force",
         ),
         (["--onnx", "model.safetensors", "--force"], 2, "is the model, which would be lost; name another file"),
     ],

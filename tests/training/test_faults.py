@@ -92,7 +92,7 @@ def check(folder, code, out, err, whole):
     if len(logged) < STEPS:
         assert code == 1 and (not begun or any("log.csv" in line for line in lines)), lines
     if code == 0:
-        assert newest == len(logged) == STEPS and all(line.endswith("training goes on") for line in lines), lines
+        assert newest == len(logged) == STEPS and all(line.endswith("training continues") for line in lines), lines
     assert [name for name in os.listdir(folder) if name.endswith(".part")] == []
     return newest
 

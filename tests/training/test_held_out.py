@@ -109,15 +109,15 @@ def test_options_that_need_documents_to_measure_on():
         start(DOCS, evaluation=EvalConfig(**options), val_docs=VAL)
         with pytest.raises(ValueError, match="needs documents to measure on; give a val_fraction too, such as 0.1, or val_docs"):
             start(DOCS, evaluation=EvalConfig(**options))
-    with pytest.raises(ValueError, match="val_fraction holds documents out of the data, and val_docs gives others; omit one of them"):
+    with pytest.raises(ValueError, match="val_fraction and val_docs both give documents to measure on; omit one of them"):
         start(DOCS, evaluation=EvalConfig(0.1), val_docs=VAL)
-    with pytest.raises(ValueError, match="split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction"):
+    with pytest.raises(ValueError, match="split_seed chooses the held-out documents; omit it, or give a val_fraction too"):
         EvalConfig(split_seed=7)
 
 
 def test_documents_that_cannot_be_measured_on(tmp_path):
-    unknown = r"val_docs cannot be measured: the character 'X' \(U\+0058\) is not in .*; leave the documents out that have it"
-    with pytest.raises(ValueError, match=unknown + ", or train on some that do$"):
+    unknown = r"val_docs cannot be measured: the character 'X' \(U\+0058\) is not in .*; omit the documents that have it"
+    with pytest.raises(ValueError, match=unknown + ", or also train on some that have it$"):
         start(DOCS, val_docs=["emmX"])
     with pytest.raises(ValueError, match=unknown + "$"):  # the vocabulary is the model's: other data would not help
         start(DOCS, val_docs=["emmX"], init=start(DOCS).model)
@@ -154,7 +154,7 @@ def test_a_run_measured_on_documents_of_its_own_goes_on_with_them(tmp_path):
         with pytest.raises(CheckpointError, match=message):
             start(docs, resume=path, val_docs=val_docs)
     start(DOCS, CONFIG, TRAINING, evaluation=EvalConfig(0.2)).save(path)
-    with pytest.raises(CheckpointError, match="was started without val_docs; omit val_docs, or begin a new run"):
+    with pytest.raises(CheckpointError, match="was started without val_docs; omit val_docs, or start a new run"):
         start(DOCS, resume=path, val_docs=VAL)
 
 
@@ -274,7 +274,7 @@ def test_a_file_to_measure_on(folder):
     succeed("train", "docs.txt", "--steps", 1, *SMALL, "--out", "plain")
     (folder / "val.txt").write_text("olive\n", encoding="utf-8")
     found = fail("train", "docs.txt", "--resume", "plain", "--val", "val.txt")
-    assert "'plain' was started without --val; omit --val, or begin a new run" in found
+    assert "'plain' was started without --val; omit --val, or start a new run" in found
 
 
 def test_the_seed_of_the_split(folder):
@@ -283,7 +283,7 @@ def test_the_seed_of_the_split(folder):
     assert held_out[0] == microgpt_command(*options).stderr != held_out[1]
     succeed(*options, "--split-seed", 1, "--out", "run")
     found = fail("train", "docs.txt", "--resume", "run", "--split-seed", 2)
-    assert "'run' was started with --split-seed 1, not 2; omit --split-seed, or begin a new run" in found
+    assert "'run' was started with --split-seed 1, not 2; omit --split-seed, or start a new run" in found
 
 
 def test_a_run_that_holds_nothing_out_has_nothing_to_measure_on():

@@ -163,7 +163,7 @@ def test_a_second_ctrl_c_between_two_steps_saves_the_run(folder):
     )
     options = ["docs.txt", "--steps", 40, *SMALL, "--val-fraction", 0.3, "--eval-every", 7, "--log", "log.csv"]
     done = subprocess.run(driver(code, "train", *options, "--out", "run"), capture_output=True, encoding="utf-8", env=environment())
-    assert done.returncode == 130 and done.stderr.startswith("microgpt: interrupted after step 14 of 40; go on with: "), done.stderr
+    assert done.returncode == 130 and done.stderr.startswith("microgpt: interrupted after step 14 of 40; resume with: "), done.stderr
     succeed("train", *options, "--resume", "run")
     assert (folder / "run").read_bytes() == (folder / "whole").read_bytes()
     assert without_seconds(folder / "log.csv") == without_seconds(folder / "whole.csv")
@@ -201,7 +201,7 @@ def test_a_ctrl_c_while_weights_are_handed_over_is_one_in_a_step(folder, ctrl_c,
 @posix
 def test_ctrl_c_while_samples_are_printed_says_what_there_is(folder):
     code = "import os, signal; from microgpt.training import Run; Run.generate = lambda *_, **options: os.kill(os.getpid(), signal.SIGINT)"
-    for more, left in ([], "the model was not saved, for which there is --out FILE\n"), (["--out", "run"], "go on with: microgpt train "):
+    for more, left in ([], "the model was not saved; to save it, give --out FILE\n"), (["--out", "run"], "resume with: microgpt train "):
         done = subprocess.run(driver(code, "train", "docs.txt", "--steps", 300, *SMALL, *more), capture_output=True, encoding="utf-8")
         assert done.returncode == 130 and done.stderr.startswith(f"microgpt: interrupted after step 300 of 300; {left}"), done.stderr
 
@@ -271,7 +271,7 @@ def test_a_signal_does_not_wait_for_a_measurement(folder):
     done = subprocess.run(
         driver(code, "train", "docs.txt", *options, "--out", "run", "--log", "run.csv"), capture_output=True, encoding="utf-8"
     )
-    assert done.returncode == 143 and done.stderr.startswith("microgpt: terminated after step 20 of 40; go on with: "), done.stderr
+    assert done.returncode == 143 and done.stderr.startswith("microgpt: terminated after step 20 of 40; resume with: "), done.stderr
     succeed("train", "docs.txt", "--resume", "run", "--log", "run.csv", "--samples", 1)
     assert (folder / "run").read_bytes() == (folder / "whole").read_bytes()
     assert without_seconds(folder / "run.csv") == without_seconds(folder / "whole.csv")

@@ -68,7 +68,7 @@ def test_a_resumed_run_prints_the_rest(folder, preset):
 def test_changed_options_are_refused(folder):
     microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=9), callback=lambda step: step.step == 3).save("run")
     resume = "train", "docs.txt", "--resume", "run"
-    assert fail(*resume, "--n-embd", 16) == ("'run' was started with --n-embd 8, not 16; omit --n-embd, or begin a new run")
+    assert fail(*resume, "--n-embd", 16) == ("'run' was started with --n-embd 8, not 16; omit --n-embd, or start a new run")
     assert "'run' has done 3 steps; --steps must be at least 3, not 2" in fail(*resume, "--steps", 2)
     assert "was started with --learning-rate 0.01, not 0.1" in fail(*resume, "--learning-rate", 0.1)
     assert "was started with seed 42, not 7" in fail(*resume, "--seed", 7)
@@ -76,7 +76,7 @@ def test_changed_options_are_refused(folder):
     assert "was started with --val-fraction 0.0, not 0.1" in fail(*resume, "--val-fraction", 0.1)
     for option in ("--resume", "--init"):
         assert fail("train", "docs.txt", option, "run", "--preset", "first") == (
-            "'run' has --n-embd 8, and --preset first has 16; omit --preset, or begin a new run"
+            "'run' has --n-embd 8, and --preset first has 16; omit --preset, or start a new run"
         )
     assert "'run' has --steps 9, and --preset current has 1000;" in fail(*resume, "--preset", "current", "--n-embd", 8)
     (folder / "docs.txt").write_text("\n".join(DOCS[1:]), encoding="utf-8")
@@ -132,7 +132,7 @@ def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number, code, ende
         out, err = child.communicate(timeout=60)
     assert child.returncode == code
     found = re.fullmatch(
-        rf"microgpt: {ended} after step (\d+) of 30000; go on with: (microgpt train docs.txt .* --resume 'the run')\n",
+        rf"microgpt: {ended} after step (\d+) of 30000; resume with: (microgpt train docs.txt .* --resume 'the run')\n",
         err,
     )
     assert found, err
@@ -201,7 +201,7 @@ def test_what_is_left_after_a_divergence(folder):
     diverged = int(re.match(r"training diverged at step (\d+) of 60: ", message)[1])
     assert message.endswith("; try 0.01") and not os.path.exists("run") and diverged > 3
     kept = (diverged - 1) // 2 * 2
-    left = f"; 'run' has the weights after step {kept}, which --init starts from"
+    left = f"; 'run' has the weights after step {kept}; start from it with --init"
     assert fail("train", "docs.txt", *options, *every) == message + left
     assert fail("train", "docs.txt", "--resume", "run") == message + left
     assert len(microgpt.training.start(DOCS, resume="run").losses) == kept
@@ -264,7 +264,7 @@ def test_a_checkpoint_that_fails_does_not_end_the_training(folder):
     )  # fmt: skip
     assert done.returncode == 0
     assert without_comment(done.stderr) == (
-        "microgpt: 'run' cannot be written: No space left on device; what was there before is unchanged; training goes on\n"
+        "microgpt: 'run' cannot be written: No space left on device; what was there before is unchanged; training continues\n"
     )
     assert len(microgpt.training.start(DOCS, resume="run").losses) == 30
     assert sorted(os.listdir(folder)) == ["docs.txt", "run"]
@@ -357,7 +357,7 @@ def test_long_documents(folder):
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL)
     assert done.stderr == (
         "microgpt: 80% of the documents are longer than --block-size 16, and 68% of the text is never learned; see "
-        "microgpt inspect, and --documents text or --long for what can be done\n"
+        "microgpt inspect, and use --documents text or --long to learn the rest\n"
     )
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL, "--long", "split")
     assert done.stderr == "" and done.stdout.startswith("num docs: 17\n")

@@ -90,7 +90,7 @@ def test_a_reader_that_has_seen_enough(folder, kept):
         child.stdout.close()
         err = child.stderr.read()
     assert child.returncode == 1
-    assert without_comment(err) == (f"microgpt: the output cannot be written: Broken pipe; training goes on, for {name!r}\n")
+    assert without_comment(err) == (f"microgpt: the output cannot be written: Broken pipe; training continues, to write {name!r}\n")
     if kept == "--out":
         assert steps_in("run") == 20_000
         assert microgpt_command("sample", "run", "-n", 1).returncode == 0
@@ -108,7 +108,7 @@ def test_a_full_disk_under_the_output(folder, steps):
         )  # fmt: skip
     assert done.returncode == 1
     assert without_comment(done.stderr) == (
-        "microgpt: the output cannot be written: No space left on device; training goes on, for 'run'\n"
+        "microgpt: the output cannot be written: No space left on device; training continues, to write 'run'\n"
     )
     assert steps_in("run") == steps
 
@@ -135,9 +135,7 @@ def test_a_full_disk_under_the_log(folder, name):
         capture_output=True, encoding="utf-8", env=environment(),
     )  # fmt: skip
     assert done.returncode == 1 and "step   30 /   30" in done.stdout and "sample 20" in done.stdout
-    assert without_comment(done.stderr) == (
-        f"microgpt: the log {name!r} cannot be written: No space left on device; it is incomplete, and nothing more is added\n"
-    )
+    assert without_comment(done.stderr) == (f"microgpt: the log {name!r} cannot be written: No space left on device; it stays incomplete\n")
     assert steps_in("run") == 30
 
 
@@ -164,7 +162,7 @@ def test_a_save_that_fails_in_the_end(folder):
     assert steps_in(found[1]) == 30
     code = code.replace("if path.endswith('/run')", "if True")
     done = subprocess.run(driver(code, *options), capture_output=True, encoding="utf-8", env=environment(TMPDIR=str(folder / "spare")))
-    assert done.returncode == 1 and "nor could it be kept anywhere else\n" in done.stderr and "sample 20: " in done.stdout
+    assert done.returncode == 1 and "it could not be saved anywhere else either\n" in done.stderr and "sample 20: " in done.stdout
     assert [os.path.join(folder, "spare", name) for name in os.listdir("spare")] == [found[1]]
     assert not [name for name in os.listdir(folder) if name.endswith(".part")]
 
@@ -174,7 +172,7 @@ def test_a_save_that_fails_in_the_end(folder):
 
 def test_a_model_that_was_not_saved(folder):
     """At the end, on standard error, as after Ctrl-C (see test_ctrl_c in test_cli.py)."""
-    hint = "microgpt: the model was not saved, for which there is --out FILE\n"
+    hint = "microgpt: the model was not saved; to save it, give --out FILE\n"
     for more, expected in ([], hint), (["--out", "run"], ""), (["--samples", 0], hint), (["--log", "log.csv"], hint):
         done = subprocess.run(driver("", "train", "docs.txt", "--steps", 300, *SMALL, *more), capture_output=True, encoding="utf-8")
         assert (done.returncode, done.stderr) == (0, expected)

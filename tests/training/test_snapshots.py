@@ -53,7 +53,7 @@ def test_a_resumed_run_keeps_and_goes_on_taking_them(tmp_path):
     assert microgpt.train(NAMES, resume=path).snapshots == whole.snapshots
     longer = microgpt.train(NAMES, training=TrainConfig(num_steps=30), resume=path, snapshots=6)
     assert longer.snapshots.steps[-1] == 30 and longer.snapshots.steps[: len(run.snapshots.steps)] == run.snapshots.steps
-    with pytest.raises(ValueError, match="was started with snapshots 6, not 7; omit snapshots, or begin a new run"):
+    with pytest.raises(ValueError, match="was started with snapshots 6, not 7; omit snapshots, or start a new run"):
         microgpt.train(NAMES, resume=path, snapshots=7)
 
 
