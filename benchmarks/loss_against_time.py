@@ -89,7 +89,7 @@ def picture(results, path):
             label = f"{engine}, n_embd {n_embd}" if result is of_one[0] else None
             axes.plot(*zip(*result["curve"]), color=f"C{number}", label=label, linewidth=1.4)
             axes.plot(*result["curve"][-1], "o", color=f"C{number}", markersize=4)
-    axes.set(xscale="log", xlabel="seconds of training, one core", ylabel="held-out loss (nats a token)")
+    axes.set(xscale="log", xlabel="seconds of training, one core", ylabel="held-out loss (nats per token)")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -98,7 +98,7 @@ def picture(results, path):
         axes.plot(*zip(*found["curve"]), color=f"C{number}", label=name, linewidth=1.4)
         axes.plot(*found["curve"][-1], "o", color=f"C{number}", markersize=4)
     axes.axhline(1.88, color="0.6", linewidth=0.8, linestyle="--", label="nanoGPT's README: 1.88")
-    axes.set(xlabel="seconds of training", ylabel="held-out loss (nats a character)")
+    axes.set(xlabel="seconds of training", ylabel="held-out loss (nats per character)")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

@@ -173,7 +173,7 @@ def note_newlines(name, docs):
 
 
 def note_repetitions(docs, val_docs):
-    """A DataWarning where documents to measure on are trained on as well."""
+    """Issue a DataWarning if documents to measure on are also trained on."""
     known = set(docs)
     count = sum(doc in known for doc in val_docs)
     if count:
@@ -181,13 +181,13 @@ def note_repetitions(docs, val_docs):
 
 
 def note_part(docs, val_docs):
-    """A DataWarning where the text to measure on is a part of that to train on."""
+    """Issue a DataWarning if the text to measure on is a part of that to train on."""
     if "\n".join(val_docs) in "\n".join(docs):
-        _warn("the text to measure on is trained on as well")
+        _warn("the text to measure on is also trained on")
 
 
 def note_oddities(docs, val_docs, config):
-    """A DataWarning for each thing about documents that the user should know."""
+    """Issue a DataWarning for each fact about documents that the user should know."""
     if config.documents == "text":
         if val_docs is not None:
             note_part(docs, val_docs)

@@ -105,7 +105,7 @@ def test_a_suggestion_can_be_trained(text, engine):
     "arguments, error, message",
     [
         ((["emma"],), TypeError, "text must be a string, not .*; load_docs"),
-        ((" \n",), ValueError, "there is nothing to train on: give a text that is not blank"),
+        ((" \n",), ValueError, "there is nothing to train on; give a text that is not blank"),
         (("x", 0), ValueError, "seconds must be more than 0 and finite, not 0"),
         (("x", "5m"), TypeError, "seconds must be a number, not '5m'"),
         (("x", 1, 1, {"n_embed": 3}), TypeError, "there is no option 'n_embed'; choose from n_layer, n_embd"),

@@ -228,11 +228,11 @@ def test_a_run_on_a_text_goes_on(tmp_path, engine):
 
 
 def test_a_text_that_is_measured_and_trained_on():
-    for val_docs, trained, warned in (([POEM[9:40]], "trained on as well", 1), ([POEM[40:] + POEM[:9]], "not trained on", 0)):
+    for val_docs, trained, warned in (([POEM[9:40]], "also trained on", 1), ([POEM[40:] + POEM[:9]], "not trained on", 0)):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             run = microgpt.train([POEM], CONFIG, TrainConfig(2), val_docs=val_docs)
-        assert [str(warning.message) for warning in caught] == ["the text to measure on is trained on as well"] * warned
+        assert [str(warning.message) for warning in caught] == ["the text to measure on is also trained on"] * warned
         assert f" characters that is {trained}; " in history.summary(run)[1]
 
 
@@ -253,7 +253,7 @@ def test_train_and_sample_a_text(poem):
     assert out.stdout.startswith(f"num characters: {len(POEM) - round(len(POEM) * 0.2)}\n")
     assert re.search(r"\n\n--- inference ---\nsample  1:\n[^$]{30}\n$", out.stdout)
     assert re.search(
-        r"held-out loss \S+ a token after step 3, on 16 characters of a text of 23 characters that is not trained on;", out.stderr
+        r"held-out loss \S+ per token after step 3, on 16 characters of a text of 23 characters that is not trained on;", out.stderr
     )
     assert len(succeed("sample", "m", "--seed", 1)) == 501
     two = succeed("sample", "m", "--seed", 1, "-n", 2, "--length", 9, "--prompt", "In the forests of the night")

@@ -63,7 +63,7 @@ def test_the_command_eval(run, saved, tmp_path):
     told = json.loads(succeed("eval", saved, path, "--json", "--per-document"))
     assert told["loss"] == found.loss and [doc["loss"] for doc in told["per_document"]] == found.losses
     shown = succeed("eval", saved, path, "--per-document")
-    assert f"loss                {found.loss!r} nats a token\n" in shown and f"{found.losses[1]:.4f}  2  isabella\n" in shown
+    assert f"loss                {found.loss!r} nats per token\n" in shown and f"{found.losses[1]:.4f}  2  isabella\n" in shown
     path.write_text("ava\nzoë\n")
     assert fail("eval", saved, path).startswith(
         "the model does not know 2 characters of these data: 'z' 'ë' (in 1 document, first in 'zoë'); "
@@ -144,7 +144,7 @@ def test_what_cannot_be_compared(saved, tmp_path):
     (tmp_path / "names.txt").write_text("emma\n")
     for other in (tmp_path / "names.txt", tmp_path / "none.txt"):
         assert microgpt_command("diff", saved, other).returncode == 2
-    with pytest.raises(ValueError, match="nothing to compare: one has only loss, and the other only settings, alphabet, weight"):
+    with pytest.raises(ValueError, match="nothing to compare, because one has only loss and the other only settings, alphabet, weight"):
         microgpt.diff([2.5], microgpt.load(saved))
 
 

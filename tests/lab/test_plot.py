@@ -53,7 +53,7 @@ def test_one_run():
     expected = [history.smoothed(run.losses, step) for step in run.steps]
     assert mean.get_ydata() == pytest.approx(expected, rel=1e-12)
     assert list(zip(held_out.get_xdata(), held_out.get_ydata())) == run.val_losses
-    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("step", "loss (nats a token)", "losses")
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("step", "loss (nats per token)", "losses")
     assert legend_of(figure) == ["losses of single steps", "mean of the last 100 steps", "held-out loss"]
     low, high = axes.get_ylim()
     shown = [*expected, *(loss for _, loss in run.val_losses)]
@@ -113,7 +113,7 @@ def test_other_axes(x, scale):
     single, mean, held_out = axes.lines
     assert list(held_out.get_xdata()) == [scale * step for step, _ in run.val_losses]
     assert {scale * step for step in range(1, 20)} < set(mean.get_xdata()) and mean.get_xdata()[-1] == 2000 * scale
-    with pytest.raises(ValueError, match=f"a run has no {x}, which saved runs"):
+    with pytest.raises(ValueError, match=f"a run has no {x}, as in saved runs"):
         plot._draw(Figure(), {"run": run}, x)
 
 

@@ -145,7 +145,7 @@ def test_folders_say_how_to_repeat_one_run(folder):
     "options, message",
     [
         (["--seeds", 0], "--seeds must be at least 1 and at most 1000, not 0"),
-        (["--seed", "1,1"], "--seed must be different whole numbers, at least one, not [1, 1]"),
+        (["--seed", "1,1"], "--seed must be one or more distinct whole numbers, not [1, 1]"),
         (["--seed", "1,2", "--seeds", 2], "--seed already lists the seeds; omit --seeds"),
         (["--workers", 2], "--workers needs several runs; give --seeds N too, or omit it"),
         (["--seeds", 2, "--workers", 0], "--workers must be at least 1 and at most 256, not 0"),

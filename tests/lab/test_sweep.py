@@ -64,7 +64,7 @@ def test_a_scale_is_logarithmic_over_a_factor_of_ten():
         ({"learning_rat": "1,2"}, "a sweep cannot vary 'learning_rat'"),
         ({"learning_rate": "0.1..0.01"}, "must begin below its end"),
         ({"learning_rate": "-1..1"}, "learning_rate must be at least 0"),
-        ({"n_embd": "16,16"}, "n_embd needs different values"),
+        ({"n_embd": "16,16"}, "n_embd needs distinct values"),
         ({"n_embd": "16.5"}, "n_embd takes whole numbers, such as 1..4 or 1,2,4, not '16.5'"),
         ({"schedule": "linear..cosine"}, "schedule has no range"),
         ({"n_embd": [16]}, "a sweep needs something to vary"),
@@ -102,7 +102,7 @@ def test_a_run_that_diverges_is_pruned():
 
 def test_a_run_worse_than_the_median_is_pruned():
     study = swept({"learning_rate": [0.01, 0.011, 0.012, 0.013, 0.014, 1e-7]}, sampler="grid")
-    assert study.trials[5].state == "pruned" and study.trials[5].reason == "worse than the others' median after step 4"
+    assert study.trials[5].state == "pruned" and study.trials[5].reason == "worse than the median of the others after step 4"
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -113,7 +113,7 @@ def test_a_study_is_continued_with_the_same_data_and_settings_only(sampler, tmp_
     assert len(again.trials) == 4 and again.trials[:2] == first
     assert swept(study=path, trials=3, sampler=sampler).trials == again.trials
     for docs, space, options, message in (
-        (TEN_NAMES[1:], RATES, {}, "is of other data"),
+        (TEN_NAMES[1:], RATES, {}, "has other data"),
         (TEN_NAMES, {"learning_rate": "1e-3..1e-1"}, {}, "has learning_rate 0.0001..0.1, not 0.001..0.1"),
         (TEN_NAMES, RATES, {"seed": 1}, "has seed 42, not 1"),
     ):
@@ -124,7 +124,7 @@ def test_a_study_is_continued_with_the_same_data_and_settings_only(sampler, tmp_
 def test_what_is_no_study_stays(tmp_path):
     path = tmp_path / "names.txt"
     path.write_text("emma\n")
-    with pytest.raises(ValueError, match="is no study"):
+    with pytest.raises(ValueError, match="is not a study"):
         swept(study=path)
     assert path.read_text() == "emma\n"
 
@@ -318,7 +318,7 @@ def test_a_table_on_a_terminal(folder):
     "arguments, message",
     [
         ([], "a sweep needs something to vary; give an option a range, such as 1e-4..1e-1, or a list, such as 16,32,64"),
-        (["--n-embd", "16,32", "--study", "docs.txt"], "'docs.txt' is no study, and would be overwritten; give another name"),
+        (["--n-embd", "16,32", "--study", "docs.txt"], "'docs.txt' is not a study, and would be overwritten; give another name"),
         (["--n-embd", "16..x"], "--n-embd takes whole numbers, such as 1..4 or 1,2,4, not 'x'"),
         (["--n-embd", "16,32", "--trials", "0"], "--trials must be at least 1, not 0"),
         (["--n-embd", "16,32", "--workers", "999"], "--workers must be at least 1 and at most 256, not 999"),

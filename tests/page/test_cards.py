@@ -49,7 +49,7 @@ def test_the_table_of_a_run(run):
     }  # fmt: skip
     assert rows(run._repr_html_()) == {
         "steps": "150 of 150",
-        "loss": f"{mean:.4f}, the mean of the last 100 steps; 12 tokens guessed at random have {math.log(12):.4f}",
+        "loss": f"{mean:.4f}, the mean of the last 100 steps; guessing at random among 12 tokens has {math.log(12):.4f}",
         "held-out loss": f"{held_out:.4f}, the best {best:.4f} after step {step}",
         "data": f"{len(run.corpus)} documents to train on, {len(run.held_out)} held out", "seed": "7", **model,
     }  # fmt: skip

@@ -131,7 +131,7 @@ def test_documents_that_are_trained_on_too_are_counted():
     with pytest.warns(DataWarning, match="the data to train on have 2 of the 4 documents to measure on as well") as caught:
         run = microgpt.train(DOCS, CONFIG, TRAINING, val_docs=["emma", "ava", "ama", "mela"])
     assert [warning.filename for warning in caught] == [__file__]  # it points at the caller
-    assert "on 4 documents of which 2 are trained on as well; " in history.summary(run)[1]
+    assert "on 4 documents of which 2 are also trained on; " in history.summary(run)[1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run = microgpt.train(DOCS, CONFIG, TRAINING, val_docs=VAL)
@@ -260,9 +260,7 @@ def test_a_file_to_measure_on(folder):
     assert done.stdout.splitlines()[:15] == plain.splitlines()[:15]  # to the last step
     note, loss, held_out = done.stderr.splitlines()
     assert note == "microgpt: the data to train on have 1 of the 2 documents to measure on as well"
-    assert re.match(
-        r"microgpt: held-out loss \d\.\d{4} a token after step 12, on 2 documents of which 1 are trained on as well; ", held_out
-    )
+    assert re.match(r"microgpt: held-out loss \d\.\d{4} per token after step 12, on 2 documents of which 1 are also trained on; ", held_out)
     resume = ["train", "docs.txt", "--resume", "run"]
     assert microgpt_command(*resume, "--val", "val.txt").stdout.endswith(done.stdout[-200:])
     assert "'run' was started with --val; give the same documents again" in fail(*resume)

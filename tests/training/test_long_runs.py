@@ -345,7 +345,7 @@ def test_the_log_and_the_summary(folder):
     vocab_size = run.model.tokenizer.vocab_size
     assert first.startswith(f"microgpt: loss {smoothed:.4f}, the mean of the last 100 steps (the last step's own, ")
     assert first.endswith(f"guessing at random has ln({vocab_size}) = {math.log(vocab_size):.4f}")
-    assert f"held-out loss {run.val_losses[-1][1]:.4f} a token after step 150, on 2 documents not trained on; " in second
+    assert f"held-out loss {run.val_losses[-1][1]:.4f} per token after step 150, on 2 documents not trained on; " in second
     assert f"the best was {run.best[1]:.4f} after step {run.best[0]}" in second
 
 

@@ -113,7 +113,7 @@ def test_the_held_out_loss_on_a_terminal(data):
         step = int(re.match(r"step +(\d+)/40 ", frame)[1])
         assert (" | held-out " in frame) == (step >= 15), frame
     held_out = re.fullmatch(r"step 40/40 \| .* \| held-out (\d\.\d{4}) \| .* steps/s \| .* s", last)[1]
-    assert f"\nheld-out loss {held_out} a token after step 40, on 1 document not trained on" in shown
+    assert f"\nheld-out loss {held_out} per token after step 40, on 1 document not trained on" in shown
 
 
 @posix
