@@ -1,9 +1,9 @@
-r"""Names of another language: a model of Greek first names, with all that one does to data of one's own.
+r"""Names of another language: a model of Greek first names, as an example of training on your own data.
 
     python examples/greek_names.py [STEPS]
 
-One learns: any characters will do, a document is a line; look whether the block is long enough; hold documents out to
-see when a small list is known by heart, and stop there; and ask for names that are not in the list. On the command line:
+What you learn: any characters work, and each line is a document; check whether the block is long enough; hold documents out
+to see when the model has memorized a small list, and stop there; and ask for names that are not in the list. On the command line:
 
     microgpt inspect examples/greek_names.txt
     microgpt train examples/greek_names.txt --steps 3000 --batch-size 8 --block-size 14 --val-fraction 0.1 \
