@@ -1,4 +1,4 @@
-"""Where a command writes: found out before the first step, and nobody's own file is replaced."""
+"""Output files are checked before the first step, and no file of the user's own is replaced."""
 
 import os
 import signal
@@ -79,7 +79,7 @@ def test_nobody_s_file_is_replaced(folder):
             f"{option}: {name!r} exists already and is not {what}; name another file, or replace it with --force"
         )
         assert (folder / name).read_bytes() == before
-        for _ in range(2):  # by force, and then as microgpt's own
+        for _ in range(2):  # by --force, and then because microgpt wrote it
             succeed("train", "docs.txt", *small, option, name, *(["--force"] if (folder / name).read_bytes() == before else []))
     assert (folder / "docs.txt").read_text(encoding="utf-8") == text
     succeed("train", "docs.txt", *small, "--out", "run.csv")
@@ -144,7 +144,7 @@ def test_a_temporary_file_that_another_sweep_removes_before_its_lock(folder, mon
 
 @posix
 def test_saving_leaves_the_umask_alone(folder, monkeypatch):
-    """It is the whole process's: other threads would make files that everybody may write."""
+    """The umask must not be changed: it belongs to the whole process, and other threads would make files that everybody may write."""
     before = os.umask(0o027)
     try:
         monkeypatch.setattr(os, "umask", None)

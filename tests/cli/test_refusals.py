@@ -1,4 +1,4 @@
-"""What the command line cannot do is one sentence, before training where that can be."""
+"""Errors of the command line are one sentence, before training if possible."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def test_files_that_cannot_be_used(folder):
     "arguments, message",
     [
         (["--engine", "fast", "--threads", "-1"], "--threads must be at least 0 and at most 1024, not -1"),
-        (["--n-embd", "128", "--engine", "exact"], None),  # where the pure script ends with RecursionError
+        (["--n-embd", "128", "--engine", "exact"], None),  # the pure script ends with RecursionError here
         (["--n-embd", "64", "--n-layer", "2", "--engine", "exact"], None),
         (
             ["--n-embd", "16", "--n-head", "3"],
@@ -59,7 +59,7 @@ def test_files_that_cannot_be_used(folder):
     ],
 )
 def test_the_table_of_bad_input(folder, arguments, message):
-    """The rows of the reference's own failures: what worked not at all there works, or is one sentence."""
+    """Cases in which the reference fails: they work here, or the error is one sentence."""
     done = microgpt_command("train", "docs.txt", "--steps", 2, "--samples", 2, *arguments)
     if message is None:
         assert (done.returncode, done.stderr) == (0, "")
@@ -95,7 +95,7 @@ def test_how_many_were_found_before_there_was_no_other(folder):
     assert "after 1 of 50" in fail("sample", "run", *options, "--engine", "fast")
 
 
-# ---- In processes of their own, with their exit codes ------------------------------------------------------------------
+# ---- In separate processes, with exit codes ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_without_a_network_the_built_in_names_are_used(tmp_path):
     offline = environment(
         https_proxy="http://127.0.0.1:9",
         no_proxy=None,
-        NO_PROXY=None,  # a port where nobody listens
+        NO_PROXY=None,  # a port on which nothing listens
         XDG_CACHE_HOME=str(tmp_path),
         HOME=str(tmp_path),
         WIN_PD_OVERRIDE_LOCAL_APPDATA=str(tmp_path),
@@ -215,7 +215,7 @@ def test_divergence_says_which_step_and_why(data):
     assert_fails(done, 1, r"training diverged at step (\d+) of 1000: .*; --learning-rate 1e\+200 is far too large, .*; try 0\.01")
     steps = re.findall(r"^step +(\d+) / 1000 \| loss", done.stdout, re.MULTILINE)
     diverged = int(re.search(r"at step (\d+)", done.stderr)[1])
-    assert list(map(int, steps)) == list(range(1, diverged))  # every step before is there
+    assert list(map(int, steps)) == list(range(1, diverged))  # every earlier step is printed
 
 
 @pytest.mark.parametrize(
@@ -279,18 +279,18 @@ def test_a_checkout_that_is_not_built(tmp_path):
     package = os.path.dirname(microgpt.__file__)
     shutil.copytree(package, tmp_path / "microgpt", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
     options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}
-    bare = [sys.executable, "-S"]  # without site-packages, where the built one may be
+    bare = [sys.executable, "-S"]  # without site-packages, which may contain a built package
     done = subprocess.run([*bare, "-m", "microgpt", "--version"], **options)
     assert_fails(done, 1, r"'.*' has no compiled modules for Python .*; build them, .*: pip install -e \.")
     done = subprocess.run([*bare, "-c", "import microgpt; microgpt.Value"], **options)
     assert done.returncode == 1 and " has no compiled modules for Python " in done.stderr.splitlines()[-1]
-    for name in ("microgpt.reference", "microgpt.config", "microgpt.tokenizer"):  # those need none
+    for name in ("microgpt.reference", "microgpt.config", "microgpt.tokenizer"):  # these need no compiled core
         assert subprocess.run([*bare, "-c", f"import {name}"], **options).returncode == 0
 
 
 @pytest.mark.slow
 def test_the_reference_in_a_bare_checkout(tmp_path):
-    """Alone, without the package it belongs to; its text is what the published script prints."""
+    """It runs alone, without the package, and prints what the published script prints."""
     page = shutil.copy(reference.__file__, tmp_path)
     (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
     options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}

@@ -1,4 +1,4 @@
-"""What microgpt says in words: no message is long, none has a character that a terminal obeys, each names a remedy that is there."""
+"""Messages: none is long or contains a control character, and each names a remedy that exists."""
 
 import io
 import json
@@ -27,7 +27,7 @@ SMALL = GPTConfig(n_embd=4, n_head=2, block_size=8)
 
 
 def said(arguments, capsys, code=None):
-    """The one sentence, without its beginning, with which a call in this process fails."""
+    """The sentence, without its prefix, with which a call in this process fails."""
     found = cli.main(list(map(str, arguments)))
     out, err = capsys.readouterr()
     assert found == code if code else found in (1, 2), err
@@ -43,7 +43,7 @@ def said(arguments, capsys, code=None):
 def test_printable(text):
     shown = words.printable(f"é{text}😀")
     assert not OBEYED.search(shown) and shown.startswith("é") and shown.endswith("😀")
-    assert shown[1:-1].encode().decode("unicode_escape") == text  # which tells what it was
+    assert shown[1:-1].encode().decode("unicode_escape") == text  # the escapes can be reversed
 
 
 def test_what_any_terminal_shows_stays():
@@ -164,7 +164,7 @@ def test_the_commonest_mistakes(folder, capsys, arguments, message):
 
 
 def changed(path, change):
-    """A saved model whose header `change`, a function of a dict, has changed."""
+    """A saved model whose header was changed by `change`, a function of a dict."""
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
@@ -208,7 +208,7 @@ def test_a_stranger_s_model(folder, capsys, text):
         with pytest.raises(microgpt.CheckpointError) as caught:
             microgpt.load("model")
         sentence = said(["sample", "model"], capsys, 1)
-        assert sentence == str(caught.value) and sentence.startswith("'model' ")  # right before the last place, too
+        assert sentence == str(caught.value) and sentence.startswith("'model' ")  # already correct before it is printed
 
 
 @posix
@@ -232,7 +232,7 @@ def test_a_line_of_the_data(folder, capsys):
 
 
 def test_whatever_a_message_holds_is_printable(folder, capsys, monkeypatch):
-    """The last place before the terminal: also what no sentence of ours has quoted."""
+    """`say` escapes control characters, even in text that no message has quoted."""
     monkeypatch.setattr("microgpt.cli.commands.train.start", lambda *_, **__: (_ for _ in ()).throw(ValueError(RED + "\n\u202e\udcff")))
     assert said(["train", "docs.txt"], capsys, 1) == r"\x1b[31mred\x1b]0;title\x07\n\u202e\udcff"
 
@@ -310,7 +310,7 @@ def options_of(command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_remedies_for_a_lack_of_memory(command, monkeypatch, capsys):
-    """Each names only options of the command that fails."""
+    """Each remedy names only options of the command that fails."""
     module = __import__(f"microgpt.cli.commands.{command}", fromlist=["run"])
 
     def run(arguments):
@@ -337,7 +337,7 @@ def test_a_graph_too_deep_for_python(folder, capsys, monkeypatch):
 
 @pytest.mark.parametrize("deep", [900, 3000, 50_000])
 def test_a_script_too_deep_to_rewrite_is_python_s(folder, deep):
-    """It runs where Python can run it; where it cannot, Python says so and no option of another command is recommended."""
+    """A script too deep runs if Python can run it; otherwise Python reports it, and no option of another command is recommended."""
     (folder / "deep.py").write_text(f"x = {'-' * deep}1\nprint(x)\n")
     plain = subprocess.run([sys.executable, "deep.py"], capture_output=True, encoding="utf-8", env=environment())
     ours = microgpt_command("run", "--quiet", "deep.py")
@@ -353,7 +353,7 @@ def test_the_rewriting_of_a_script_that_goes_too_deep(monkeypatch):
 
 
 def test_weights_that_are_too_large(folder):
-    """Where they were drawn, init_std is at fault; where they were loaded, the model."""
+    """If the weights were drawn, init_std is the reason; if they were loaded, the model is."""
     config = GPTConfig(n_embd=4, n_head=2, init_std=1e10)
     drawn = start(NAMES, config)
     drawn.save("model")
@@ -426,7 +426,7 @@ def test_an_error_of_run_where_a_stream_is_closed(folder):
 @posix
 @pytest.mark.parametrize("core", ["scalar", "exact", "fast"])
 def test_a_core_that_cannot_be_loaded(tmp_path, core):
-    """It is not said to be missing, and the sentence is the same for the command and the module."""
+    """The message does not call it missing, and is the same for the command and the module."""
     package = os.path.dirname(microgpt.__file__)
     shutil.copytree(package, tmp_path / "microgpt", ignore=shutil.ignore_patterns("__pycache__"))
     [library] = (tmp_path / "microgpt" / "compiled").glob(f"{core}.*.so")
@@ -434,7 +434,7 @@ def test_a_core_that_cannot_be_loaded(tmp_path, core):
     (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
     options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=str(tmp_path))}
     arguments = ["train", "docs.txt", "--engine", "fast"]
-    script = "import sys; from microgpt.__main__ import main; sys.exit(main())"  # as the installed command does
+    script = "import sys; from microgpt.__main__ import main; sys.exit(main())"  # like the installed command
     for command in (["-m", "microgpt"], ["-c", script]):
         done = subprocess.run([sys.executable, *command, *arguments], **options)
         assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
@@ -443,7 +443,7 @@ def test_a_core_that_cannot_be_loaded(tmp_path, core):
 
 
 def test_another_interpreter_in_this_process():
-    """Where the core cannot be loaded there, the reason is the system's own, and not that it was not built."""
+    """If the core cannot be loaded, the reason is the system's own message, not that it was not built."""
     code = (
         "try:\n  import _interpreters as interpreters\n"
         "except ImportError:\n  import _xxsubinterpreters as interpreters\n"

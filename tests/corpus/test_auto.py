@@ -17,7 +17,7 @@ LINES = "".join(chr(97 + i * i % 26) + "\n "[i % 5 > 0] for i in range(20_000)) 
 
 @pytest.fixture
 def speed(monkeypatch):
-    """A machine that is always as fast: (cycles a second, by which time is multiplied)."""
+    """A machine of constant speed: (cycles per second, the factor by which time is multiplied)."""
 
     def measured(config, docs, tokenizer, wanted, engine, threads, given):
         length = min(config.block_size, max(map(len, docs)) + 1)
@@ -36,7 +36,7 @@ def num_params(chosen):
 
 
 def tokens(chosen):
-    """How many a run by it is trained on."""
+    """The number of tokens on which a run with this suggestion trains."""
     return chosen.training.num_steps * chosen.training.batch_size * chosen.config.block_size
 
 
@@ -80,10 +80,10 @@ def test_what_is_given_stays(speed):
 
 
 def test_documents_that_are_longer_than_the_block(speed):
-    """A few are cut in pieces; where most are, the data are one text."""
+    """If a few documents are too long, they are split; if most are, the data are one text."""
     few = advice.suggest("\n".join([*["emma", "olivia"] * 200, "x" * 60]), 1)
     assert (few.config.block_size, few.long) == (7, "split")
-    assert advice.suggest("emma", 1, block_size=1).long == "truncate"  # there is no room for pieces
+    assert advice.suggest("emma", 1, block_size=1).long == "truncate"  # the block is too small for pieces
     text = advice.suggest("a b" * 1000, 1)
     assert (text.config.documents, text.config.block_size, text.long, len(text.docs)) == ("text", 32, "truncate", 1)
     assert [advice.block_size(docs, kind) for docs, kind in ((["a" * 999], "lines"), (["emma", "ava"], "lines"), (["a"], "text"))] == [
@@ -137,7 +137,7 @@ def test_the_command_that_is_told_gives_the_same_run(folder, capsys, options):
 
 
 def test_the_block_size_alone(folder, capsys):
-    """All else is as ever."""
+    """All other settings keep their defaults."""
     assert main(["train", "docs.txt", "--block-size", "auto", "--steps", "3"]) == 0
     output = capsys.readouterr()
     assert output.err.startswith("microgpt: chosen: microgpt train docs.txt --steps 3 --block-size 9\n")

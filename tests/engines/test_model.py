@@ -1,4 +1,4 @@
-"""Configuration, tokenizer, corpus, model: what they accept, refuse and say."""
+"""Configuration, tokenizer, corpus and model: what they accept and refuse, and their messages."""
 
 import random
 import subprocess

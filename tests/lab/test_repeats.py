@@ -1,4 +1,4 @@
-"""Several seeds: each run is the one of its seed alone, and what is said of all is what statistics says."""
+"""Several seeds: each run equals that of its seed alone, and the summary follows the definitions of statistics."""
 
 import json
 import math
@@ -18,7 +18,7 @@ CONFIG, TRAINING = GPTConfig(n_embd=4, n_head=2, block_size=8), TrainConfig(num_
 
 
 def test_student_s_t():
-    """Two-sided, 95 %; from the tables of the NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2."""
+    """Two-sided, 95 %, compared with the tables of the NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2."""
     table = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.228, 29: 2.045, 30: 2.042, 100: 1.984}
     assert {df: round(t_quantile(df), 3) for df in table} == table
     assert t_quantile(1, 0.5) == pytest.approx(1, rel=1e-12) and t_quantile(2, 0.5) == pytest.approx(math.sqrt(2 / 3), rel=1e-12)

@@ -1,4 +1,4 @@
-"""What the page of `microgpt explore` computes, in a headless Chromium: its numbers are Python's.
+"""The numbers that the page of `microgpt explore` computes, in a headless Chromium, equal Python's.
 
 The page's JavaScript is one script, so what it declares (page, Context, probabilities, ...) can be called from here.
 """
@@ -33,7 +33,7 @@ def random_model(rng, alphabet, spread=0.3):
 
 
 class Recorder:
-    """What the functions of the reference are given and return while it computes logits, in order: [(name, argument, result)]."""
+    """The calls of the reference's functions while it computes logits, in order: [(name, argument, result), ...]."""
 
     def __init__(self, monkeypatch):
         self.calls = []
@@ -49,7 +49,7 @@ class Recorder:
         return call
 
     def trace(self, model, tokens):
-        """The page's Trace of each position, as the reference computes it; None for what no function returns."""
+        """The page's Trace of each position, computed by the reference; None for numbers that no function returns."""
         config, params = model.config, values_of(model)
         keys, values = [[] for _ in range(config.n_layer)], [[] for _ in range(config.n_layer)]
         traces = []
@@ -72,7 +72,7 @@ class Recorder:
                 layer["active"], layer["thought"] = take("linear")
                 trace["layers"].append(layer)
             last, trace["logits"] = take("linear")
-            streams = [call[1] for call in self.calls if call[0] == "rmsnorm"][3::2]  # what the next layer begins with
+            streams = [call[1] for call in self.calls if call[0] == "rmsnorm"][3::2]  # the input of the next layer
             for layer, out in zip(trace["layers"], [*streams, last]):
                 layer["out"] = out
             traces.append(trace)
@@ -93,7 +93,7 @@ TRACES = """
     return plain(page.reading.traces)"""
 
 
-# numbers that are not, to the last bit, what the steps shown for them result in, or that a factor gives another value
+# numbers that differ, in any bit, from the result of the steps shown for them, or from the value of one of their factors
 WRONG_SUMS = """
     const { traces } = page.reading;
     const all = traces.map((_, position) => tensorsOf(page.model, traces, position));
@@ -116,7 +116,7 @@ def test_every_tensor_is_python_s(show, seed, monkeypatch):
     alphabet = ALPHABETS[seed % len(ALPHABETS)]
     model = random_model(rng, alphabet)
     driver = show(model)
-    for times in range(12):  # one after the other on the same page, which keeps what two texts share
+    for times in range(12):  # successively on the same page, which reuses what two texts have in common
         text = "".join(rng.choices(alphabet, k=rng.randrange(model.config.block_size)))
         type_in(driver, text)
         tokens = [model.tokenizer.bos, *model.tokenizer.encode(text)]
@@ -152,7 +152,7 @@ def test_every_activation_is_python_s(show, activation):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_what_would_excite_a_unit_alone(show, activation):
-    """Its embedding, scaled twice, times the unit's weights; the strongest are named."""
+    """The embedding of each character, scaled twice, times the unit's weights; the strongest characters are named."""
     config = GPTConfig(n_layer=2, n_embd=6, n_head=2, block_size=8, activation=activation, init_std=0.5)
     model = GPT.init(config, Tokenizer("abcdefg"), random.Random(3))
     driver = show(model)
@@ -180,7 +180,7 @@ def test_what_would_excite_a_unit_alone(show, activation):
 
 
 def test_a_click_chooses_a_unit(show, trained):
-    """Until then it is the one that the last character excites most."""
+    """Until the user chooses one, it is the unit that the last character activates most."""
     driver = show(trained.model)
     for text in "o", "ol":
         type_in(driver, text)
@@ -235,7 +235,7 @@ def test_tokens_are_drawn_as_often_as_is_probable(show, trained):
         weights,
     )
     assert counts == pytest.approx([1000 * weight for weight in weights], abs=1)
-    # a random number is less than 1, but where the weights' sum is rounded it can be as if it were 1
+    # a random number is less than 1, but rounding of the sum of weights can have the effect of 1
     for least_or_largest, token in ("0", 1), ("1", 4):
         code = f"Math.random = () => {least_or_largest}; return draw(Float64Array.from(arguments[0]))"
         assert driver.execute_script(code, weights) == token
@@ -266,7 +266,7 @@ def test_samples_and_their_scores(show, trained):
 
 
 def test_a_model_of_one_text(show):
-    """It reads a line break where documents begin; what it writes never ends, and the bars have no end."""
+    """A model of text reads a line break first; its samples never end, and the bars have no end."""
     config = GPTConfig(n_embd=4, n_head=2, block_size=6, documents="text")
     model = GPT.init(config, Tokenizer("\nab"), random.Random(1))
     for i in range(4):
@@ -285,7 +285,7 @@ def test_a_model_of_one_text(show):
 
 
 def test_attention_sums_up_and_agrees_with_a_model_of_one_head(show):
-    """With keys of zero all positions are looked at alike."""
+    """With zero keys, the attention to all positions is equal."""
     model = GPT.init(GPTConfig(n_layer=2, n_embd=8, n_head=2), Tokenizer("abc"), random.Random(0))
     keys = model.state_dict()["layer1.attn_wk"]
     for i in range(8):

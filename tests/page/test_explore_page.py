@@ -1,4 +1,4 @@
-"""How the page of `microgpt explore` is used and looks, in a headless Chromium: it can be used by everybody."""
+"""The use and the look of the page of `microgpt explore`, in a headless Chromium, including accessibility."""
 
 import random
 import time
@@ -20,7 +20,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-# ---- What is seen ----------------------------------------------------------------------------------------------------
+# ---- The look ----------------------------------------------------------------------------------------------------
 
 
 def test_typing_changes_the_bars(show, trained):
@@ -91,7 +91,7 @@ def test_samples_say_what_they_were_written_for(show, trained):
     type_in(driver, "ol")
     assert text_of(driver, "written") == "After an empty text at temperature 0.50, which are no longer set:"
     assert is_old() and texts(driver) == written
-    type_in(driver, "X")  # which is read as an empty text
+    type_in(driver, "X")  # read as an empty text
     assert not is_old()
     driver.find_element("id", "temperature").send_keys(Keys.END)
     assert is_old()
@@ -106,7 +106,7 @@ def test_samples_say_what_they_were_written_for(show, trained):
 
 
 def test_bars_are_as_long_as_the_largest_allows(show, trained):
-    """The mark of temperature 1 is a bar of its own, below the other, so that it does not cut it."""
+    """The mark of temperature 1 is a separate bar below the other, so that it does not cross it."""
     driver = show(trained.model)
     type_in(driver, "ol")
     for temperature in 0.5, 2:
@@ -117,7 +117,7 @@ def test_bars_are_as_long_as_the_largest_allows(show, trained):
         logits = trained.model.logits("ol")[-1]
         own, tempered = sampling.probabilities(logits, 1), sampling.probabilities(logits, temperature)
         largest = max(*own, *tempered)
-        browser.wait(driver, "await new Promise((done) => setTimeout(done, 400))")  # the bars have arrived
+        browser.wait(driver, "await new Promise((done) => setTimeout(done, 400))")  # until the animation of the bars has ended
         rows = driver.execute_script("""
             const box = (element) => element.getBoundingClientRect().toJSON();
             return [...document.querySelectorAll("#bars .track")].map((track) => [track, ...track.children].map(box))""")
@@ -196,7 +196,7 @@ def test_only_the_keyboard(show, trained):
     assert focused().get_attribute("id") == "many-write"
     assert not changes([Keys.TAB, Keys.TAB], "neighbours") and changes([Keys.ARROW_RIGHT], "neighbours")
     press("v")
-    assert text_of(driver, "neighbours").startswith("v is nearest to ")  # which it may have been before
+    assert text_of(driver, "neighbours").startswith("v is nearest to ")  # as it may have been before
     press(Keys.TAB, Keys.TAB, Keys.TAB, Keys.TAB)  # how a number comes about: its picture, the position, the trail, the tensors
     assert focused().get_attribute("data-id") == "token"
     press(Keys.TAB, Keys.TAB, Keys.TAB)  # what excites a unit: its picture, the layer, the unit
@@ -320,7 +320,7 @@ def test_the_direction_of_the_text(show, text, reads_left):
         const { margin, size, all, x } = page.views[1].layout(byId("attention").clientWidth);
         const { data } = byId("attention").getContext("2d").getImageData(0, margin + size / 2, all, 1); // the first row
         return [x(margin + size / 2), x(all - size / 2)].map((place) => data[4 * Math.floor(place) + 3]);""")
-    assert left == 255 and right == 0  # it has one cell, where the text begins
+    assert left == 255 and right == 0  # at the beginning of the text it has one cell
 
 
 def test_a_text_field_that_changes_the_text_says_so(show):
@@ -412,7 +412,7 @@ def ink_of_the_map(driver):
 
 
 def ink(driver, drawing):
-    """What each text covers that is drawn in a drawing, in order."""
+    """The area of each text in a drawing, in order."""
     return driver.execute_script(
         f"const drawing = {drawing};"
         """
@@ -457,7 +457,7 @@ def test_all_heads_are_seen(show, width, n_layer, n_head):
         const box = (element) => element.getBoundingClientRect().toJSON();
         return [[...document.querySelectorAll("#heads .head")].map(box), box(byId("heads"))]""")
     assert len(heads) == n_layer * n_head
-    for head in heads:  # none is hidden by the edge of what contains it, each is large enough for a finger
+    for head in heads:  # none is cut off by its container, and each is large enough for a finger
         assert around["left"] - 1 <= head["left"] and head["right"] <= around["right"] + 1
         assert around["top"] - 1 <= head["top"] and head["bottom"] <= around["bottom"] + 1
         assert head["width"] >= 24 and head["height"] >= 24
@@ -486,7 +486,7 @@ def check_columns(driver):
     for column in [end for end in ends if end[0] < middle], [end for end in ends if end[1] > middle]:
         column = sorted((top, bottom) for _, _, top, bottom in column)
         gaps = [later[0] - earlier[1] for earlier, later in zip(column, [*column[1:], (below, below)])]
-        assert max(gaps) < 360, gaps  # with the space above what is below both columns
+        assert max(gaps) < 360, gaps  # including the space above the part below both columns
 
 
 @pytest.mark.parametrize("width", [320, 360, 800, 1440, 2560])
@@ -549,7 +549,7 @@ def test_a_million_parameters(show):
         """,
         "abcdefghij" * 25,
     )
-    assert ticks > 10  # the browser got its turn all the time
+    assert ticks > 10  # the browser stayed responsive
     assert len(driver.find_elements("css selector", "#samples li")) == 10
     started = driver.execute_script("return performance.now()")
     field.send_keys("z")

@@ -1,4 +1,4 @@
-"""Logs and saved runs, read: what microgpt wrote comes back, and everything else is one sentence with the line."""
+"""Reading logs and saved runs: files of microgpt are restored, and any other file gives one sentence with the line."""
 
 import itertools
 import math

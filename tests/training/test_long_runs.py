@@ -1,4 +1,4 @@
-"""`microgpt train` with files: saving, stopping, killing, going on, saved weights, logs and what is held out."""
+"""`microgpt train` with files: saving, stopping, killing, resuming, saved weights, logs and held-out documents."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ def samples_of(text):
     return text[text.index("--- inference") :]
 
 
-# ---- Saving and going on ---------------------------------------------------------------------------------------------
+# ---- Saving and resuming ---------------------------------------------------------------------------------------------
 
 
 def test_train_then_sample(folder):
@@ -62,7 +62,7 @@ def test_a_resumed_run_prints_the_rest(folder, preset):
     assert steps_of(rest) == steps_of(whole)[11:]
     assert samples_of(rest) == samples_of(whole)
     assert without_seconds(folder / "rest.csv") == without_seconds(folder / "whole.csv")
-    assert samples_of(succeed(*options, "--resume", "run")) == samples_of(whole)  # the same options are no difference
+    assert samples_of(succeed(*options, "--resume", "run")) == samples_of(whole)  # giving the same options again is allowed
 
 
 def test_changed_options_are_refused(folder):
@@ -94,7 +94,7 @@ def test_fine_tuning(folder):
     succeed("train", "docs.txt", "--steps", 40, "--out", "base", *SMALL)
     (folder / "more.txt").write_text("mimi\nlila\nsoso", encoding="utf-8")
     printed = succeed("train", "more.txt", "--init", "base", "--out", "tuned")
-    assert "step 1000 / 1000 |" in printed  # its training's settings are not the base's
+    assert "step 1000 / 1000 |" in printed  # the training settings are not those of the base model
     expected = microgpt.train(["mimi", "lila", "soso"], init="base").model.params
     assert bytes(microgpt.load("tuned").params) == bytes(expected)
     (folder / "more.txt").write_text("zoë", encoding="utf-8")
@@ -106,7 +106,7 @@ def test_fine_tuning(folder):
 
 
 def open_training(*options, code=""):
-    """A training that hears signals even where this process was started to ignore them; its step lines can be read."""
+    """A training that handles signals even if this process ignores them, and whose lines for steps can be read."""
     code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
     return subprocess.Popen(
         driver(code, "train", "docs.txt", *options),
@@ -210,17 +210,17 @@ def test_what_is_left_after_a_divergence(folder):
 
 @posix
 def test_a_second_signal_does_not_wait():
-    """For a step that takes minutes: the first signal is noted, the second interrupts at once; then all is as before."""
+    """For a step that takes minutes: the first signal is recorded, the second interrupts at once, and then the handlers are restored."""
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         with interrupts.Noted(interrupts.STOPPING, []) as stopped:
-            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):  # as where a terminal is closed: none is impatient
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):  # as when a terminal is closed: none counts as a second Ctrl-C
                 signal.raise_signal(number)
             assert stopped == [signal.SIGTERM, signal.SIGTERM, signal.SIGINT]
             time.sleep(interrupts.IMPATIENT)
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)
-    assert stopped[3:] == [signal.SIGTERM, signal.SIGINT]  # the last one says how it ends
+    assert stopped[3:] == [signal.SIGTERM, signal.SIGINT]  # the last one determines the exit code
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
@@ -236,7 +236,7 @@ def test_a_signal_without_out(folder):
 
 @posix
 def test_killed_while_saving(folder):
-    """SIGKILL just before the new file gets its name, and in the middle of writing it: the old one is there, and whole."""
+    """SIGKILL just before the new file is renamed, and while it is written: the old file exists and is complete."""
     microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=200), callback=lambda step: step.step == 5).save("run")
     before = (folder / "run").read_bytes()
     for name in ("replace", "fsync", "chmod"):
@@ -292,7 +292,7 @@ def test_nothing_held_out_is_the_reference_s_run():
 
 
 def test_patience():
-    """A model that memorises: training stops, where it stops is the same on resuming, and the summary says so."""
+    """A model that memorizes: training stops, at the same step after resuming, and the summary says so."""
     training, evaluation = TrainConfig(num_steps=2000, schedule="constant"), EvalConfig(0.3, 10, 3)
     run = microgpt.train(DOCS, GPTConfig(), training, evaluation=evaluation)
     assert run.finished and run.stopped_early and len(run.losses) < 2000

@@ -25,7 +25,7 @@ def steps_in(path):
 @posix
 @pytest.mark.parametrize("close", [True, False], ids=["its terminal is closed", "SIGHUP alone"])
 def test_a_closed_terminal_saves_the_run(folder, close):
-    """The terminal gone, nothing can be written to it either, and SIGHUP comes twice: by the kernel and by the shell."""
+    """When the terminal is gone, nothing can be written to it, and SIGHUP arrives twice: from the kernel and from the shell."""
     import pty
 
     master, slave = pty.openpty()
@@ -82,7 +82,7 @@ def wait_for_step(child):
 @posix
 @pytest.mark.parametrize("kept", ["--out", "--log"])
 def test_a_reader_that_has_seen_enough(folder, kept):
-    """`microgpt train ... | head -2`: what was asked for is there all the same; the exit code says that output was lost."""
+    """`microgpt train ... | head -2`: the requested files are still written; the exit code says that output was lost."""
     name = {"--out": "run", "--log": "log.csv"}[kept]
     with subprocess.Popen(driver("", "train", "docs.txt", "--steps", 20_000, *SMALL, kept, name), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, encoding="utf-8", env=environment()) as child:  # fmt: skip
@@ -141,7 +141,7 @@ def test_a_full_disk_under_the_log(folder, name):
 
 @posix
 def test_a_save_that_fails_in_the_end(folder):
-    """The samples are printed, the run is kept elsewhere, and the message says where."""
+    """The samples are printed, the run is saved elsewhere, and the message says where."""
     (folder / "spare").mkdir()
     code = (
         "import os, errno, microgpt.common.files as files; real = files._write\n"
