@@ -31,14 +31,14 @@ ENGINE = Option(
     "engine",
     str,
     DEFAULT,
-    "what computes: fast in float32, the others with the same results to the last bit",
+    "the engine: fast computes in float32, all others give the same results to the last bit",
     choices=ENGINES,
 )
 THREADS = Option(
     "threads",
     int,
     1,
-    "threads that the engines exact (to train and to measure) and fast may use, 0 for all cores; results do not depend on it",
+    "number of threads for the engines exact (to train and to measure) and fast, 0 for all cores; results do not depend on it",
     least=0,
     most=1024,
 )
@@ -170,7 +170,7 @@ class Engine(ABC):
     @abstractmethod
     def train(self, corpus, steps, training, losses, norms=None):
         """Train for `steps` (a range of step numbers, from 0) and append each step's loss to the list `losses`, and to `norms`, unless it
-        is None, the length of its gradients as one vector, before clipping; that changes no other bit.
+        is None, the norm of its gradient, before clipping; that changes no other bit.
 
         corpus: microgpt.corpus.tokens.Corpus; step s takes the documents training.batch(s, len(corpus)). training:
         TrainConfig. The steps of a run are done in order, in portions of any size. Where the reference would fail

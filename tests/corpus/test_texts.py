@@ -189,7 +189,7 @@ def test_the_end_of_a_text_is_held_out(n, fraction, block_size):
 
 def test_what_a_text_cannot_be():
     for docs, options, message in (
-        (["x"], {}, "a text of one character has none to predict after it; give a longer one to train on"),
+        (["x"], {}, "a text of one character has nothing to predict; give a longer one to train on"),
         ([POEM], {"val_docs": ["#"]}, "a text of one character .*; give a longer one to measure on"),
         (
             ["Tygers"],

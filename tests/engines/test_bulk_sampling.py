@@ -255,7 +255,7 @@ def test_unique_and_excluded(model):
     assert fast.generate(len(distinct), 0.3, seed=1, unique=True, threads=2) == distinct
     without = [text for text in plain if text != plain[0]]
     assert fast.generate(1000, 0.3, seed=1, exclude=[plain[0]]) == without[:1000]
-    tried = "in 1000 tries there was no document that is not there already, after 1 of 2; a h"
+    tried = "no new document was found in 1000 tries, after 1 of 2; a h"
     with pytest.raises(ValueError, match=tried):
         fast.generate(2, 0, unique=True)
     with pytest.raises(ValueError, match="after 0 of 5"):

@@ -70,7 +70,7 @@ def test_unique_and_excluded(model):
     assert len(distinct) > 20 and unique[: len(distinct)] == distinct[:60]  # the same draws, without the repetitions
     common = plain[0]
     assert common not in model.generate(100, 0.3, seed=1, exclude=[common])
-    with pytest.raises(ValueError, match="in 1000 tries there was no document that is not there already, after 1 of 2; a h"):
+    with pytest.raises(ValueError, match="no new document was found in 1000 tries, after 1 of 2; a h"):
         model.generate(2, 0, unique=True)
 
 

@@ -144,7 +144,7 @@ def test_saving_replaces_whole_files_only(path, monkeypatch):
     for call in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, call, full)
-            with pytest.raises(OSError, match="cannot be written: No space left on device; what was there before is unch"):
+            with pytest.raises(OSError, match="cannot be written: No space left on device; an existing file is unch"):
                 train(DOCS, CONFIG, TRAINING, seed=1).model.save(path)
         assert read_bytes(path) == before
         assert os.listdir(os.path.dirname(path)) == ["model.safetensors"]
@@ -331,8 +331,8 @@ def refused(tmp_path, data):
 def test_truncated_anywhere(tmp_path, saved):
     for length in [*range(20), *random.Random(1).sample(range(len(saved)), 100), len(saved) - 1]:
         refused(tmp_path, saved[:length])
-    assert "it is cut off or damaged" in refused(tmp_path, saved[:-1])
-    assert "it is cut off or damaged" in refused(tmp_path, saved + b"\0")
+    assert "so it is truncated or damaged" in refused(tmp_path, saved[:-1])
+    assert "so it is truncated or damaged" in refused(tmp_path, saved + b"\0")
 
 
 def test_other_files(tmp_path, saved):

@@ -128,7 +128,7 @@ def test_documents_that_cannot_be_measured_on(tmp_path):
 
 
 def test_documents_that_are_trained_on_too_are_counted():
-    with pytest.warns(DataWarning, match="the data to train on have 2 of the 4 documents to measure on as well") as caught:
+    with pytest.warns(DataWarning, match="the data to train on also have 2 of the 4 documents to measure on") as caught:
         run = microgpt.train(DOCS, CONFIG, TRAINING, val_docs=["emma", "ava", "ama", "mela"])
     assert [warning.filename for warning in caught] == [__file__]  # the warning points to the caller
     assert "on 4 documents of which 2 are also trained on; " in history.summary(run)[1]
@@ -259,7 +259,7 @@ def test_a_file_to_measure_on(folder):
     plain = succeed("train", "docs.txt", "--steps", 12, *SMALL)
     assert done.stdout.splitlines()[:15] == plain.splitlines()[:15]  # to the last step
     note, loss, held_out = done.stderr.splitlines()
-    assert note == "microgpt: the data to train on have 1 of the 2 documents to measure on as well"
+    assert note == "microgpt: the data to train on also have 1 of the 2 documents to measure on"
     assert re.match(r"microgpt: held-out loss \d\.\d{4} per token after step 12, on 2 documents of which 1 are also trained on; ", held_out)
     resume = ["train", "docs.txt", "--resume", "run"]
     assert microgpt_command(*resume, "--val", "val.txt").stdout.endswith(done.stdout[-200:])

@@ -264,7 +264,7 @@ def test_a_checkpoint_that_fails_does_not_end_the_training(folder):
     )  # fmt: skip
     assert done.returncode == 0
     assert without_comment(done.stderr) == (
-        "microgpt: 'run' cannot be written: No space left on device; what was there before is unchanged; training continues\n"
+        "microgpt: 'run' cannot be written: No space left on device; an existing file is unchanged; training continues\n"
     )
     assert len(microgpt.training.start(DOCS, resume="run").losses) == 30
     assert sorted(os.listdir(folder)) == ["docs.txt", "run"]

@@ -153,7 +153,7 @@ def test_a_save_that_fails_in_the_end(folder):
     options = ["train", "docs.txt", "--steps", 30, *SMALL, "--out", "run"]
     done = subprocess.run(driver(code, *options), capture_output=True, encoding="utf-8", env=environment(TMPDIR=str(folder / "spare")))
     found = re.fullmatch(
-        r"microgpt: 'run' cannot be written: No space left on device; what was there before is unchanged; "
+        r"microgpt: 'run' cannot be written: No space left on device; an existing file is unchanged; "
         r"the run is in '(.*/spare/run-.*)' instead\n",
         without_comment(done.stderr),
     )
