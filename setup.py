@@ -65,8 +65,8 @@ def gnu(compiler):
     if sys.platform == "win32":
         if "MSC" in sys.version:
             raise SystemExit(
-                "This Python was built with Microsoft's compiler, and MinGW's pow, exp and log round otherwise than its own, so "
-                "results would differ from Python's: build with Microsoft's compiler too, or use the Python of MSYS2"
+                "This Python was built with Microsoft's compiler, and MinGW's pow, exp and log round differently, so "
+                "results would differ from Python's; build with Microsoft's compiler, or use the Python of MSYS2"
             )
         if "clang" not in os.path.basename(compiler.compiler[0]):
             # gcc may expect vectors at multiples of 64 on the stack of Windows, which aligns to multiples of 16 (gcc bug 54412)

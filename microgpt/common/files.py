@@ -92,7 +92,7 @@ def _write(path, data):
 
 @contextmanager
 def _temporary(path):
-    """(file, name) of a new file beside `path`, locked while this process lives; removed where it keeps that name."""
+    """(file, name) of a new file in the folder of `path`, locked while this process lives; removed at the end unless it was renamed."""
     file, temporary = _create(path)
     while not os.fstat(file.fileno()).st_nlink:  # another process's sweep removed it before it was locked
         file.close()

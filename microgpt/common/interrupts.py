@@ -79,7 +79,7 @@ class Noted:
 def _end(number, _):
     try:
         os.write(2, SENTENCE)
-    except OSError:  # nobody is there to read it
+    except OSError:  # nothing reads standard error
         pass
     os._exit(128 + number)
 

@@ -51,7 +51,7 @@ def load_docs(
     source: str | bytes | os.PathLike[str] | None = None, documents: str = GPTConfig.documents, *,
     encoding: str = "utf-8", column: str | int | None = None,
 ) -> list[str]:  # fmt: skip
-    """The documents of a text file, in the order of the file. Lines are stripped, and empty ones are left out.
+    """The documents of a text file, in the order of the file. Lines are stripped, and empty ones are omitted.
 
     Args:
         source: A path, also of a file compressed by gzip; an http(s) address, which is downloaded once; "-" for standard input; "names"
@@ -86,7 +86,7 @@ def load_docs(
 
 
 def read(source, notes, encoding="utf-8", column=None):
-    """The text that load_docs(source) splits: its lines end in "\n", and not all are blank.
+    """The text that load_docs(source) divides: its lines end in "\n", and not all are blank.
 
     notes: a list, to which messages for the user are appended.
     """

@@ -14,7 +14,7 @@ from microgpt.verdict import SMOOTHED_STEPS, smoothed
 
 OLD_HEADER = "step,loss,smoothed,lr,val_loss\n"  # of version 0.1
 COLUMNS = ("step", "loss", "smoothed", "lr", "val_loss", "seconds", "tokens", "gradient_norm")
-OPTIONAL = ("val_loss", "seconds", "tokens")  # of those, what is read beside step and loss
+OPTIONAL = ("val_loss", "seconds", "tokens")  # the columns of these that are read, besides step and loss
 HEADER = ",".join(COLUMNS) + "\n"
 FORMATS = (".csv", ".jsonl")
 

@@ -23,7 +23,7 @@ DPI = 150
 MOST_POINTS = 1000  # of a curve: about the picture's width in pixels; longer curves are thinned
 MOST_DOTS = 3000  # for single steps, over all runs; more would merge into a grey block
 UNITS = {"step": "step", "tokens": "tokens trained on", "seconds": "seconds of training"}  # of the horizontal axis
-MOST_INSIDE = 8  # runs in a legend inside the axes; a longer legend would cover the curves and stands beside them
+MOST_INSIDE = 8  # runs in a legend inside the axes; a longer legend would cover the curves and is placed beside them
 STYLES = {  # legend entry of each kind of curve: how it is drawn
     "losses of single steps": dict(linestyle="", marker="o", markeredgewidth=0, alpha=0.25),
     "mean of the last {} steps": dict(linewidth=1.6),

@@ -117,7 +117,7 @@ class Engine(ABC):
 
     @classmethod
     def refuse(cls, settings):
-        """EngineError for settings of a GPTConfig or TrainConfig that this engine does not compute."""
+        """Raise EngineError for settings of a GPTConfig or TrainConfig that this engine does not compute."""
         for field in fields(settings):
             value = getattr(settings, field.name)
             if field.name in cls.limits:
@@ -145,7 +145,7 @@ class Engine(ABC):
         return f"choose engine={' or '.join(map(repr, able))}" if able else "omit it"
 
     def check(self, corpus, training, snapshots=0):
-        """EngineError or MemoryError, before the first step, if `train` could not use these."""
+        """Raise EngineError or MemoryError, before the first step, if `train` could not use these."""
         self.refuse(training)
         needed, there_is = self.memory(corpus, training, snapshots), machine_memory()
         if needed.total() > there_is:
@@ -248,7 +248,7 @@ class Engine(ABC):
 
 
 def engine_class(name):
-    """The class of the engine called `name`; EngineError where there is none."""
+    """The class of the engine `name`. Raises EngineError if there is none."""
     if name not in ENGINES:
         raise EngineError(f"there is no engine {quoted(name)}; choose from {', '.join(ENGINES)}")
     return importlib.import_module(f"microgpt.engines.{name}").ENGINE

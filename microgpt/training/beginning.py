@@ -131,7 +131,7 @@ def train(
             none. They change no bit of the training.
         gradient_norms: Whether to measure the norm of each step's gradient, see `Run.train`.
         progress: Whether to show a line of progress: in the output of a notebook's cell, or on a terminal's standard error. If standard
-            error is a file, a long training writes a line there now and then.
+            error is a file, a long training occasionally writes a line there.
         run_dir: A folder in which a new one keeps the run, with its settings, losses, model and samples, as `microgpt train --run-dir`
             does; `Run.folder` is its path. None: nothing is kept.
 
