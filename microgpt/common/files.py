@@ -66,7 +66,7 @@ def sweep(path):
 
 def _replaceable(path):
     """The real path, at which there is no file or one that may be replaced; else OSError."""
-    path = os.path.realpath(path)  # a link keeps pointing where it does
+    path = os.path.realpath(path)  # a link keeps its target
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

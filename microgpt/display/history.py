@@ -120,7 +120,7 @@ class History(NamedTuple):
     steps: array  # of int64, increasing; 1, 2, 3, ... in files that microgpt wrote
     losses: array  # of doubles, one for each of `steps`, in nats per token
     val_losses: list  # of (step, held-out loss), in order; empty if nothing was held out
-    seconds: array | None = None  # of training until each of `steps`; None where some are not known, as in saved runs
+    seconds: array | None = None  # of training until each of `steps`; None if some are unknown, as in saved runs
     tokens: array | None = None  # predicted until then, likewise
 
 

@@ -174,7 +174,7 @@ class Engine(ABC):
 
         corpus: microgpt.corpus.tokens.Corpus; step s takes the documents training.batch(s, len(corpus)). training:
         TrainConfig. The steps of a run are done in order, in portions of any size. Where the reference would fail
-        (ValueError, OverflowError, ZeroDivisionError) the same error is raised, and FloatingPointError where a loss is
+        (ValueError, OverflowError, ZeroDivisionError) the same error is raised, and FloatingPointError if a loss is
         not finite; `losses` then has the steps before.
         """
 
@@ -231,7 +231,7 @@ class Engine(ABC):
     def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None, *, opening=None, length=None, tell=None):
         """Token ids of one document that starts with `prompt`; see microgpt.engines.sampling.generate.
 
-        opening: what the model reads before it, bos where it is None; length: None for sampling.room.
+        opening: the token that the model reads before it, None for bos; length: None for sampling.room.
         """
         opening = bos if opening is None else opening
         length = sampling.room(len(prompt), self.config.block_size) if length is None else length
@@ -292,7 +292,7 @@ def cores():
 
 
 def machine_memory():
-    """Bytes of memory this machine has; more than any has where it does not tell, as on Windows."""
+    """The bytes of memory of this machine; if unknown, as on Windows, more than any machine has."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -109,7 +109,7 @@ def pad(documents, block_size):
 def cross_entropy(logits, targets):
     """The reference's loss of a batch: the mean over documents of each one's mean over its own positions.
 
-    logits: (documents, positions, vocab_size); targets: (documents, positions), NO_TARGET where there is none.
+    logits: (documents, positions, vocab_size); targets: (documents, positions), NO_TARGET if there is none.
     (F.cross_entropy's own mean would give long documents more weight.)
     """
     losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction="none")
