@@ -144,7 +144,7 @@ def edited(edit):
         (lambda m: b"\xff\xfe\xff", "not JSON"),
         (lambda m: "[]", "not a model that to_json wrote"),
         (lambda m: '{"format": "microgpt-json-2"}', "not a model that to_json wrote"),
-        (lambda m: m.to_json().replace('"format"', '"format": "microgpt-json-1", "format"', 1), "stands twice"),
+        (lambda m: m.to_json().replace('"format"', '"format": "microgpt-json-1", "format"', 1), "has the same key twice"),
         (edited(lambda w: w.pop("weights")), "lacks the key 'weights'"),
         (edited(lambda w: w.update(more=1)), "or a newer microgpt wrote it: it has an unknown key 'more'"),
         (edited(lambda w: w["config"].pop("n_embd")), "'wte' are 4 rows of 4 numbers, .* 4 rows of 16"),
