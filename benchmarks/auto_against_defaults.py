@@ -265,8 +265,8 @@ def loss(model, text):
 class Racer:
     """A run that alternates with another. seconds: the processor time of its steps."""
 
-    def __init__(self, text, config, training, engine, long=None):
-        self.run = start(DOCUMENTS[config.documents](text), config, training, engine=engine, long=long)
+    def __init__(self, text, config, training, engine, long_docs=None):
+        self.run = start(DOCUMENTS[config.documents](text), config, training, engine=engine, long_docs=long_docs)
         self.seconds = 0.0
 
     def train(self, until):
@@ -292,7 +292,7 @@ def race(text, seconds, engine):
     """(the choices of --auto, its Racer, the Racer of the defaults), both trained."""
     started = time.process_time()
     chosen = advice.suggest(text, seconds)
-    ours = Racer(text, chosen.config, chosen.training, chosen.engine, chosen.long)
+    ours = Racer(text, chosen.config, chosen.training, chosen.engine, chosen.long_docs)
     ours.train(1 / SLICES)
     before = time.process_time() - started - ours.seconds  # the time for choosing and reading
     training = TrainConfig(steps_in(text, engine, before + SLICES * ours.seconds), batch_size=BATCH[engine])
@@ -307,7 +307,7 @@ def race(text, seconds, engine):
 def summary(chosen):
     """The choices in short."""
     config, training = chosen.config, chosen.training
-    cut = f" ({chosen.long})" if chosen.long != "truncate" else ""
+    cut = f" ({chosen.long_docs})" if chosen.long_docs != "truncate" else ""
     return (f"{config.documents}{cut}, block {config.block_size}, {config.n_layer} x {config.n_embd}, "
             f"{training.num_steps:,} steps of {training.batch_size}, {training.learning_rate:g}, decay {training.weight_decay:g}")  # fmt: skip
 

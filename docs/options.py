@@ -4,7 +4,7 @@ from pathlib import Path
 
 from microgpt import config
 from microgpt.common.options import options_of, table
-from microgpt.corpus.documents import LONG
+from microgpt.corpus.documents import LONG_DOCS
 from microgpt.engines import ENGINE, THREADS
 from microgpt.snapshots import SNAPSHOTS
 from microgpt.training import SEED
@@ -25,7 +25,7 @@ SECTIONS = {
     "The training: `TrainConfig`": options_of(config.TrainConfig).values(),
     "The held-out loss: `EvalConfig`": options_of(config.EvalConfig).values(),
     "The next character: `GPT.generate`, `microgpt sample`": options_of(config.SampleConfig).values(),
-    "The run: arguments of `microgpt.train`": [SEED, ENGINE, THREADS, LONG, SNAPSHOTS],
+    "The run: arguments of `microgpt.train`": [SEED, ENGINE, THREADS, LONG_DOCS, SNAPSHOTS],
 }
 
 

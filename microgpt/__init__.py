@@ -32,18 +32,18 @@ _HOMES = {
     "microgpt.scripts.notebook": ["accelerate"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
-_RENAMED = {"graph": "draw"}  # name in 0.1 -> current name
 __all__ = sorted(_HOME)  # noqa: PLE0605 - type checkers read the stub
 
 
 def __getattr__(name):
-    if name in _RENAMED:
-        import warnings
-
-        warnings.warn(f"microgpt.{name} is now microgpt.{_RENAMED[name]}; use that name", DeprecationWarning, stacklevel=2)
-        return __getattr__(_RENAMED[name])
     if name not in _HOME:
-        raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
+        from microgpt.common import renamed
+
+        today = renamed.TODAY.get(name)
+        if today not in _HOME:
+            raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
+        renamed.tell(name, "microgpt.{}")
+        return __getattr__(today)
     import importlib  # not before, because Ctrl-C has an effect only once this module is imported
 
     value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)

@@ -27,7 +27,7 @@ from microgpt.common.options import Option, options_of
 from microgpt.common.words import counted, quoted
 from microgpt.config import GPTConfig, TrainConfig
 from microgpt.corpus import documents
-from microgpt.corpus.documents import LONG
+from microgpt.corpus.documents import LONG_DOCS
 from microgpt.corpus.loading import DOCUMENTS
 from microgpt.model import GPT
 from microgpt.tokenizer import Tokenizer
@@ -100,7 +100,7 @@ STEPS_A_PASS = 64  # the least number of steps for one pass over the data
 FEWEST_STEPS = 200  # in fewer steps a model learns nothing, however small the data are
 PORTION, PORTIONS = 0.003, 10  # seconds, and their number: to measure the speed of each size
 SAMPLE = 50_000  # characters on which the speed is measured
-OPTIONS = options_of(GPTConfig) | options_of(TrainConfig) | {"engine": engines.ENGINE, "long": LONG}
+OPTIONS = options_of(GPTConfig) | options_of(TrainConfig) | {"engine": engines.ENGINE, "long_docs": LONG_DOCS}
 SECONDS = Option("seconds", float, 60, "how long training may take", above=0.0)
 clock = time.perf_counter
 
@@ -113,19 +113,23 @@ class Suggestion(NamedTuple):
         config: The shape of the model.
         training: How to train.
         engine: The name of the engine.
-        long: What to do with a document longer than the block.
+        long_docs: What to do with a document longer than the block.
     """
 
     docs: list[str]
     config: GPTConfig
     training: TrainConfig
     engine: str
-    long: str
+    long_docs: str
 
     def options(self) -> dict[str, Any]:
         """Name -> value of the engine and of every option that is not at its default."""
-        usual = vars(GPTConfig()) | vars(TrainConfig(batch_size=engines.engine_class(self.engine).batch_size)) | {"long": LONG.default}
-        chosen = vars(self.config) | vars(self.training) | {"long": self.long}
+        usual = (
+            vars(GPTConfig())
+            | vars(TrainConfig(batch_size=engines.engine_class(self.engine).batch_size))
+            | {"long_docs": LONG_DOCS.default}
+        )
+        chosen = vars(self.config) | vars(self.training) | {"long_docs": self.long_docs}
         return {"engine": self.engine} | {name: value for name, value in chosen.items() if value != usual[name]}
 
 
@@ -142,7 +146,7 @@ def suggest(text: str, seconds: float = SECONDS.default, threads: int = 1, **giv
         text: The data, a string. `load_docs(source, "text")` returns it in a list.
         seconds: How long training may take.
         threads: How many threads will train.
-        given: Settings that are fixed: options of `GPTConfig` and `TrainConfig`, `engine` and `long`.
+        given: Settings that are fixed: options of `GPTConfig` and `TrainConfig`, `engine` and `long_docs`.
 
     Raises:
         ValueError: The text is blank, or a setting is out of its bounds.
@@ -176,7 +180,7 @@ def suggest(text: str, seconds: float = SECONDS.default, threads: int = 1, **giv
         most = min(steps, max(FEWEST_STEPS, most_passes(len(text)) / passes))
         by_heart = most * passes * params / len(text)
         training = _training(config, batch_size, max(1, int(most)), DECAYS[by_heart > BY_HEART], given)
-    return Suggestion(docs, config, training, engine, _long(docs, config, given))
+    return Suggestion(docs, config, training, engine, _long_docs(docs, config, given))
 
 
 def most_passes(characters):
@@ -206,9 +210,9 @@ def _training(config, batch_size, num_steps, weight_decay, given):
     return TrainConfig(**chosen | _of(TrainConfig, given))
 
 
-def _long(docs, config, given):
+def _long_docs(docs, config, given):
     cut = config.documents != "text" and config.block_size > 1 and documents.share_cut(docs, config.block_size)[0]
-    return given.get("long", "split" if cut else LONG.default)
+    return given.get("long_docs", "split" if cut else LONG_DOCS.default)
 
 
 def _of(kind, given):
@@ -227,7 +231,7 @@ def _measure(config, docs, tokenizer, wanted, engine, threads, given):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are shown when the run starts
         model = GPT.init(config, tokenizer, random.Random(0))
-        run = start(_sample(docs, config), init=model, engine=engine, threads=threads, long=_long(docs, config, given))
+        run = start(_sample(docs, config), init=model, engine=engine, threads=threads, long_docs=_long_docs(docs, config, given))
     length = run.tokens_per_step() / run.training.batch_size
     training = _training(config, max(1, round(wanted / length)), 10**9, 0.1, given)
     training = replace(training, num_steps=10**9, learning_rate=0.0, min_learning_rate=0.0)  # no step diverges

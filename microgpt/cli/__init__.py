@@ -146,7 +146,7 @@ class Parser(argparse.ArgumentParser):
 
     def refuse(self, unknown):
         """Report a list of unrecognized arguments."""
-        options = [name for action in self._actions for name in action.option_strings]
+        options = [name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
         meant = similar(unknown[0].partition("=")[0], options) if unknown[0].startswith("-") else ""
         self.error(f"unrecognized arguments: {shortened(' '.join(unknown))}{meant}")
 

@@ -7,7 +7,9 @@ from functools import partial
 
 from microgpt import engines
 from microgpt.cli.commands import Failure, Usage, number, or_word, whole, whole_or_several
+from microgpt.common import renamed
 from microgpt.common.options import options_of, shown
+from microgpt.common.saying import say
 from microgpt.common.words import quoted_path, shortened
 from microgpt.config import PRESETS, RECIPES, EvalConfig, GPTConfig, SampleConfig, TrainConfig
 from microgpt.engines import THREADS
@@ -15,7 +17,11 @@ from microgpt.engines import THREADS
 MODEL, TRAINING, EVALUATION = (list(options_of(kind).values()) for kind in (GPTConfig, TrainConfig, EvalConfig))
 CHOICE = options_of(SampleConfig)
 OPTIONS = {option.name: option.flags() for option in (*MODEL, *TRAINING, *EVALUATION, *CHOICE.values())}
-FLAGS = OPTIONS | {"val_docs": "--val", "documents": "documents"}  # in messages, "documents" is nearly always the word, not the option
+FLAGS = OPTIONS | {
+    "long_docs": "--long-docs",
+    "val_docs": "--val",
+    "documents": "documents",
+}  # in messages, "documents" is nearly always the word
 NONE = "none"  # the word for None, to switch off an option of a preset or a saved run
 OPTIONAL = {option.name for option in (*TRAINING, *EVALUATION) if option.default is None}
 KINDS = {int: dict(type=whole, metavar="N"), float: dict(type=number, metavar="X")}
@@ -43,7 +49,18 @@ def add(group, options, default=None, several=(), **notes):
             more = dict(type=or_word(whole, "auto"), metavar="N")
             option = replace(option, text=f"{option.text}; auto: chosen so that the documents fit")
         action = group.add_argument(option.flags(), dest=option.name, help=option.text, default=default, **more)
+        for old, today in renamed.TODAY.items():
+            if today == option.name:  # not in the help
+                group.add_argument(f"--{old}", dest=today, help=argparse.SUPPRESS, default=default, action=OldName, **more)
         action.describe = partial(described, option, notes.get(option.name))  # evaluated only for --help
+
+
+class OldName(argparse.Action):
+    """Stores the value of an option that was given by the name it had in 0.1, and says today's."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        say(renamed.sentence(option_string.strip("-"), "--{}").replace("_", "-"))
+        setattr(namespace, self.dest, value)
 
 
 def as_words(flag, value):
@@ -179,7 +196,7 @@ def preset_of(arguments, saved=None):
 
 def in_options(error):
     """An error's text with command-line options in place of fields. Quoted user input stays as it is."""
-    text = re.sub(r"\bomit (seed|long|documents)\b", r"omit --\1", str(error)).replace("with init", "with --init")
+    text = re.sub(r"\bomit (seed|documents)\b", r"omit --\1", str(error)).replace("with init", "with --init")
     text = re.sub(r"^threads=(?=\S+ needs)", "--threads ", text)
     text = re.sub(r"\bengine='(\w+)'((?: or '\w+')*)", lambda part: f"--engine {part[1]}{part[2].replace(chr(39), '')}", text)
     text = re.sub(r"^threads\b", "--threads", text)

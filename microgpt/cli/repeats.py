@@ -106,7 +106,7 @@ def run(arguments, seeds, docs, val_docs, config, training, evaluation, temperat
         with data_notes():
             repeats = repeat(
                 docs, config, training, seeds=seeds, engine=arguments.engine, threads=threads, evaluation=evaluation, val_docs=val_docs,
-                long=arguments.long, init=arguments.init, snapshots=arguments.snapshots, workers=arguments.workers,
+                long_docs=arguments.long_docs, init=arguments.init, snapshots=arguments.snapshots, workers=arguments.workers,
                 callback=report, watch=watch,
             )  # fmt: skip
     except OSError as error:

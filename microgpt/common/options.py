@@ -9,6 +9,7 @@ import math
 import operator
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from inspect import cleandoc
 from typing import Any, TypeVar
 
 from microgpt.common.words import quoted
@@ -181,7 +182,7 @@ def documented(cls: type[T]) -> type[T]:
     """Add the list of a dataclass's options to its docstring."""
     lines = [f"    {o.name} = {o.default!r}: {o.text} ({o.values()})" for o in options_of(cls).values()]
     if cls.__doc__:  # not under python -OO
-        cls.__doc__ += "\n\n".join(["", "Checked when made (ValueError, TypeError):", "\n".join(lines)])
+        cls.__doc__ = "\n\n".join([cleandoc(cls.__doc__), "Checked when made (ValueError, TypeError):", "\n".join(lines)])
     return cls
 
 

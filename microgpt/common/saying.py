@@ -1,7 +1,8 @@
-"""Sentences on standard error."""
+"""Sentences on standard error, and warnings."""
 
 import os
 import sys
+import warnings
 
 from microgpt.common.words import printable
 
@@ -14,6 +15,14 @@ def say(text):
         print(f"microgpt: {printable(str(text))}", file=sys.stderr)
     except OSError:  # for example after the terminal was closed
         settle(sys.stderr)
+
+
+def warn(text: str, kind: type[Warning]) -> None:
+    """Issue a warning that points at the line which called this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] == "microgpt":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, kind, stacklevel=level)
 
 
 def settle(stream):

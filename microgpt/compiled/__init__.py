@@ -12,6 +12,8 @@ fallback.py is what `scalar` does with numbers and containers that it has no fas
 import sys
 from importlib.machinery import PathFinder
 
+if getattr(sys.flags, "gil", None) == 0:  # free-threaded Python; unless it was told so, it enables the GIL for these modules
+    raise ImportError("the compiled modules of microgpt need the GIL; run Python without PYTHON_GIL=0 and -X gil=0")
 if PathFinder.find_spec("microgpt.compiled.scalar", __path__) is None:
     raise ImportError(
         f"{__path__[0]!r} has no compiled modules for Python {sys.version_info[0]}.{sys.version_info[1]}; "

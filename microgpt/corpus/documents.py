@@ -1,24 +1,23 @@
 """Prepares documents for a run: shuffles them, holds some out, truncates or splits long ones; or divides a text into windows."""
 
 import random
-import sys
-import warnings
 from functools import partial
 
 from microgpt.common.options import Option
+from microgpt.common.saying import warn
 from microgpt.common.words import counted, quoted
 from microgpt.config import EvalConfig
 from microgpt.corpus.lines import Lines
 from microgpt.corpus.loading import DataWarning
 from microgpt.corpus.tokens import Corpus, Windows
 
-LONG = Option(
-    "long", str, "truncate", "documents longer than the block: train on their beginning, on all pieces, or stop",
+LONG_DOCS = Option(
+    "long_docs", str, "truncate", "documents longer than the block: train on their beginning, on all pieces, or stop",
     choices=("truncate", "split", "error"),
 )  # fmt: skip
 
 
-def parts(docs, rng, config, evaluation=EvalConfig(), long=LONG.default, val_docs=()):
+def parts(docs, rng, config, evaluation=EvalConfig(), long_docs=LONG_DOCS.default, val_docs=()):
     """(training, held out): two functions from a Tokenizer to a Corpus; the second is None if nothing is held out.
 
     config: GPTConfig, whose `documents` says whether these are documents, see `arrange`, or a text, see `arrange_text`.
@@ -27,7 +26,7 @@ def parts(docs, rng, config, evaluation=EvalConfig(), long=LONG.default, val_doc
         text, first, held_out = arrange_text(docs, rng, config.block_size, evaluation, val_docs)
         trained = partial(Windows, text, block_size=config.block_size, first=first)
         return trained, partial(Corpus.of_text, held_out, block_size=config.block_size) if held_out else None
-    docs, held_out = arrange(docs, rng, config.block_size, evaluation, long, val_docs)
+    docs, held_out = arrange(docs, rng, config.block_size, evaluation, long_docs, val_docs)
     return partial(Corpus, docs), partial(Corpus, held_out) if held_out else None
 
 
@@ -53,16 +52,16 @@ def arrange_text(docs, rng, block_size, evaluation=EvalConfig(), val_docs=()):
     return text, rng.randrange(max(1, len(text) - block_size)), held_out
 
 
-def arrange(docs, rng, block_size, evaluation=EvalConfig(), long=LONG.default, val_docs=()):
+def arrange(docs, rng, block_size, evaluation=EvalConfig(), long_docs=LONG_DOCS.default, val_docs=()):
     """(documents to train on, held-out documents): two lists, the first shuffled by rng (random.Random).
 
     evaluation.val_fraction holds out this fraction of the distinct documents: the last of them in the order of
     random.Random(split_seed). So none of them is trained on, and the choice does not depend on rng. rng shuffles all others, including
     repetitions. (With split_seed None, as in version 0.1, rng shuffles all, and the last ones are held out, even if they are repetitions.)
-    Without val_fraction, val_docs are held out, unchanged. long: see `fit`, which comes last. Raises ValueError if none are left to
+    Without val_fraction, val_docs are held out, unchanged. long_docs: see `fit`, which comes last. Raises ValueError if none are left to
     train on or a document is too long.
     """
-    if isinstance(docs, Lines) and not evaluation.val_fraction and long == LONG.default:
+    if isinstance(docs, Lines) and not evaluation.val_fraction and long_docs == LONG_DOCS.default:
         return docs.shuffled(rng), list(val_docs)
     docs, held_out = list(docs), list(val_docs)
     if not evaluation.val_fraction:
@@ -77,7 +76,7 @@ def arrange(docs, rng, block_size, evaluation=EvalConfig(), long=LONG.default, v
         apart = set(held_out)
         docs = [doc for doc in docs if doc not in apart]
         rng.shuffle(docs)
-    return fit(docs, block_size, long), fit(held_out, block_size, long)
+    return fit(docs, block_size, long_docs), fit(held_out, block_size, long_docs)
 
 
 def _without_last(docs, share, noun):
@@ -88,16 +87,16 @@ def _without_last(docs, share, noun):
     return docs[:-count], docs[-count:]
 
 
-def fit(docs, block_size, long):
+def fit(docs, block_size, long_docs):
     """Documents for a block of block_size tokens. A document has one token more than it has characters, for its end.
 
-    long: "truncate" leaves the documents as they are, and training sees only their first block_size tokens; "split"
+    long_docs: "truncate" leaves the documents as they are, and training sees only their first block_size tokens; "split"
     cuts them into consecutive pieces; "error" raises ValueError if one does not fit.
     """
-    LONG.check(long)
-    if long == "truncate":
+    LONG_DOCS.check(long_docs)
+    if long_docs == "truncate":
         return docs
-    if long == "error":
+    if long_docs == "error":
         for doc in docs:
             if len(doc) >= block_size:
                 raise ValueError(
@@ -167,9 +166,10 @@ def note_newlines(name, docs):
     text = "".join(docs)  # searching one text is faster than searching each document
     ends = sum(doc.endswith(("\n", "\r")) for doc in docs) if "\n" in text or "\r" in text else 0
     if ends:
-        _warn(
+        warn(
             f"in {name}, {ends:,} of {counted(len(docs), 'document')} end with a newline, which the model learns as a character; "
-            "read the file with load_docs, or remove the newline with str.strip"
+            "read the file with load_docs, or remove the newline with str.strip",
+            DataWarning,
         )
 
 
@@ -178,13 +178,13 @@ def note_repetitions(docs, val_docs):
     known = set(docs)
     count = sum(doc in known for doc in val_docs)
     if count:
-        _warn(f"the data to train on also have {count:,} of the {counted(len(val_docs), 'document')} to measure on")
+        warn(f"the data to train on also have {count:,} of the {counted(len(val_docs), 'document')} to measure on", DataWarning)
 
 
 def note_part(docs, val_docs):
     """Issue a DataWarning if the text to measure on is a part of that to train on."""
     if "\n".join(val_docs) in "\n".join(docs):
-        _warn("the text to measure on is also trained on")
+        warn("the text to measure on is also trained on", DataWarning)
 
 
 def note_oddities(docs, val_docs, config):
@@ -199,18 +199,10 @@ def note_oddities(docs, val_docs, config):
             note_repetitions(docs, val_docs)
 
 
-def refuse_idle(config, evaluation, long):
+def refuse_idle(config, evaluation, long_docs):
     """ValueError for options that concern documents, if there is a text."""
     if config.documents == "text":
-        if long != LONG.default:
-            raise ValueError("omit long: it has no effect on a text, whose windows leave nothing out")
+        if long_docs != LONG_DOCS.default:
+            raise ValueError("omit long_docs: it has no effect on a text, whose windows leave nothing out")
         if evaluation.split_seed not in (EvalConfig.split_seed, None):
             raise ValueError("omit split_seed: it has no effect on a text, of which the end is held out")
-
-
-def _warn(text):
-    """Issue a DataWarning that points to the line that called this package."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals["__name__"].startswith("microgpt."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, DataWarning, stacklevel=level)

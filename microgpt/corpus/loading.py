@@ -8,9 +8,9 @@ import codecs
 import os
 import re
 import sys
-import warnings
 
 from microgpt.common.options import options_of
+from microgpt.common.saying import warn
 from microgpt.common.words import LONGEST_PATH, counted, quoted, quoted_path, shortened, sized
 from microgpt.config import GPTConfig
 from microgpt.corpus import datasets
@@ -82,7 +82,7 @@ def load_docs(
         return DOCUMENTS[documents](read(source, notes, encoding, column))
     finally:
         for note in notes:
-            warnings.warn(note, DataWarning, stacklevel=2)
+            warn(note, DataWarning)
 
 
 def read(source, notes, encoding="utf-8", column=None):

@@ -199,9 +199,9 @@ def _of_text(text, path):
 
 def _run(model, settings, source, progress, fingerprint):
     """The Side of a Run or a Checkpoint. model: has config, tokenizer and params; settings: has training and evaluation; source:
-    has seed and long; progress: has losses and val_losses."""
+    has seed and long_docs; progress: has losses and val_losses."""
     side = _model(model)
-    side.parts["settings"] |= asdict(settings.training) | asdict(settings.evaluation) | {"seed": source.seed, "long": source.long}
+    side.parts["settings"] |= asdict(settings.training) | asdict(settings.evaluation) | {"seed": source.seed, "long_docs": source.long_docs}
     side.parts |= {"data": {"fingerprint": fingerprint}} | _losses(progress.losses, progress.val_losses)
     return side
 

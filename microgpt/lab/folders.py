@@ -54,7 +54,7 @@ def describe(run, command, data, temperature, resumed_from=None):
         "data_fingerprint": run.fingerprint(),
         "resumed_from": resumed_from,
         "seed": run.seed,
-        "long": run.long,
+        "long_docs": run.long_docs,
         "engine": run.model.engine.name,
         "threads": run.model.engine.threads,
         "model": asdict(run.model.config),

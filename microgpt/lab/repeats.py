@@ -10,6 +10,7 @@ from os import PathLike
 from typing import Any
 
 from microgpt import verdict
+from microgpt.common import renamed
 from microgpt.common.options import Option
 from microgpt.common.words import quoted
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
@@ -101,6 +102,7 @@ def held_out_loss(run):
     return run.best[1] if run.finished and run.evaluation.patience is not None else run.val_losses[-1][1]
 
 
+@renamed.argument("long")
 def repeat(
     docs: Iterable[str],
     config: GPTConfig | None = None,
@@ -111,7 +113,7 @@ def repeat(
     threads: int = 1,
     evaluation: EvalConfig | None = None,
     val_docs: Iterable[str] | None = None,
-    long: str | None = None,
+    long_docs: str | None = None,
     init: GPT | str | PathLike[str] | None = None,
     snapshots: int | None = None,
     workers: int | None = None,
@@ -141,7 +143,7 @@ def repeat(
     runs, diverged, left = {}, {}, iter(found)
     active: dict[Future[None], Run] = {}
     stopped: list[bool] = []
-    options: dict[str, Any] = {"engine": engine, "threads": threads, "evaluation": evaluation, "val_docs": val_docs, "long": long}
+    options: dict[str, Any] = {"engine": engine, "threads": threads, "evaluation": evaluation, "val_docs": val_docs, "long_docs": long_docs}
     with ThreadPoolExecutor(workers) as pool:
         try:
             while True:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from microgpt.common import renamed
 from microgpt.common.extras import require
 from microgpt.common.words import quoted, quoted_path, shortened
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
@@ -114,7 +115,7 @@ class Plan:
     val_docs: list[str] | None
     space: dict[str, Any]
     parts: tuple[GPTConfig, TrainConfig, EvalConfig]
-    options: dict[str, Any]  # of start: seed, engine, threads, long
+    options: dict[str, Any]  # of start: seed, engine, threads, long_docs
     address: str
     sampler: str
     trials: int | None
@@ -193,7 +194,7 @@ def join(plan):
         time.sleep(0.1)
     if "plan" not in study.user_attrs:
         study.set_user_attr("plan", json.dumps(mine))
-    theirs = json.loads(study.user_attrs["plan"])
+    theirs = renamed.in_file(json.loads(study.user_attrs["plan"]))
     mine = json.loads(json.dumps(mine))
     different = [name for name in mine | theirs if mine.get(name) != theirs.get(name)]
     if "data" in different:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from microgpt.common import renamed
 from microgpt.common.options import Option
 from microgpt.common.words import quoted
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
@@ -27,6 +28,7 @@ HELD_OUT = 0.1  # default val_fraction
 MEASUREMENTS, FEWEST = 5, 200  # default number of measurements in a run, which pruning needs, and the least documents in each
 
 
+@renamed.argument("long")
 def sweep(
     docs: Iterable[str],
     space: Mapping[str, Any],
@@ -38,7 +40,7 @@ def sweep(
     seed: int | None = None,
     engine: str | None = None,
     threads: int = 1,
-    long: str | None = None,
+    long_docs: str | None = None,
     study: str | os.PathLike[str] | None = None,
     trials: int | None = None,
     seconds: float | None = None,
@@ -62,7 +64,7 @@ def sweep(
         seed: As for `train`.
         engine: As for `train`.
         threads: As for `train`, for each process.
-        long: As for `train`.
+        long_docs: As for `train`.
         study: Where the study is kept: the path of a file (Optuna's journal), or the URL of a database or of Redis ("redis://..."). A call
             with the same documents and settings joins or continues the study there. None: it exists only for this call.
         trials: How many trials the study has in all. None: 20; every combination of a grid; or, if `seconds` is given, no limit.
@@ -92,7 +94,7 @@ def sweep(
         trials = combinations if trials is None else min(trials, combinations)
     elif trials is None and seconds is None:
         trials = TRIALS.default
-    options = {"seed": SEED.default if seed is None else seed, "engine": engine or DEFAULT, "threads": threads, "long": long}
+    options = {"seed": SEED.default if seed is None else seed, "engine": engine or DEFAULT, "threads": threads, "long_docs": long_docs}
     parts = _parts(docs, val_docs, found, (config, training, evaluation), options)
     with tempfile.TemporaryDirectory() as folder:
         address = os.path.join(folder, "study.log") if study is None else os.fspath(study)

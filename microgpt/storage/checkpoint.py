@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from microgpt import __version__
 from microgpt.common.words import quoted
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
-from microgpt.corpus.documents import LONG
+from microgpt.corpus.documents import LONG_DOCS
 from microgpt.engines import DEFAULT, ENGINES
 from microgpt.snapshots import SNAPSHOTS, Snapshots
 from microgpt.storage import layout, schema, tensorfile
@@ -53,7 +53,7 @@ class Source:
     """The initial settings of a run besides GPTConfig, TrainConfig and EvalConfig. Checked when made (ValueError)."""
 
     seed: int
-    long: str  # what was done with long documents, see microgpt.corpus.documents
+    long_docs: str  # what was done with long documents, see microgpt.corpus.documents
     num_docs: int  # of the corpus trained on
     fingerprint: str  # SHA-256 of all the documents' tokens, in order; see Run.fingerprint
     engine: str = DEFAULT  # the last one that computed it
@@ -62,7 +62,7 @@ class Source:
     def __post_init__(self):
         for name, good in {
             "seed": type(self.seed) is int,
-            "long": self.long in LONG.choices,
+            "long_docs": self.long_docs in LONG_DOCS.choices,
             "num_docs": type(self.num_docs) is int and self.num_docs > 0,
             "fingerprint": isinstance(self.fingerprint, str),
             "engine": self.engine in ENGINES,

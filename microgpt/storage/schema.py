@@ -8,6 +8,7 @@ import re
 from dataclasses import MISSING, fields
 
 from microgpt import __version__
+from microgpt.common import renamed
 from microgpt.common.options import Settings
 from microgpt.common.words import quoted
 
@@ -26,6 +27,7 @@ def build(kind, given, where, most=None):
     most: the largest sensible whole number. Raises CheckpointError for names that are unknown, or missing and without
     a default, and for values that `kind` refuses.
     """
+    given = renamed.in_file(given)
     check_known(given, {field.name for field in fields(kind)}, "option", f" in {where}")
     for field in fields(kind):
         if field.default is MISSING and field.name not in given:  # mutant: missing-field

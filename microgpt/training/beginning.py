@@ -1,19 +1,19 @@
 """Starting a run: documents are shuffled and a model is drawn or loaded, or a saved run is continued."""
 
 import random
-import warnings
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from os import PathLike
 
 from microgpt import engines, verdict
-from microgpt.common import files
+from microgpt.common import files, renamed
 from microgpt.common.options import Option, options_of
+from microgpt.common.saying import warn
 from microgpt.common.words import counted, quoted_path, shortened
 from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus import documents
-from microgpt.corpus.documents import LONG
+from microgpt.corpus.documents import LONG_DOCS
 from microgpt.corpus.tokens import fingerprint
 from microgpt.model import GPT
 from microgpt.snapshots import SNAPSHOTS, Snapshots
@@ -25,6 +25,7 @@ from microgpt.training.run import Run, Step, TrainingWarning
 SEED = Option("seed", int, 42, "seed of all random numbers", digits=1000)
 
 
+@renamed.argument("long")
 def start(
     docs: Iterable[str],
     config: GPTConfig | None = None,
@@ -35,7 +36,7 @@ def start(
     threads: int = 1,
     evaluation: EvalConfig | None = None,
     val_docs: Iterable[str] | None = None,
-    long: str | None = None,
+    long_docs: str | None = None,
     init: GPT | str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
     snapshots: int | None = None,
@@ -52,10 +53,10 @@ def start(
         if init is not None:
             raise ValueError("a resumed run continues with its own weights; give resume or init, not both")
         return _resume(
-            docs, val_docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long=long,
+            docs, val_docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long_docs=long_docs,
             snapshots=snapshots,
         )  # fmt: skip
-    engine, evaluation, long = engine or engines.DEFAULT, evaluation or EvalConfig(), long or LONG.default
+    engine, evaluation, long_docs = engine or engines.DEFAULT, evaluation or EvalConfig(), long_docs or LONG_DOCS.default
     evaluation.check_documents(val_docs is not None)
     training = training or TrainConfig(batch_size=engines.engine_class(engine).batch_size)
     seed = SEED.default if seed is None else seed
@@ -68,8 +69,8 @@ def start(
         _refuse_differences("the model to start from has", config=(config, saved.config))
         config, tokenizer = saved.config, saved.tokenizer
     documents.note_oddities(docs, val_docs, config)
-    documents.refuse_idle(config, evaluation, long)
-    trained, held_out = documents.parts(docs, rng, config, evaluation, long, val_docs or ())
+    documents.refuse_idle(config, evaluation, long_docs)
+    trained, held_out = documents.parts(docs, rng, config, evaluation, long_docs, val_docs or ())
     corpus = trained(tokenizer)
     try:
         held_out = held_out and held_out(tokenizer)
@@ -83,11 +84,12 @@ def start(
         model = GPT.init(config, tokenizer, rng, engine, threads)
     else:
         model = GPT(config, tokenizer, array("d", saved.params), engine, threads)
-    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long, Snapshots(snapshots) if snapshots else None)
+    run = Run(model, corpus, training, rng, held_out, evaluation, seed, long_docs, Snapshots(snapshots) if snapshots else None)
     run.drawn = saved is None
     return run
 
 
+@renamed.argument("long")
 def train(
     docs: Iterable[str],
     config: GPTConfig | None = None,
@@ -99,7 +101,7 @@ def train(
     callback: Callable[[Step], object] | None = None,
     evaluation: EvalConfig | None = None,
     val_docs: Iterable[str] | None = None,
-    long: str | None = None,
+    long_docs: str | None = None,
     init: GPT | str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
     snapshots: int | None = None,
@@ -122,7 +124,7 @@ def train(
         evaluation: Which part of `docs` to hold out, and how often to measure the loss on it. None: nothing is held out.
         val_docs: Documents to measure on instead of a part of `docs`. They change no bit of the training. A `DataWarning` says how many
             of them are also trained on.
-        long: What to do with a document longer than the block: "truncate" it, as the reference does; "split" it into several; or
+        long_docs: What to do with a document longer than the block: "truncate" it, as the reference does; "split" it into several; or
             "error". None: "truncate".
         init: A model, or the path of a saved one, to start from instead of random weights.
         resume: The path of a saved run to continue. `docs` and `val_docs` must be those of that run; other settings may be omitted. Only
@@ -150,7 +152,7 @@ def train(
         TrainingWarning: Training made the model worse than it was.
     """
     run = start(
-        docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long=long,
+        docs, config, training, seed=seed, engine=engine, threads=threads, evaluation=evaluation, val_docs=val_docs, long_docs=long_docs,
         init=init, resume=resume, snapshots=snapshots,
     )  # fmt: skip
     if run_dir is None:
@@ -161,7 +163,7 @@ def train(
         with run._shown(progress) as shown, folders.kept(run, run_dir, resume) as update:
             run.train(callback, lambda: (shown and shown(), update()), gradient_norms=gradient_norms)
     if run.diverged:
-        warnings.warn(verdict.divergence(run), TrainingWarning, stacklevel=2)
+        warn(verdict.divergence(run), TrainingWarning)
     return run
 
 
@@ -176,7 +178,7 @@ def _resume(docs, val_docs, path, engine, threads, **given):
         f"{what} was started with",
         **{name: (given[name], getattr(saved, name)) for name in ("config", "training", "evaluation")},
     )
-    for name in ("seed", "long"):
+    for name in ("seed", "long_docs"):
         _refuse_differences(f"{what} was started with", **{name: (given[name], getattr(saved.source, name))})
     kept = saved.progress.snapshots
     _refuse_differences(f"{what} was started with", snapshots=(given["snapshots"], kept and kept.count))
@@ -187,7 +189,7 @@ def _resume(docs, val_docs, path, engine, threads, **given):
         raise CheckpointError(f"{what} was started without val_docs; omit val_docs, or start a new run")
     documents.note_oddities(docs, val_docs, saved.config)
     rng = random.Random(saved.source.seed)
-    trained, held_out = documents.parts(docs, rng, saved.config, saved.evaluation, saved.source.long, val_docs or ())
+    trained, held_out = documents.parts(docs, rng, saved.config, saved.evaluation, saved.source.long_docs, val_docs or ())
     data = f"the data are not those that {what} was trained on"
     val = f"the documents of val_docs are not those that {what} was measured on"
     corpus = _read_again(trained, saved.tokenizer, data)
@@ -198,7 +200,7 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     if val_docs is not None and fingerprint(held_out) != expected:
         raise CheckpointError(f"{val}: another text or another order")
     model = GPT(saved.config, saved.tokenizer, saved.params, engine or saved.source.engine, threads)
-    run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long, kept)
+    run = Run(model, corpus, saved.training, rng, held_out, saved.evaluation, saved.source.seed, saved.source.long_docs, kept)
     if run.fingerprint() != saved.source.fingerprint:
         raise CheckpointError(f"{data}: as many documents, but another text or another order")
     run.drawn, progress = False, saved.progress

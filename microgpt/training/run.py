@@ -13,7 +13,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgpt import engines, verdict
-from microgpt.common import interrupts
+from microgpt.common import interrupts, renamed
 from microgpt.common.words import counted
 from microgpt.config import EvalConfig, SampleConfig, TrainConfig
 from microgpt.corpus.tokens import Corpus, fingerprint
@@ -68,7 +68,7 @@ class Run:
         evaluation: How the held-out loss is measured.
         val_losses: Pairs (step, held-out loss in nats per token).
         seed: The seed of all random numbers.
-        long: What happens to a document longer than the block.
+        long_docs: What happens to a document longer than the block.
         snapshots: Copies of the weights during training, or None.
         extended: Pairs (steps done, settings until then), one for each time the run was resumed with another number of steps.
         seconds: The time of the steps done in this process, in seconds.
@@ -82,13 +82,14 @@ class Run:
     extended: list[tuple[int, TrainConfig]]
     snapshots: Snapshots | None
     folder: str | None = None
+    long = renamed.attribute("long", "Run")
 
     def __init__(
         self, model: GPT, corpus: Corpus, training: TrainConfig, rng: random.Random, held_out: Corpus | None = None,
-        evaluation: EvalConfig = EvalConfig(), seed: int = 42, long: str = "truncate", snapshots: Snapshots | None = None,
+        evaluation: EvalConfig = EvalConfig(), seed: int = 42, long_docs: str = "truncate", snapshots: Snapshots | None = None,
     ) -> None:  # fmt: skip
         self.model, self.corpus, self.training, self.rng = model, corpus, training, rng
-        self.held_out, self.evaluation, self.seed, self.long = held_out, evaluation, seed, long
+        self.held_out, self.evaluation, self.seed, self.long_docs = held_out, evaluation, seed, long_docs
         self.losses, self.val_losses, self.extended, self.snapshots = [], [], [], snapshots
         model.engine.check(corpus, training, snapshots.count if snapshots else 0)
         self.seconds = 0.0  # of the steps done in this process
@@ -300,7 +301,7 @@ class Run:
             array("d", self.losses), m, v, self.rng.getstate(), self.val_losses, self._best_params, extended, self.snapshots
         )
         val_fingerprint = None if self.evaluation.val_fraction or not self.held_out else fingerprint(self.held_out)
-        source = Source(self.seed, self.long, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
+        source = Source(self.seed, self.long_docs, len(self.corpus), self.fingerprint(), model.engine.name, val_fingerprint)
         return Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress)
 
     def __getstate__(self):

@@ -177,13 +177,18 @@ static void node_free(PyObject *self) {
  * calls node_dealloc. To limit the nesting of these calls too, nodes that die at MAX_NESTING wait for the outermost call. */
 #define MAX_NESTING 50
 static int nesting;
-static PyObject *deferred; /* nodes that wait, linked through their reference counts, which are 0 */
+static PyObject *deferred; /* nodes that wait, linked through a field that the dead do not need */
+#ifdef Py_GIL_DISABLED
+#define NEXT_DEFERRED(object) (&(object)->ob_tid)
+#else
+#define NEXT_DEFERRED(object) (&(object)->ob_refcnt)
+#endif
 
 /* tp_dealloc */
 static void node_dealloc(PyObject *self) {
     assert(Py_REFCNT(self) == 0 && !(((Node *)self)->f.flags & VISITED));
     if (nesting == MAX_NESTING) { /* mutant: nesting-limit */
-        memcpy(&self->ob_refcnt, &deferred, sizeof deferred);
+        memcpy(NEXT_DEFERRED(self), &deferred, sizeof deferred);
         deferred = self;
         return;
     }
@@ -191,7 +196,7 @@ static void node_dealloc(PyObject *self) {
         node_free(self);
         self = nesting == 1 ? deferred : NULL; /* mutant: deferred-nodes */
         if (self)
-            memcpy(&deferred, &self->ob_refcnt, sizeof deferred);
+            memcpy(&deferred, NEXT_DEFERRED(self), sizeof deferred);
     }
     nesting--;
 }

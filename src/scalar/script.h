@@ -78,8 +78,8 @@ static inline Node *plain_param(PyObject *params, Py_ssize_t i) {
 
 /* list[i] = number. A float that only this list refers to is changed in place, which cannot be observed. */
 static inline int set_number(PyObject *list, Py_ssize_t i, double number, int is_int) {
-    PyObject *item = PyList_GET_ITEM(list, i);
 #ifndef Py_GIL_DISABLED
+    PyObject *item = PyList_GET_ITEM(list, i);
     if (!is_int && PyFloat_CheckExact(item) && Py_REFCNT(item) == 1) {
         ((PyFloatObject *)item)->ob_fval = number;
         return 0;

@@ -205,7 +205,7 @@ def test_seed_engine_and_temperature(settings, data):
 def test_help_names_every_option_and_its_default(capsys):
     assert cli.main(["train", "--help"]) == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
-    others = ["--auto", "--time", "--preset", "--seed", "--engine", "--threads", "--samples", "--length", "--sample-every", "--long"]
+    others = ["--auto", "--time", "--preset", "--seed", "--engine", "--threads", "--samples", "--length", "--sample-every", "--long-docs"]
     others += ["--seeds", "--workers"]
     others += [
         "--out",

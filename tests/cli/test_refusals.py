@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command_line import (
@@ -21,7 +23,7 @@ from command_line import (
 )  # fmt: skip
 
 import microgpt
-from microgpt import TrainConfig, cli, engines, reference
+from microgpt import TrainConfig, cli, compiled, engines, reference
 from microgpt.cli.commands import train as train_command
 from microgpt.cli.options import in_options
 from microgpt.training import start
@@ -286,6 +288,13 @@ def test_a_checkout_that_is_not_built(tmp_path):
     assert done.returncode == 1 and " has no compiled modules for Python " in done.stderr.splitlines()[-1]
     for name in ("microgpt.reference", "microgpt.config", "microgpt.tokenizer"):  # these need no compiled core
         assert subprocess.run([*bare, "-c", f"import {name}"], **options).returncode == 0
+
+
+def test_a_free_threaded_python_that_keeps_the_gil_off(monkeypatch):
+    code = compile(Path(compiled.__file__).read_text(encoding="utf-8"), compiled.__file__, "exec")
+    with monkeypatch.context() as patch, pytest.raises(ImportError, match="need the GIL; run Python without PYTHON_GIL=0 and -X gil=0"):
+        patch.setattr(sys, "flags", SimpleNamespace(gil=0))
+        exec(code, {"__path__": compiled.__path__})
 
 
 @pytest.mark.slow

@@ -192,7 +192,7 @@ CHANGES = [
     lambda header, text: metadata(header, "config", n_layer=text),
     lambda header, text: metadata(header, "config", **{text: 1}),
     lambda header, text: metadata(header, "training", schedule=text),
-    lambda header, text: metadata(header, "source", long=text),
+    lambda header, text: metadata(header, "source", long_docs=text),
     lambda header, text: metadata(header, "source", engine=[text]),
     lambda header, text: metadata(header, "evaluation", val_fraction=text),
     lambda header, text: metadata(header, "progress", rng=text),
@@ -227,7 +227,7 @@ def test_names_of_files(folder, capsys, name):
 
 def test_a_line_of_the_data(folder, capsys):
     (folder / "docs.txt").write_text(f"emma\n{RED} {'x' * 100}\n", encoding="utf-8")
-    sentence = said(["train", "docs.txt", "--long", "error", "--engine", "exact"], capsys, 1)
+    sentence = said(["train", "docs.txt", "--long-docs", "error", "--engine", "exact"], capsys, 1)
     assert r"\x1b[31mred" in sentence
 
 

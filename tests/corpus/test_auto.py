@@ -53,7 +53,7 @@ def test_more_time_and_more_data_make_larger_models(speed):
             len(each.docs) == 4_001
             and each.engine == "fast"
             and each.config.documents == "lines"
-            and each.long == "truncate"
+            and each.long_docs == "truncate"
             and each.config.block_size == 10
         )
 
@@ -82,10 +82,10 @@ def test_what_is_given_stays(speed):
 def test_documents_that_are_longer_than_the_block(speed):
     """If a few documents are too long, they are split; if most are, the data are one text."""
     few = advice.suggest("\n".join([*["emma", "olivia"] * 200, "x" * 60]), 1)
-    assert (few.config.block_size, few.long) == (7, "split")
-    assert advice.suggest("emma", 1, block_size=1).long == "truncate"  # the block is too small for pieces
+    assert (few.config.block_size, few.long_docs) == (7, "split")
+    assert advice.suggest("emma", 1, block_size=1).long_docs == "truncate"  # the block is too small for pieces
     text = advice.suggest("a b" * 1000, 1)
-    assert (text.config.documents, text.config.block_size, text.long, len(text.docs)) == ("text", 32, "truncate", 1)
+    assert (text.config.documents, text.config.block_size, text.long_docs, len(text.docs)) == ("text", 32, "truncate", 1)
     assert [advice.block_size(docs, kind) for docs, kind in ((["a" * 999], "lines"), (["emma", "ava"], "lines"), (["a"], "text"))] == [
         256,
         5,
@@ -150,8 +150,8 @@ def test_the_block_size_alone(folder, capsys):
 
 
 def test_where_options_are_put():
-    chosen = {"n_layer": 2, "scale_init": True, "zero_init_out": False, "engine": "fast", "long": "split"}
-    flags = ["--n-layer", "2", "--scale-init", "--no-zero-init-out", "--engine", "fast", "--long", "split"]
+    chosen = {"n_layer": 2, "scale_init": True, "zero_init_out": False, "engine": "fast", "long_docs": "split"}
+    flags = ["--n-layer", "2", "--scale-init", "--no-zero-init-out", "--engine", "fast", "--long-docs", "split"]
     for argv, kept in (
         (["train", "--auto", "x", "--time", "1m", "--block-size", "auto"], ["train", "x"]),
         (

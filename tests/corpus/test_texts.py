@@ -196,7 +196,7 @@ def test_what_a_text_cannot_be():
             {"val_docs": ["Tz"]},
             "val_docs cannot be measured: the character 'z' .*; omit it there, or also train on some that have it",
         ),
-        ([POEM], {"long": "split"}, "omit long: it has no effect on a text, whose windows leave nothing out"),
+        ([POEM], {"long_docs": "split"}, "omit long_docs: it has no effect on a text, whose windows leave nothing out"),
         (
             [POEM],
             {"evaluation": EvalConfig(0.1, split_seed=1)},

@@ -96,7 +96,7 @@ def check(model, texts, numbers, key, temperature=1.0, top_k=None, top_p=None, p
     isa=st.sampled_from(ISAS),
     data=st.data(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_each_choice(shape, vocab_size, activation, bos_first, temperature, top_k, top_p, n, threads, isa, data):
     n_head, head_dim, n_layer, block_size = shape
     config = GPTConfig(

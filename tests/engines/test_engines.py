@@ -80,7 +80,7 @@ def test_training_options_equal_the_reference(name, case, options, least):
     assert outcome(name, *case) == outcome(ORACLES[name], *case)
 
 
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", [pytest.param("graph", marks=pytest.mark.slow), "exact"])
 @given(case=cases())
 @example(case=(["a"], GPTConfig(n_embd=1, n_head=1, block_size=1), TrainConfig(num_steps=3), 0))
 @settings(max_examples=20, deadline=None)
@@ -107,7 +107,7 @@ def outcome(engine, docs, config, training, seed):
 @pytest.mark.parametrize("options", [{}, EVERY_OPTION], ids=["defaults", "options"])
 def test_the_reference_s_own_loop_and_sampling(engine, options):
     """train() and Run.generate() against reference.train_with and reference.sample, which share no code with them."""
-    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8, block_size=6), TrainConfig(num_steps=7, **options)
+    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8, block_size=6), TrainConfig(num_steps=4, **options)
     rng, shuffled = random.Random(5), list(docs)
     rng.shuffle(shuffled)
     tokenizer = Tokenizer.from_docs(shuffled)

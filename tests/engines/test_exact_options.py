@@ -219,7 +219,7 @@ def test_portions_and_other_options_later():
 
 @pytest.mark.parametrize(
     "config, num_steps, batch_size, letters",
-    [(GPTConfig(), 1500, 3, 26), (GPTConfig(n_embd=4, n_head=2, block_size=4), 10_000, 1, 3)],
+    [(GPTConfig(), 500, 3, 26), (GPTConfig(n_embd=4, n_head=2, block_size=4), 5000, 1, 3)],
     ids=["default", "small"],  # in short sums, every bit makes a difference
 )
 def test_each_path_over_many_steps(on_path, config, num_steps, batch_size, letters):

@@ -121,7 +121,7 @@ def test_what_is_done_with_long_documents():
     with pytest.raises(ValueError, match="splitting documents needs a block_size of 2 or more"):
         documents.fit(docs, 1, "split")
     with pytest.raises(ValueError, match="long must be one of truncate, split, error, not 'cut'"):
-        microgpt.train(docs, long="cut")
+        microgpt.train(docs, long_docs="cut")
     assert documents.share_cut(docs, 4) == (1 / 3, 3 / 14)
 
 

@@ -19,14 +19,15 @@ BLOCK = re.compile(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TUTORIAL = DOCS / "tutorial.md"
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if page != TUTORIAL and BLOCK.search(page.read_text(encoding="utf-8"))]
+LONG = {"sweep", "training"}  # these train for a while
 
 
 def test_there_are_pages():
-    assert {"checkpoints.md", "training.md", "sampling.md"} <= {page.name for page in PAGES}
+    assert {"checkpoints", "sampling", *LONG} <= {page.stem for page in PAGES}
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="the examples are for a shell")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=[pytest.mark.slow] * (page.stem in LONG), id=page.stem) for page in PAGES])
 def test_examples(page, tmp_path):
     names = os.environ.get("MICROGPT_NAMES") or str(Path(microgpt.__file__).parent / "corpus" / "names.txt")
     environment = {**os.environ, "MICROGPT_NAMES": names}
@@ -85,6 +86,11 @@ def test_everything_on_these_pages_is_documented():
         members = [getattr(thing, key) for key in vars(thing) if key[0] != "_"] if isinstance(thing, type) else []
         silent += [(name, part) for part in (thing, *members) if (callable(part) or hasattr(part, "__get__")) and not inspect.getdoc(part)]
     assert not silent
+
+
+def test_a_docstring_that_lists_options_indents_nothing_else():
+    for kind in (microgpt.GPTConfig, microgpt.TrainConfig, microgpt.EvalConfig):
+        assert not re.findall(r"^ +(?! |\w+ = ).*", kind.__doc__, re.MULTILINE)
 
 
 def test_every_page_is_in_the_navigation_of_the_site():

@@ -38,6 +38,22 @@ def test_a_name_that_was_changed_works_and_says_so():
     assert caught[0].filename == __file__
 
 
+def test_a_keyword_and_an_attribute_that_were_renamed_work_and_say_so():
+    docs, options = ["abcdefghijklmnopqrstuvwxyz", "abc"], {"training": microgpt.TrainConfig(num_steps=1)}
+    with pytest.warns(DeprecationWarning) as caught:
+        run = microgpt.train(docs, **options, long="split")
+        assert (len(run.corpus), run.long) == (3, "split") == (len(run.corpus), run.long_docs)
+        repeats = microgpt.repeat(docs, **options, seeds=1, long="split")
+    assert repeats.runs[0].losses == run.losses == microgpt.train(docs, **options, long_docs="split").losses
+    assert [(str(warning.message), warning.filename) for warning in caught] == [
+        ("train(long=...) is now train(long_docs=...); use that name", __file__),
+        ("Run.long is now Run.long_docs; use that name", __file__),
+        ("repeat(long=...) is now repeat(long_docs=...); use that name", __file__),
+    ]
+    with pytest.raises(TypeError, match=r"train\(\) has long_docs twice, once by its old name long; omit long"):
+        microgpt.train(docs, long="split", long_docs="split")
+
+
 def functions():
     """(name, function) of everything callable among the public names, except for compiled functions, which have stubs."""
     for name in microgpt.__all__:

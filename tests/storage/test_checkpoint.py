@@ -196,7 +196,7 @@ def test_a_device_or_a_pipe_is_not_replaced(tmp_path):
 
 
 EVERY_OPTION = dict(
-    batch_size=3, schedule="cosine", warmup_steps=2, clip_norm=0.5, weight_decay=0.1, min_learning_rate=1e-3
+    batch_size=2, schedule="cosine", warmup_steps=2, clip_norm=0.5, weight_decay=0.1, min_learning_rate=1e-3
 )  # fmt: skip
 
 
@@ -220,7 +220,7 @@ def test_stopped_and_resumed_equals_uninterrupted(path, engine, other, options):
 @settings(max_examples=25, deadline=None)
 def test_stopped_anywhere(tmp_path_factory, stops, seed, every):
     path = tmp_path_factory.mktemp("stopped") / "run"
-    options = dict(config=CONFIG, training=TRAINING, seed=seed, evaluation=EvalConfig(0.3, every), long="split")
+    options = dict(config=CONFIG, training=TRAINING, seed=seed, evaluation=EvalConfig(0.3, every), long_docs="split")
     run = start(DOCS, **options)
     for stop in sorted(stops):
         if stop > len(run.losses):
@@ -277,7 +277,7 @@ def test_a_run_that_drew_samples_goes_on_from_there(path):
         (DOCS, dict(training=replace(TRAINING, num_steps=99, beta1=0.5)), "was started with beta1 0.85, not 0.5"),
         (DOCS, dict(evaluation=EvalConfig(0.5)), "was started with val_fraction 0.0, not 0.5"),
         (DOCS, dict(seed=43), "was started with seed 42, not 43"),
-        (DOCS, dict(long="split"), "was started with long truncate, not split"),
+        (DOCS, dict(long_docs="split"), "was started with long_docs truncate, not split"),
         (DOCS[:-1], {}, "not those that .* was trained on: 8 documents to train on, not 9"),
         ([*DOCS[:-1], "emmX"], {}, r"not those that .* was trained on: the character 'X' \(U\+0058\) is not in"),
         ([*DOCS[:-1], "emma"], {}, "was trained on: as many documents, but another text or another order"),

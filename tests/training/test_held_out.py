@@ -93,14 +93,16 @@ def test_a_run_without_a_split_seed_goes_on_as_it_began(tmp_path):
 # ---- Documents given separately -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("long", ["truncate", "split"])
-def test_documents_given_to_measure_on_change_no_bit_of_the_training(engine, long):
+@pytest.mark.parametrize("long_docs", ["truncate", "split"])
+def test_documents_given_to_measure_on_change_no_bit_of_the_training(engine, long_docs):
     config = GPTConfig(n_embd=8, n_head=2, block_size=4)
-    plain = microgpt.train(DOCS, config, TRAINING, engine=engine, long=long)
-    run = microgpt.train(DOCS, config, TRAINING, engine=engine, long=long, val_docs=VAL, evaluation=EvalConfig(eval_every=5, patience=9))
+    plain = microgpt.train(DOCS, config, TRAINING, engine=engine, long_docs=long_docs)
+    run = microgpt.train(
+        DOCS, config, TRAINING, engine=engine, long_docs=long_docs, val_docs=VAL, evaluation=EvalConfig(eval_every=5, patience=9)
+    )
     assert run.corpus.tokens == plain.corpus.tokens and run.rng.getstate() == plain.rng.getstate()
     assert run.losses == plain.losses
-    assert texts(run, run.held_out) == (VAL if long == "truncate" else ["oliv", "e", "ama", "mela", "ela"])
+    assert texts(run, run.held_out) == (VAL if long_docs == "truncate" else ["oliv", "e", "ama", "mela", "ela"])
     assert [step for step, _ in run.val_losses] == [5, 10, 12]
 
 

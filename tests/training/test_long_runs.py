@@ -72,7 +72,7 @@ def test_changed_options_are_refused(folder):
     assert "'run' has done 3 steps; --steps must be at least 3, not 2" in fail(*resume, "--steps", 2)
     assert "was started with --learning-rate 0.01, not 0.1" in fail(*resume, "--learning-rate", 0.1)
     assert "was started with seed 42, not 7" in fail(*resume, "--seed", 7)
-    assert "was started with long truncate, not split" in fail(*resume, "--long", "split")
+    assert "was started with --long-docs truncate, not split" in fail(*resume, "--long-docs", "split")
     assert "was started with --val-fraction 0.0, not 0.1" in fail(*resume, "--val-fraction", 0.1)
     for option in ("--resume", "--init"):
         assert fail("train", "docs.txt", option, "run", "--preset", "first") == (
@@ -357,12 +357,16 @@ def test_long_documents(folder):
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL)
     assert done.stderr == (
         "microgpt: 80% of the documents are longer than --block-size 16, and 68% of the text is never learned; see "
-        "microgpt inspect, and use --documents text or --long to learn the rest\n"
+        "microgpt inspect, and use --documents text or --long-docs to learn the rest\n"
     )
-    done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL, "--long", "split")
+    done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL, "--long-docs", "split")
     assert done.stderr == "" and done.stdout.startswith("num docs: 17\n")
+    by_its_old_name = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL, "--long", "split")
+    assert (by_its_old_name.stdout, by_its_old_name.stderr) == (done.stdout, "microgpt: --long is now --long-docs; use that name\n")
+    assert "unrecognized arguments: --lon, did you mean --long-docs?" in microgpt_command("train", "prose.txt", "--lon").stderr
+    assert "--long " not in succeed("train", "--help")
     assert "a document has 51 characters, but a --block-size of 16 has room for 15 and the end: 'it was the best" in fail(
-        "train", "prose.txt", "--long", "error"
+        "train", "prose.txt", "--long-docs", "error"
     )
 
 

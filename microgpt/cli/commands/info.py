@@ -72,7 +72,7 @@ def _of_model(path):
         "evaluation": asdict(saved.evaluation),
         "steps done": len(losses),
         "seed": source.seed,
-        "long": source.long,
+        "long_docs": source.long_docs,
         "engine": source.engine,
         "documents": source.num_docs,
         "data fingerprint": source.fingerprint,

@@ -103,13 +103,13 @@ def describe(docs, config, recommended, why):
     if recommended != config.documents:
         facts["suggestion"] = other
     elif cut > 0.5:
-        facts["suggestion"] = f"--block-size {suggested} with --long split; {cut:.1%} of the documents are longer"
+        facts["suggestion"] = f"--block-size {suggested} with --long-docs split; {cut:.1%} of the documents are longer"
     elif suggested <= block_size and not of_docs:
         facts["suggestion"] = f"--block-size {block_size} is enough" + (f"; {suggested} would be, too" if suggested < block_size else "")
     else:
         facts["suggestion"] = f"--block-size {suggested}" + (f", which cuts {cut:.1%}" if cut else ", which cuts nothing")
         if lost > 0.01:
-            facts["suggestion"] += " (--long split learns the rest too)"
+            facts["suggestion"] += " (--long-docs split learns the rest too)"
     return facts
 
 

@@ -26,7 +26,7 @@ from microgpt.cli.trials import display
 from microgpt.common.extras import require
 from microgpt.common.saying import say
 from microgpt.common.words import counted, quoted_path, shortened
-from microgpt.corpus.documents import LONG
+from microgpt.corpus.documents import LONG_DOCS
 from microgpt.corpus.loading import file_of
 from microgpt.display import plot
 from microgpt.engines import ENGINE, THREADS
@@ -68,7 +68,7 @@ def configure(parser):
     group.add_argument("--force", action="store_true", help=places.FORCE)
     group = parser.add_argument_group("every run")
     add_preset(group)
-    add(group, [SEED, ENGINE, THREADS, LONG])
+    add(group, [SEED, ENGINE, THREADS, LONG_DOCS])
     add_reading(parser.add_argument_group("the data"), "DATA and --val")
     model = parser.add_argument_group("the model: for each option a value, a range or a list")
     _add_varied(model, MODEL)
@@ -121,7 +121,7 @@ def run(arguments):
         with data_notes(), display(sys.stdout, spaces.varied(space), arguments.time, _in_options) as showing:
             study = sweep(
                 docs, space, config, training, evaluation=evaluation, val_docs=val_docs, seed=seed, engine=arguments.engine,
-                threads=threads_of(arguments), long=arguments.long, study=arguments.study, trials=trials, seconds=arguments.time,
+                threads=threads_of(arguments), long_docs=arguments.long_docs, study=arguments.study, trials=trials, seconds=arguments.time,
                 sampler=arguments.sampler, workers=workers, callback=showing.tell, progress=showing.look,
             )  # fmt: skip
     except KeyboardInterrupt:
@@ -161,10 +161,10 @@ def _command(found, arguments, base):
     base: the settings of `microgpt train` with only those options of `arguments` that are not settings.
     """
     words = ["microgpt", "train", *([] if arguments.data is None else [arguments.data])]
-    for name in ("preset", "documents", "engine", "seed", "threads", "long", "column", "val"):
+    for name in ("preset", "documents", "engine", "seed", "threads", "long_docs", "column", "val"):
         value = getattr(arguments, name)
         if value is not None:
-            words += as_words(f"--{name}", value)
+            words += as_words(f"--{name.replace('_', '-')}", value)
     if arguments.encoding != "utf-8":
         words += as_words("--encoding", arguments.encoding)
     for part, usual in zip(found, base):

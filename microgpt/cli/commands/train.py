@@ -29,7 +29,7 @@ from microgpt.cli.output import Documents, Screen, as_command, print_sizes
 from microgpt.common import interrupts
 from microgpt.common.saying import say
 from microgpt.common.words import quoted, quoted_path, sized
-from microgpt.corpus.documents import LONG
+from microgpt.corpus.documents import LONG_DOCS
 from microgpt.corpus.loading import file_of
 from microgpt.display import history
 from microgpt.engines import ENGINE, THREADS
@@ -72,7 +72,7 @@ def run(arguments):
     try:
         with data_notes():
             run = start(
-                docs, config, training, evaluation=evaluation, val_docs=val_docs, long=arguments.long, engine=arguments.engine,
+                docs, config, training, evaluation=evaluation, val_docs=val_docs, long_docs=arguments.long_docs, engine=arguments.engine,
                 threads=threads,
                 init=arguments.init, resume=arguments.resume, seed=arguments.seed, snapshots=arguments.snapshots,
             )  # fmt: skip
@@ -166,14 +166,14 @@ def _check_files(arguments, out, seeds):
 
 
 def _warn_if_cut(run):
-    if run.long != "truncate" or run.model.config.documents == "text":
+    if run.long_docs != "truncate" or run.model.config.documents == "text":
         return
     block_size = run.model.config.block_size
     of_docs, of_text = run.corpus.share_cut(block_size)
     if of_text > LARGE_SHARE:
         say(
             f"{of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of "
-            "the text is never learned; see microgpt inspect, and use --documents text or --long to learn the rest"
+            "the text is never learned; see microgpt inspect, and use --documents text or --long-docs to learn the rest"
         )
 
 
@@ -312,7 +312,7 @@ def configure(parser):
     )  # fmt: skip
     group.add_argument("--time", type=duration, metavar="TIME", help="training time for --auto on this machine: 30s, 5m, 1h (default: 1m)")
     add_preset(group)
-    add(group, [SEED, ENGINE, THREADS, LONG], several=["seed"], engine="with --resume, the saved run's")
+    add(group, [SEED, ENGINE, THREADS, LONG_DOCS], several=["seed"], engine="with --resume, the saved run's")
     repeats.add_options(group)
     add_reading(parser.add_argument_group("the data"), "DATA and --val")
     files = parser.add_argument_group("files")
