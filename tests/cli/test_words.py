@@ -240,7 +240,7 @@ def test_whatever_a_message_holds_is_printable(folder, capsys, monkeypatch):
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs a device that never ends")
 def test_a_device_without_an_end(folder, capsys):
     assert said(["train", "/dev/zero"], capsys, 1).startswith("'/dev/zero' is not a text file: it has a NUL byte at offset 0")
-    assert said(["run", "/dev/zero"], capsys, 1) == "'/dev/zero' is not a script: it has NUL bytes; name a Python file"
+    assert said(["run", "/dev/zero"], capsys, 1) == "'/dev/zero' is not a script, because it has NUL bytes; name a Python file"
     with open("/dev/zero", "rb") as zeros:
         done = subprocess.run([sys.executable, "-m", "microgpt", "train", "-"], stdin=zeros, capture_output=True, timeout=60)
     assert done.returncode == 1 and done.stderr.startswith(b"microgpt: error: standard input is not a text file")

@@ -100,5 +100,5 @@ def test_files_without_losses(tmp_path):
     with pytest.raises(ValueError, match=r"'.*run' has no steps yet"):
         history.read(tmp_path / "run")
     run.model.save(tmp_path / "model")
-    with pytest.raises(ValueError, match="is a model without its training; give a run that .* or its log"):
+    with pytest.raises(ValueError, match="is a model without its training; give a run .* or its log"):
         history.read(tmp_path / "model")

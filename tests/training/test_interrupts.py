@@ -246,7 +246,7 @@ def test_a_run_torn_in_the_middle_of_a_step_is_not_saved(ctrl_c, folder, engine,
         run.train()
     assert not isinstance(caught.value, microgpt.Interrupted)
     for use in (run.train, lambda: run.save("run")):
-        with pytest.raises(RuntimeError, match="this run was ended in the middle of step 4, .*; go on from a file"):
+        with pytest.raises(RuntimeError, match="this run was ended in the middle of step 4, .*; resume from a file"):
             use()
     assert steps_in("run") == 3
 

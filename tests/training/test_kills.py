@@ -89,5 +89,5 @@ def test_a_signal_during_the_last_save(folder, name):
     if name == "SIGKILL":
         assert done.returncode == -signal.SIGKILL and not os.path.exists("run")
         return
-    assert done.returncode == ENDED[name][0] and done.stderr.startswith(f"microgpt: {ENDED[name][1]} after step 20 of 20; go on")
+    assert done.returncode == ENDED[name][0] and done.stderr.startswith(f"microgpt: {ENDED[name][1]} after step 20 of 20; resume with: ")
     assert start(TEN_NAMES, resume="run").finished

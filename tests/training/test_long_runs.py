@@ -174,7 +174,7 @@ def test_the_command_to_go_on_is_quoted_as_windows_does(monkeypatch):
 
 
 @posix
-@pytest.mark.parametrize("data, again", [("-docs.txt", ""), ("-", ", the same text on standard input,")])
+@pytest.mark.parametrize("data, again", [("-docs.txt", ""), ("-", ", giving the same text on standard input,")])
 def test_going_on_with_data_of_other_kinds(folder, data, again):
     (folder / "docs.txt").rename("-docs.txt")
     code = (
@@ -186,7 +186,7 @@ def test_going_on_with_data_of_other_kinds(folder, data, again):
     options = ["--steps", 40, *SMALL, "--out", "run", "--log", "log.csv"]
     with open("-docs.txt") as text:
         stopped = subprocess.run(driver(code, "train", *options, "--", data), stdin=text, capture_output=True, encoding="utf-8")
-    found = re.fullmatch(r"microgpt: interrupted after step 1 of 40; go on(.*) with: microgpt (.*)\n", stopped.stderr)
+    found = re.fullmatch(r"microgpt: interrupted after step 1 of 40; resume(.*) with: microgpt (.*)\n", stopped.stderr)
     assert stopped.returncode == 130 and found and found[1] == again, stopped.stderr
     with open("-docs.txt") as text:
         done = microgpt_command(*shlex.split(found[2]), stdin=text)

@@ -177,7 +177,7 @@ def test_ctrl_c_on_a_terminal(data):
     )
     code, shown, err = on_terminal(command, when=r"step +1\d/1000000")
     assert code == 130
-    step = re.fullmatch(r"microgpt: interrupted after step (\d+) of 1000000; the model was not saved, .*\n", err)[1]
+    step = re.fullmatch(r"microgpt: interrupted after step (\d+) of 1000000; the model was not saved; .*\n", err)[1]
     assert re.match(rf"step +{step}/1000000 \| .* steps/s \| [\d.]+ s$", frames(shown)[-1])
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 

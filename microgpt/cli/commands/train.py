@@ -248,7 +248,7 @@ def _how_to_go_on(arguments, keeping):
         return NOT_SAVED
     if keeping.newest is None or keeping.newest[1] < len(keeping.run.losses):
         return keeping.state()
-    again = ", the same text on standard input," if "-" in (arguments.data, arguments.val) else ""
+    again = ", giving the same text on standard input," if "-" in (arguments.data, arguments.val) else ""
     return f"resume{again} with: {_command_to_go_on(arguments.argv, keeping.newest[0])}"
 
 
