@@ -175,10 +175,10 @@ def test_all_of_it_says_nothing_of_more():
 
 def test_deep_graphs(layer):
     leaf = node = layer.Value(1.0)
-    for _ in range(100_000):
+    for _ in range(30_000):
         node = node + 1
-    assert caption(draw(node, max_nodes=3)) == "3 Values of 200,001: … 199,998 more"
-    assert caption(draw(node, to=leaf, max_nodes=3)).startswith("shortest path of 100,000 edges")
+    assert caption(draw(node, max_nodes=3)) == "3 Values of 60,001: … 59,998 more"
+    assert caption(draw(node, to=leaf, max_nodes=3)).startswith("shortest path of 30,000 edges")
     while node is not leaf:  # freeing the pure graph would recurse as deep
         node = node._children[0]
 

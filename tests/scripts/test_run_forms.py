@@ -6,8 +6,13 @@ from hypothesis import strategies as st
 from run_forms import DEFAULT, PARTS, alone, files, script
 from scripts_under import assert_same
 
+FIRST = dict(reversed(alone()))  # part -> its first form; the others are slow ones
 
-@pytest.mark.parametrize(("part", "form"), [("all", DEFAULT), *alone()])
+
+@pytest.mark.parametrize(
+    ("part", "form"),
+    [("all", DEFAULT), *(pytest.param(*form, marks=[pytest.mark.slow] * (form not in FIRST.items())) for form in alone())],
+)
 def test_each_form_alone(tmp_path, part, form):
     report = assert_same(tmp_path, {"train.py": script(**({part: form} if part != "all" else {}))}, "train.py")
     assert "compiled: Value" in report

@@ -18,15 +18,15 @@ def test_more_steps_for_a_finished_run(folder, engine):
     """Steps done stay; each remaining one has the learning rate of a run with the new number of steps, as computed by hand."""
     from microgpt import reference
 
-    first = microgpt.train(DOCS, CONFIG, TrainConfig(num_steps=12), engine=engine)
+    first = microgpt.train(DOCS, CONFIG, TrainConfig(num_steps=6), engine=engine)
     first.save("run")
-    more = microgpt.train(DOCS, training=TrainConfig(num_steps=20), resume="run")
-    assert more.losses[:12] == first.losses and len(more.losses) == 20 and more.model.engine.name == engine
-    assert more.extended == [(12, TrainConfig(num_steps=12))]
-    rates = [TrainConfig(num_steps=12).lr(step) for step in range(12)] + [TrainConfig(num_steps=20).lr(step) for step in range(12, 20)]
-    assert [more.lr(step) for step in range(20)] == rates and rates[12] > rates[11] > 0
+    more = microgpt.train(DOCS, training=TrainConfig(num_steps=9), resume="run")
+    assert more.losses[:6] == first.losses and len(more.losses) == 9 and more.model.engine.name == engine
+    assert more.extended == [(6, TrainConfig(num_steps=6))]
+    rates = [TrainConfig(num_steps=6).lr(step) for step in range(6)] + [TrainConfig(num_steps=9).lr(step) for step in range(6, 9)]
+    assert [more.lr(step) for step in range(9)] == rates and rates[6] > rates[5] > 0
 
-    by_hand = start(DOCS, CONFIG, TrainConfig(num_steps=20), engine="python")
+    by_hand = start(DOCS, CONFIG, TrainConfig(num_steps=9), engine="python")
     weights = by_hand.model.to_values(reference.Value)
     values = [value for matrix in weights.values() for row in matrix for value in row]
     training = TrainConfig()
@@ -42,11 +42,11 @@ def test_more_steps_for_a_finished_run(folder, engine):
 
     # stopped and extended again, it is the same run
     more.save("run")
-    microgpt.train(DOCS, training=TrainConfig(num_steps=25), resume="run", callback=lambda step: step.step == 22).save("run")
+    microgpt.train(DOCS, training=TrainConfig(num_steps=12), resume="run", callback=lambda step: step.step == 10).save("run")
     last = microgpt.train(DOCS, resume="run")
-    at_once = microgpt.train(DOCS, training=TrainConfig(num_steps=25), resume=saved_again(more))
+    at_once = microgpt.train(DOCS, training=TrainConfig(num_steps=12), resume=saved_again(more))
     assert last.losses == at_once.losses and bytes(last.model.params) == bytes(at_once.model.params)
-    assert last.extended == at_once.extended == [(12, TrainConfig(num_steps=12)), (20, TrainConfig(num_steps=20))]
+    assert last.extended == at_once.extended == [(6, TrainConfig(num_steps=6)), (9, TrainConfig(num_steps=9))]
 
 
 def saved_again(run):
