@@ -30,7 +30,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
 
 
 class Build(build_ext):
-    """Chooses options by the compiler, of which Windows has several; each extension's objects are in a folder of their own."""
+    """Chooses options for the compiler, of which Windows has several. The objects of each extension are in their own folder."""
 
     def build_extensions(self):
         options, link = microsoft() if self.compiler.compiler_type == "msvc" else gnu(self.compiler)
@@ -45,7 +45,7 @@ class Build(build_ext):
 
 
 def microsoft():
-    """Options for compiling and for linking. What keeps the bits is in src/common/rounding.h."""
+    """Options for compiling and for linking. src/common/rounding.h has those that preserve the bits."""
     if SANITIZE or NATIVE:
         raise SystemExit("MICROGPT_SANITIZE and MICROGPT_NATIVE need gcc or clang; unset them to build with Microsoft's compiler")
     return ["/fp:precise", *(["/Od", "/Zi", "/UNDEBUG"] if DEBUG else ["/O2"])], []
@@ -53,8 +53,8 @@ def microsoft():
 
 def gnu(compiler):
     """The same for gcc and clang."""
-    # Bits are the product. A fused multiply-add rounds once where the reference rounds twice, and a compiler that knows pow
-    # turns pow(x, 2.0) into x*x: each changes the losses.
+    # Every bit must equal the reference's. A fused multiply-add rounds once where the reference rounds twice, and a compiler that knows pow
+    # turns pow(x, 2.0) into x*x; each changes the losses.
     # mutant: compiler-options
     options = ["-std=c11", "-ffp-contract=off", "-fno-builtin-pow", "-fno-builtin-exp", "-fno-builtin-log"]
     # A switch over an enum without a default must have a case for each of its values.
@@ -65,11 +65,11 @@ def gnu(compiler):
     if sys.platform == "win32":
         if "MSC" in sys.version:
             raise SystemExit(
-                "This Python was built with Microsoft's compiler, and MinGW's pow, exp and log round otherwise than its own, so "
-                "results would differ from Python's: build with Microsoft's compiler too, or use the Python of MSYS2"
+                "This Python was built with Microsoft's compiler, and MinGW's pow, exp and log round differently, so "
+                "results would differ from Python's; build with Microsoft's compiler, or use the Python of MSYS2"
             )
         if "clang" not in os.path.basename(compiler.compiler[0]):
-            # gcc may expect vectors at multiples of 64 on Windows' stack, where they are at multiples of 16 (its bug 54412)
+            # gcc may expect vectors at multiples of 64 on the stack of Windows, which aligns to multiples of 16 (gcc bug 54412)
             options += ["-Wa,-muse-unaligned-vector-move"]
     else:
         options, link = options + ["-pthread"], ["-pthread"]  # mutant: linker-options
@@ -100,7 +100,7 @@ def extension(name, sources=(), depends=(), **options):
 
 
 def engine(name):
-    """An engine: its own C, and what both have in common, which ENGINE makes its own (see src/common/engine.h)."""
+    """An engine: its own C code, and the code shared by both engines, compiled for ENGINE (see src/common/engine.h)."""
     sources = sorted([*glob(f"src/{name}/*.c"), *glob("src/common/*.c"), *glob("src/simd/*.c")])
     return extension(name, sources, glob("src/simd/*"), define_macros=[("ENGINE", name)])
 
@@ -108,7 +108,7 @@ def engine(name):
 setup(
     ext_modules=cythonize(
         [
-            # heap types, so that Value has a __module__ of its own and users can give it more methods
+            # heap types, so that Value has its own __module__ and users can add methods
             extension("scalar", define_macros=[("CYTHON_USE_TYPE_SPECS", "1")]),
             extension("access"),
             extension("lines"),

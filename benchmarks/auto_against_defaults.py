@@ -1,18 +1,18 @@
-"""`microgpt train DATA --auto` beside the defaults: loss per character on held-out text, for the same time, on many kinds of data.
+"""Compares `microgpt train DATA --auto` with the defaults: loss per character on held-out text, for the same time, on many kinds of data.
 
     python benchmarks/auto_against_defaults.py [--seconds 5] [--engine exact] [KIND ...]
 
-The last tenth of each text is held out, some 1,500 to 10,000 characters; both train on what comes before, on one thread, and take turns. The
-defaults are those of `microgpt train DATA [--engine fast]`: lines, and 16 characters of them, with as many steps as they do in the
-processor's time that --auto takes, which has its calibration and its reading of the data counted as well.
+The last tenth of each text is held out, 1,500 to 10,000 characters; both train on the rest, on one thread, and take turns. The
+defaults are those of `microgpt train DATA [--engine fast]`: lines, of which the block covers 16 characters. They do as many steps as they
+can in the processor time that --auto takes, including its calibration and its reading of the data.
 
-The loss is that of all characters held out, in nats, divided by their number: each is predicted from what the model sees before it, as when
-it writes on (GPT.scores), so that models of lines, of paragraphs and of texts can be compared. The end of a line or a paragraph
-counts as its line break. What a model does not see costs it nothing (blank lines, and blanks at the ends of lines, where documents are
-lines), and neither does the end of a document longer than its block: both favour the defaults. Characters that only the held-out
-part has are left out.
+The loss is the sum over all held-out characters, in nats, divided by their number. Each character is predicted from the context that the
+model sees when it continues a text (GPT.scores), so models of lines, paragraphs and texts can be compared. The end of a line or a
+paragraph counts as its line break. Text that a model does not see costs nothing (blank lines, and blanks at the ends of lines, if documents
+are lines), and neither does the end of a document longer than its block; both favour the defaults. Characters that occur only in the
+held-out part are omitted.
 
-Texts are made from what a Python has and by the functions below, and Shakespeare is downloaded once; prints a table, and a JSON object as
+Texts come from Python's own files and from the functions below; Shakespeare is downloaded once. Prints a table, and a JSON object as the
 last line.
 """
 
@@ -33,8 +33,8 @@ from microgpt.proof import bench
 from microgpt.training import start
 
 HELD_OUT, FEWEST = 10_000, 1_500  # characters: at most and at least
-TRIAL = 0.1  # share of the time in which it is found out how many steps the defaults do
-SLICES = 8  # of a training, which takes turns with the other one
+TRIAL = 0.1  # fraction of the time spent on finding how many steps the defaults do
+SLICES = 8  # of a run, which alternate with those of the other one
 BATCH = {"exact": 1, "fast": 16}  # engine -> the defaults' batch_size
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 
@@ -46,7 +46,7 @@ def kind(make):
     return make
 
 
-# ---- What there is ---------------------------------------------------------------------------------------------------
+# ---- Existing texts ---------------------------------------------------------------------------------------------------
 
 
 def shakespeare():
@@ -141,7 +141,7 @@ def names_of_characters():
     return "\n".join(shuffled({unicodedata.name(chr(i), "") for i in range(0x3000)} - {""}))
 
 
-# ---- What a few lines make -----------------------------------------------------------------------------------------------
+# ---- Generated texts -----------------------------------------------------------------------------------------------
 
 
 @kind
@@ -249,7 +249,7 @@ def melodies():
 
 
 def split(text):
-    """(text to train on, text held out): cut at a line's end where there is one near."""
+    """(text to train on, held-out text), split at the end of a line if there is one nearby."""
     at = len(text) - min(max(len(text) // 10, FEWEST), HELD_OUT)
     at = text.find("\n", at, at + 2_000) + 1 or at
     known = set(text[:at])
@@ -257,20 +257,20 @@ def split(text):
 
 
 def loss(model, text):
-    """Nats a character, see above."""
+    """Nats per character, see above."""
     docs = DOCUMENTS[model.config.documents](text)
     return -math.fsum(math.log(max(p, 1e-300)) for doc in docs for p in model.scores(doc)) / len(text)
 
 
 class Racer:
-    """A run, which takes turns with another. seconds: of the processor, that its steps took."""
+    """A run that alternates with another. seconds: the processor time of its steps."""
 
     def __init__(self, text, config, training, engine, long_docs=None):
         self.run = start(DOCUMENTS[config.documents](text), config, training, engine=engine, long_docs=long_docs)
         self.seconds = 0.0
 
     def train(self, until):
-        """The steps up to this share of all."""
+        """Do the steps up to this fraction of all."""
         run, started = self.run, time.process_time()
         until = round(until * run.training.num_steps)
         run.model.engine.train(run.corpus, range(len(run.losses), until), run.training, run.losses)
@@ -278,7 +278,7 @@ class Racer:
 
 
 def steps_in(text, engine, seconds):
-    """How many steps the defaults do in so many seconds, by doing some."""
+    """How many steps the defaults do in this time, estimated from a few steps."""
     num_steps = 100
     while True:
         trial = Racer(text, GPTConfig(), TrainConfig(num_steps, batch_size=BATCH[engine]), engine)
@@ -289,12 +289,12 @@ def steps_in(text, engine, seconds):
 
 
 def race(text, seconds, engine):
-    """(what --auto chose, its Racer, the defaults' one), both trained."""
+    """(the choices of --auto, its Racer, the Racer of the defaults), both trained."""
     started = time.process_time()
     chosen = advice.suggest(text, seconds)
     ours = Racer(text, chosen.config, chosen.training, chosen.engine, chosen.long_docs)
     ours.train(1 / SLICES)
-    before = time.process_time() - started - ours.seconds  # what choosing and reading took
+    before = time.process_time() - started - ours.seconds  # the time for choosing and reading
     training = TrainConfig(steps_in(text, engine, before + SLICES * ours.seconds), batch_size=BATCH[engine])
     theirs = Racer(text, GPTConfig(), training, engine)
     for i in range(1, SLICES + 1):
@@ -315,8 +315,8 @@ def summary(chosen):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
-    parser.add_argument("--seconds", type=float, default=5, help="what --auto is told (default: %(default)g)")
-    parser.add_argument("--engine", choices=BATCH, default="exact", help="of the defaults (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=5, help="the time given to --auto (default: %(default)g)")
+    parser.add_argument("--engine", choices=BATCH, default="exact", help="that of the defaults (default: %(default)s)")
     args = parser.parse_args()
     unknown = set(args.kinds) - set(KINDS)
     if unknown:

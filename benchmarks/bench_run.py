@@ -1,11 +1,11 @@
-"""A training step under `microgpt run`: the changes that people make to the script most often, and the whole scripts of the tests.
+"""Measures a training step under `microgpt run`: for the most common changes to the script, and for the whole scripts of the tests.
 
     python benchmarks/bench_run.py [--steps 100] [--runs 3] [WORDS IN A NAME ...]
 
-Each script first has to print the same both ways. Then a step's processor time is measured, the cyclic collector on: of the changes, the
-median over windows of steps; of the others, that of the whole script after its imports, divided by its steps. Under Python a few steps are
-done, under `microgpt run` more. What is shown is the median of several runs of both, one after the other, and the least and the greatest
-ratio. Own Python: the share of the time that is the script's own, which remains however fast the compiled code is.
+Each script must first print the same both ways. Then the processor time of a step is measured, with the cyclic collector on: for the
+changes, the median over windows of steps; for the others, the time of the whole script after its imports, divided by its steps. Python does
+a few steps, `microgpt run` more. The table shows the median of several alternating runs, and the least and the greatest ratio. "Own Python"
+is the share of the time spent in the script's own Python code, which no compiled code can reduce.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def run(folder, *command):
 
 
 def timed_steps(sources, steps):
-    """A script of run_rows.py that notes the time after each step, its arguments, and over how many steps to measure."""
+    """A script of run_rows.py that records the time after each step, its arguments, and the number of steps in a window."""
     source = sources["script.py"].replace("import math\n", "import math\n" + CLOCK, 1)
     return (
         "script.py",
@@ -43,7 +43,7 @@ def timed_steps(sources, steps):
 
 
 def timed_whole(sources, times):
-    """A script of people.py with so many times its steps, which notes when its training begins and when it ends."""
+    """A script of people.py with this many times its steps, which records when its training begins and ends."""
     source = sources["main.py"]
     steps = re.search(r"^STEPS = (\d+)$", source, re.MULTILINE)
     more = int(steps[1]) * times if steps else 1
@@ -52,7 +52,7 @@ def timed_whole(sources, times):
 
 
 def step_time(folder, command, script):
-    """(seconds of a step, the share of the script's own Python or None)"""
+    """(seconds per step, the share of the script's own Python or None)"""
     name, source, arguments, window = script
     (folder / name).write_text(source)
     report = run(folder, *command, name, *arguments).stderr
@@ -62,7 +62,7 @@ def step_time(folder, command, script):
 
 
 def measure(sources, steps, runs):
-    """The columns of a script's row."""
+    """The columns of the row of a script."""
     with tempfile.TemporaryDirectory() as name:
         folder, whole = Path(name), "main.py" in sources
         for file, source in sources.items():

@@ -1,10 +1,10 @@
-"""Writing documents: characters a second of the exact and the fast engine, from the same trained model.
+"""Writing documents: characters per second of the exact and the fast engine, with the same trained model.
 
     python benchmarks/bench_sampling.py --n-embd 16 32 64 --rounds 5
 
-What the fast engine writes is checked before it is timed: each character must be one that its random number chooses by the exact
-engine's probabilities, within rounding. Every time is taken in a fresh process, from the call of model.generate to the list of
-strings; the cases take turns for several rounds, of which the best and the median are shown.
+The documents of the fast engine are checked before it is timed: each character must be the one that its random number chooses by the
+exact engine's probabilities, up to rounding. Every time is measured in a fresh process, from the call of model.generate to the list of
+strings. The cases take turns for several rounds; the table shows the best and the median.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def measure(path, engine, threads):
 
 
 def check(model):
-    """AssertionError unless exact probabilities give the documents that the fast engine writes."""
+    """Raise AssertionError unless the exact probabilities give the documents that the fast engine writes."""
     bos, block_size = model.tokenizer.bos, model.config.block_size
     for number, text in enumerate(model.generate(CHECKED, seed=1)):
         tokens = [*model.tokenizer.encode(text), bos][:block_size]

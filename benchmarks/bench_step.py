@@ -1,9 +1,8 @@
-"""Training and sampling with the default model on each engine, in seconds a document and a character.
+"""Training and sampling with the default model on each engine, in seconds per document and per character.
 
     pytest benchmarks/bench_step.py
 
-A document counts as one of mean length, as in `microgpt bench`, and one of the step's batch: an exact engine takes one document
-a step, `fast` sixteen.
+A document is one of mean length, as in `microgpt bench`. An exact engine takes one document per step, `fast` sixteen.
 """
 
 import math

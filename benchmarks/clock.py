@@ -6,8 +6,8 @@ import time
 class Clock:
     """Pass it as a benchmark's `timer`, and set `units` to the work of one round before the round.
 
-    An engine that takes a tenth of a second for a document and one that takes ten microseconds need rounds of different
-    lengths; divided by their units both appear in one column.
+    Engines that take a tenth of a second and ten microseconds for a document need rounds of different lengths; divided by their
+    units, both appear in one column.
     """
 
     units = 1

@@ -1,11 +1,11 @@
-"""The exact engine of this checkout beside that of another build of the package, for example of an earlier commit.
+"""Compares the exact engine of this checkout with that of another build of the package, for example of an earlier commit.
 
     python benchmarks/compare_builds.py FOLDER [--n-embd 16 32 64] [--batch-size 1] [--threads 1 2] [--isa avx2] [--seconds 10]
 
-FOLDER: what PYTHONPATH names to import the other build. Both train the same model on the same documents, each in a process of its
-own, and take turns every few milliseconds, so that what else the machine does falls on both; all losses must be equal in every
-bit. The other build computes on one thread. What counts is the processor's time where both do, else all time. Prints microseconds
-a document and the ratio, this to the other: its median, and the quarter and three quarters of all turns.
+FOLDER: the PYTHONPATH of the other build. Both train the same model on the same documents, each in its own process, and alternate every
+few milliseconds, so that other load on the machine affects both; all losses must be equal in every bit. The other build computes on one
+thread. The measured time is processor time if this build does too, otherwise elapsed time. Prints microseconds per document, and the
+ratio of this build to the other: its median and quartiles over all turns.
 """
 
 import argparse
@@ -44,7 +44,7 @@ class Build:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd="/")
 
     def train(self, steps):
-        """Seconds and losses of the next steps."""
+        """The seconds and losses of the next steps."""
         self.process.stdin.write(f"{steps}\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
@@ -54,7 +54,7 @@ class Build:
 
 
 def compare(other, n_embd, batch_size, threads, isa, seconds):
-    """Microseconds a document of this build and of the other, one of each a turn."""
+    """Microseconds per document of this build and of the other, a pair for each turn."""
     shared = threads > 1
     builds = [Build(ROOT, n_embd, batch_size, threads, shared, isa), Build(other, n_embd, batch_size, 1, shared, isa)]
     try:

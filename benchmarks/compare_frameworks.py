@@ -1,11 +1,11 @@
-"""The same model in NumPy and PyTorch beside this package's engines: microseconds a document.
+"""Compares the same model in NumPy and PyTorch with this package's engines, in microseconds per document.
 
     pip install -e '.[compare]' && python benchmarks/compare_frameworks.py [--n-embd 16 32 ...] [--rounds 3]
     ... --n-layer 4 --block-size 64 --only "fast, batch 16" "eager float32, batch 16"
 
-Every competitor's loss and all its gradients are first compared with the exact engine's, which has the pure reference's bits, on
-the same documents. Each runs in a process of its own, in turns, on one thread where its name says nothing else. What is not
-installed is skipped. Prints a table, and a JSON object as last line.
+The loss and all gradients of every competitor are first compared with those of the exact engine, which has the bits of the pure reference,
+on the same documents. Each competitor has its own process, and they take turns, on one thread unless the name says otherwise. Packages that
+are not installed are skipped. Prints a table, and a JSON object as the last line.
 """
 
 import argparse
@@ -43,7 +43,7 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-4}  # of a loss, and of a gradient 
 
 
 def expected(run, documents):
-    """Mean loss of the documents and its gradients, name -> rows, by the exact engine, which has the pure reference's bits."""
+    """The mean loss of the documents and its gradients, name -> rows, by the exact engine, which has the bits of the pure reference."""
     model = run.model
     corpus = Corpus([model.tokenizer.decode(tokens[1:-1]) for tokens in documents], model.tokenizer)
     network = Network(model.config, model.tokenizer.vocab_size, model.params)
@@ -61,7 +61,7 @@ def in_rows(model, flat):
 
 
 class EngineTrainer:
-    """One of this package's engines, with what a framework's trainer has too."""
+    """One of this package's engines, with the interface of a framework's trainer."""
 
     def __init__(self, run, threads):
         self.run, self.threads = run, threads
@@ -85,7 +85,7 @@ class EngineTrainer:
 
 
 def difference(trainer, run, documents, tolerance):
-    """In words, where the competitor's loss or gradients differ from the reference's; None where they do not."""
+    """A phrase that says where the competitor's loss or gradients differ from the reference's; None if they do not."""
     loss, grads = trainer.loss_and_gradients(documents)
     right, right_grads = expected(run, documents)
     if not math.isclose(loss, right, rel_tol=tolerance):
@@ -98,7 +98,7 @@ def difference(trainer, run, documents, tolerance):
 
 
 def documents(block_size):
-    """Names; for contexts that are longer than those, text made of names that fills them."""
+    """Names, or for contexts longer than these, text made of names that fills them."""
     names = load_docs("names")
     if block_size <= GPTConfig().block_size:
         return names
@@ -107,7 +107,7 @@ def documents(block_size):
 
 
 def measure(name, shape, seconds=1.0):
-    """Microseconds a document of one competitor, in this process; or what differs."""
+    """Microseconds per document of one competitor, in this process; or what differs."""
     config = GPTConfig(init_std=0.32 * shape["n_embd"] ** -0.5, **shape)  # 0.08 at 16; wide models would saturate with it
     docs = documents(config.block_size)
     if name in OURS:
@@ -127,7 +127,7 @@ def measure(name, shape, seconds=1.0):
     wrong = difference(trainer, run, [run.corpus[i] for i in range(batch)], TOLERANCE[dtype])
     if wrong:
         return {"differs": wrong}
-    gc.collect()  # what the check has left behind; else that falls into the time
+    gc.collect()  # garbage of the check would otherwise be collected during the measurement
     started, warm = time.perf_counter(), 0
     while warm < 20 and time.perf_counter() - started < seconds or warm < 2:  # compiling, caches
         steps(warm, 1)
@@ -150,7 +150,7 @@ def in_fresh_process(name, shape):
 
 
 def competitors():
-    """Their names, ours first, and a line about each that is not there."""
+    """Their names, ours first, and a line about each missing one."""
     names, missing = list(OURS), []
     for module in MODULES:
         try:
@@ -166,7 +166,7 @@ def main():
     parser.add_argument("--n-layer", type=int, default=1)
     parser.add_argument("--block-size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="those whose name contains one of these")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="only those whose name contains one of these")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     args = parser.parse_args()
 

@@ -18,5 +18,5 @@ def layer(request):
 @pytest.fixture(scope="session")
 def docs():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # without a network the built-in list will do
+        warnings.simplefilter("ignore", DataWarning)  # without a network, the built-in list is enough
         return load_docs("names")

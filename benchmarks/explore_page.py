@@ -2,10 +2,10 @@
 
     python benchmarks/explore_page.py [--seconds 4] [--rounds 3] [--page FILE]
 
-Needs the extra "browser". In each round, in turns: steps a second of the training section, curves and samples included; those of its
-worker with a page that looks at nothing; characters a second of the section of 100,000 texts, at the temperatures 0.5 and 1; and frames a
-second while the slider of a model of 40,000 parameters moves, with the time one takes. With each, the longest task of the page's own
-thread. Where `node` is there, training and sampling are timed there too. --page: keep the page of the published model.
+Needs the extra "browser". Each round measures in turn: steps per second of the training section, including curves and samples; those of
+its worker alone, with a page that shows nothing; characters per second of the section of 100,000 texts, at the temperatures 0.5 and 1; and
+frames per second while the slider of a model of 40,000 parameters moves, with the time per frame. Each comes with the longest task of the
+page's main thread. If `node` is installed, training and sampling are timed there too. --page: keep the page of the published model.
 """
 
 import argparse
@@ -125,7 +125,7 @@ NODE = """
 
 
 def pages(folder):
-    """The page of the published model, and that of one of 40,000 parameters, both with snapshots."""
+    """The pages of the published model and of one with 40,000 parameters, both with snapshots."""
     docs = microgpt.load_docs("names")
     found = []
     for name, config, steps in ("published", GPTConfig(), 1000), ("large", GPTConfig(n_layer=3, n_embd=32), 300):
@@ -136,7 +136,7 @@ def pages(folder):
 
 
 def measure(rounds, seconds, published, large):
-    """What was measured -> [one number of each round, ...], and -> the longest task, both by name."""
+    """Two dicts: name of a measurement -> [a number for each round, ...], and -> the longest task."""
     results, tasks = {}, {}
 
     def take(name, code, given=None):

@@ -1,11 +1,11 @@
-"""How low a loss so many seconds of training reach: on names the model has not seen, one tenth of the list.
+"""Measures the loss that a given time of training reaches, on held-out names: a tenth of the list.
 
     python benchmarks/loss_against_time.py [--seconds 1 10] [--n-embd 16 32 48 64] [--threads 1] [--picture FILE]
 
-Each run's learning rate falls to 0 at its last step; how many steps that is, a shorter run before it tells. The clock runs while the
-engine trains, and neither while Python starts nor while the loss is measured; on one thread it is the processor's, which leaves out the
-time that other programs take. Engine "fast" with the settings below, "exact" and "python" with the published ones. Prints a table, and
-a JSON object as last line; --picture needs the extra "plot".
+The learning rate of each run falls to 0 at its last step; a shorter run determines the number of steps. The clock runs while the engine
+trains, but neither while Python starts nor while the loss is measured; on one thread it measures processor time, which excludes other
+programs. Engine "fast" has the settings below, "exact" and "python" have the published ones. Prints a table, and a JSON object as the last
+line; --picture needs the extra "plot".
 """
 
 import argparse
@@ -18,15 +18,15 @@ from microgpt import GPT, EvalConfig, GPTConfig, TrainConfig, load_docs
 from microgpt.proof import bench
 from microgpt.training import start
 
-SHORT = 3  # seconds; longer runs see each name many times, and weight decay keeps the model from learning them by heart
-SETTINGS = {  # n_embd -> those of engine "fast" for short and for longer runs, the best of some hundreds tried at random
+SHORT = 3  # seconds; longer runs see each name many times, and weight decay keeps the model from memorizing them
+SETTINGS = {  # n_embd -> settings of engine "fast" for short and for longer runs, the best of several hundred random trials
     16: (dict(learning_rate=0.008, batch_size=32), dict(learning_rate=0.006, batch_size=32)),
     32: (dict(learning_rate=0.005, batch_size=32), dict(learning_rate=0.008, batch_size=64, weight_decay=0.1)),
     48: (dict(learning_rate=0.004, batch_size=32), dict(learning_rate=0.006, batch_size=64, weight_decay=0.1)),
     64: (dict(learning_rate=0.004, batch_size=32), dict(learning_rate=0.006, batch_size=64, weight_decay=0.1)),
 }
-POINTS = 24  # measurements along a run
-CALIBRATION = 0.3  # share of the time that the shorter run takes
+POINTS = 24  # measurements in a run
+CALIBRATION = 0.3  # fraction of the time spent on the shorter run
 
 
 def prepared(docs, engine, n_embd, threads, seconds, num_steps):
@@ -38,7 +38,7 @@ def prepared(docs, engine, n_embd, threads, seconds, num_steps):
 
 
 def train(run, until):
-    """Steps up to number `until`; returns the seconds they took."""
+    """Do the steps up to number `until`. Returns the seconds that they took."""
     clock = time.process_time if run.model.engine.threads == 1 else time.perf_counter
     started = clock()
     run.model.engine.train(run.corpus, range(len(run.losses), until), run.training, run.losses)
@@ -46,13 +46,13 @@ def train(run, until):
 
 
 def held_out_loss(run):
-    """By the exact engine, over the same weights, whichever engine trains."""
+    """Always computed by the exact engine, on the same weights."""
     judge = GPT(run.model.config, run.model.tokenizer, run.model.params, "exact")
     return math.fsum(map(judge.token_loss, run.held_out)) / len(run.held_out)
 
 
 def steps_in(docs, engine, n_embd, threads, seconds):
-    """How many steps fit in, by doing some."""
+    """How many steps fit into the time, estimated from a few steps."""
     run, done, elapsed = prepared(docs, engine, n_embd, threads, seconds, 10**9), 1, 0.0
     while elapsed < CALIBRATION * seconds:
         elapsed += train(run, done)
@@ -61,12 +61,12 @@ def steps_in(docs, engine, n_embd, threads, seconds):
 
 
 def measure(docs, engine, n_embd, threads, seconds):
-    """One run: its steps, the seconds it took, and [(seconds, held-out loss)] along it."""
+    """One run: its steps, the seconds that it took, and [(seconds, held-out loss), ...] during it."""
     num_steps = steps_in(docs, engine, n_embd, threads, seconds)
     run = prepared(docs, engine, n_embd, threads, seconds, num_steps)
     elapsed, curve = 0.0, []
     for point in range(1, POINTS + 1):
-        until = max(len(run.losses), round(num_steps * (point / POINTS) ** 2))  # closer to each other at first
+        until = max(len(run.losses), round(num_steps * (point / POINTS) ** 2))  # closer together at first
         if until > len(run.losses):
             elapsed += train(run, until)
             curve.append((elapsed, held_out_loss(run)))
@@ -89,7 +89,7 @@ def picture(results, path):
             label = f"{engine}, n_embd {n_embd}" if result is of_one[0] else None
             axes.plot(*zip(*result["curve"]), color=f"C{number}", label=label, linewidth=1.4)
             axes.plot(*result["curve"][-1], "o", color=f"C{number}", markersize=4)
-    axes.set(xscale="log", xlabel="seconds of training, one core", ylabel="held-out loss (nats a token)")
+    axes.set(xscale="log", xlabel="seconds of training, one core", ylabel="held-out loss (nats per token)")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -101,7 +101,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, nargs="+", default=[1, 10])
     parser.add_argument("--n-embd", type=int, nargs="+", default=list(SETTINGS), choices=SETTINGS)
-    parser.add_argument("--threads", type=int, default=1, help="of engine fast")
+    parser.add_argument("--threads", type=int, default=1, help="for engine fast")
     parser.add_argument("--picture", metavar="FILE")
     args = parser.parse_args()
     docs = load_docs("names")

@@ -1,9 +1,9 @@
-"""micrograd's demo, a classifier of two half moons, on microgpt.micrograd beside plain Python: the same losses, and the time.
+"""micrograd's demo, a classifier of two half moons, with microgpt.micrograd and in plain Python: compares the losses and the time.
 
     python benchmarks/micrograd_demo.py [a checkout of github.com/karpathy/micrograd] [--steps 10]
 
-Without a checkout the plain side is the class below, micrograd's in short, whose operands are a tuple. micrograd itself keeps them in a
-set, whose order differs from process to process, and with it the last bits of its gradients.
+Without a checkout, the plain version is the class below, a short form of micrograd's that keeps its operands in a tuple. micrograd itself
+keeps them in a set, whose order, and so the last bits of its gradients, differ from process to process.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from microgpt.micrograd import engine, nn
 
 
 class Plain:
-    """micrograd's Value: each operator leaves a closure that adds to its operands' gradients."""
+    """micrograd's Value: each operator makes a closure that adds to the gradients of its operands."""
 
     def __init__(self, data, prev=(), backward=lambda: None):
         self.data, self.grad, self._prev, self._backward = data, 0, prev, backward
@@ -125,7 +125,7 @@ def demo(Value, make, steps):
 
 
 def plain_mlp(nin, nouts):
-    """microgpt.micrograd's MLP of the plain Values."""
+    """The MLP of microgpt.micrograd, made of plain Values."""
     model = nn.MLP(nin, nouts)
     for neuron in (neuron for layer in model.layers for neuron in layer.neurons):
         neuron.w, neuron.b = [Plain(w.data) for w in neuron.w], Plain(neuron.b.data)

@@ -1,10 +1,10 @@
-"""Make a record: a measurement with all that is needed to judge it and to repeat it, in benchmarks/records/DATE_WHAT/.
+"""Make a record: a measurement with everything needed to judge and repeat it, in benchmarks/records/DATE_WHAT/.
 
     python benchmarks/record.py bench                                # two minutes; then: python docs/tables.py
     python benchmarks/record.py loss_against_time --seconds 1        # any script of this folder, with its arguments
 
-A record is a folder of two files. log.txt is what the command printed. record.json has the command, the machine, the date, the commit,
-how much of the processors other programs took meanwhile, and for `bench` the rows of its table. Records are added, never edited.
+A record is a folder of two files. log.txt is the output of the command. record.json has the command, the machine, the date, the commit, the
+share of the processors that other programs took meanwhile, and for `bench` the rows of its table. Records are added, never edited.
 """
 
 import datetime
@@ -23,7 +23,7 @@ RECORDS = HERE / "records"
 
 
 def command(what, arguments):
-    """The command of a record, as one types it, and as it is run with this Python."""
+    """The command of a record, as users type it, and as it is run with this Python."""
     if what == "bench":
         return ["microgpt", "bench", *arguments], ["-m", "microgpt", "bench", "--json", *arguments]
     script = HERE / f"{what}.py"
@@ -34,7 +34,7 @@ def command(what, arguments):
 
 
 def record(what, arguments):
-    """Run the benchmark, and write its record. Returns the folder; SystemExit where the benchmark fails, and nothing is written."""
+    """Run the benchmark, and write its record. Returns the folder. If the benchmark fails, raises SystemExit and writes nothing."""
     typed, run = command(what, arguments)
     date = datetime.date.today().isoformat()
     folder = RECORDS / f"{date}_{what}"
@@ -63,19 +63,19 @@ def commit():
 
 
 def processor_seconds():
-    """(all programs, this one's children): processor seconds so far; None where the system does not tell the first."""
+    """Processor seconds so far of (all programs, this process's children); None if the system does not report the first."""
     try:
         with open("/proc/stat", encoding="ascii") as file:
             ticks = list(map(int, file.readline().split()[1:]))
     except OSError:
         return None
-    user, nice, system, _, _, *interrupts = ticks[:8]  # not idle, nor waiting for a disk; the last is what the host took
+    user, nice, system, _, _, *interrupts = ticks[:8]  # without idle time and waiting for a disk; the last is time taken by the host
     children = os.times()
     return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK"), children.children_user + children.children_system
 
 
 def others(before, after, seconds):
-    """The share of the processors that other programs took, from 0 to 1; None where the system does not tell."""
+    """The share of the processors that other programs took, from 0 to 1; None if the system does not report it."""
     if not before or not after:
         return None
     own, all_programs = after[1] - before[1], after[0] - before[0]

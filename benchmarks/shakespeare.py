@@ -1,11 +1,11 @@
-"""The preset "shakespeare" beside nanoGPT's recipe in PyTorch: held-out loss against seconds of training, on the same text.
+"""Compares the preset "shakespeare" with nanoGPT's recipe in PyTorch: held-out loss against seconds of training, on the same text.
 
     python benchmarks/shakespeare.py [--threads 2] [--compiled] [--slices 20] [--picture FILE]
 
-Both train on the first 90 % of tiny Shakespeare and are measured on the rest, per character, over windows of 64 that follow one
-another. They take turns in one process, a slice of their steps each, so that whatever else the machine does meets both alike. The clock
-runs while one trains, and neither while Python starts nor while losses are measured. Prints a table, the ratio of the times for the
-whole training with those of the single slices (median and range), and a JSON object as last line. --picture needs the extra "plot".
+Both train on the first 90 % of tiny Shakespeare and are measured on the rest, per character, in consecutive windows of 64. They alternate
+in one process, a slice of their steps each, so that other load on the machine affects both. The clock runs while one trains, but neither
+while Python starts nor while losses are measured. Prints a table, the ratio of the times for the whole training and for the single slices
+(median and range), and a JSON object as the last line. --picture needs the extra "plot".
 """
 
 import argparse
@@ -60,9 +60,9 @@ class Theirs(Recipe):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2, help="of each (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of each (default: %(default)s)")
     parser.add_argument("--compiled", action="store_true", help="let torch.compile fuse the model")
-    parser.add_argument("--slices", type=int, default=20, help="parts of a training that take turns (default: %(default)s)")
+    parser.add_argument("--slices", type=int, default=20, help="parts into which each training is divided (default: %(default)s)")
     parser.add_argument("--picture", metavar="FILE")
     args = parser.parse_args()
     print("\n".join(f"{name:15} {fact}" for name, fact in (bench.machine() | {"PyTorch": torch.__version__}).items()))
@@ -98,7 +98,7 @@ def picture(results, path):
         axes.plot(*zip(*found["curve"]), color=f"C{number}", label=name, linewidth=1.4)
         axes.plot(*found["curve"][-1], "o", color=f"C{number}", markersize=4)
     axes.axhline(1.88, color="0.6", linewidth=0.8, linestyle="--", label="nanoGPT's README: 1.88")
-    axes.set(xlabel="seconds of training", ylabel="held-out loss (nats a character)")
+    axes.set(xlabel="seconds of training", ylabel="held-out loss (nats per character)")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

@@ -16,7 +16,7 @@ PAGES = {  # page of the site -> file of the repository
 }
 FIRST_SCREEN = re.compile(r"\n## Installation\n.*", re.DOTALL)  # the home page is the README up to here
 
-API = {  # page -> (title, introduction, public names): all names of microgpt, tests/house/test_docs.py sees to it
+API = {  # page -> (title, introduction, public names): all names of microgpt, as tests/house/test_docs.py checks
     "training": (
         "Training", "Train a model, watch each step, and handle a run that stops.",
         ["train", "Run", "Step", "Interrupted", "DivergenceError", "TrainingWarning", "EngineError"],
@@ -25,7 +25,7 @@ API = {  # page -> (title, introduction, public names): all names of microgpt, t
     "data": ("Data", "Read documents, convert characters to token ids, and find settings that suit the data.",
              ["load_docs", "Tokenizer", "suggest", "Suggestion", "DataError", "DataWarning"]),
     "settings": (
-        "Settings", "The options of a model, of its training and of its evaluation. [Every option](../options.md) has them in one table.",
+        "Settings", "The options of a model, of its training and of its evaluation. [Every option](../options.md) lists them in tables.",
         ["GPTConfig", "TrainConfig", "EvalConfig", "Preset", "PRESETS"],
     ),
     "values": (
@@ -36,10 +36,10 @@ API = {  # page -> (title, introduction, public names): all names of microgpt, t
         "Measuring and comparing", "Evaluate a model on documents, compare two runs, repeat a run with other seeds, and search for settings.",
         ["evaluate", "Evaluation", "diff", "Difference", "repeat", "Repeats", "Estimate", "sweep", "Study", "Trial"],
     ),
-    "scripts": ("Scripts and notebooks", "Compile the code of a script or notebook of your own; see [`microgpt run`](../run.md).", ["accelerate"]),
+    "scripts": ("Scripts and notebooks", "Compile the code of your own script or notebook; see [`microgpt run`](../run.md).", ["accelerate"]),
 }  # fmt: skip
 
-CODE = r"^```[\s\S]*?^```$|^ {4}.*$|`[^`\n]+`"  # in which nothing is a link
+CODE = r"^```[\s\S]*?^```$|^ {4}.*$|`[^`\n]+`"  # contains no links
 LINK = re.compile(rf"({CODE})|(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)", re.MULTILINE)
 log = logging.getLogger("mkdocs.hooks")
 
@@ -66,13 +66,15 @@ def on_page_markdown(markdown, page, config, files):
     uri = page.file.src_uri
     if uri.startswith("api/"):
         return markdown
-    markdown = re.sub(r"^```(\w+) \w+$", r"```\1", markdown, flags=re.MULTILINE)  # "python numpy": what the test of the example needs
+    markdown = re.sub(
+        r"^```(\w+) \w+$", r"```\1", markdown, flags=re.MULTILINE
+    )  # "python numpy": the package that the test of the example needs
     source = PAGES.get(uri, f"docs/{uri}")
     return LINK.sub(lambda found: found[0] if found[1] else link(found, uri, source, config["repo_url"]), markdown)
 
 
 def link(found, uri, source, repository):
-    """A link of the Markdown file `source` as the page `uri` of the site has it."""
+    """A link of the Markdown file `source`, adapted to the page `uri` of the site."""
     _, image, text, address = found.groups()
     path, mark, anchor = address.partition("#")
     if not path or ":" in path:

@@ -12,9 +12,10 @@ from microgpt.training import SEED
 INTRODUCTION = """\
 # Every option
 
-In Python an option is a field or an argument, on the command line a flag; both are given. What an option means is in
-[microgpt/reference.py](../microgpt/reference.py), in a few lines each. A preset (`microgpt.PRESETS`, `--preset`) sets the
-first two groups; the defaults here are those of the preset `current`. An engine refuses what it does not compute.
+In Python, an option is a field or an argument; on the command line, it is a flag. The tables list both names.
+[microgpt/reference.py](../microgpt/reference.py) defines the meaning of each option in a few lines. A preset (`microgpt.PRESETS`,
+`--preset`) sets the first two groups; the defaults here are those of the preset `current`. An engine refuses options that it does not
+compute.
 
 This page is written by `python docs/options.py`.
 """

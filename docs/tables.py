@@ -6,11 +6,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKED = re.compile(r"(<!-- speeds -->\n).*?(<!-- end -->\n)", re.DOTALL)
-ROWS = {  # engine -> what it is called, and whether its bits are the reference's
-    "python": ("`python`: pure Python, as published", "they define it"),
+ROWS = {  # engine -> its description, and whether its bits are the reference's
+    "python": ("`python`: pure Python, as published", "yes, by definition"),
     "graph": ("`graph`: the same `Value`s, compiled", "yes"),
     "exact": ("`exact`: the default, C on float64", "yes"),
-    "fast": ("`fast`: C on float32, 16 documents a step", "no, within [a bound](docs/fast.md)"),
+    "fast": ("`fast`: C on float32, 16 documents per step", "no, within [a bound](docs/fast.md)"),
 }
 
 
@@ -30,7 +30,7 @@ def readable(microseconds):
 def table():
     """The fastest row of each engine, with Python's garbage collector on, as it is by default."""
     folder, record = newest()
-    lines = ["| engine | time a document | speed-up | same bits? |", "|---|---|---|---|"]
+    lines = ["| engine | time per document | speed-up | same bits? |", "|---|---|---|---|"]
     for engine, (what, bits) in ROWS.items():
         rows = [row for row in record["rows"] if row["case"]["engine"] == engine and row["case"]["collector"]]
         row = min(rows, key=lambda row: row["us_per_document"])
@@ -44,10 +44,10 @@ def table():
 
 
 def whole_table():
-    """Every row of the record, as docs/speed.md has it."""
+    """Every row of the record, for docs/speed.md."""
     folder, record = newest()
     lines = [
-        "| engine | collector | time a document | from, to | speed-up | from, to | characters/s written |",
+        "| engine | collector | time per document | from, to | speed-up | from, to | characters/s written |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in record["rows"]:

@@ -1,10 +1,10 @@
-"""An old script, faster: as it is, through `microgpt run`, and with one line of it replaced.
+"""Two ways to make an old script faster: `microgpt run`, or replacing its class by an import.
 
     python examples/accelerate.py [STEPS]
 
-One learns: old_script.py is a microgpt in plain Python with changes of its own. `microgpt run` compiles what in it is
-the reference's, without a change to the file. Or one edits it: the class Value goes, and `from microgpt import Value`
-takes its place. The output is the same in every digit, and a time is printed only where it is.
+What you learn: old_script.py is a microgpt in plain Python with its own changes. `microgpt run` compiles the parts that are
+like the reference's, without a change to the file. Or you edit it: `from microgpt import Value` replaces the class Value.
+The output is the same in every digit; a time is printed only if it is.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 steps = sys.argv[1] if len(sys.argv) > 1 else "30"
 script = Path(__file__).with_name("old_script.py")
 
-# The edit: from the class to what follows it after two empty lines
+# The edit: everything from the class to the next two empty lines
 source = script.read_text(encoding="utf-8")
 start = source.index("class Value:")
 end = source.index("\n\n\n", start)
@@ -25,7 +25,7 @@ edited_source = source[:start] + "from microgpt import Value" + source[end:]
 
 
 def run(*command):
-    """What a command prints, and the seconds it takes."""
+    """The output of a command, and the seconds it takes."""
     started = time.perf_counter()
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, *command, steps]

@@ -1,9 +1,9 @@
-"""A sweep over learning rates, on all cores: which one gives the lowest loss on names that were held out?
+"""A sweep over learning rates on all cores: which one gives the lowest loss on held-out names?
 
     python examples/learning_rates.py [STEPS [DATA]]
 
-One learns: train() computes without Python's global lock, so that threads are enough to keep every core busy; each run
-is the same, bit for bit, as if it ran alone; and what is compared is the held-out loss, not that of the last step.
+What you learn: train() releases Python's global lock, so threads are enough to keep every core busy; each run is the same, bit
+for bit, as if it ran alone; and runs are compared by the held-out loss, not by the loss of the last step.
 """
 
 import os
@@ -20,7 +20,7 @@ rates = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]
 
 
 def try_out(rate):
-    """The held-out loss after training with a learning rate, None where training diverges; and the seconds it took."""
+    """The held-out loss after training with a learning rate, or None if training diverges; and the seconds it took."""
     started = time.perf_counter()
     training = TrainConfig(num_steps=num_steps, learning_rate=rate)
     try:

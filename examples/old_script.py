@@ -1,9 +1,9 @@
-"""Somebody's microgpt: one file of plain Python, edited over time. Here: two heads, tanh for relu, Greek names.
+"""An edited microgpt: one file of plain Python, with two heads, tanh instead of relu, and Greek names.
 
-    python examples/old_script.py [STEPS]           as it is
+    python examples/old_script.py [STEPS]           in plain Python
     microgpt run examples/old_script.py [STEPS]     the same output, compiled
 
-One learns: nothing about a script has to change to run it compiled; see accelerate.py, which times it.
+What you learn: a script need not change to run compiled. accelerate.py times it.
 """
 
 import math

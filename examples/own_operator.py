@@ -1,9 +1,9 @@
-"""An operator that Value does not have: put together from others, or as a node with derivatives of its own.
+"""An operator that Value does not have: composed of other operators, or as a node with its own derivatives.
 
     python examples/own_operator.py
 
-One learns: Value(data, children, local_grads) makes a node; local_grads are the derivatives of data by each child, as
-numbers, and backward() does the rest. It is the same with microgpt.reference's Value, in plain Python.
+What you learn: Value(data, children, local_grads) makes a node; local_grads are the derivatives of data with respect to each
+child, as numbers, and backward() does the rest. The Value of microgpt.reference, in plain Python, works in the same way.
 """
 
 import math
@@ -11,7 +11,7 @@ import time
 
 from microgpt import Value
 
-# 1. Put together from operators that are there: nothing to derive
+# 1. Composed of existing operators: no derivative needed
 
 
 def sigmoid_of_parts(x):
@@ -23,7 +23,7 @@ def gelu(x):
     return x * sigmoid(1.702 * x)
 
 
-# 2. As a node of its own: the value, the children, and the derivative by each of them
+# 2. As a node of its own: the value, the children, and the derivative with respect to each of them
 
 
 def sigmoid(x):
@@ -37,8 +37,8 @@ def hypot(x, y):
     return Value(h, (x, y), (x.data / h, y.data / h))
 
 
-# 3. As a method, in a subclass. Operators make plain Values, as in the reference, so the result of a sum has no tanh;
-# a function works on every Value, and is what one wants in most cases
+# 3. As a method, in a subclass. Operators make plain Values, as in the reference, so the result of a sum lacks the method.
+# A function works on every Value, and is usually the better choice
 
 
 class Number(Value):
@@ -48,7 +48,7 @@ class Number(Value):
 
 
 def check(name, function, *numbers):
-    """Compare the gradients with measured ones."""
+    """Compare the gradients with finite differences."""
     inputs = [Number(number) for number in numbers]
     result = function(*inputs)
     result.backward()
@@ -66,8 +66,8 @@ check("hypot", hypot, 3.0, 4.0)
 check("tanh", lambda x: (x.tanh() * 2 + 1) ** 2, 0.3)
 
 
-# 4. Which is faster? Compiled operators are so quick that several take about as long as one that is written in Python;
-# with microgpt.reference's Value, where each of them is, the node of its own wins
+# 4. Which is faster? Compiled operators are so fast that several of them take about as long as one written in Python. With the
+# Value of microgpt.reference, where all operators are written in Python, the node of its own is faster
 
 
 def microseconds(function):

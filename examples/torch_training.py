@@ -1,4 +1,4 @@
-"""Take a trained model into PyTorch, train it on with a larger batch, in one process or several, and bring it back.
+"""Convert a trained model to PyTorch, train it further with a larger batch, in one or more processes, and convert it back.
 
     pip install 'microgpt-cython[torch]'
     microgpt train names --val-fraction 0.1 --out names.safetensors
@@ -6,9 +6,9 @@
     torchrun --nproc-per-node 2 examples/torch_training.py names.safetensors names --out better.safetensors
     microgpt sample better.safetensors
 
-It holds the same documents out as that `microgpt train` does, and prints their loss before and after. Several processes
-share each batch among them and average their gradients (DistributedDataParallel over gloo, on CPUs), which gives the
-same steps as one process does, within rounding. They need not be on one machine: see torchrun's options.
+It holds out the same documents as that `microgpt train`, and prints their loss before and after. Several processes share
+each batch and average their gradients (DistributedDataParallel over gloo, on CPUs). Up to rounding, they take the same steps
+as one process. They may be on several machines: see the options of torchrun.
 """
 
 import argparse
@@ -32,7 +32,7 @@ except ImportError as error:
 
 
 def held_out_loss(model, corpus):
-    """The mean loss of all tokens held out, by microgpt in float64; what `microgpt train` prints with --eval-docs for all of them."""
+    """The mean loss of all held-out tokens, by microgpt in float64: what `microgpt train` prints with --eval-docs for all of them."""
     predicted = [corpus.predictions(i, model.config.block_size) for i in range(len(corpus))]
     return math.fsum(n * model.token_loss(tokens) for n, tokens in zip(predicted, corpus)) / sum(predicted)
 
@@ -46,7 +46,7 @@ def train(module, corpus, training, rank, num_processes, report):
         inputs, targets = pad([corpus[i] for i in batch], module.config.block_size)
         loss = cross_entropy(network(inputs), targets)
         optimizer.zero_grad()
-        loss.backward()  # here DistributedDataParallel averages the gradients of all processes
+        loss.backward()  # DistributedDataParallel averages the gradients of all processes here
         optimizer.param_groups[0]["lr"] = training.lr(step)
         optimizer.step()
         report(step + 1, loss.detach())
@@ -74,7 +74,7 @@ def main():
 
     def report(step, loss):
         if step % max(1, training.num_steps // 10) == 0:
-            if args.several:  # the mean of all processes' shares
+            if args.several:  # the sum over all processes
                 dist.all_reduce(loss)
             say(f"step {step:5} / {training.num_steps} | loss {loss.item() / num_processes:.4f}")
 
@@ -92,17 +92,17 @@ def main():
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a model that microgpt saved")
-    parser.add_argument("data", help="what to train on: a text file, or: names")
-    parser.add_argument("--out", help="where the trained model is saved")
+    parser.add_argument("model", help="a model saved by microgpt")
+    parser.add_argument("data", help="the training data: a text file, or: names")
+    parser.add_argument("--out", help="the file for the trained model")
     parser.add_argument("--steps", type=int, default=2000, help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=64, help="documents a step, all processes together; default: %(default)s")
-    parser.add_argument("--learning-rate", type=float, default=0.01, help="of the first step; default: %(default)s")
+    parser.add_argument("--batch-size", type=int, default=64, help="documents per step, over all processes; default: %(default)s")
+    parser.add_argument("--learning-rate", type=float, default=0.01, help="that of the first step; default: %(default)s")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default: %(default)s")
-    parser.add_argument("--val-fraction", type=float, default=0.1, help="share held out; default: %(default)s")
-    parser.add_argument("--seed", type=int, default=42, help="of the documents' order; default: %(default)s")
+    parser.add_argument("--val-fraction", type=float, default=0.1, help="fraction to hold out; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=42, help="determines the order of the documents; default: %(default)s")
     args = parser.parse_args()
-    args.several = "RANK" in os.environ  # torchrun's
+    args.several = "RANK" in os.environ  # set by torchrun
     return args
 
 

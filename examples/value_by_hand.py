@@ -1,9 +1,9 @@
-"""A network out of single numbers: what Value does, that its gradients are right, and how one learns with them.
+"""A network made of single numbers: what Value does, a check of its gradients, and training with them.
 
     python examples/value_by_hand.py [STEPS]
 
-One learns: an expression of Values remembers how it was computed; backward() puts into every Value's grad how the
-result changes with it; a small step against the gradients makes the result smaller, and that is training.
+What you learn: an expression of Values records how it was computed; backward() sets the grad of every Value to the derivative
+of the result with respect to it; a small step against the gradients makes the result smaller, and that is training.
 """
 
 import math
@@ -28,7 +28,7 @@ y = neuron(*inputs)
 y.backward()
 print(f"y = {y.data:.6f}, and tanh says {math.tanh(2.0 * -0.3 + 0.5 * 1.0 + 0.4):.6f}")
 
-# 2. Is it right? The derivative by an input is what y changes by when this input changes a little
+# 2. Is it right? The derivative with respect to an input is how much y changes when this input changes a little
 
 STEP = 1e-6
 print("        gradient   measured")
@@ -41,8 +41,8 @@ for i, name in enumerate(names):
 # 3. A network learns "exclusive or", which no single neuron can: 2 inputs, 4 hidden neurons, 1 output
 
 random.seed(1)
-hidden = [[Value(random.gauss(0, 1)) for _ in range(3)] for _ in range(4)]  # w1, w2, b of each
-output = [Value(random.gauss(0, 1)) for _ in range(5)]  # a weight for each hidden neuron, and b
+hidden = [[Value(random.gauss(0, 1)) for _ in range(3)] for _ in range(4)]  # w1, w2 and b of each neuron
+output = [Value(random.gauss(0, 1)) for _ in range(5)]  # a weight for each hidden neuron, and a bias
 params = [p for weights in [*hidden, output] for p in weights]
 examples = [((0, 0), 0), ((0, 1), 1), ((1, 0), 1), ((1, 1), 0)]
 
@@ -58,7 +58,7 @@ for step in range(1, num_steps + 1):
     loss.backward()
     for p in params:
         p.data -= 0.1 * p.grad
-        p.grad = 0.0  # backward() adds to it
+        p.grad = 0.0  # because backward() adds to it
     if step in (1, num_steps // 10, num_steps // 3, num_steps):
         print(f"step {step:4d}  loss {loss.data:.6f}")
 for x, target in examples:

@@ -1,4 +1,4 @@
-"""microgpt: Karpathy's scalar-autograd GPT, compiled. The same API, the same numbers to the last bit.
+"""microgpt: Karpathy's scalar-autograd GPT, compiled, with the same API and the same numbers to the last bit.
 
 For example:
 
@@ -9,8 +9,8 @@ For example:
 
 __version__ = "0.2.0"
 
-# Where each public name is defined; its module is imported when the name is first used. __init__.pyi says the same to type checkers
-# and editors, and tests/house/test_typing.py compares the two: a new name goes into both.
+# Where each public name is defined. Its module is imported when the name is first used. __init__.pyi repeats this for type checkers and
+# editors, and tests/house/test_typing.py compares the two, so a new name goes into both.
 _HOMES = {
     "microgpt.advice": ["Suggestion", "suggest"],
     "microgpt.config": ["PRESETS", "EvalConfig", "GPTConfig", "Preset", "TrainConfig"],
@@ -44,7 +44,7 @@ def __getattr__(name):
             raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
         renamed.tell(name, "microgpt.{}")
         return __getattr__(today)
-    import importlib  # not before: a program can hear Ctrl-C only once this module is imported
+    import importlib  # not before, because Ctrl-C has an effect only once this module is imported
 
     value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
     return value
@@ -55,14 +55,14 @@ def __dir__():
 
 
 def load_ipython_extension(shell):
-    """For `%load_ext microgpt` in a notebook: the cell magic %%microgpt, and Values are shown as graphs."""
+    """For `%load_ext microgpt` in a notebook: adds the cell magic %%microgpt, and shows Values as graphs."""
     from microgpt.scripts import notebook
 
     notebook.load_ipython_extension(shell)
 
 
 def unload_ipython_extension(shell):
-    """For `%unload_ext microgpt`."""
+    """For `%unload_ext microgpt`: undoes `%load_ext microgpt`."""
     from microgpt.scripts import notebook
 
     notebook.unload_ipython_extension(shell)

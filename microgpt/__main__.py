@@ -6,13 +6,13 @@ from microgpt.common import interrupts
 
 
 def main():
-    """Run this process's command line; returns its exit code, or what to say where a part of the package cannot be loaded."""
-    interrupts.end_at_once()  # before the imports, which take most of the time until there is something to interrupt
+    """Run this process's command line. Returns its exit code, or an error message if a part of the package cannot be loaded."""
+    interrupts.end_at_once()  # before the imports, which take most of the start-up time
     try:
         from microgpt import cli
 
         return cli.main()
-    except ImportError as error:  # such as a core that has not been built, which names its remedy itself
+    except ImportError as error:  # for example a core that has not been built, whose error names the remedy itself
         from microgpt.common.words import shortened
 
         remedy = "" if error.name is None else "; the installation is damaged: install microgpt-cython again"

@@ -1,17 +1,18 @@
-"""What suits data: which documents, how long a block, and, for so many seconds of training, which model and which steps.
+"""Settings that suit given data: the kind of documents, the block size and, for a given training time, the model and the steps.
 
-`microgpt inspect` recommends by these rules, and `microgpt train --auto` follows them. benchmarks/auto_against_defaults.py shows what they
-are worth. They come from trials on one processor with the engine fast; losses are nats a character of text held out.
+`microgpt inspect` recommends by these rules, and `microgpt train --auto` follows them. benchmarks/auto_against_defaults.py measures their
+effect. They come from trials on one processor with the engine fast; losses are nats per character of held-out text.
 
-* Size, 5 seconds. Shakespeare in blocks of 64: 1 layer of 32 2.11, 2 x 48 2.12, 1 x 64 2.17, 2 x 64 2.27, 2 x 96 2.39, which saw 69, 7, 7,
-  2 and 0.5 tokens for each parameter; in blocks of 32: 1 x 48 2.04 (32 tokens). Names: 1 x 48 2.055 (40), 2 x 32 2.043 (58), 2 x 48 2.039
-  (14). Hence TOKENS_PER_PARAM, short blocks for short runs, and two layers early. Batches of 4, 8 and 16 made no difference beyond what the
-  trials vary by. From 3 x 96 on sizes are by the same ratio, and untried but for 4 x 128, the preset "shakespeare".
+* Model size, in 5 seconds of training. Shakespeare in blocks of 64: 1 layer of width 32 reached 2.11, 2 x 48 2.12, 1 x 64 2.17, 2 x 64
+  2.27, 2 x 96 2.39, after 69, 7, 7, 2 and 0.5 tokens per parameter; in blocks of 32: 1 x 48 2.04 (32 tokens). Names: 1 x 48 2.055 (40),
+  2 x 32 2.043 (58), 2 x 48 2.039 (14). Hence TOKENS_PER_PARAM, short blocks for short runs, and two layers early. Batches of 4, 8 and 16
+  made no difference beyond the variation of the trials. Sizes from 3 x 96 on follow the same ratio; of these, only 4 x 128 was tried, the
+  preset "shakespeare".
 * Data seen often. 4,000 names 20 and 50 times, 2 x 48: 2.23 and 2.48 with a weight decay of 0.1, 2.17 and 2.16 with 0.5; 1 x 32: 2.17 and
   2.18 with 0.1, 2.20 and 2.19 with 0.5. A licence of 12,000 characters 25 times, 2 x 32: 2.71, 2.41, 2.26 with 0.1, 0.25, 0.5; a scene of
-  27,000, 36 times: 1.56, 1.61 with 0.1, 0.25. Hence BY_HEART and DECAYS.
-* Little data. 200 names, 1 x 16, 4 documents a step, decay 0.1: 2.46, 2.52, 2.79 after seeing them 5, 10, 20 times; with 12 a step 2.47, 2.50,
-  2.71. Hence `most_passes`, and steps that take at most a 64th of the data.
+  27,000 characters 36 times: 1.56, 1.61 with 0.1, 0.25. Hence BY_HEART and DECAYS.
+* Little data. 200 names, 1 x 16, 4 documents per step, decay 0.1: 2.46, 2.52, 2.79 after seeing them 5, 10, 20 times; with 12 documents per
+  step 2.47, 2.50, 2.71. Hence `most_passes`, and steps that take at most a 64th of the data.
 """
 
 import math
@@ -34,13 +35,13 @@ from microgpt.training import start
 
 # ---- Documents -------------------------------------------------------------------------------------------------------
 
-LONG_BLOCK = 256  # characters: in longer blocks a step takes long
-TEXT_BLOCK = 64  # for a text, where nobody says how much time there is
-WIDE = 40  # characters: broken prose has lines of at least so many
+LONG_BLOCK = 256  # characters; steps with longer blocks are slow
+TEXT_BLOCK = 64  # for a text, if no training time is given
+WIDE = 40  # characters: the least width of prose that is broken into lines
 
 
 def recommend(text):
-    """(what documents suit the whole text of a file: "lines", "paragraphs" or "text"; and why, as a clause)."""
+    """(the kind of documents that suits the whole text of a file, "lines", "paragraphs" or "text"; a clause that says why)."""
     lines, paragraphs = DOCUMENTS["lines"](text), DOCUMENTS["paragraphs"](text)
     usual, of_paragraphs = (sorted(map(len, docs))[int(0.99 * (len(docs) - 1))] for docs in (lines, paragraphs))
     if len(lines) == 1 and usual >= LONG_BLOCK:
@@ -60,14 +61,14 @@ def recommend(text):
 
 
 def _is_broken_prose(lines, width):
-    """Whether nearly every line has many words, and no room for the first word of the next one."""
+    """Whether nearly every line has many words and no room for the first word of the next line."""
     spaces = sum(line.count(" ") for line in lines)
     full = sum(len(line) + 1 + len(after.split(None, 1)[0]) > 0.9 * width for line, after in zip(lines, lines[1:]))
     return spaces >= 5 * len(lines) and full >= 0.8 * (len(lines) - 1)
 
 
 def block_size(docs, kind):
-    """A block_size for documents of this kind (GPTConfig.documents): that of the longest and its end, unless a few are far longer."""
+    """A block_size for documents of this kind (GPTConfig.documents): that of the longest with its end, unless a few are far longer."""
     if kind == "text":
         return TEXT_BLOCK
     lengths = sorted(map(len, docs))
@@ -79,7 +80,7 @@ def block_size(docs, kind):
 
 
 class Size(NamedTuple):
-    """n_layer and n_embd of a model; the block_size it has on a text; and about how many tokens a step takes."""
+    """n_layer and n_embd of a model, its block_size for a text, and about how many tokens a step takes."""
 
     n_layer: int
     n_embd: int
@@ -87,18 +88,18 @@ class Size(NamedTuple):
     tokens: int
 
 
-SIZES = [  # two layers of 32 learn more than one of 48, and take as long; on a text, short runs have no time for long blocks
+SIZES = [  # two layers of 32 learn more than one of 48 in the same time; on a text, short runs have no time for long blocks
     Size(1, 16, 32, 128), Size(1, 32, 32, 128), Size(2, 32, 32, 128), Size(2, 48, 32, 192), Size(2, 64, 64, 256), Size(3, 96, 64, 512),
     Size(4, 128, 64, 768), Size(6, 192, 128, 1024), Size(6, 256, 128, 2048), Size(8, 384, 256, 4096),
 ]  # fmt: skip
-TOKENS_PER_PARAM = 12  # that a model must be trained on, or a smaller one learns more in the same time, in which it sees more
-PARAMS_PER_CHARACTER = 2  # of the data: larger models learn them by heart
-BY_HEART = 25  # times that the data are seen, for each parameter a character: beyond, stronger weight decay pays
+TOKENS_PER_PARAM = 12  # with fewer, a smaller model learns more in the same time, because it sees more tokens
+PARAMS_PER_CHARACTER = 2  # of the data; larger models memorize them
+BY_HEART = 25  # passes over the data, times parameters per character: above this, stronger weight decay helps
 DECAYS = 0.1, 0.3
-STEPS_A_PASS = 64  # at least so many steps take all the data once
-FEWEST_STEPS = 200  # in fewer a model learns nothing, however small the data
-PORTION, PORTIONS = 0.003, 10  # seconds, and how many: to measure the speed of each size
-SAMPLE = 50_000  # characters, from which it is measured
+STEPS_A_PASS = 64  # the least number of steps for one pass over the data
+FEWEST_STEPS = 200  # in fewer steps a model learns nothing, however small the data are
+PORTION, PORTIONS = 0.003, 10  # seconds, and their number: to measure the speed of each size
+SAMPLE = 50_000  # characters on which the speed is measured
 OPTIONS = options_of(GPTConfig) | options_of(TrainConfig) | {"engine": engines.ENGINE, "long_docs": LONG_DOCS}
 SECONDS = Option("seconds", float, 60, "how long training may take", above=0.0)
 clock = time.perf_counter
@@ -111,7 +112,7 @@ class Suggestion(NamedTuple):
         docs: The documents.
         config: The shape of the model.
         training: How to train.
-        engine: What computes.
+        engine: The name of the engine.
         long_docs: What to do with a document longer than the block.
     """
 
@@ -137,9 +138,9 @@ def suggest(text: str, seconds: float = SECONDS.default, threads: int = 1, **giv
 
         run = microgpt.train(**microgpt.suggest(text, seconds=60)._asdict())
 
-    The model is the largest of `microgpt.advice.SIZES` for which there is time to see TOKENS_PER_PARAM tokens for each of its parameters, and
-    which has at most PARAMS_PER_CHARACTER parameters for each character of the data. The steps fill the time, unless the data would be seen
-    more often than `most_passes` allows.
+    The model is the largest of `microgpt.advice.SIZES` that has time to see TOKENS_PER_PARAM tokens per parameter, and has at most
+    PARAMS_PER_CHARACTER parameters per character of the data. The steps fill the time, unless the data would be seen more often than
+    `most_passes` allows.
 
     Args:
         text: The data, a string. `load_docs(source, "text")` returns it in a list.
@@ -152,9 +153,9 @@ def suggest(text: str, seconds: float = SECONDS.default, threads: int = 1, **giv
         TypeError: The text is not a string, or there is no such option.
     """
     if not isinstance(text, str):
-        raise TypeError(f"text must be a string, not {quoted(text)}; load_docs(source, 'text') has it in a list")
+        raise TypeError(f"text must be a string, not {quoted(text)}; load_docs(source, 'text') returns it in a list")
     if not text.strip():
-        raise ValueError("there is nothing to train on: give a text that is not blank")
+        raise ValueError("there is nothing to train on; give a text that is not blank")
     seconds = SECONDS.check(seconds)
     unknown = given.keys() - OPTIONS.keys()
     if unknown:
@@ -183,7 +184,7 @@ def suggest(text: str, seconds: float = SECONDS.default, threads: int = 1, **giv
 
 
 def most_passes(characters):
-    """How often a text of so many may be seen: 7 times at 1,000 characters, 40 at 30,000, 200 at a million."""
+    """How often a text with this many characters may be seen: 7 times for 1,000, 40 for 30,000, 200 for a million."""
     return 7 * max(1, characters / 1000) ** 0.5
 
 
@@ -199,7 +200,7 @@ def _config(size, docs, kind, given):
 
 
 def _training(config, batch_size, num_steps, weight_decay, given):
-    """The learning rate falls to a tenth of what suits the width: 0.01 up to 40, 0.003 at 128."""
+    """The TrainConfig. Its learning rate suits the width, 0.01 up to 40, 0.003 at 128, and decays to a tenth."""
     learning_rate, num_steps = given.get("learning_rate", _rounded(min(0.01, 0.4 / config.n_embd))), given.get("num_steps", num_steps)
     chosen = {
         "num_steps": num_steps, "batch_size": batch_size, "learning_rate": max(learning_rate, given.get("min_learning_rate", 0.0)),
@@ -223,12 +224,12 @@ def _rounded(number):
 
 
 def _measure(config, docs, tokenizer, wanted, engine, threads, given):
-    """(batch_size, tokens a step, seconds a step). wanted: about how many tokens that should be.
+    """(batch_size, tokens per step, seconds per step). wanted: about how many tokens a step should take.
 
-    The seconds are those of the fastest of some portions, since other programs may interrupt: the speed of a machine that is free.
+    The seconds are those of the fastest of several portions, because other programs may interrupt: the speed of an idle machine.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they come where the run starts
+        warnings.simplefilter("ignore")  # they are shown when the run starts
         model = GPT.init(config, tokenizer, random.Random(0))
         run = start(_sample(docs, config), init=model, engine=engine, threads=threads, long_docs=_long_docs(docs, config, given))
     length = run.tokens_per_step() / run.training.batch_size
@@ -247,7 +248,7 @@ def _measure(config, docs, tokenizer, wanted, engine, threads, given):
 
 
 def _sample(docs, config):
-    """Some of the documents, at random, or the beginning of the text."""
+    """Some of the documents, chosen at random, or the beginning of the text."""
     if config.documents == "text":
         return [docs[0][:SAMPLE]]
     length = 1 + sum(map(len, docs)) // len(docs)

@@ -11,13 +11,13 @@ from microgpt import reference
 from microgpt.common.options import Settings, documented, option
 from microgpt.common.words import quoted, shortened
 
-SIZES = "n_layer", "n_embd", "n_head", "block_size"  # of a model, which are said of every one
+SIZES = "n_layer", "n_embd", "n_head", "block_size"  # the sizes that every summary of a model states
 
 
 @documented
 @dataclass(frozen=True)
 class GPTConfig(Settings):
-    """The shape of a model. Options out of their bounds, or that contradict one another, are a ValueError or TypeError when it is made."""
+    """The shape of a model. Making one raises ValueError or TypeError if an option is out of bounds or options contradict each other."""
 
     n_layer: int = option(1, "number of transformer blocks", least=1)
     n_embd: int = option(16, "width of the residual stream", least=1)
@@ -32,7 +32,9 @@ class GPTConfig(Settings):
     )  # fmt: skip
     bos_first: bool = option(False, "make BOS, which begins and ends a document, token 0; otherwise it is the last token")
     scale_init: bool = option(
-        False, "make the initial weights suit the width: init_std, which suits an n_embd of 16, times the root of 16 / n_embd", since="0.2"
+        False,
+        "scale the initial weights to the width: init_std, which suits an n_embd of 16, times the square root of 16 / n_embd",
+        since="0.2",
     )
 
     def check_together(self) -> None:
@@ -83,41 +85,39 @@ class GPTConfig(Settings):
 @documented
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """How to train: the steps and their documents, the settings of Adam, and what is added to it. Checked when made, as `GPTConfig` is."""
+    """How to train: the steps and their documents, the settings of Adam, and extensions. Checked when made, like `GPTConfig`."""
 
     num_steps: int = option(1000, "number of training steps", least=0, flag="steps")
-    learning_rate: float = option(0.01, "learning rate of the first step, or of the first one after the warm-up", least=0.0)
+    learning_rate: float = option(0.01, "learning rate of the first step, or of the first step after the warm-up", least=0.0)
     beta1: float = option(0.85, "decay of Adam's first moment, the running mean of the gradient", least=0.0, below=1.0)
     beta2: float = option(0.99, "decay of Adam's second moment, the running mean of its square", least=0.0, below=1.0)
     eps: float = option(1e-8, "added to Adam's denominator, to keep the quotient finite", above=0.0)
-    batch_size: int = option(1, "documents that a step takes; its loss is the mean of theirs", unit="documents", least=1)
+    batch_size: int = option(1, "documents per step; the loss of a step is the mean of theirs", unit="documents", least=1)
     schedule: str = option(
-        "linear", "how the learning rate changes: linear and cosine fall, to 0 or min_learning_rate", choices=reference.SCHEDULES
+        "linear", "how the learning rate changes: linear and cosine decay to min_learning_rate", choices=reference.SCHEDULES
     )
-    warmup_steps: int = option(0, "first steps, in which the learning rate rises to the schedule's", unit="steps", least=0)
+    warmup_steps: int = option(0, "number of first steps during which the learning rate rises to the schedule's", unit="steps", least=0)
     clip_norm: float | None = option(
-        None, "length to which longer gradients are scaled down, all parameters taken as one vector", kind=float, above=0.0
+        None, "maximum norm of the gradient of all parameters; a longer gradient is scaled down to it", kind=float, above=0.0
     )
-    weight_decay: float = option(0.0, "share of each parameter, times the learning rate, that a step subtracts (AdamW)", least=0.0)
-    min_learning_rate: float = option(
-        0.0, "learning rate to which the schedule falls, in place of 0; at most learning_rate", least=0.0, since="0.2"
-    )
+    weight_decay: float = option(0.0, "fraction of each parameter, times the learning rate, that a step subtracts (AdamW)", least=0.0)
+    min_learning_rate: float = option(0.0, "learning rate at the end of the schedule; at most learning_rate", least=0.0, since="0.2")
 
     def check_together(self) -> None:
         if self.min_learning_rate > self.learning_rate:
             raise ValueError(
-                f"min_learning_rate {self.min_learning_rate!r} is more than learning_rate {self.learning_rate!r}, from which the "
-                "schedule falls to it; choose a smaller one"
+                f"min_learning_rate {self.min_learning_rate!r} is more than learning_rate {self.learning_rate!r}, at which the "
+                "schedule starts; choose a smaller one"
             )
 
     def idle(self) -> str | None:
         if 0 < self.num_steps <= self.warmup_steps:
             return (
-                f"warmup_steps {quoted(self.warmup_steps)} leaves nothing of the num_steps {quoted(self.num_steps)} after the warm-up; "
+                f"warmup_steps {quoted(self.warmup_steps)} leaves none of the num_steps {quoted(self.num_steps)} after the warm-up; "
                 "choose fewer warmup_steps or more num_steps"
             )
         if self.min_learning_rate and self.schedule == "constant":
-            return "min_learning_rate has no effect on a constant schedule, which does not fall; omit it, or choose another schedule"
+            return "min_learning_rate has no effect on a constant schedule; omit it, or choose another schedule"
         return None
 
     def lr(self, step: int) -> float:
@@ -125,43 +125,43 @@ class TrainConfig(Settings):
         return reference.learning_rate(step, self)
 
     def batch(self, step: int, n_docs: int) -> list[int]:
-        """The numbers of the documents that a step takes, of n_docs, in order. After the last document comes the first again."""
+        """The indices of the documents of a step, of n_docs, in order. After the last document comes the first again."""
         return reference.batch(step, self.batch_size, n_docs)
 
 
-# Where nobody says how often to measure: documents measured for each one trained on, which costs less than half of that; and what
-# that is spent on, first of all: so many documents, then so many times, then all documents, then at most so many times.
+# Defaults for how often to measure. MEASURED: documents measured per document trained on, which costs less than half as much per document.
+# This budget is spent in this order: FEW_DOCS documents, FEW_TIMES times, then all documents, then up to MANY_TIMES times.
 MEASURED, FEW_DOCS, FEW_TIMES, MANY_TIMES = 0.4, 500, 10, 100
 
 
 @documented
 @dataclass(frozen=True)
 class EvalConfig(Settings):
-    """How to measure a run on documents that are not trained on. Measuring changes none of its steps.
+    """How to measure a run on documents that are not trained on. Measuring changes no step of the run.
 
-    `microgpt.corpus.documents.arrange` chooses the documents. A split_seed of None is the choice of version 0.1.
+    `microgpt.corpus.documents.arrange` chooses the documents. A split_seed of None chooses them as version 0.1 did.
     """
 
     val_fraction: float = option(
-        0.0, "share of the different documents that is held out, at least one if not 0; of a text, its end", least=0.0, below=1.0
+        0.0, "fraction of the distinct documents to hold out, at least one document if not 0; of a text, the end", least=0.0, below=1.0
     )
     eval_every: int | None = option(
         None,
-        "steps between two measurements, beside that after the last step; none: as few as take a small part of the run's time",
+        "steps between measurements, besides the one after the last step; none: as often as takes a small part of the run's time",
         kind=int,
         unit="steps",
         least=1,
         before=100,
     )
     patience: int | None = option(
-        None, "measurements in a row without a new best after which training ends, with the best weights", kind=int, least=1
+        None, "stop after this many measurements without a new best one, and return to the best weights", kind=int, least=1
     )
     split_seed: int | None = option(
-        42, "seed of the choice of documents held out, which has nothing to do with the run's own", kind=int, since="0.2", before=None
+        42, "seed for choosing the held-out documents, independent of the run's seed", kind=int, since="0.2", before=None
     )
     eval_docs: int | None = option(
         None,
-        "documents held out that a measurement takes, the first ones; none: all, or without an eval_every as many as suit the run",
+        "measure on the first N held-out documents; none: on all, or without eval_every on as many as suit the run",
         kind=int,
         unit="documents",
         least=1,
@@ -169,7 +169,7 @@ class EvalConfig(Settings):
     )
     val_mean: str = option(
         "tokens",
-        "what the held-out loss is the mean of: all tokens' losses, or the documents' own means",
+        "what the held-out loss is the mean of: the losses of all tokens, or the mean losses of the documents",
         choices=("tokens", "documents"),
         since="0.2",
         before="documents",
@@ -177,11 +177,11 @@ class EvalConfig(Settings):
 
     def idle(self) -> str | None:
         if not self.val_fraction and self.split_seed not in (EvalConfig.split_seed, None):
-            return "split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction, such as 0.1"
+            return "split_seed chooses the held-out documents; omit it, or give a val_fraction too, such as 0.1"
         return None
 
     def documents(self, training: TrainConfig, n_docs: int) -> int:
-        """How many of n_docs documents held out a measurement takes in a run with the settings `training`: the first ones."""
+        """How many of n_docs held-out documents to measure on, the first ones, in a run with the settings `training`."""
         wanted = n_docs
         if self.eval_docs is not None:
             wanted = self.eval_docs
@@ -191,7 +191,7 @@ class EvalConfig(Settings):
         return min(wanted, n_docs)
 
     def every(self, training: TrainConfig, documents: int) -> int:
-        """The number of steps between two measurements of so many documents each, in a run with the settings `training`."""
+        """The number of steps between measurements on this many documents, in a run with the settings `training`."""
         if self.eval_every is not None:
             return self.eval_every
         times = min(max(1, self._budget(training) // documents), MANY_TIMES)
@@ -201,17 +201,17 @@ class EvalConfig(Settings):
         return max(1, int(MEASURED * training.num_steps * training.batch_size))
 
     def check_documents(self, val_docs: bool, given: Collection[str] | None = None) -> None:
-        """Check that documents to measure on are given once, if an option needs them.
+        """Check that documents to measure on are given if an option needs them, and not given twice.
 
         Args:
-            val_docs: Whether there are documents to measure on beside those to train on.
+            val_docs: Whether there are documents to measure on besides those to train on.
             given: The names of the options that were given. None: those that differ from their defaults.
 
         Raises:
-            ValueError: There are none although an option needs some, or they are given twice.
+            ValueError: There are none although an option needs them, or they are given twice.
         """
         if val_docs and self.val_fraction:
-            raise ValueError("val_fraction holds documents out of the data, and val_docs gives others; omit one of them")
+            raise ValueError("val_fraction and val_docs both give documents to measure on; omit one of them")
         for name in ("eval_every", "patience", "eval_docs", "val_mean"):
             asked = getattr(self, name) != getattr(EvalConfig, name) if given is None else name in given
             if asked and not val_docs and not self.val_fraction:
@@ -223,10 +223,10 @@ class EvalConfig(Settings):
 class SampleConfig(Settings):
     """How the next character of a document is chosen."""
 
-    temperature: float = option(0.5, "below 1 it favours likely characters, above 1 rare ones; 0 always takes the likeliest", least=0.0)
-    top_k: int | None = option(None, "choose among so many of the likeliest characters", kind=int, least=1)
+    temperature: float = option(0.5, "below 1 favours likely characters, above 1 rare ones; 0 always takes the likeliest", least=0.0)
+    top_k: int | None = option(None, "choose among this many of the likeliest characters", kind=int, least=1)
     top_p: float | None = option(
-        None, "choose among the fewest characters whose probabilities reach this sum", kind=float, above=0.0, most=1.0
+        None, "choose among the fewest likeliest characters whose probabilities reach this sum", kind=float, above=0.0, most=1.0
     )
 
     def check_together(self) -> None:
@@ -256,11 +256,11 @@ PRESETS = {
         0.6,
     ),
 }
-"""The published revisions by name: "current", which the defaults are, and "first"."""
+"""The published revisions by name: "current", whose settings are the defaults, and "first"."""
 
 
 class Recipe(NamedTuple):
-    """Settings for a data set: the first three are a Preset's. data: what load_docs calls it; engine: what computes."""
+    """Settings for a data set; the first three are those of a Preset. data: its name for load_docs; engine: the name of the engine."""
 
     config: GPTConfig
     training: TrainConfig
@@ -271,8 +271,8 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    # The model's shape and the data of nanoGPT's recipe for a CPU, which takes 2,000 steps to a loss of 1.88. With four times its
-    # learning rate, 950 are enough.
+    # The shape and data of nanoGPT's recipe for a CPU, which reaches a loss of 1.88 in 2,000 steps. With four times its learning rate,
+    # 950 steps are enough.
     "shakespeare": Recipe(
         GPTConfig(n_layer=4, n_embd=128, n_head=4, block_size=64, documents="text", scale_init=True),
         TrainConfig(

@@ -1,8 +1,8 @@
-"""What a training shows of itself while it lasts: a line that is redrawn, by rich on a terminal and by IPython in a notebook; where
-nothing can be redrawn, a note on standard error now and then.
+"""The progress of training: a line that is redrawn, by rich on a terminal and by IPython in a notebook; if nothing can be redrawn,
+occasional notes on standard error.
 
-Each display is a context manager for a Run. Training calls its `update` once for many steps (see Run.train), so showing them costs a
-fast engine next to nothing.
+Each display is a context manager for a Run. Training calls its `update` once for many steps (see Run.train), so it costs even a fast
+engine almost nothing.
 """
 
 import os
@@ -12,14 +12,14 @@ import time
 from microgpt.common.saying import say, settle
 from microgpt.verdict import smoothed
 
-BEGIN_SECONDS = 0.2  # a live line appears only when training has lasted so long ...
-REMAINING_SECONDS = 2  # ... and still has so long to go: a short run must not wait for rich's import
+BEGIN_SECONDS = 0.2  # a live line appears only after this time ...
+REMAINING_SECONDS = 2  # ... and if at least this much remains: a short run must not wait for the import of rich
 REFRESH_SECONDS = 0.1
 FIRST_NOTE, NEXT_NOTES = 10, 30  # seconds
 
 
 def display(run):
-    """The display for `train(..., progress=True)`: a cell's output in a notebook, elsewhere on standard error."""
+    """The display for `train(..., progress=True)`: in a notebook the output of a cell, elsewhere standard error."""
     if in_notebook():
         return NotebookLine(run)
     return LiveLine(run, Stderr()) if sys.stderr is not None and is_terminal(sys.stderr) else Notes(run)
@@ -31,16 +31,16 @@ def is_terminal(out):
 
 
 def in_notebook():
-    """Whether this is the kernel of a notebook: Jupyter, VS Code, Colab and others. IPython on a terminal has none."""
+    """Whether this is the kernel of a notebook: Jupyter, VS Code, Colab and others, but not IPython on a terminal."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None) is not None
 
 
 class Notes:
-    """A run that takes long says on standard error how far it is."""
+    """Reports the progress of a long run on standard error."""
 
     def __init__(self, run):
-        self.run, self.before = run, len(run.losses)  # a resumed run has some
+        self.run, self.before = run, len(run.losses)  # a resumed run already has some
 
     def __enter__(self):
         self.started = time.perf_counter()
@@ -59,7 +59,7 @@ class Notes:
 
 
 class Line:
-    """One line that is redrawn while training lasts, and a last one with the totals. Subclasses say how."""
+    """One line that is redrawn during training, and a final one with the totals. Subclasses define how."""
 
     def __init__(self, run):
         self.run, self.begun, self.before = run, False, len(run.losses)
@@ -68,10 +68,10 @@ class Line:
         """Make room for the line."""
 
     def draw(self, lines):
-        """Show the first of `lines`, from long to short, that fits."""
+        """Show the first of `lines`, ordered from long to short, that fits."""
 
     def end(self, line):
-        """Show the last line in place of the line that was redrawn, if there is one; line: None where no step was done."""
+        """Show the final line in place of the redrawn one, if there is one; line: None if no step was done."""
 
     def __enter__(self):
         self.tokens = self.run.tokens_per_step()
@@ -91,7 +91,7 @@ class Line:
         if self.begun:
             tokens = f"{rounded(self.tokens * (done - self.before) / seconds)} tokens/s"
             time_left, (step, *losses) = f"{clock(left)} left", self.figures()
-            # The steps, the rate and the time that is left are wanted most, then the newest loss
+            # The steps, the rate and the time left are the most important, then the newest loss
             lines = [" | ".join([step, *losses, rate, tokens, time_left])]
             lines += [" | ".join([step, *losses[:n], rate, time_left]) for n in range(len(losses), -1, -1)]
             self.draw([*lines, f"{step} {rate} {time_left}", f"{step} {time_left}"])
@@ -99,7 +99,7 @@ class Line:
 
     def __exit__(self, kind, error, trace):
         seconds, line = time.perf_counter() - self.started, None
-        if len(self.run.losses) > self.before and not isinstance(error, OSError):  # nothing can be written where writing failed
+        if len(self.run.losses) > self.before and not isinstance(error, OSError):  # after an OSError, nothing can be written
             rate, _ = pace(seconds, self.before, len(self.run.losses), self.run.training.num_steps)
             line = " | ".join([*self.figures(), rate, clock(seconds)])
         self.end(line)
@@ -122,7 +122,7 @@ class LiveLine(Line):
         from rich.console import Console
         from rich.live import Live
 
-        # transient: the line is wiped at the end, for the last one; no refresh thread, which would compete with training
+        # transient: the line is erased at the end, before the final one; no refresh thread, which would compete with training
         live = Live(
             console=Console(file=self.out), auto_refresh=False, transient=True,
             redirect_stdout=self.prints_go_above(), redirect_stderr=False,
@@ -131,7 +131,7 @@ class LiveLine(Line):
         self.live = live
 
     def prints_go_above(self):
-        """Whether what a callback prints has to be written above the line: where both go to a terminal."""
+        """Whether output of a callback must be written above the line, because both go to a terminal."""
         return isinstance(self.out, Stderr) and sys.stdout is not None and sys.stdout.isatty()
 
     def draw(self, lines):
@@ -141,7 +141,7 @@ class LiveLine(Line):
         self.live.update(Text(line, no_wrap=True, overflow="crop"), refresh=True)
 
     def note(self, text):
-        """A line above the live one."""
+        """Print a line above the live one."""
         if self.live is None:
             self.out.write(f"{text}\n")
             self.out.flush()
@@ -157,7 +157,7 @@ class LiveLine(Line):
 
 
 class NotebookLine(Line):
-    """The line as a notebook's output, which is updated in its place."""
+    """The line as the output of a notebook cell, updated in place."""
 
     def begin(self):
         self.handle = self._display("")
@@ -177,7 +177,7 @@ class NotebookLine(Line):
 
 
 class Stderr:
-    """Standard error for as long as it can be written: a terminal that is closed ends no training."""
+    """Standard error, as long as it can be written: closing the terminal does not end the training."""
 
     def __init__(self):
         self.stream, self.failed = sys.stderr, False
@@ -196,12 +196,12 @@ class Stderr:
                 self.failed = True
                 settle(self.stream)
 
-    def __getattr__(self, name):  # isatty, encoding, fileno: what rich asks for
+    def __getattr__(self, name):  # isatty, encoding, fileno: used by rich
         return getattr(self.stream, name)
 
 
 def pace(seconds, before, done, num_steps):
-    """(steps a second, in words; the seconds that are left) of a run that has done so many steps, and some of them before."""
+    """(steps per second, in words; seconds left) of a run; done: its steps so far, of which `before` were done earlier."""
     each = seconds / max(1, done - before)
     return f"{rounded(1 / each)} steps/s", each * (num_steps - done)
 
@@ -211,7 +211,7 @@ def rounded(rate):
 
 
 def clock(seconds):
-    """A duration as people say it: 4.2 s, 3:05, 1:02:03."""
+    """A duration in a readable form: 4.2 s, 3:05, 1:02:03."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, seconds = divmod(round(seconds), 60)

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from microgpt.display.explore import Page
 
 
-NUMBER = Option("the number of documents", int, 1, "how many are written", least=0)
+NUMBER = Option("the number of documents", int, 1, "number of documents to write", least=0)
 TEXT_LENGTH = 500
 LENGTH = Option(
-    "length", int, None, "how many characters are written after the prompt, at most; without it documents have up to block_size "
-    f"characters in all, and a text goes on for {TEXT_LENGTH}", least=0, since="0.2",
+    "length", int, None, "most characters to write after the prompt; without it documents have up to block_size "
+    f"characters in all, and a text has {TEXT_LENGTH}", least=0, since="0.2",
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ class GPT:
         tokenizer: Its characters.
         params: A writable buffer of `config.num_params(tokenizer.vocab_size)` doubles, such as `array("d", ...)`: all matrices one
             after the other in parameter order, row by row. The model keeps the buffer and does not copy it.
-        engine: What computes: "python", "graph" or "exact", which give the same bits, or "fast", which computes in float32;
+        engine: The engine: "python", "graph" or "exact", which give the same bits, or "fast", which computes in float32;
             "exact" by default.
         threads: How many threads the engines "exact" (to train and to measure) and "fast" may use, 0 for all cores.
 
@@ -66,11 +66,11 @@ class GPT:
         params = memoryview(params)
         expected = config.num_params(tokenizer.vocab_size)
         if params.format != "d" or params.ndim != 1 or len(params) != expected:
-            raise ValueError(f"this configuration has {expected} parameters: give them as one flat buffer of doubles")
+            raise ValueError(f"this configuration has {expected} parameters; give them as one flat buffer of doubles")
         if tokenizer.bos_first != config.bos_first:
             raise ValueError(
                 f"the configuration has bos_first={config.bos_first} but the tokenizer {tokenizer.bos_first}; "
-                "make the tokenizer with the configuration's"
+                "make the tokenizer with that of the configuration"
             )
         if params.readonly:
             raise ValueError("the parameters' buffer must be writable, such as array('d', ...)")
@@ -98,13 +98,15 @@ class GPT:
 
         Raises:
             OSError: The file cannot be read.
-            CheckpointError: The file is damaged, or no saved model.
+            CheckpointError: The file is damaged, or is not a saved model.
         """
         saved = checkpoint.read(path)
         return cls(saved.config, saved.tokenizer, saved.params, engine, threads)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Save the model as a safetensors file, with the names, shapes and numbers of `state_dict`. The file is replaced whole or not at all.
+        """Save the model as a safetensors file, with the names, shapes and numbers of `state_dict`.
+
+        The file is replaced completely or not at all.
 
         Raises:
             OSError: The file cannot be written.
@@ -146,7 +148,7 @@ class GPT:
         with self.engine.access.reading():
             onnxfile.write(path, self)
 
-    # ---- In other forms, and back: see docs/interchange.md -----------------------------------------------------------
+    # ---- Other formats, in both directions: see docs/interchange.md -----------------------------------------------------------
     # The functions that return a GPT take engine and threads, as GPT does.
 
     def to_numpy(self) -> "dict[str, numpy.ndarray[Any, numpy.dtype[numpy.float64]]]":
@@ -177,7 +179,7 @@ class GPT:
         return cls(config, tokenizer, from_numpy(arrays, config, tokenizer), engine, threads)
 
     def to_values(self, kind: Callable[[float], Any] = Value) -> dict[str, list[list[Any]]]:
-        """The reference's state_dict, with fresh Values: changing them leaves the model as it is.
+        """The reference's state_dict, with new Values. Changing them does not change the model.
 
         Args:
             kind: The class of the Values, such as `microgpt.reference.Value`.
@@ -197,7 +199,7 @@ class GPT:
         """A model with the weights of a state_dict of Values.
 
         Args:
-            weights: Name -> list of rows of objects with a number `data`: pure, compiled or a class of your own.
+            weights: Name -> list of rows of objects with a number `data`: of the pure, the compiled or your own class.
             config: The shape of the model.
             tokenizer: Its characters.
             engine: As for `GPT`.
@@ -214,11 +216,11 @@ class GPT:
         """The loss of a document as a graph of Values, with the weights as its leaves.
 
         `loss.data` equals `GPT.loss(text)`. After `loss.backward()`, the `grad` of each leaf, such as `weights["wte"][3][5].grad`, is the
-        gradient that training takes, to the last bit. The Values are copies: changing them leaves the model as it is.
+        gradient that training uses, to the last bit. The Values are copies; changing them does not change the model.
         `microgpt.draw(loss, names=weights, to=...)` draws the path to a weight.
 
         Returns:
-            A pair of the loss, in nats a token, and the state_dict of its leaves.
+            A pair of the loss, in nats per token, and the state_dict of its leaves.
 
         Raises:
             ValueError: The loss is infinite.
@@ -252,7 +254,7 @@ class GPT:
         return cls(config, tokenizer, params, engine, threads)
 
     def to_torch(self, dtype: "torch.dtype | None" = None) -> "torch.nn.Module":
-        """An equivalent `torch.nn.Module` with a copy of the weights. Its code is microgpt/storage/pytorch.py.
+        """An equivalent `torch.nn.Module` with a copy of the weights. Its code is in microgpt/storage/pytorch.py.
 
         Args:
             dtype: The type of its parameters; `torch.float64` if it is None.
@@ -268,10 +270,10 @@ class GPT:
 
     @classmethod
     def from_torch(cls, module: "torch.nn.Module", *, engine: str = engines.DEFAULT, threads: int = 1) -> "GPT":
-        """The model of a module that `to_torch` made, trained or not. Smaller floats are widened to float64.
+        """The model of a module made by `to_torch`, whether trained further or not. Smaller floats are converted to float64.
 
         Raises:
-            TypeError: The module is another one.
+            TypeError: It is another kind of module.
             ValueError: A weight is missing, unknown or not finite.
             ImportError: PyTorch is not installed.
         """
@@ -282,7 +284,7 @@ class GPT:
         return cls(config, tokenizer, parameters(rows, config, tokenizer), engine, threads)
 
     def __getstate__(self):
-        """The state for pickle and copy: the engine by its name, and the weights, so that a copy has its own."""
+        """The state for pickle and copy: the name of the engine, and the weights, so that a copy has its own."""
         with self.engine.access.reading():
             weights = array("d", self.params.tobytes())  # mutant: copied-weights
         return vars(self) | {"params": weights, "engine": self.engine.name, "threads": self.engine.threads}
@@ -306,7 +308,7 @@ class GPT:
         return views
 
     def logits(self, text: str) -> list[list[float]]:
-        """The scores of the next token, after BOS and after each character of `text`.
+        """The scores of the next token: after BOS, and after each character of `text`.
 
         If `text` is longer than the block, `microgpt.reference.context` defines what the model sees of it. A model of text
         (`GPTConfig.documents`) reads a line break in place of BOS, see `Tokenizer.opening`.
@@ -322,9 +324,10 @@ class GPT:
             return list(map(self._reader().after, (self._opening(), *tokens)))
 
     def loss(self, text: str) -> float:
-        """The mean cross-entropy of the document `text`, its end included, in nats a token. It is cut at block_size, as in training.
+        """The mean cross-entropy of the document `text` in nats per token, including its end.
 
-        It is infinite if the model gives a character a probability too small for a float. A text (`GPTConfig.documents`) has no end.
+        The document is truncated to block_size, as in training. The loss is infinite if the probability of a character is too small
+        for a float. A text (`GPTConfig.documents`) has no end.
 
         Raises:
             ValueError: The model does not know a character, or an empty text has nothing to predict.
@@ -332,7 +335,7 @@ class GPT:
         return self.token_loss(self.document(text))
 
     def document(self, text: str) -> list[int]:
-        """The token ids of a document, as `loss` and training take it.
+        """The token ids of a document, as `loss` and training use them.
 
         Raises:
             ValueError: The model does not know a character, or an empty text has nothing to predict.
@@ -343,18 +346,18 @@ class GPT:
         return tokens
 
     def token_loss(self, tokens: Sequence[int]) -> float:
-        """As `loss`, for the token ids of a document, [BOS, ..., BOS]."""
+        """Like `loss`, for the token ids of a document, [BOS, ..., BOS]."""
         with self.engine.access.reading():
             return self.engine.loss_or_infinity(tokens)
 
     def scores(self, text: str) -> list[float]:
-        """The probability that the model gives each character of `text`, and then its end.
+        """The probabilities of the characters of `text`, and of its end after them.
 
-        They are the model's own probabilities, before temperature and top_k. A text of block_size characters or more has no end, nor has
-        any text of a model of text (`GPTConfig.documents`). For the context in a longer text, see `logits`.
+        They are the model's own probabilities, before temperature and top_k. A text of block_size characters or more has no end, and
+        neither has any text of a model of text (`GPTConfig.documents`). For the context in a longer text, see `logits`.
 
         Returns:
-            len(text) + 1 floats, or len(text) where there is no end.
+            len(text) + 1 floats, or len(text) floats if there is no end.
 
         Raises:
             ValueError: The model does not know a character.
@@ -379,27 +382,28 @@ class GPT:
 
         Args:
             n: The number of documents.
-            temperature: Below 1 it favours likely characters, above 1 rare ones; 0 always takes the likeliest.
-            seed: The same seed gives the same documents. None: others each time.
-            engine: What computes. None: the model's engine. "fast" writes many documents at a time, in float32 and with random numbers of its
-                own, so that a seed gives other documents there.
+            temperature: Below 1 favours likely characters, above 1 rare ones; 0 always takes the likeliest.
+            seed: The same seed gives the same documents. None: different ones each time.
+            engine: The engine to use. None: the model's engine. "fast" writes many documents at a time, in float32 and with its own random
+                numbers, so its documents for a seed are different.
             threads: How many threads the engine "fast" may use, 0 for all cores; the documents do not depend on it. None: the model's
                 number, or 1 for another engine.
-            prompt: What every document begins with, of any length.
-            length: The most characters to write after the prompt. None: a document has up to block_size characters in all (block_size more
-                after a prompt that leaves no room), and a text 500. Beyond the block, `microgpt.reference.context` defines what the model sees.
-            top_k: Choose among the k likeliest characters only.
-            top_p: Choose among the fewest characters whose probabilities reach this sum, after temperature and top_k.
+            prompt: The beginning of every document, of any length.
+            length: The most characters to write after the prompt. None: a document has up to block_size characters in all (block_size
+                more after a prompt that leaves no room), and a text has 500. Beyond the block, `microgpt.reference.context` defines what
+                the model sees.
+            top_k: Choose only among the k likeliest characters.
+            top_p: Choose among the fewest likeliest characters whose probabilities reach this sum, after temperature and top_k.
             unique: Whether to write no document twice.
-            exclude: Documents not to write, such as those of the training.
+            exclude: Documents not to write, such as the training documents.
 
         Returns:
             A list of n strings.
 
         Raises:
-            ValueError: An option is out of its bounds, the model does not know a character of the prompt, or no document that is allowed was
-                found in a large number of tries.
-            EngineError: The engine does not write on so many threads.
+            ValueError: An option is out of bounds, the model does not know a character of the prompt, or no allowed document was found in a
+                large number of tries.
+            EngineError: The engine does not support this number of threads.
         """
         found = self.portions(
             n, temperature, seed=seed, engine=engine, threads=threads,
@@ -413,12 +417,14 @@ class GPT:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
     ) -> Iterator[list[str]]:  # fmt: skip
-        """As `generate`, but yield lists of documents as they are written. A list takes some hundredths of a second, or holds one document.
+        """Like `generate`, but yield lists of documents as they are written.
+
+        A list takes some hundredths of a second, or holds one document.
 
         Args:
-            n: As for `generate`, like the other arguments but one.
-            echo: A function that is called with each character as it is written, except for those of the prompt. It is not called where many
-                documents are written at once.
+            n: As for `generate`, like all other arguments except `echo`.
+            echo: A function that is called with each character as it is written, except for those of the prompt. It is not called if many
+                documents are written at the same time.
         """
         choice = SampleConfig(temperature, top_k, top_p)
         n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
@@ -440,14 +446,14 @@ class GPT:
         prompt: str = "", length: int | None = None, top_k: int | None = None, top_p: float | None = None,
         unique: bool = False, exclude: Iterable[str] = (), echo: Callable[[str], object] | None = None,
     ) -> list[str]:  # fmt: skip
-        """As `generate`, but draw each token from `rng`, a `random.Random`. For `echo`, see `portions`."""
+        """Like `generate`, but draw each token from `rng`, a `random.Random`. For `echo`, see `portions`."""
         n, length, tokens, tell = self._checked(n, length, prompt, exclude, echo)
         source = OneByOne(self.engine, self.tokenizer, rng, tokens, SampleConfig(temperature, top_k, top_p), length, tell)
         return list(chain.from_iterable(select(source, n, unique, exclude)))
 
     def _checked(self, n, length, prompt, exclude, echo):
-        """n and length as ints, the prompt's token ids, and what is called with each token; ValueError or TypeError unless
-        documents can be written so."""
+        """n and length as ints, the prompt's token ids, and a function to call with each token. Raises ValueError or TypeError if
+        the arguments are not allowed."""
         if isinstance(exclude, str):
             raise TypeError(f"exclude must be a list of documents, not {quoted(exclude)}")
         n, length, tokens = NUMBER.check(n), LENGTH.check(length), self.tokenizer.encode(prompt)
@@ -472,7 +478,7 @@ class GPT:
 
         Args:
             name: The title of the page.
-            docs: The documents of the training, which the page then contains, to count how many documents that the model writes are among
+            docs: The training documents. The page then contains them, and counts how many of the documents that the model writes are among
                 them.
 
         Raises:
@@ -499,4 +505,4 @@ def _check_size(num_params):
 
 
 load = GPT.load
-"""The model in a saved file or folder: the same as [`GPT.load`][microgpt.GPT.load]."""
+"""Load the model in a saved file or folder. The same as [`GPT.load`][microgpt.GPT.load]."""

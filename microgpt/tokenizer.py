@@ -6,20 +6,20 @@ from microgpt.common.words import quoted
 
 
 class Tokenizer:
-    """One token for each character, in the order of code points, and one, BOS, that begins and ends every document.
+    """One token for each character, in the order of code points, and the token BOS, which begins and ends every document.
 
     Args:
-        chars: The different characters, sorted.
+        chars: The distinct characters, sorted.
         bos_first: Whether BOS has the id 0 and the characters begin at 1. Otherwise BOS has the last id.
 
     Attributes:
         chars: The characters, a string.
-        vocab_size: The number of tokens, one more than characters.
+        vocab_size: The number of tokens: one more than the number of characters.
         bos: The id of BOS.
         ids: Character -> token id.
 
     Raises:
-        ValueError: The characters are not different, or not sorted.
+        ValueError: The characters are not distinct, or not sorted.
     """
 
     def __init__(self, chars: Iterable[str], bos_first: bool = False) -> None:
@@ -33,7 +33,7 @@ class Tokenizer:
 
     @classmethod
     def from_docs(cls, docs: Iterable[str], bos_first: bool = False) -> "Tokenizer":
-        """The tokenizer of all characters in `docs`, a list of strings."""
+        """The tokenizer for all characters in `docs`, a list of strings."""
         return cls(sorted(set("".join(docs))), bos_first)
 
     def encode(self, text: str) -> list[int]:

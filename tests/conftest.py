@@ -15,9 +15,9 @@ from microgpt.display import explore
 
 __all__ = ["own_heap"]  # a fixture
 
-settings.register_profile("microgpt", deadline=None)  # a busy machine is no failure
+settings.register_profile("microgpt", deadline=None)  # a busy machine must not cause failures
 settings.load_profile("microgpt")
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job; programs that tests interrupt would inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job of a shell; programs that tests interrupt would inherit this
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -25,7 +25,7 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 
 @pytest.fixture(params=[reference, scalar], ids=["python", "compiled"])
 def layer(request):
-    """Each scalar layer in turn: what a test says must hold for the pure one and for the compiled one."""
+    """Each scalar layer in turn: a test must pass for the pure and for the compiled one."""
     return request.param
 
 
@@ -37,7 +37,7 @@ def engine(request):
 
 @pytest.fixture(scope="session")
 def names():
-    """The dataset the published results were made with: the file that MICROGPT_NAMES names."""
+    """The dataset of the published results: the file named by MICROGPT_NAMES."""
     path = os.environ.get("MICROGPT_NAMES")
     if not path:
         pytest.skip("set MICROGPT_NAMES to a copy of names.txt to compare with the published runs")
@@ -55,7 +55,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A current folder with some data in it: docs.txt."""
+    """The current folder, a new one with some data: docs.txt."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
     return tmp_path
@@ -82,7 +82,7 @@ def chromium():
 
 @pytest.fixture
 def show(chromium, tmp_path):
-    """show(model, width=..., dark=..., **page) opens a model's page; at the end the browser must have no objections."""
+    """show(model, width=..., dark=..., **page) opens a model's page. At the end, the browser must have reported no errors."""
 
     def show(model, *, width=1280, dark=False, **options):
         explore.write(tmp_path / "page.html", model, **options)

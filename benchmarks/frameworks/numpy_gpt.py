@@ -1,4 +1,4 @@
-"""The model in NumPy: one document at a time, all positions at once, the backward pass by hand."""
+"""The model in NumPy: one document at a time, all positions at once, with a hand-written backward pass."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class NumpyGPT:
         return float(loss)
 
     def loss_and_gradients(self, documents):
-        """Mean loss of one document and its gradients, name -> array."""
+        """The mean loss of one document and its gradients, name -> array."""
         [tokens] = documents
         config, params = self.config, self.params
         n = min(config.block_size, len(tokens) - 1)
@@ -111,7 +111,7 @@ def softmax(x):
 
 
 def variants():
-    """Name -> (make a trainer of a microgpt.GPT, documents a step)."""
+    """Name -> (function from a microgpt.GPT to a trainer, documents per step)."""
     return {
         "NumPy float64": (NumpyGPT, 1),
         "NumPy float32": (lambda model: NumpyGPT(model, "float32"), 1),

@@ -1,4 +1,4 @@
-"""The model in PyTorch on the CPU, microgpt's own module: torch.optim.Adam; eager and compiled, one document or a batch."""
+"""The model in PyTorch on the CPU: microgpt's own module with torch.optim.Adam, eager or compiled, for one document or a batch."""
 
 from functools import partial
 
@@ -32,7 +32,7 @@ class TorchGPT:
         return loss.item()
 
     def loss_and_gradients(self, documents):
-        """Mean loss of the documents and its gradients, name -> array."""
+        """The mean loss of the documents and its gradients, name -> array."""
         loss = self.batch_loss(*pad(documents, self.module.config.block_size))
         loss.backward()
         grads = {name.removesuffix(".weight"): p.grad.numpy().copy() for name, p in self.module.named_parameters()}
@@ -44,7 +44,7 @@ class TorchGPT:
 
 
 def variants():
-    """Name -> (make a trainer of a microgpt.GPT, documents a step)."""
+    """Name -> (function from a microgpt.GPT to a trainer, documents per step)."""
     made = {}
     for kind in ("eager", "compiled"):
         for dtype, batch, threads in [

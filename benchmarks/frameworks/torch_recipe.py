@@ -1,8 +1,8 @@
-"""nanoGPT's model and recipe for a CPU in PyTorch, as its README has it for Shakespeare on a laptop.
+"""nanoGPT's model and recipe for a CPU in PyTorch, from its README's section on Shakespeare on a laptop.
 
 https://github.com/karpathy/nanoGPT, "I only have a macbook": 4 layers, 4 heads, n_embd 128, block 64, batch 12, 2,000 steps, no
-dropout; of its config/train_shakespeare_char.py: AdamW with 0.001 after 100 steps of warm-up, falling by a cosine to a tenth, betas
-0.9 and 0.99, decay 0.1 for matrices only, gradients clipped to length 1.
+dropout; from its config/train_shakespeare_char.py: AdamW with 0.001 after 100 steps of warm-up, decaying by a cosine to a tenth, betas
+0.9 and 0.99, weight decay 0.1 for matrices only, gradients clipped to norm 1.
 """
 
 import math
@@ -43,7 +43,7 @@ class GPT(nn.Module):
         self.head.weight = self.tokens.weight
 
     def forward(self, inputs, targets):
-        """The mean loss of tokens: (documents, positions) each."""
+        """The mean loss of tokens, each tensor of shape (documents, positions)."""
         x = self.tokens(inputs) + self.positions.weight[: inputs.shape[1]]
         for block in self.blocks:
             x = block(x)
@@ -52,14 +52,14 @@ class GPT(nn.Module):
 
 
 def learning_rate(step):
-    """Of a step, from 0."""
+    """The learning rate of a step, from 0."""
     if step < WARMUP:
         return RATE * (step + 1) / (WARMUP + 1)
     return LEAST + 0.5 * (1 + math.cos(math.pi * (step - WARMUP) / (STEPS - WARMUP))) * (RATE - LEAST)
 
 
 class Recipe:
-    """A model in training. text, held_out: tensors of token ids."""
+    """A model and its training. text, held_out: tensors of token ids."""
 
     def __init__(self, text, held_out, vocab_size, threads, seed=1337, compiled=False):
         torch.set_num_threads(threads)
@@ -86,7 +86,7 @@ class Recipe:
 
     @torch.no_grad()
     def evaluate(self):
-        """The mean loss of a character held out, over windows that follow one another."""
+        """The mean loss per held-out character, in consecutive windows."""
         n = (len(self.held_out) - 1) // BLOCK
         inputs, targets = (self.held_out[k : k + n * BLOCK].view(n, BLOCK) for k in (0, 1))
         total = sum(self.model(a, b).item() * len(a) for a, b in zip(inputs.split(64), targets.split(64)))

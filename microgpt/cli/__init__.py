@@ -1,7 +1,7 @@
-"""The command line: finds the command, and turns its errors into one sentence and an exit code.
+"""The command line: runs a command, and reports its errors as one sentence and an exit code.
 
-Exit codes: 0; 1 for a failure the message explains; 2 for wrong usage; 130 after Ctrl-C, 143 after SIGTERM and 129 after
-SIGHUP. Only an error of microgpt's own shows a traceback.
+Exit codes: 0; 1 for a failure that the message explains; 2 for wrong usage; 130 after Ctrl-C, 143 after SIGTERM and 129 after
+SIGHUP. Only a bug in microgpt shows a traceback.
 """
 
 import argparse
@@ -22,25 +22,25 @@ from microgpt.engines import EngineError
 from microgpt.storage.checkpoint import CheckpointError
 from microgpt.training import DivergenceError
 
-HAVE_A_MODEL = ("train", "inspect")  # the commands with the options that this names
+HAVE_A_MODEL = ("train", "inspect")  # the commands that have the options of SMALLER
 SMALLER = "choose a smaller --n-embd, --n-layer, --block-size or --batch-size, or less data"
 
 
 def main(argv=None):
-    """Run the command line `argv` (a list of strings; None: this process's own). Returns the exit code."""
-    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
+    """Run the command line `argv` (a list of strings; None: that of this process). Returns the exit code."""
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions
         import argcomplete
 
-        argcomplete.autocomplete(_parser(os.environ["COMP_LINE"].split()))  # answers, and ends the process
+        argcomplete.autocomplete(_parser(os.environ["COMP_LINE"].split()))  # answers and ends the process
     argv = sys.argv[1:] if argv is None else list(argv)
     interrupts.received.clear()
     try:
-        if argv[:1] == ["run"]:  # a script opens, flushes and closes its streams as under Python
+        if argv[:1] == ["run"]:  # a script opens, flushes and closes its streams as it does under Python
             return _run(argv) or 0
         _prepare_streams()
         code = _run(argv)
         sys.stdout.flush()
-        if interrupts.received:  # a Ctrl-C whose KeyboardInterrupt got lost
+        if interrupts.received:  # a Ctrl-C whose KeyboardInterrupt was swallowed
             raise KeyboardInterrupt
         return code or 0
     except Usage as error:
@@ -52,10 +52,10 @@ def main(argv=None):
 
         return _fail(in_options(error), 1)
     except OSError as error:
-        if _is_broken_pipe(error):  # the reader has seen enough, as in `microgpt train | head`
+        if _is_broken_pipe(error):  # nothing reads the output any more, as in `microgpt train | head`
             settle(sys.stdout)
             return 1
-        # load_docs' errors are sentences without an errno; one that names no file is standard output's (a full disk)
+        # errors of load_docs are sentences without an errno; an error without a file name is that of standard output (a full disk)
         where = "the output cannot be written" if error.filename is None else quoted_path(error.filename)
         return _fail(error if error.errno is None else f"{where}: {error.strerror}", 1)
     except MemoryError as error:
@@ -80,7 +80,7 @@ def _run(argv):
         argv = ["run", *own]
     try:
         arguments, unknown = _parser(argv).parse_known_args(argv)
-    except SystemExit:  # --help and --version have printed all there is to say
+    except SystemExit:  # after --help and --version
         return None
     if unknown:
         arguments.parser.refuse(unknown)
@@ -90,27 +90,27 @@ def _run(argv):
 
 
 def _check(argument):
-    """Usage for what the system passes to no program and opens no file by."""
+    """Raise Usage for an argument that cannot be passed to a program or used as a file name."""
     try:
         if "\0" not in argument and os.fsencode(argument) is not None:
             return
-    except UnicodeEncodeError:  # half of a character
+    except UnicodeEncodeError:  # a surrogate: half of a character
         pass
-    raise Usage(f"{quoted(argument)} is no argument: it has a NUL, or half of a character (see microgpt --help)")
+    raise Usage(f"{quoted(argument)} is not a valid argument, because it contains a NUL or half of a character (see microgpt --help)")
 
 
 def _parser(argv):
     parser = Parser(
         prog="microgpt",
-        description="Karpathy's microgpt, compiled: the same numbers to the last bit; and an engine in float32, for speed.",
-        epilog="microgpt COMMAND --help lists what a command takes.",
+        description="Karpathy's microgpt, compiled: the same numbers to the last bit, and for more speed an engine in float32.",
+        epilog="microgpt COMMAND --help lists the options of a command.",
     )
     version = f"microgpt {__version__}"
     parser.add_argument("--version", action="version", version=version, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text)
-        if name in argv:  # only the one that may be meant is worth its import
+        if name in argv:  # import only the module of this command
             module = importlib.import_module(f"microgpt.cli.commands.{name}")
             command.description = module.DESCRIPTION
             command.set_defaults(module=module, parser=command, argv=list(argv))
@@ -118,7 +118,7 @@ def _parser(argv):
     return parser
 
 
-QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""  # a string as repr writes it
+QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""  # a string as written by repr
 
 
 class Parser(argparse.ArgumentParser):
@@ -126,7 +126,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, formatter_class=Help, **options)
-        self._negative_number_matcher = re.compile(r"-(\.?\d|inf$|nan$)")  # those that are values: -1e-3 too, unlike argparse's
+        self._negative_number_matcher = re.compile(r"-(\.?\d|inf$|nan$)")  # which arguments are values: also -1e-3, unlike in argparse
 
     def format_help(self):
         for action in self._actions:
@@ -135,8 +135,8 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
     def _print_message(self, message, file=None):
-        """Help and version: argparse would keep silent about an output that cannot be written."""
-        if sys.stdout is not None:  # closed, and `run` has opened nothing in its place
+        """Print help or version. argparse would ignore an output that cannot be written."""
+        if sys.stdout is not None:  # None: closed, and `run` has not replaced it
             sys.stdout.write(message)
             sys.stdout.flush()
 
@@ -145,7 +145,7 @@ class Parser(argparse.ArgumentParser):
         raise Usage(f"{message} (see {self.prog} --help)")
 
     def refuse(self, unknown):
-        """The error for arguments, a list, that nothing takes."""
+        """Report a list of unrecognized arguments."""
         options = [name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
         meant = similar(unknown[0].partition("=")[0], options) if unknown[0].startswith("-") else ""
         self.error(f"unrecognized arguments: {shortened(' '.join(unknown))}{meant}")
@@ -156,7 +156,7 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"invalid choice: {quoted(value)}{among}")
 
     def _get_values(self, action, arg_strings):
-        """argparse before 3.13 drops a '--' that is a value, as in --prompt=-- and eval MODEL -- --."""
+        """Keep a '--' that is a value, as in --prompt=-- and eval MODEL -- --, which argparse before 3.13 drops."""
         if arg_strings == ["--"] and (action.option_strings or action.nargs is None):
             value = self._get_value(action, "--")
             self._check_value(action, value)
@@ -164,7 +164,7 @@ class Parser(argparse.ArgumentParser):
         return super()._get_values(action, arg_strings)
 
 
-ELSEWHERE = {  # what other programs call an option or a command -> its name here
+ELSEWHERE = {  # an option's or command's name in other programs -> its name here
     "--epochs": "--steps", "--epoch": "--steps", "--iters": "--steps", "--max-iters": "--steps", "--iterations": "--steps",
     "--hidden": "--n-embd", "--hidden-size": "--n-embd", "--d-model": "--n-embd", "--dim": "--n-embd", "--width": "--n-embd",
     "--depth": "--n-layer", "--context": "--block-size", "--context-length": "--block-size", "--seq-len": "--block-size",
@@ -175,7 +175,8 @@ ELSEWHERE = {  # what other programs call an option or a command -> its name her
 
 
 def similar(word, names):
-    """The words ", did you mean ...?" with the one of `names` that `word` begins, abbreviates (--lr), is nearly, or means elsewhere; "" for none."""
+    """The words ", did you mean ...?" for the name of which `word` is a prefix, an abbreviation (--lr), a misspelling or another
+    program's word; "" if there is none."""
     import difflib
 
     def initials(name):
@@ -190,7 +191,7 @@ def similar(word, names):
 
 
 class Help(argparse.HelpFormatter):
-    """Help whose lines break between words only: an option or a command that is cut in two cannot be copied."""
+    """Help whose lines break only between words, because an option or command with a line break in it cannot be copied."""
 
     def __init__(self, prog):
         super().__init__(prog, max_help_position=30)
@@ -206,7 +207,7 @@ class Help(argparse.HelpFormatter):
 
 
 def _prepare_streams():
-    """UTF-8 whatever the locale says, and lines that end as the reference's do. A closed stream takes and drops all."""
+    """Use UTF-8 whatever the locale, and the reference's line endings. A closed stream is replaced by one that discards everything."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
     if sys.stderr is None:
@@ -222,5 +223,5 @@ def _fail(message, code, kind="error: "):
 
 
 def _is_broken_pipe(error):
-    """Windows may call it an invalid argument: https://github.com/python/cpython/issues/79935"""
+    """Whether it is a broken pipe. Windows may call it an invalid argument: https://github.com/python/cpython/issues/79935"""
     return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL and error.filename is None)

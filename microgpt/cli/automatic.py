@@ -1,4 +1,4 @@
-"""--auto and --block-size auto: what they choose takes their place, as if the user had given it, and is told as a command."""
+"""--auto and --block-size auto: their choices replace them, as if the user had given these options, and are shown as a command."""
 
 from microgpt import advice
 from microgpt.cli.commands import Usage
@@ -9,24 +9,24 @@ from microgpt.config import PRESETS
 from microgpt.corpus.loading import DOCUMENTS
 from microgpt.engines import EngineError
 
-FLAGS = {name: option.flags() for name, option in advice.OPTIONS.items()}  # of all that may be chosen
+FLAGS = {name: option.flags() for name, option in advice.OPTIONS.items()}  # all that may be chosen
 
 
 def check(arguments):
-    """Usage for options that exclude one another, before anything is read."""
+    """Raise Usage for options that exclude each other, before anything is read."""
     if arguments.time is not None and not arguments.auto:
-        raise Usage("--time says how long --auto may train; give --auto too, or --steps in place of --time")
+        raise Usage("--time is the training time for --auto; give --auto too, or --steps instead of --time")
     for option in ("preset", "resume", "init"):
         if getattr(arguments, option) is None:
             continue
         if arguments.auto:
-            raise Usage(f"--auto chooses what --{option} settles; omit one of them")
+            raise Usage(f"--auto chooses settings that --{option} determines; omit one of them")
         if arguments.block_size == "auto" and option != "preset":
-            raise Usage(f"the model of --{option} has its block size; omit --block-size")
+            raise Usage(f"the model of --{option} determines the block size; omit --block-size")
 
 
 def settle(arguments, text):
-    """Put what is chosen for the text, a string, into the arguments and their command line; returns the text's documents."""
+    """Put the choices for the text, a string, into the arguments and their command line; returns the text's documents."""
     if arguments.auto:
         given = {name: meant(value) for name in FLAGS if (value := getattr(arguments, name)) not in (None, "auto")}
         try:
@@ -47,7 +47,7 @@ def settle(arguments, text):
 
 
 def explicit(argv, chosen):
-    """The command line with what was chosen, name -> value, in place of what asked for it."""
+    """The command line with the choices, name -> value, in place of the options that asked for them."""
     kept, arguments = [], iter(argv)
     for argument in arguments:
         name, equals, value = argument.partition("=")

@@ -1,4 +1,4 @@
-"""What a training leaves behind: the run in a file, and a log. A file that cannot be written does not end the training."""
+"""The files that training writes: the saved run and the log. A file that cannot be written does not end the training."""
 
 import os
 
@@ -11,10 +11,10 @@ from microgpt.storage.checkpoint import CheckpointError
 
 
 class Keeping:
-    """Keeps a Run in the file `out`, every so many steps and in the end, and its losses in the file `log`; both may be None.
+    """Saves a Run to the file `out`, at intervals and at the end, and writes its losses to the file `log`; both may be None.
 
-    newest: (file, its number of steps), of the last that was saved or resumed from; None where there is none. failed:
-    whether something that was to be kept could not be.
+    newest: (file, its number of steps) of the newest saved run, or of the one resumed from; None if there is none. failed:
+    whether a file could not be written.
     """
 
     def __init__(self, run, out, log, every, resumed_from):
@@ -23,24 +23,24 @@ class Keeping:
         self.log_name = log
         try:
             self.log = history.Log(run, log, self._log_before(resumed_from)) if log else None
-        except OSError as error:  # before the first step: a disk that is full already
+        except OSError as error:  # before the first step, if the disk is already full
             raise Failure(f"--log: {quoted_path(log)} cannot be written: {error.strerror or error}") from None
 
     def _log_before(self, resumed_from):
-        """Where a new log finds the seconds of the steps before: beside the run that goes on, in its folder."""
+        """The log with the seconds of the earlier steps: beside the run that is resumed, in its folder."""
         if resumed_from is None or os.path.exists(self.log_name):
             return None
         return os.path.join(os.path.dirname(resumed_from), folders.LOSSES)
 
     def update(self):
-        """After some steps of the training."""
+        """Called after some steps of the training."""
         self.update_log()
         done = len(self.run.losses)
         if self.every and done % self.every == 0 and not self.run.finished:
             try:
                 self._save(self.out)
-            except (OSError, CheckpointError) as error:  # the next one may succeed
-                say(f"{error}; training goes on")
+            except (OSError, CheckpointError) as error:  # the next attempt may succeed
+                say(f"{error}; training continues")
 
     def update_log(self):
         if self.log:
@@ -52,17 +52,18 @@ class Keeping:
             self.log = None
 
     def finish(self):
-        """Save the run as it is. Where that fails it is kept in another place, and which one is said."""
+        """Save the run as it is. If that fails, save it elsewhere and say where."""
         try:
             self._save(self.out)
         except CheckpointError as error:
             self._fail(error)
         except OSError as error:
             place = self._save_elsewhere()
-            self._fail(f"{error}; " + (f"the run is in {quoted_path(place)} instead" if place else "nor could it be kept anywhere else"))
+            instead = f"the run is in {quoted_path(place)} instead" if place else "it could not be saved anywhere else either"
+            self._fail(f"{error}; {instead}")
 
     def state(self):
-        """What there is to start from, in words."""
+        """A phrase that says which weights are saved."""
         if self.newest is None:
             return "nothing was saved"
         return f"{quoted_path(self.newest[0])} has the weights after step {self.newest[1]}"
@@ -95,7 +96,7 @@ class Keeping:
             self.log.abandon()
             self.log = None
             reason = error.strerror or error
-            self._fail(f"the log {quoted_path(self.log_name)} cannot be written: {reason}; it is incomplete, and nothing more is added")
+            self._fail(f"the log {quoted_path(self.log_name)} cannot be written: {reason}; it stays incomplete")
 
     def _fail(self, sentence):
         self.failed = True

@@ -1,4 +1,4 @@
-"""Options of the command line, made from those of microgpt.config; where a preset has a say, its values are the defaults."""
+"""Options of the command line, made from those of microgpt.config; a preset replaces their defaults."""
 
 import argparse
 import re
@@ -17,17 +17,21 @@ from microgpt.engines import THREADS
 MODEL, TRAINING, EVALUATION = (list(options_of(kind).values()) for kind in (GPTConfig, TrainConfig, EvalConfig))
 CHOICE = options_of(SampleConfig)
 OPTIONS = {option.name: option.flags() for option in (*MODEL, *TRAINING, *EVALUATION, *CHOICE.values())}
-FLAGS = OPTIONS | {"long_docs": "--long-docs", "val_docs": "--val", "documents": "documents"}  # the last is nearly always the word
-NONE = "none"  # the word for None, which an option may be given where a preset or a saved run has a number
+FLAGS = OPTIONS | {
+    "long_docs": "--long-docs",
+    "val_docs": "--val",
+    "documents": "documents",
+}  # in messages, "documents" is nearly always the word
+NONE = "none"  # the word for None, to switch off an option of a preset or a saved run
 OPTIONAL = {option.name for option in (*TRAINING, *EVALUATION) if option.default is None}
 KINDS = {int: dict(type=whole, metavar="N"), float: dict(type=number, metavar="X")}
 
 
 def add(group, options, default=None, several=(), **notes):
-    """Add Options to a group of the parser; each is `default` where it is not given.
+    """Add Options to a group of the parser; each is `default` if it is not given.
 
-    The help shows each one's own default, for each preset where they differ; notes: name -> what it adds there. several: names of whole
-    numbers that may be lists.
+    The help shows the default of each option, for each preset if they differ. notes: name -> an addition to this. several: names of
+    options that may be lists of whole numbers.
     """
     for option in options:
         if option.kind is bool:
@@ -38,17 +42,17 @@ def add(group, options, default=None, several=(), **notes):
             more = KINDS[option.kind]
         if option.name in several:
             more = dict(type=whole_or_several, metavar="N")
-            option = replace(option, text=f"{option.text}; several, such as 1,2,3, train a model each")
+            option = replace(option, text=f"{option.text}; a list, such as 1,2,3, trains one model for each")
         if option.name in OPTIONAL:
             more = more | dict(type=or_word(more["type"], NONE))
         if option.name == "block_size":
             more = dict(type=or_word(whole, "auto"), metavar="N")
-            option = replace(option, text=f"{option.text}; auto: one that the documents fit into")
+            option = replace(option, text=f"{option.text}; auto: chosen so that the documents fit")
         action = group.add_argument(option.flags(), dest=option.name, help=option.text, default=default, **more)
         for old, today in renamed.TODAY.items():
             if today == option.name:  # not in the help
                 group.add_argument(f"--{old}", dest=today, help=argparse.SUPPRESS, default=default, action=OldName, **more)
-        action.describe = partial(described, option, notes.get(option.name))  # when somebody asks for help
+        action.describe = partial(described, option, notes.get(option.name))  # evaluated only for --help
 
 
 class OldName(argparse.Action):
@@ -60,7 +64,7 @@ class OldName(argparse.Action):
 
 
 def as_words(flag, value):
-    """The words of a command line that give an option this value."""
+    """The words of a command line that set an option to this value."""
     if isinstance(value, bool):
         return [flag if value else f"--no-{flag[2:]}"]
     text = NONE if value is None else str(value)
@@ -68,12 +72,12 @@ def as_words(flag, value):
 
 
 def meant(value):
-    """The value of an option for what its argument is."""
+    """The value that an argument of an option means."""
     return None if value == NONE else value
 
 
 def described(option, note=None):
-    """An option's line of the help; note: what it says beside the default, or None for what the engines add."""
+    """An option's line in the help; note: an addition to the default, or None for the notes of the engines."""
     of_presets = {name: value_in(preset, option) for name, preset in PRESETS.items()}
     if len(set(of_presets.values())) == 1:
         text = shown(option.default)
@@ -84,7 +88,7 @@ def described(option, note=None):
 
 
 def value_in(preset, option):
-    """The value that a preset gives an option: its own, or the option's default."""
+    """An option's value in a preset: the preset's own, or the default."""
     for part in (preset.config, preset.training, SampleConfig(preset.temperature)):
         if option.name in vars(part):
             return getattr(part, option.name)
@@ -92,7 +96,7 @@ def value_in(preset, option):
 
 
 def engine_notes(option):
-    """Where an engine has another default or narrower bounds than the option."""
+    """Notes on engines with another default or narrower bounds than the option."""
     for name in engines.ENGINES:
         engine = engines.engine_class(name)
         if option.name == "batch_size" and engine.batch_size != option.default:
@@ -104,18 +108,18 @@ def engine_notes(option):
 def add_preset(group):
     group.add_argument(
         "--preset", choices=[*PRESETS, *RECIPES],
-        help="what sets the defaults: a revision of the reference, as below; or shakespeare, a recipe for the data set of that name, "
+        help="the source of the defaults: a revision of the reference, as listed below, or shakespeare, a recipe for this data set "
         "with --engine fast and --val-fraction 0.1 (default: current)",
     )  # fmt: skip
 
 
 def recipe_of(arguments):
-    """The Recipe that is given as the preset, or None."""
+    """The Recipe given as the preset, or None."""
     return RECIPES.get(arguments.preset)
 
 
 def complete(arguments):
-    """What the preset says of the data and the engine, where nobody else does. A run that is resumed has its own engine."""
+    """Take data and engine from the preset if they are not given. A resumed run has its own engine."""
     recipe = recipe_of(arguments)
     if recipe is not None:
         arguments.data = arguments.data or recipe.data
@@ -124,10 +128,10 @@ def complete(arguments):
 
 
 def settings(arguments, saved=None):
-    """GPTConfig, TrainConfig, EvalConfig and temperature: the preset's, with the fields that options replace.
+    """GPTConfig, TrainConfig, EvalConfig and temperature: those of the preset, except for the options that are given.
 
-    saved: the Checkpoint that the run starts from. Where no preset is given, its model's settings stand in for the
-    preset's, and all its settings where that run is resumed.
+    saved: the Checkpoint from which the run starts. If no preset is given, its model's settings take the preset's place, and
+    all its settings if that run is resumed.
     """
     recipe = recipe_of(arguments)
     if recipe is None:
@@ -140,7 +144,7 @@ def settings(arguments, saved=None):
             evaluation = EvalConfig()
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     resumed = saved is not None and arguments.resume and saved.progress
-    if resumed:  # neither is a preset's
+    if resumed:  # neither comes from a preset
         training, evaluation = replace(training, batch_size=saved.training.batch_size), saved.evaluation
     if saved is not None and arguments.preset is not None:
         pairs = [(config, saved.config), *[(training, saved.training)] * bool(resumed)]
@@ -158,7 +162,7 @@ def settings(arguments, saved=None):
 
 
 def threads_of(arguments):
-    """How many threads --threads asks for."""
+    """The number of threads given by --threads."""
     try:
         return THREADS.default if arguments.threads is None else THREADS.check(arguments.threads)
     except ValueError as error:
@@ -171,18 +175,18 @@ def _replaced(part, given):
 
 
 def _refuse_differences(arguments, given, pairs):
-    """Failure where the preset has a setting that the saved run or model has otherwise, and no option says so."""
+    """Raise Failure if a setting of the preset differs from that of the saved run or model and is not given as an option."""
     for ours, theirs in pairs:
         for name, value in vars(theirs).items():
             if name not in given and getattr(ours, name) != value:
                 raise Failure(
-                    f"{quoted_path(arguments.resume or arguments.init)} has {OPTIONS[name]} {shortened(str(value))}, and --preset {arguments.preset} "
-                    f"has {getattr(ours, name)}; omit --preset, or begin a new run"
+                    f"{quoted_path(arguments.resume or arguments.init)} has {OPTIONS[name]} {shortened(str(value))}, and "
+                    f"--preset {arguments.preset} has {getattr(ours, name)}; omit --preset, or start a new run"
                 )
 
 
 def preset_of(arguments, saved=None):
-    """The revision that is given as the preset, else the one which a Checkpoint is most like, else the current revision."""
+    """The revision given as the preset, else the one most similar to a Checkpoint, else the current revision."""
     if arguments.preset in PRESETS:
         return arguments.preset
     if saved is None or recipe_of(arguments):
@@ -191,7 +195,7 @@ def preset_of(arguments, saved=None):
 
 
 def in_options(error):
-    """An error's text with the user's options in place of the fields; what it quotes of the user's stays as it is."""
+    """An error's text with command-line options in place of fields. Quoted user input stays as it is."""
     text = re.sub(r"\bomit (seed|documents)\b", r"omit --\1", str(error)).replace("with init", "with --init")
     text = re.sub(r"^threads=(?=\S+ needs)", "--threads ", text)
     text = re.sub(r"\bengine='(\w+)'((?: or '\w+')*)", lambda part: f"--engine {part[1]}{part[2].replace(chr(39), '')}", text)

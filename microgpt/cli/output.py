@@ -1,4 +1,4 @@
-"""What a command says on standard output, which may be closed or full; on standard error, see microgpt.common.saying."""
+"""Standard output of a command, which may be closed or full. For standard error, see microgpt.common.saying."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from microgpt.common.words import printable
 
 
 def as_command(words):
-    """A command line that the shell reads as these words."""
+    """These words as a command line, quoted for the shell."""
     if os.name == "posix":
         return shlex.join(words)
     import subprocess
@@ -29,19 +29,19 @@ def print_sizes(run, stream):
 
 
 class Documents:
-    """Prints documents: on a terminal each character as it is written, otherwise whole documents.
+    """Prints documents: on a terminal each character as it is generated, otherwise whole documents.
 
-    stream: standard output, or a Screen; kind: GPTConfig.documents. Where that is not "lines" they have line breaks, and blank lines
-    between them. prompt: what each begins with.
+    stream: standard output, or a Screen; kind: GPTConfig.documents. If it is not "lines", documents contain line breaks and are
+    separated by blank lines. prompt: the beginning of each document.
     """
 
     def __init__(self, stream, kind, prompt=""):
         self.stream, self.kind, self.prompt = stream, kind, prompt
-        self.begun = False  # whether a part of a document is there
+        self.begun = False  # whether part of a document has been printed
         self.between = ""
 
     def echo(self, character, label=""):
-        """Print a character that has just been written; label: what stands in front of its document."""
+        """Print a character that has just been generated; label: text in front of its document."""
         if not self.begun:
             self.begun = True
             self.stream.write(self.between + label + self._shown(self.prompt))
@@ -49,7 +49,7 @@ class Documents:
         self.stream.flush()
 
     def print(self, texts, label="", after=lambda text: ""):
-        """Print documents, of one that was echoed what is left to print; after: what follows one in its line."""
+        """Print documents, or the rest of one that was echoed; after: returns text to add to the line of a document."""
         end = "\n" if self.kind == "lines" else "\n\n"
         if self.begun:
             self.stream.write(after(texts[0]) + "\n")
@@ -58,7 +58,7 @@ class Documents:
         self.begun, self.between = False, end[1:]
 
     def close(self):
-        """End the line of a document that was not finished."""
+        """End the line of an unfinished document."""
         if self.begun:
             self.stream.write("\n")
 
@@ -69,10 +69,10 @@ class Documents:
 
 
 class Screen:
-    """Standard output for a command that has more to do than to print.
+    """Standard output for a command that does more than print.
 
-    goes_on: what for, in words, the command goes on where the output cannot be written, which it then says once; None: it
-    does not, and that is an OSError. failed: whether it came to that.
+    goes_on: the file, in words, for which the command continues if its output cannot be written, after one message; None: it
+    does not continue, and OSError is raised. failed: whether the output could not be written.
     """
 
     def __init__(self, goes_on):
@@ -94,7 +94,7 @@ class Screen:
                 raise
             self.failed = True
             settle(self.stream)
-            say(f"the output cannot be written: {error.strerror or error}; training goes on, for {self.goes_on}")
+            say(f"the output cannot be written: {error.strerror or error}; training continues, to write {self.goes_on}")
 
-    def __getattr__(self, name):  # isatty, encoding, fileno: what rich asks for
+    def __getattr__(self, name):  # isatty, encoding, fileno: used by rich
         return getattr(self.stream, name)

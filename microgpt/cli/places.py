@@ -1,4 +1,4 @@
-"""Where a command writes: whether the file may be written is found out before the work, and nobody's own file is replaced."""
+"""Checks of output files: before the work begins, that a file can be written, and that no file of the user's own is replaced."""
 
 import os
 
@@ -6,14 +6,14 @@ from microgpt.cli.commands import Failure, Usage
 from microgpt.common import files
 from microgpt.common.words import quoted_path
 
-FORCE = "replace a file that microgpt did not write, too (default: such a file is refused)"
+FORCE = "also replace a file that microgpt did not write (default: such a file is refused)"
 
 
 def check(option, path, what, is_ours, force=False, sources=()):
-    """Usage or Failure unless the command may write `path`, which is called `what`: "a saved model".
+    """Raise Usage or Failure unless the command may write `path`, a file of the kind `what`: "a saved model".
 
-    is_ours: tells whether the file of that name, which is replaced, is one. sources: pairs of what a file is that the
-    command reads, and its path or None; these are not replaced, even by force.
+    is_ours: tells whether an existing file, which would be replaced, is of this kind. sources: pairs of a description and the
+    path, or None, of the files that the command reads; these are never replaced.
     """
     if path == "":
         raise Usage(f"{option} needs the name of a file; it was given an empty one")
@@ -23,21 +23,19 @@ def check(option, path, what, is_ours, force=False, sources=()):
     try:
         if os.path.isdir(path):
             raise Failure(f"{option}: {quoted_path(path)} is a folder; name a file in it")
-        for folder in (os.path.dirname(path), os.path.dirname(os.path.realpath(path))):  # the second: a link's
+        for folder in (os.path.dirname(path), os.path.dirname(os.path.realpath(path))):  # the second: that of a link's target
             if folder and not os.path.isdir(folder):
                 raise Failure(f"{option}: there is no folder {quoted_path(folder)}; make it first")
         files.check_writable(path)
         if os.path.exists(path) and os.path.getsize(path) and not force and not is_ours(path):
-            raise Failure(
-                f"{option}: {quoted_path(path)} is there already and is not {what}; name another file, or replace it with --force"
-            )
+            raise Failure(f"{option}: {quoted_path(path)} exists already and is not {what}; name another file, or replace it with --force")
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         raise Failure(f"{option}: {quoted_path(path)} cannot be written: {getattr(error, 'strerror', None) or error}") from None
 
 
 def same(path, other):
-    """Whether two names are those of one file, which need not be there yet."""
+    """Whether two names refer to the same file, which need not exist yet."""
     try:
         return os.path.realpath(path) == os.path.realpath(other) or os.path.samefile(path, other)
-    except (OSError, ValueError):  # only one of them is there; a name with a NUL
+    except (OSError, ValueError):  # only one of them exists; a name with a NUL
         return False

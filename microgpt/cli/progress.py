@@ -1,15 +1,15 @@
-"""What `microgpt train` shows while it trains: the reference's line for every step, or on a terminal one live line."""
+"""The progress of `microgpt train`: the reference's line for every step, or one live line on a terminal."""
 
 from microgpt.live import LiveLine, Notes, is_terminal
 
 
 def display(run, out):
-    """The context manager that shows the training of `run` on the stream `out`; `update` is Run.train's `progress`."""
+    """A context manager that shows the training of `run` on the stream `out`; its `update` is for the argument `progress` of Run.train."""
     return (LiveLine if is_terminal(out) else Lines)(run, out)
 
 
 class Lines(Notes):
-    """The reference's output, byte for byte: a line for each step. A run that takes long says on standard error how far it is."""
+    """The reference's output, byte for byte: a line for each step. A long run reports its progress on standard error."""
 
     def __init__(self, run, out):
         super().__init__(run)
@@ -20,7 +20,7 @@ class Lines(Notes):
         super().update()
 
     def _write(self):
-        # One write for all the steps since the last call; where a step is slow that is each step, as it happens
+        # One write for all the steps since the last call; if steps are slow, that is each step at once
         losses, num_steps = self.run.losses, self.run.training.num_steps
         first, self.shown = self.shown, len(losses)
         line = f"step %4d / {num_steps:4d} | loss %.4f\n".__mod__  # twice as fast as an f-string for each step
@@ -28,10 +28,10 @@ class Lines(Notes):
         self.out.flush()
 
     def note(self, text):
-        """A line between those of the steps."""
+        """Print a line between those of the steps."""
         self.out.write(f"{text}\n")
         self.out.flush()
 
     def __exit__(self, kind, error, trace):
-        if not isinstance(error, OSError):  # nothing can be written where writing failed
+        if not isinstance(error, OSError):  # after an OSError, nothing can be written
             self._write()

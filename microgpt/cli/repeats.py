@@ -18,26 +18,26 @@ from microgpt.storage import checkpoint
 from microgpt.training import SEED
 from microgpt.verdict import SMOOTHED_STEPS, smoothed
 
-ALONE = ("resume", "checkpoint_every", "sample_every", "samples", "length", "temperature", "log_gradient_norm")  # of a single run
+ALONE = ("resume", "checkpoint_every", "sample_every", "samples", "length", "temperature", "log_gradient_norm")  # options for a single run
 
 
 def add_options(group):
     group.add_argument(
         "--seeds", type=whole, metavar="N",
-        help="train with N seeds, --seed and those that follow it, and report the mean losses and how far they scatter (default: one run)",
+        help="train with N seeds, --seed and the following ones, and report the mean and the spread of the losses (default: one run)",
     )  # fmt: skip
-    group.add_argument("--workers", type=whole, metavar="N", help=f"{WORKERS.text}, of those with several seeds (default: one a core)")
+    group.add_argument("--workers", type=whole, metavar="N", help=f"{WORKERS.text} with several seeds (default: one per core)")
 
 
 def asked(arguments):
-    """The seeds, where there are several; None otherwise. Usage for what does not go with them."""
+    """The list of seeds, or None for a single run. Raises Usage for options that cannot be combined with several seeds."""
     listed = isinstance(arguments.seed, list)
     if not listed and arguments.seeds is None:
         if arguments.workers is not None:
             raise Usage("--workers needs several runs; give --seeds N too, or omit it")
         return None
     if listed and arguments.seeds is not None:
-        raise Usage("--seed lists the seeds already; omit --seeds")
+        raise Usage("--seed already lists the seeds; omit --seeds")
     for name in ALONE:
         if getattr(arguments, name) not in (None, False):
             raise Usage(f"--{name.replace('_', '-')} is for a single run; omit it, or train with one seed")
@@ -55,7 +55,7 @@ def asked(arguments):
 
 
 def of_seed(path, seed):
-    """The file of one seed's run: names-seed-42.safetensors for names.safetensors."""
+    """The file for one seed: names-seed-42.safetensors for names.safetensors."""
     if path is None:
         return None
     stem, suffix = os.path.splitext(path)
@@ -63,7 +63,7 @@ def of_seed(path, seed):
 
 
 def check_files(arguments, seeds, read):
-    """Before training: can each seed's files be written, and is nothing lost by it?"""
+    """Check, before training, that the files of every seed can be written and none is lost."""
     for seed in seeds:
         if arguments.out is not None:
             places.check("--out", of_seed(arguments.out, seed), "a model that microgpt saved", checkpoint.is_saved, arguments.force, read)
@@ -72,7 +72,7 @@ def check_files(arguments, seeds, read):
 
 
 def run(arguments, seeds, docs, val_docs, config, training, evaluation, temperature, threads):
-    """Train with each seed, keep what is to be kept, and print the losses; the command's exit code."""
+    """Train with each seed, write the files, and print the losses. Returns the command's exit code."""
     kept, folder_of, finished = {}, {}, []
 
     def watch(run):
@@ -119,12 +119,12 @@ def run(arguments, seeds, docs, val_docs, config, training, evaluation, temperat
     for line in table(repeats):
         print(line)
     if not arguments.out and not arguments.run_dir:
-        say("no model was saved, for which there is --out FILE or --run-dir DIR")
+        say("no model was saved; to save them, give --out FILE or --run-dir DIR")
     return 1 if any(keeping.failed for keeping in kept.values()) else 0
 
 
 def table(repeats):
-    """The lines that say what the runs have in common: for each loss its mean, standard deviation and interval."""
+    """The lines that summarize the runs: for each loss the mean, standard deviation and confidence interval."""
     steps = min(SMOOTHED_STEPS, len(repeats.runs[0].losses))
     rows = [(f"loss, last {counted(steps, 'step')}", repeats.loss), ("held-out loss", repeats.val_loss)]
     yield f"\n{counted(len(repeats.runs), 'run'):24}    mean      sd   95 % interval of the mean"
@@ -138,7 +138,7 @@ def table(repeats):
 
 
 def _command_of(argv, seed):
-    """The words of the command that does the run of one seed alone."""
+    """The words of the command for one seed alone."""
     kept, words = [], iter(argv)
     for word in words:
         name, equals, _ = word.partition("=")

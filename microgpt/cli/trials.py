@@ -1,4 +1,4 @@
-"""What `microgpt sweep` shows while it lasts: a line for each trial that has ended, or on a terminal a table that is redrawn."""
+"""The progress of `microgpt sweep`: a line for each trial that has ended, or a live table on a terminal."""
 
 import time
 
@@ -8,14 +8,15 @@ from microgpt.common.options import shown
 from microgpt.common.words import counted, shortened
 from microgpt.live import clock, is_terminal, rounded
 
-BEST = 8  # trials in the table, beside those that run
+BEST = 8  # trials in the table, besides those that are running
 REFRESH_SECONDS = 0.2
 
 
 def display(out, names, seconds, explained):
-    """The context manager for a sweep: its `tell` is the callback of `sweep`, its `look` the progress.
+    """A context manager for a sweep: its `tell` is for the argument `callback` of `sweep`, its `look` for `progress`.
 
-    out: a stream; names: the options that vary; seconds: after which no trial begins, or None; explained: from a trial's reason to the user's words.
+    out: a stream; names: the options that vary; seconds: the time after which no trial begins, or None; explained: turns a
+    trial's reason into a message for the user.
     """
     return (Table if is_terminal(out) else Lines)(out, names, seconds, explained)
 
@@ -46,17 +47,17 @@ class Lines:
 
 
 class Table:
-    """The best trials and those that run, with how many are done, how fast, and the time that is left."""
+    """The best trials and those that are running, the number of trials done, their rate, and the time left."""
 
     def __init__(self, out, names, seconds, explained):
         self.out, self.names, self.seconds = out, names, seconds
-        self.began = self.before = None  # when, and how many trials had ended by then
+        self.began = self.before = None  # the start, and the number of trials that had ended by then
 
     def __enter__(self):
         from rich.console import Console
         from rich.live import Live
 
-        # no refresh thread, which would compete with training; what no longer fits is cut, so that the table can be redrawn
+        # no refresh thread, which would compete with training; a table that is too long is cropped, so that it can be redrawn
         self.live = Live(console=Console(file=self.out), auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self.live.start()
         self.next_refresh = time.monotonic()
@@ -66,7 +67,7 @@ class Table:
         self.live.stop()
 
     def tell(self, trial):
-        """`look` shows it."""
+        """Does nothing: `look` shows the trials."""
 
     def look(self, study):
         now = time.monotonic()
@@ -103,7 +104,7 @@ class Table:
         table.add_row(str(trial.number), loss, f"{trial.seconds:.1f}", *map(for_output, settings), **style)
 
     def progress(self, ended, wanted, seconds):
-        """How far it is: trials, those pruned, trials a minute, and the time that is left."""
+        """The progress line: trials, pruned trials, trials per minute, and the time left."""
         pruned = sum(trial.state == "pruned" for trial in ended)
         parts = [f"{len(ended)} of {counted(wanted, 'trial')}" if wanted else counted(len(ended), "trial"), f"{pruned} pruned"]
         done, left = len(ended) - self.before, []

@@ -66,7 +66,7 @@ def sweep(path):
 
 def _replaceable(path):
     """The real path, at which there is no file or one that may be replaced; else OSError."""
-    path = os.path.realpath(path)  # a link keeps pointing where it does
+    path = os.path.realpath(path)  # a link keeps its target
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def _write(path, data):
 
 @contextmanager
 def _temporary(path):
-    """(file, name) of a new file beside `path`, locked while this process lives; removed where it keeps that name."""
+    """(file, name) of a new file in the folder of `path`, locked while this process lives; removed at the end unless it was renamed."""
     file, temporary = _create(path)
     while not os.fstat(file.fileno()).st_nlink:  # another process's sweep removed it before it was locked
         file.close()

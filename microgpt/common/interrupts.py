@@ -26,7 +26,7 @@ received = []  # the numbers of the signals that came, in order
 
 def end_at_once():
     """From now on, Ctrl-C ends the process with one sentence and exit code 130."""
-    if signal.getsignal(CTRL_C) is PYTHONS:  # not where it is ignored, as in the background
+    if signal.getsignal(CTRL_C) is PYTHONS:  # not if it is ignored, as in a background job
         signal.signal(CTRL_C, _end)
 
 
@@ -79,7 +79,7 @@ class Noted:
 def _end(number, _):
     try:
         os.write(2, SENTENCE)
-    except OSError:  # nobody is there to read it
+    except OSError:  # nothing reads standard error
         pass
     os._exit(128 + number)
 

@@ -1,7 +1,7 @@
-"""An option: everything about it, stated once.
+"""An option: all facts about it, stated once.
 
 Checks, `--help`, `help(TrainConfig)`, the tables in the docs, the page's panel and the files of saved models take what they
-need from here. The options themselves are in microgpt.config; those of engines and of documents are where those are.
+need from here. The options themselves are in microgpt.config; those of engines and documents are in their modules.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ from microgpt.common.words import quoted
 
 @dataclass(frozen=True)
 class Option:
-    """name: as in Python; kind: int, float, bool or str; text: what it is, in a phrase; unit: of its number.
+    """name: its name in Python; kind: int, float, bool or str; text: a phrase that says what it is; unit: the unit of a number.
 
-    least, above, below, most: bounds of a number; digits: how many a whole number may have, so that products of a few are floats;
-    choices: the values of a str; since: the version that added it; before: the behaviour of versions without it, as a value (...: the
-    default); flag: its name on the command line where that differs. None is allowed if it is the default, which switches the option off,
-    or the value of `before`.
+    least, above, below, most: bounds of a number; digits: the most digits of a whole number, so that products of a few fit into a float;
+    choices: the values of a str; since: the version that added it; before: the value that means the behaviour of versions without it
+    (...: the default); flag: its name on the command line if that differs. None is allowed if it is the default, which switches the
+    option off, or the value of `before`.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Option:
     def check(self, value):
         """The value as an int, float, bool, str or None; numbers of other types (NumPy's) are converted.
 
-        ValueError or TypeError, with the option's name and bounds, unless it may have this value.
+        Raises ValueError or TypeError, with the option's name and bounds, if the value is not allowed.
         """
         if value is None and None in (self.default, self.before):
             return None
@@ -70,7 +70,7 @@ class Option:
         return value
 
     def _number(self, value):
-        if type(value).__name__ in ("bool", "bool_"):  # Python's, and NumPy's by either name
+        if type(value).__name__ in ("bool", "bool_"):  # Python's, or NumPy's under either of its names
             raise TypeError
         if self.kind is float:
             if isinstance(value, (float, int)):
@@ -86,11 +86,11 @@ class Option:
         return self.least <= number <= self.most and self.above < number < self.below
 
     def unsaved(self):
-        """The value that a file without it stands for."""
+        """The value that it has for a file that does not contain it."""
         return self.default if self.before is ... else self.before
 
     def bounds(self):
-        """The values it may have, in words: "at least 1", "more than 0 and at most 1"."""
+        """The allowed values, in words: "at least 1", "more than 0 and at most 1"."""
         if self.kind is bool:
             return "true or false"
         if self.choices:
@@ -109,7 +109,7 @@ class Option:
         return " and ".join(filter(None, (low, high))) or "any whole number"
 
     def values(self):
-        """Unit and bounds."""
+        """Its unit and bounds."""
         return f"{self.unit}, {self.bounds()}" if self.unit else self.bounds()
 
     def flags(self):
@@ -118,7 +118,7 @@ class Option:
 
 
 def shown(value):
-    """A value of an option as people write it."""
+    """An option's value as users write it."""
     return {True: "yes", False: "no", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
@@ -126,28 +126,28 @@ def _short(number):
     return f"{number:g}" if float(f"{number:g}") == number else f"{number:.10g}"
 
 
-# ---- Dataclasses made of options -------------------------------------------------------------------------------------
+# ---- Dataclasses of options -------------------------------------------------------------------------------------
 
 
 def option(default: Any, text: str, kind: type | None = None, **facts: Any) -> Any:
-    """A field of a dataclass that is an option; kind: where the default does not tell; facts: see Option."""
+    """A dataclass field that is an option; kind: the type, if the default does not show it; facts: see Option."""
     return field(default=default, metadata={"option": Option("", kind or type(default), default, text, **facts)})
 
 
 def options_of(settings):
-    """Name -> Option of each field of a dataclass, or of its object."""
+    """Name -> Option for each field of a dataclass or of an instance."""
     return {f.name: dataclasses.replace(f.metadata["option"], name=f.name) for f in dataclasses.fields(settings)}
 
 
 def in_brief(settings, always=()):
-    """n_layer=1, ...: the options named in `always`, and all others that are not at their defaults."""
+    """The options named in `always`, and all others that differ from their defaults: n_layer=1, ..."""
     options = options_of(settings).values()
     values = [(option, getattr(settings, option.name)) for option in options]
     return ", ".join(f"{option.name}={value!r}" for option, value in values if option.name in always or value != option.default)
 
 
 class Settings:
-    """The base of a frozen dataclass of options: its objects are checked when made."""
+    """The base class of a frozen dataclass of options. Its objects are checked when they are made."""
 
     def __post_init__(self) -> None:
         for name, option in options_of(self).items():
@@ -158,15 +158,16 @@ class Settings:
             raise ValueError(idle)
 
     def check_together(self) -> None:
-        """ValueError for values that contradict one another."""
+        """Raise ValueError if values contradict each other."""
 
     def idle(self) -> str | None:
-        """A sentence about a value that has no effect with the others; else None."""
+        """A sentence about a value that has no effect together with the others, or None."""
 
     @classmethod
     def saved(cls, values):
-        """The object with these values, a dict from a file; they may include values without effect, which 0.1 accepted. ValueError,
-        TypeError."""
+        """The object with these values, a dict from a file. Values without effect are allowed, because 0.1 accepted them.
+
+        Raises ValueError or TypeError for any other wrong value."""
         made = object.__new__(cls)
         for name, option in options_of(cls).items():
             object.__setattr__(made, name, option.check(values.get(name, option.unsaved())))
@@ -178,7 +179,7 @@ T = TypeVar("T")
 
 
 def documented(cls: type[T]) -> type[T]:
-    """Lists a dataclass's options in its docstring."""
+    """Add the list of a dataclass's options to its docstring."""
     lines = [f"    {o.name} = {o.default!r}: {o.text} ({o.values()})" for o in options_of(cls).values()]
     if cls.__doc__:  # not under python -OO
         cls.__doc__ = "\n\n".join([cleandoc(cls.__doc__), "Checked when made (ValueError, TypeError):", "\n".join(lines)])
@@ -186,7 +187,7 @@ def documented(cls: type[T]) -> type[T]:
 
 
 def table(options):
-    """The options as a table in Markdown."""
+    """The options as a Markdown table."""
     rows = ["| option | default | values | meaning | since |", "|---|---|---|---|---|"]
     rows += (f"| `{o.name}`, `{o.flags()}` | {shown(o.default)} | {o.values()} | {o.text} | {o.since} |" for o in options)
     return "\n".join(rows) + "\n"

@@ -8,12 +8,12 @@ from microgpt.common.words import printable
 
 
 def say(text):
-    """A sentence on standard error; where nobody can read it, nothing."""
+    """Print a sentence on standard error, or nothing if it cannot be written."""
     if sys.stderr is None:
         return
     try:
         print(f"microgpt: {printable(str(text))}", file=sys.stderr)
-    except OSError:  # such as that of a terminal which was closed
+    except OSError:  # for example after the terminal was closed
         settle(sys.stderr)
 
 
@@ -26,8 +26,8 @@ def warn(text: str, kind: type[Warning]) -> None:
 
 
 def settle(stream):
-    """Flush standard output or error; where nobody takes it, drop it, or the interpreter would fail on it as it exits."""
-    if stream is None:  # closed before it began
+    """Flush standard output or error. If it cannot be written, replace it, because the interpreter would fail on it at exit."""
+    if stream is None:  # closed before the process started
         return
     try:
         stream.flush()

@@ -9,7 +9,7 @@ import re
 
 # Control characters, line ends, embeddings and overrides of the direction of writing, and halves of characters
 _OBEYED = "[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-LONGEST_PATH = 160  # characters: a path may be longer than other values, since somebody will copy it
+LONGEST_PATH = 160  # characters: more than for other values, because users copy paths
 
 
 def counted(n, noun):

@@ -40,7 +40,7 @@ KNOWN = {
 
 
 def fetch(known, notes):
-    """(bytes, path, None) of a DataSet, from the cache or downloaded into it; or (None, None, why not).
+    """(bytes, path, None) of a DataSet, from the cache or downloaded into it; or (None, None, reason).
 
     notes: a list, to which messages for the user are appended.
     """
@@ -59,7 +59,7 @@ def fetch(known, notes):
         notes.append(f"the cached copy {quoted_path(cached)} cannot be read ({error.strerror}); it is not used")
     data, failure = _download(known.url, known.size, DOWNLOAD_SECONDS)
     if failure is None and not known.is_genuine(data):
-        failure = "what came has a wrong checksum"
+        failure = "the download has a wrong checksum"
     if failure is not None:
         return None, None, failure
     _keep(cached, data, known.file, notes)
@@ -67,7 +67,7 @@ def fetch(known, notes):
 
 
 def fetch_url(url, notes):
-    """(bytes, None) of an http(s) address, from the cache or downloaded into it; or (None, why not)."""
+    """(bytes, None) of an http(s) address, from the cache or downloaded into it; or (None, reason)."""
     import hashlib
 
     import platformdirs
@@ -99,9 +99,9 @@ def _keep(cached, data, what, notes):
 
 
 def _download(url, size, seconds):
-    """(bytes, None), one more than size where there are more; or (None, why not).
+    """(bytes, None), of which one more than size if there are more; or (None, reason).
 
-    In a thread, since timeouts limit neither the name look-up nor a slow stream of bytes.
+    Runs in a thread, because timeouts limit neither the name look-up nor a slow stream of bytes.
     """
     import threading
     import urllib.request

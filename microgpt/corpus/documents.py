@@ -1,4 +1,4 @@
-"""Turns the list of documents into those a run trains on: shuffled, some held out, long ones cut or split; or a text into its windows."""
+"""Prepares documents for a run: shuffles them, holds some out, truncates or splits long ones; or divides a text into windows."""
 
 import random
 from functools import partial
@@ -18,7 +18,7 @@ LONG_DOCS = Option(
 
 
 def parts(docs, rng, config, evaluation=EvalConfig(), long_docs=LONG_DOCS.default, val_docs=()):
-    """(what a run trains on, what is held out): functions that make a Corpus with a Tokenizer; None where nothing is held out.
+    """(training, held out): two functions from a Tokenizer to a Corpus; the second is None if nothing is held out.
 
     config: GPTConfig, whose `documents` says whether these are documents, see `arrange`, or a text, see `arrange_text`.
     """
@@ -31,10 +31,11 @@ def parts(docs, rng, config, evaluation=EvalConfig(), long_docs=LONG_DOCS.defaul
 
 
 def arrange_text(docs, rng, block_size, evaluation=EvalConfig(), val_docs=()):
-    """(the text to train on, where its first window starts, as drawn from rng, the text held out): strings, and a number.
+    """(the text to train on, the start of its first window, drawn from rng, the held-out text): strings, and a number.
 
-    A text is given as a list of one; of several, each begins a line. With evaluation.val_fraction that share of its characters is
-    held out, the last ones, and at least two. Without, val_docs are. ValueError for a text in which nothing is predicted.
+    A text is given as a list of one string; of several, each begins a line. evaluation.val_fraction holds out this fraction of its
+    characters, the last ones, and at least two. Without it, val_docs are the held-out text. Raises ValueError for a text in which
+    nothing is predicted.
     """
     text, held_out = "\n".join(docs), "\n".join(val_docs)
     if evaluation.val_fraction:
@@ -47,17 +48,17 @@ def arrange_text(docs, rng, block_size, evaluation=EvalConfig(), val_docs=()):
             )
     for part, use in ((text, "train on"), (held_out, "measure on")):
         if len(part) == 1:
-            raise ValueError(f"a text of one character has none to predict after it; give a longer one to {use}")
+            raise ValueError(f"a text of one character has nothing to predict; give a longer one to {use}")
     return text, rng.randrange(max(1, len(text) - block_size)), held_out
 
 
 def arrange(docs, rng, block_size, evaluation=EvalConfig(), long_docs=LONG_DOCS.default, val_docs=()):
-    """(documents to train on, documents held out): two lists, the first as rng (random.Random) shuffles it.
+    """(documents to train on, held-out documents): two lists, the first shuffled by rng (random.Random).
 
-    With evaluation.val_fraction that share of the different documents is held out: the last of them as random.Random(split_seed)
-    shuffles them. So none of them is trained on, and which they are does not depend on rng. rng shuffles all others, repetitions
-    included. (split_seed None, as in version 0.1: rng shuffles all, and the last are held out, whether they are repetitions or not.)
-    Without val_fraction, val_docs are held out, as they are. long_docs: see `fit`, which comes last. ValueError where none are left to
+    evaluation.val_fraction holds out this fraction of the distinct documents: the last of them in the order of
+    random.Random(split_seed). So none of them is trained on, and the choice does not depend on rng. rng shuffles all others, including
+    repetitions. (With split_seed None, as in version 0.1, rng shuffles all, and the last ones are held out, even if they are repetitions.)
+    Without val_fraction, val_docs are held out, unchanged. long_docs: see `fit`, which comes last. Raises ValueError if none are left to
     train on or a document is too long.
     """
     if isinstance(docs, Lines) and not evaluation.val_fraction and long_docs == LONG_DOCS.default:
@@ -79,7 +80,7 @@ def arrange(docs, rng, block_size, evaluation=EvalConfig(), long_docs=LONG_DOCS.
 
 
 def _without_last(docs, share, noun):
-    """(all documents but the last, the last): these are a share, and at least one."""
+    """(all documents except the last ones, the last ones): the latter are this share of all, and at least one."""
     count = max(1, round(share * len(docs)))
     if not any(docs[:-count]):
         raise ValueError(f"of {counted(len(docs), noun)} a val_fraction of {share:g} leaves none to train on; give more, or val_docs")
@@ -105,15 +106,15 @@ def fit(docs, block_size, long_docs):
                 )
         return docs
     if block_size < 2:
-        raise ValueError("splitting documents needs a block_size of 2 or more: a piece has an end besides its characters")
+        raise ValueError("splitting documents needs a block_size of 2 or more, because a piece has an end besides its characters")
     return [piece for doc in docs for piece in split(doc, block_size)]
 
 
 def split(doc, block_size):
-    """Pieces of a long document, such that training on them learns each of its characters and its end.
+    """Pieces of a long document, so that training on them learns each of its characters and its end.
 
-    All but the last have block_size characters: the end that would follow does not fit, so that it is not learned
-    there. The last has at most one less, and where it would be empty it repeats what comes before.
+    All except the last have block_size characters: an end after them does not fit, so it is not learned
+    there. The last has at least one character less; if it would be empty, it repeats characters before it.
     """
     if len(doc) < block_size:
         return [doc]
@@ -124,22 +125,22 @@ def split(doc, block_size):
 
 
 def share_cut(docs, block_size):
-    """(share of the documents that are cut at block_size, share of all their tokens that is never learned)."""
+    """(fraction of the documents that are truncated to block_size, fraction of all their tokens that is never learned)."""
     tokens = [len(doc) + 1 for doc in docs]
     lost = [n - block_size for n in tokens if n > block_size]
     return len(lost) / len(tokens), sum(lost) / sum(tokens)
 
 
-# ---- What a program gives ----------------------------------------------------------------------------------------------
+# ---- Documents from a program ----------------------------------------------------------------------------------------------
 
 
 def checked(name, docs):
-    """The documents as a list. TypeError or ValueError for anything else."""
+    """The documents as a list. Raises TypeError or ValueError for anything else."""
     if isinstance(docs, Lines):
         return docs
     if isinstance(docs, (str, bytes)) or hasattr(docs, "read") or not hasattr(docs, "__iter__"):
         raise TypeError(f"{name} must be a list of documents, not {quoted(docs)}; load_docs reads one from a file")
-    if isinstance(docs, (set, frozenset)):  # another order in each process, so other results
+    if isinstance(docs, (set, frozenset)):  # its order, and so the results, would differ in each process
         raise TypeError(f"{name} must be a list of documents, not a set, which has no order; give sorted(...) of it")
     docs = list(docs)
     for doc in docs:
@@ -147,47 +148,47 @@ def checked(name, docs):
             raise TypeError(f"every document must be a string, not {quoted(doc)}")
     if not any(docs):
         use = "measure on" if name == "val_docs" else "train on"
-        raise ValueError(f"there is nothing to {use}: give at least one document that is not empty")
+        raise ValueError(f"there is nothing to {use}; give at least one document that is not empty")
     return docs
 
 
 def characters(docs, config):
-    """The characters of all documents, each once, sorted; of a text that is given as several, the line breaks between them too."""
+    """The distinct characters of all documents, sorted; for a text given as several strings, also the line breaks between them."""
     found = docs.characters if isinstance(docs, Lines) else set("".join(docs))
     between = "\n" if config.documents == "text" and len(docs) > 1 else ""
     return sorted({*found, *between})
 
 
 def note_newlines(name, docs):
-    """A DataWarning if documents are a file's lines with their line ends."""
+    """Issue a DataWarning if documents are the lines of a file with their line endings."""
     if isinstance(docs, Lines):
         return
-    text = "".join(docs)  # since one text is searched faster than each document
+    text = "".join(docs)  # searching one text is faster than searching each document
     ends = sum(doc.endswith(("\n", "\r")) for doc in docs) if "\n" in text or "\r" in text else 0
     if ends:
         warn(
             f"in {name}, {ends:,} of {counted(len(docs), 'document')} end with a newline, which the model learns as a character; "
-            "load_docs reads the lines of a file without it, str.strip takes it off",
+            "read the file with load_docs, or remove the newline with str.strip",
             DataWarning,
         )
 
 
 def note_repetitions(docs, val_docs):
-    """A DataWarning where documents to measure on are trained on as well."""
+    """Issue a DataWarning if documents to measure on are also trained on."""
     known = set(docs)
     count = sum(doc in known for doc in val_docs)
     if count:
-        warn(f"the data to train on have {count:,} of the {counted(len(val_docs), 'document')} to measure on as well", DataWarning)
+        warn(f"the data to train on also have {count:,} of the {counted(len(val_docs), 'document')} to measure on", DataWarning)
 
 
 def note_part(docs, val_docs):
-    """A DataWarning where the text to measure on is a part of that to train on."""
+    """Issue a DataWarning if the text to measure on is a part of that to train on."""
     if "\n".join(val_docs) in "\n".join(docs):
-        warn("the text to measure on is trained on as well", DataWarning)
+        warn("the text to measure on is also trained on", DataWarning)
 
 
 def note_oddities(docs, val_docs, config):
-    """A DataWarning for each thing about documents that the user should know."""
+    """Issue a DataWarning for each fact about documents that the user should know."""
     if config.documents == "text":
         if val_docs is not None:
             note_part(docs, val_docs)

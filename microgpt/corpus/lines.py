@@ -10,7 +10,7 @@ from microgpt.compiled import lines as compiled
 class Lines(Sequence):
     """The lines of a text, stripped and without empty ones: a sequence of strings, each made on access.
 
-    characters: those of all documents, each once, sorted: a str. at: where each document begins in the text.
+    characters: the distinct characters of all documents, sorted: a str. at: the positions in the text where documents begin.
     """
 
     def __init__(self, text):
@@ -37,7 +37,7 @@ class Lines(Sequence):
         return mixed
 
     def encoded(self, tokenizer):
-        """(tokens, starts) of a Corpus of these documents. ValueError names a character that the tokenizer does not have."""
+        """(tokens, starts) of a Corpus of these documents. Raises ValueError, naming the character, if the tokenizer lacks one."""
         unknown = set(self.characters) - tokenizer.ids.keys()
         if unknown:
             raise ValueError(tokenizer.unknown(min(unknown)))

@@ -51,7 +51,7 @@ def load_docs(
     source: str | bytes | os.PathLike[str] | None = None, documents: str = GPTConfig.documents, *,
     encoding: str = "utf-8", column: str | int | None = None,
 ) -> list[str]:  # fmt: skip
-    """The documents of a text file, in the order of the file. Lines are stripped, and empty ones are left out.
+    """The documents of a text file, in the order of the file. Lines are stripped, and empty ones are omitted.
 
     Args:
         source: A path, also of a file compressed by gzip; an http(s) address, which is downloaded once; "-" for standard input; "names"
@@ -86,7 +86,7 @@ def load_docs(
 
 
 def read(source, notes, encoding="utf-8", column=None):
-    """The text that load_docs(source) splits: its lines end in "\n", and not all are blank.
+    """The text that load_docs(source) divides: its lines end in "\n", and not all are blank.
 
     notes: a list, to which messages for the user are appended.
     """
@@ -95,7 +95,7 @@ def read(source, notes, encoding="utf-8", column=None):
     except (LookupError, TypeError, ValueError):
         codec = None
     if codec is None or not getattr(codec, "_is_text_encoding", True):
-        raise DataError(f"there is no encoding {quoted(encoding)}; such are utf-8, latin-1, cp1252 (Windows), utf-16")
+        raise DataError(f"there is no encoding {quoted(encoding)}; use for example utf-8, latin-1, cp1252 (Windows), utf-16")
     data, path, called = _bytes_of(source, notes)
     text = _parse(data, path, called, notes, codec.name)
     if column is not None:
@@ -119,10 +119,10 @@ def _bytes_of(source, notes):
                 f"{quoted_path(source)} could not be downloaded ({failure}); check the address, or download it and give the file"
             )
         if data[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
-            raise DataError(f"{quoted_path(source)} is a web page and no text; give the address of the text itself")
+            raise DataError(f"{quoted_path(source)} is a web page, not a text; give the address of the text itself")
         return data, None, quoted_path(source)
     if not isinstance(source, (str, bytes, os.PathLike)):
-        raise TypeError(f"load_docs reads a path, such as 'docs.txt', and not {quoted(source)}")
+        raise TypeError(f"load_docs reads a path, such as 'docs.txt', not {quoted(source)}")
     return _read_file(source), source, quoted_path(source)
 
 
@@ -159,7 +159,7 @@ def _parse(data, path, what, notes, encoding="utf-8"):
     except UnicodeError as error:  # utf-16 without a mark, and the like
         raise DataError(f"{what} is not {encoding}: {error}; give another encoding") from None
     if text.startswith("\ufeff"):
-        notes.append(f"{what} begins with a byte order mark (U+FEFF), which is dropped: it is not part of the text")
+        notes.append(f"{what} begins with a byte order mark (U+FEFF), which is removed because it is not part of the text")
         text = text[1:]
     text = text.replace("\r\n", "\n").replace("\r", "\n")  # as open() does
     if "\ufeff" in text:
@@ -199,7 +199,7 @@ def _unpacked(data, what):
 
 
 def _of_column(text, what, column, notes):
-    """The cells of a column of a table, a line each; with blank lines between them where some have several lines."""
+    """The cells of a column of a table, one per line, or separated by blank lines if some have several lines."""
     import csv
     import io
 
@@ -208,7 +208,7 @@ def _of_column(text, what, column, notes):
         rows = csv.reader(io.StringIO(text), delimiter="\t" if first.count("\t") > first.count(",") else ",")
         rows = [row for row in rows if row]
     except csv.Error as error:
-        raise DataError(f"{what} is no table that can be read: {error}") from None
+        raise DataError(f"{what} cannot be read as a table: {error}") from None
     names = [name.strip() for name in rows[0]]
     if column in names:
         at, rows = names.index(column), rows[1:]
@@ -228,7 +228,7 @@ def _of_column(text, what, column, notes):
 
 
 def _note_heading(text, what, notes):
-    """A note if the first line looks like a table's."""
+    """Add a note if the first line looks like the header of a table."""
     lines = [line for line in text[:10_000].split("\n")[:20] if line.strip()]
     first = lines[0].strip()
     delimiter = "\t" if "\t" in first else ","
@@ -242,7 +242,7 @@ def _note_heading(text, what, notes):
 
 
 def _refuse_packed(data, path, what):
-    """DataError for a compressed file."""
+    """Raise DataError for a compressed file."""
     for pattern, (kind, command) in PACKED.items():
         if re.match(pattern, data):
             how = "give what it holds" if path is None else f"unpack it with: {command} {_in_shell(path)}"
@@ -250,7 +250,7 @@ def _refuse_packed(data, path, what):
 
 
 def _refuse_nul(data, path, what):
-    """DataError for bytes that do not occur in UTF-8 text: those of UTF-16 and UTF-32, and binary data."""
+    """Raise DataError for bytes that do not occur in UTF-8 text: those of UTF-16 and UTF-32, and binary data."""
     for encoding, mark in MARKS:
         if data.startswith(mark):
             raise DataError(f"{what} is not UTF-8 but {encoding.upper()}; {_convert(encoding, path)}")
@@ -259,7 +259,7 @@ def _refuse_nul(data, path, what):
         return
     head = data[:2000]
     for encoding, zeros, others in (("utf-16le", head[1::2], head[::2]), ("utf-16be", head[::2], head[1::2])):
-        if zeros.count(0) > len(zeros) / 2 and others.count(0) == 0:  # ASCII letters have a zero byte beside them
+        if zeros.count(0) > len(zeros) / 2 and others.count(0) == 0:  # ASCII letters are next to a zero byte
             raise DataError(f"{what} is not UTF-8 but looks like {encoding.upper()}; {_convert(encoding, path)}")
     raise DataError(f"{what} is not a text file: it has a NUL byte at {_place(data, at)}; give a UTF-8 text")
 
@@ -283,7 +283,7 @@ def _not_utf8(data, path, what, error):
 
 
 def _likely_encoding(data):
-    """The western European encoding of bytes that are not UTF-8; None for what is more likely another script's."""
+    """The western European encoding of bytes that are not UTF-8; None if they are more likely of another script."""
     foreign = data.translate(None, bytes(range(0x80)))
     if len(foreign) > 0.4 * len(data):  # in western languages most letters are ASCII
         return None
@@ -334,7 +334,7 @@ def _read_file(path, remedy="check the path", said=""):
 
 
 def _whole(file):
-    """All its bytes, or those up to a NUL, since NULs are refused and a device may produce them without end."""
+    """All its bytes, or those up to a NUL, because NULs are refused and a device may produce them without end."""
     data = file.read(2**20)
     return data if 0 in data else data + file.read()
 

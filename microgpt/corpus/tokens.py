@@ -52,11 +52,11 @@ class Corpus:
         return (len(self.tokens) - 1) / len(self)
 
     def predictions(self, i, block_size):
-        """How many tokens of document i are predicted, after it is cut at block_size."""
+        """How many tokens of document i are predicted, after truncation to block_size."""
         return min(self.starts[i + 1] - self.starts[i], block_size)
 
     def share_cut(self, block_size):
-        """(share of the documents that are cut at block_size, share of all their tokens that is never learned)."""
+        """(fraction of the documents that are truncated to block_size, fraction of all their tokens that is never learned)."""
         cut, lost = lines.cut(self.starts, min(block_size, len(self.tokens)))
         return cut / len(self), lost / (len(self.tokens) - 1)
 
@@ -68,7 +68,7 @@ class Corpus:
         return sum(doc in there for doc in own)
 
     def is_within(self, other):
-        """Whether another Corpus has all these tokens in a row: of texts, whether this one is a part of that."""
+        """Whether another Corpus contains all these tokens consecutively: for texts, whether this one is a part of that."""
         part, whole = (c.tokens.tobytes().decode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass") for c in (self, other))
         return part in whole
 

@@ -1,6 +1,6 @@
-"""Models, runs and graphs made visible; training depends on none of this, though a Run and a GPT call it to show themselves.
+"""Showing models, runs and graphs. Training depends on none of this, but methods of Run and GPT call it.
 
-cards      what a notebook shows of a Run, a GPT and a Value.
+cards      how a notebook shows a Run, a GPT and a Value.
 drawing    the scalar graph behind a Value, as a picture by Graphviz.
 explore    a trained model as one web page that computes in the browser: HTML, CSS and JavaScript.
 history    the losses of a run: smoothed, logged to a file and read back, and summarized in a few sentences.

@@ -1,6 +1,6 @@
-"""What a notebook shows of a Run, a GPT and a Value: small tables in HTML and pictures in SVG, in the notebook's own colours.
+"""How a notebook shows a Run, a GPT and a Value: small HTML tables and SVG pictures, in the notebook's own colours.
 
-They have the figures of `repr`, and nothing that changes from one run of a notebook to the next, such as seconds.
+They show the facts of `repr`, and nothing that changes when a notebook runs again, such as seconds.
 """
 
 import math
@@ -13,9 +13,9 @@ from microgpt.display import explore, layers
 from microgpt.display.drawing import draw
 from microgpt.verdict import SMOOTHED_STEPS, smoothed
 
-WIDTH, HEIGHT, MARGIN = 360, 90, 6  # pixels, of the curve
-MOST_POINTS = 120  # of the curve; a notebook keeps what it shows
-MOST_BOXES = 40  # of a Value's graph
+WIDTH, HEIGHT, MARGIN = 360, 90, 6  # pixels, for the curve
+MOST_POINTS = 120  # of the curve; few, because a notebook stores what it shows
+MOST_BOXES = 40  # in the graph of a Value
 
 
 def of_model(model):
@@ -24,13 +24,14 @@ def of_model(model):
 
 
 def of_run(run):
-    """HTML for a Run: its figures, its model's, and the curve of its losses."""
+    """HTML for a Run: its steps and losses, its model, and the curve of its losses."""
     losses, vocab_size = run.losses, run.model.tokenizer.vocab_size
     rows = {"steps": f"{len(losses):,} of {run.training.num_steps:,}{', stopped early' if run.stopped_early else ''}"}
     if losses:
         mean = counted(min(SMOOTHED_STEPS, len(losses)), "step")
         rows["loss"] = (
-            f"{smoothed(losses):.4f}, the mean of the last {mean}; {vocab_size} tokens guessed at random have {math.log(vocab_size):.4f}"
+            f"{smoothed(losses):.4f}, the mean of the last {mean}; guessing at random among {vocab_size} tokens has "
+            f"{math.log(vocab_size):.4f}"
         )
     if run.val_losses:
         step, loss = run.best
@@ -42,7 +43,7 @@ def of_run(run):
 
 
 def of_value(value):
-    """SVG of the graph of a Value, those nearest to it; None where it was computed from nothing."""
+    """SVG of the graph of a Value, or of the part nearest to it; None if it was not computed from others."""
     if not value._children:
         return None
     drawing = draw(value, max_nodes=MOST_BOXES)
@@ -50,8 +51,8 @@ def of_value(value):
 
 
 def curve(losses, val_losses=()):
-    """SVG of the smoothed losses of a run over a band in which most of the single ones lie, held-out ones as dots. "" where there is
-    nothing to draw: no loss, or one that is not a number.
+    """SVG of the smoothed losses of a run, over a band that contains most of the individual losses, with held-out losses as dots. "" if
+    there is nothing to draw: no loss, or one that is not a number.
     """
     try:
         points = explore.curve(losses, val_losses, most=MOST_POINTS)
@@ -72,7 +73,7 @@ def curve(losses, val_losses=()):
     band = " ".join([*map(at, steps, points["high"]), *reversed([*map(at, steps, points["low"])])])
     dots = "".join('<circle cx="{}" cy="{}" r="2.5"/>'.format(*at(*pair).split(",")) for pair in held_out)
     said = f"Loss of {steps[-1]:,} steps, smoothed: from {means[0]:.4f} to {means[-1]:.4f}, between {low:.2f} and {high:.2f}"
-    said += f"; dots: the held-out loss, {held_out[-1][1]:.4f} at last" if held_out else ""
+    said += f"; dots: the held-out loss, at the end {held_out[-1][1]:.4f}" if held_out else ""
     return (
         f'<svg role="img" aria-label="{escape(said)}" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
         f'style="max-width:100%" fill="currentColor"><title>{escape(said)}</title>'

@@ -14,7 +14,7 @@ from microgpt.verdict import SMOOTHED_STEPS, smoothed
 
 OLD_HEADER = "step,loss,smoothed,lr,val_loss\n"  # of version 0.1
 COLUMNS = ("step", "loss", "smoothed", "lr", "val_loss", "seconds", "tokens", "gradient_norm")
-OPTIONAL = ("val_loss", "seconds", "tokens")  # of those, what is read beside step and loss
+OPTIONAL = ("val_loss", "seconds", "tokens")  # the columns of these that are read, besides step and loss
 HEADER = ",".join(COLUMNS) + "\n"
 FORMATS = (".csv", ".jsonl")
 
@@ -120,7 +120,7 @@ class History(NamedTuple):
     steps: array  # of int64, increasing; 1, 2, 3, ... in files that microgpt wrote
     losses: array  # of doubles, one for each of `steps`, in nats per token
     val_losses: list  # of (step, held-out loss), in order; empty if nothing was held out
-    seconds: array | None = None  # of training until each of `steps`; None where some are not known, as in saved runs
+    seconds: array | None = None  # of training until each of `steps`; None if some are unknown, as in saved runs
     tokens: array | None = None  # predicted until then, likewise
 
 
@@ -148,7 +148,7 @@ def _read_saved(path, name):
     except checkpoint.CheckpointError as error:
         raise ValueError(f"{error}; a log's name ends in {' or '.join(FORMATS)}") from None
     if progress is None:
-        raise ValueError(f"{quoted_path(name)} is a model without its training; give a run that microgpt train saved, or its log")
+        raise ValueError(f"{quoted_path(name)} is a model without its training; give a run saved by microgpt train, or its log")
     if not progress.losses:
         raise ValueError(f"{quoted_path(name)} has no steps yet")
     return History(array("q", range(1, len(progress.losses) + 1)), progress.losses, progress.val_losses)
@@ -210,10 +210,10 @@ def _held_out(run):
     first = f"the first {run.measured:,} of " if run.measured < len(run.held_out) else ""
     if run.model.config.documents == "text":
         of = f"{run.measured * run.model.config.block_size:,} characters of " if first else ""
-        trained = "trained on as well" if run.held_out.is_within(run.corpus) else "not trained on"
+        trained = "also trained on" if run.held_out.is_within(run.corpus) else "not trained on"
         return f"{of}a text of {counted(len(run.held_out.tokens), 'character')} that is {trained}"
     repeated = run.held_out.count_in(run.corpus)
-    also = f"of which {repeated:,} are trained on as well" if repeated else "not trained on"
+    also = f"of which {repeated:,} are also trained on" if repeated else "not trained on"
     return f"{first}{counted(len(run.held_out), 'document')} {also}"
 
 
@@ -231,7 +231,7 @@ def summary(run):
     ]
     if run.val_losses:
         step, loss = run.val_losses[-1]
-        mean = "a token" if run.evaluation.val_mean == "tokens" else "on average of documents"
+        mean = "per token" if run.evaluation.val_mean == "tokens" else "as a mean over documents"
         lines.append(
             f"held-out loss {loss:.4f} {mean} after step {step}, on {_held_out(run)}; "
             f"the best was {run.best[1]:.4f} after step {run.best[0]}"

@@ -1,6 +1,6 @@
-"""A small graph as SVG without Graphviz: boxes in layers, each box one layer beyond the farthest of its operands.
+"""A small graph as SVG without Graphviz: boxes in layers, each box one layer after the last of its operands.
 
-Within a layer, boxes stand in the order of the mean place of their neighbours, which keeps most arrows from crossing.
+Within a layer, boxes are sorted by the mean position of their neighbours, so that few arrows cross.
 """
 
 from html import escape
@@ -8,11 +8,11 @@ from html import escape
 LINE, LETTER, PADDING = 15, 6.6, 8  # pixels: height of a line of text, width of a letter, around a box's text
 BETWEEN_LAYERS, BETWEEN_BOXES = 70, 16
 SWEEPS = 8
-COLOURS = {"lightgoldenrod1": "#ffec8b"}  # Graphviz's that SVG does not know
+COLOURS = {"lightgoldenrod1": "#ffec8b"}  # Graphviz's colours that SVG does not know
 
 
 def svg(boxes, edges, caption="", direction="LR"):
-    """SVG text. boxes: name -> (lines of text, tooltip, colour, whether it is dashed); edges: list of (from, to, label, whether it is bold).
+    """SVG text. boxes: name -> (lines of text, tooltip, colour, whether it is dashed); edges: a list of (from, to, label, whether bold).
 
     The edges must have no cycle. direction: of the arrows, "LR", "RL", "TB" or "BT".
     """
@@ -21,7 +21,7 @@ def svg(boxes, edges, caption="", direction="LR"):
     places, width, height = _places(layers, sizes, direction)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height + 2 * LINE:.0f}" font-family="sans-serif" '
-        'font-size="11" text-anchor="middle" style="background:white">',  # as Graphviz has it, for dark notebooks
+        'font-size="11" text-anchor="middle" style="background:white">',  # as in Graphviz's pictures, for dark notebooks
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#666"/></marker></defs>',
     ]
@@ -67,7 +67,7 @@ def _layers(boxes, edges):
 
 
 def _ordered(layers, edges):
-    """The layers, each sorted by the mean place of its boxes' neighbours, in a few sweeps in both directions."""
+    """The layers, each sorted by the mean position of the neighbours of its boxes, in a few sweeps in both directions."""
     beside = {name: [] for layer in layers for name in layer}
     for start, end, *_ in edges:
         beside[start].append(end)
@@ -81,7 +81,7 @@ def _ordered(layers, edges):
 
 
 def _places(layers, sizes, direction):
-    """(name -> centre of its box, width, height): the layers one after the other along the arrows, each in the middle across them."""
+    """(name -> centre of its box, width, height). The layers follow each other along the arrows, and are centred across them."""
     along = 0 if direction in ("LR", "RL") else 1
     across = 1 - along
     spans = [sum(sizes[name][across] + BETWEEN_BOXES for name in layer) for layer in layers]
@@ -98,7 +98,7 @@ def _places(layers, sizes, direction):
 
 
 def _ends(places, sizes, start, end, direction):
-    """The points of an arrow: the middles of the sides of two boxes that face each other."""
+    """The two ends of an arrow: the midpoints of the facing sides of two boxes."""
     along = 0 if direction in ("LR", "RL") else 1
     sign = 1 if direction in ("LR", "TB") else -1
     points = [list(places[start]), list(places[end])]

@@ -23,7 +23,7 @@ DPI = 150
 MOST_POINTS = 1000  # of a curve: about the picture's width in pixels; longer curves are thinned
 MOST_DOTS = 3000  # for single steps, over all runs; more would merge into a grey block
 UNITS = {"step": "step", "tokens": "tokens trained on", "seconds": "seconds of training"}  # of the horizontal axis
-MOST_INSIDE = 8  # runs in a legend inside the axes; a longer legend would cover the curves and stands beside them
+MOST_INSIDE = 8  # runs in a legend inside the axes; a longer legend would cover the curves and is placed beside them
 STYLES = {  # legend entry of each kind of curve: how it is drawn
     "losses of single steps": dict(linestyle="", marker="o", markeredgewidth=0, alpha=0.25),
     "mean of the last {} steps": dict(linewidth=1.6),
@@ -43,7 +43,7 @@ def plot(histories, path, x="step", log_x=False, log_y=False):
     no histories, or one lacks x.
     """
     if not histories:
-        raise ValueError("there is nothing to plot: give at least one run")
+        raise ValueError("there is nothing to plot; give at least one run")
     write(path, lambda figure: _draw(figure, histories, x, log_x, log_y))
 
 
@@ -59,7 +59,7 @@ def write(path, draw, size=SIZE):
     path = os.fsdecode(path)
     kind = os.path.splitext(path)[1]
     if kind not in FORMATS:
-        raise ValueError(f"a plot's name must end in {', '.join(FORMATS)}, which says how to write it; not {quoted_path(path)}")
+        raise ValueError(f"a plot's name must end in {', '.join(FORMATS)}, which determines its format; not {quoted_path(path)}")
     image = io.BytesIO()
     # matplotlib's defaults, whatever the user's settings; a fixed salt, so that ids in an SVG are not random
     with matplotlib.style.context(["default", {"svg.hashsalt": "microgpt"}]), warnings.catch_warnings():
@@ -74,13 +74,13 @@ def write(path, draw, size=SIZE):
 
 
 def of_run(run):
-    """A figure of the losses of a Run, which a notebook shows. ImportError without matplotlib, ValueError where no step was done."""
+    """A figure of the losses of a Run, which a notebook shows. Raises ImportError without matplotlib, ValueError if no step was done."""
     require("matplotlib", "a plot", "plot")
     import matplotlib.figure
     import matplotlib.style
 
     if not run.losses:
-        raise ValueError("there is nothing to plot: the run has done no step yet")
+        raise ValueError("there is nothing to plot, because the run has done no step yet; train it first")
 
     class Figure(matplotlib.figure.Figure):
         def _repr_png_(self):  # a figure without pyplot has none
@@ -139,7 +139,7 @@ def _draw(figure, histories, x="step", log_x=False, log_y=False):
         axes.set_ylim(max(seen.min() - margin, 0.9 * seen.min() if log_y else -math.inf), seen.max() + margin)
     last = max(_places(history, x)[-1] for group in groups for history in group)
     axes.set_xlabel(UNITS[x])
-    axes.set_ylabel("loss (nats a token)")
+    axes.set_ylabel("loss (nats per token)")
     if log_x:
         axes.set_xscale("log")
         axes.set_xlim(right=1.05 * last)
@@ -162,27 +162,26 @@ def _places(history, x):
 
     found = history.steps if x == "step" else getattr(history, x)
     if found is None:
-        raise ValueError(
-            f"a run has no {x}, which saved runs and logs of version 0.1 lack; give a log that this version wrote, or plot by step"
-        )
+        raise ValueError(f"a run has no {x}, as in saved runs and logs of version 0.1; give a log written by this version, or plot by step")
     return np.array(found)
 
 
 def _together(runs):
-    """One curve of several (steps, places, numbers): at the steps that all have, the mean place, and the numbers' mean and standard
-    deviation (None of a single curve)."""
+    """One curve from several (steps, places, numbers): at the steps common to all, the mean place, and the mean and standard
+    deviation (None for a single curve) of the numbers."""
     import numpy as np
 
     common = sorted(set.intersection(*(set(steps) for steps, _, _ in runs)))
     if not common:
-        raise ValueError("runs of one curve have no step in common; plot them as curves of their own")
+        raise ValueError("the runs of a curve have no step in common; plot them as separate curves")
     rows = [np.searchsorted(steps, common) for steps, _, _ in runs]
     places, numbers = (np.array([run[part][row] for run, row in zip(runs, rows)]) for part in (1, 2))
     return places.mean(axis=0), numbers.mean(axis=0), numbers.std(axis=0, ddof=1) if len(runs) > 1 else None
 
 
 def _legend(figure, axes, names, groups, window):
-    """Add a legend for the curves of these names, each of a list of runs: the colour of each run, unless there is only one, and the meaning of each style of line."""
+    """Add a legend for the curves of these names, each of a list of runs: the colour of each curve, unless there is only one, and the
+    meaning of each style of line."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -31,14 +31,14 @@ ENGINE = Option(
     "engine",
     str,
     DEFAULT,
-    "what computes: fast in float32, the others with the same results to the last bit",
+    "the engine: fast computes in float32, all others give the same results to the last bit",
     choices=ENGINES,
 )
 THREADS = Option(
     "threads",
     int,
     1,
-    "threads that the engines exact (to train and to measure) and fast may use, 0 for all cores; results do not depend on it",
+    "number of threads for the engines exact (to train and to measure) and fast, 0 for all cores; results do not depend on it",
     least=0,
     most=1024,
 )
@@ -117,7 +117,7 @@ class Engine(ABC):
 
     @classmethod
     def refuse(cls, settings):
-        """EngineError for settings of a GPTConfig or TrainConfig that this engine does not compute."""
+        """Raise EngineError for settings of a GPTConfig or TrainConfig that this engine does not compute."""
         for field in fields(settings):
             value = getattr(settings, field.name)
             if field.name in cls.limits:
@@ -145,7 +145,7 @@ class Engine(ABC):
         return f"choose engine={' or '.join(map(repr, able))}" if able else "omit it"
 
     def check(self, corpus, training, snapshots=0):
-        """EngineError or MemoryError, before the first step, if `train` could not use these."""
+        """Raise EngineError or MemoryError, before the first step, if `train` could not use these."""
         self.refuse(training)
         needed, there_is = self.memory(corpus, training, snapshots), machine_memory()
         if needed.total() > there_is:
@@ -170,11 +170,11 @@ class Engine(ABC):
     @abstractmethod
     def train(self, corpus, steps, training, losses, norms=None):
         """Train for `steps` (a range of step numbers, from 0) and append each step's loss to the list `losses`, and to `norms`, unless it
-        is None, the length of its gradients as one vector, before clipping; that changes no other bit.
+        is None, the norm of its gradient, before clipping; that changes no other bit.
 
         corpus: microgpt.corpus.tokens.Corpus; step s takes the documents training.batch(s, len(corpus)). training:
         TrainConfig. The steps of a run are done in order, in portions of any size. Where the reference would fail
-        (ValueError, OverflowError, ZeroDivisionError) the same error is raised, and FloatingPointError where a loss is
+        (ValueError, OverflowError, ZeroDivisionError) the same error is raised, and FloatingPointError if a loss is
         not finite; `losses` then has the steps before.
         """
 
@@ -231,7 +231,7 @@ class Engine(ABC):
     def generate(self, rng, bos, prompt=(), temperature=1.0, top_k=None, top_p=None, *, opening=None, length=None, tell=None):
         """Token ids of one document that starts with `prompt`; see microgpt.engines.sampling.generate.
 
-        opening: what the model reads before it, bos where it is None; length: None for sampling.room.
+        opening: the token that the model reads before it, None for bos; length: None for sampling.room.
         """
         opening = bos if opening is None else opening
         length = sampling.room(len(prompt), self.config.block_size) if length is None else length
@@ -248,7 +248,7 @@ class Engine(ABC):
 
 
 def engine_class(name):
-    """The class of the engine called `name`; EngineError where there is none."""
+    """The class of the engine `name`. Raises EngineError if there is none."""
     if name not in ENGINES:
         raise EngineError(f"there is no engine {quoted(name)}; choose from {', '.join(ENGINES)}")
     return importlib.import_module(f"microgpt.engines.{name}").ENGINE
@@ -292,7 +292,7 @@ def cores():
 
 
 def machine_memory():
-    """Bytes of memory this machine has; more than any has where it does not tell, as on Windows."""
+    """The bytes of memory of this machine; if unknown, as on Windows, more than any machine has."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

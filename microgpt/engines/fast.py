@@ -12,7 +12,7 @@ from microgpt.compiled.fast import ACTIVATIONS, Measure, Network, Writer, isas, 
 from microgpt.engines import COMMON, Engine, sampling
 from microgpt.engines.exact import ExactEngine
 
-FEW = 64  # documents: at least so many are tried at once where some may not be taken
+FEW = 64  # documents: the least number generated at once if some may be rejected
 
 
 class FastEngine(Engine):

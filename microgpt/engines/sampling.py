@@ -17,7 +17,7 @@ def softmax(logits):
 
 
 def cross_entropy(logits, target):
-    """-log of the probability of token id `target`; ValueError, as in the reference, where that has underflowed to 0."""
+    """-log of the probability of token id `target`. Raises ValueError, like the reference, if that has underflowed to 0."""
     return math.log(softmax(logits)[target]) * -1
 
 

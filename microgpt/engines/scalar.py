@@ -105,8 +105,8 @@ class ScalarEngine(Engine):
 
 
 def norm(gradients):
-    """The length of gradients as one vector, as microgpt.reference.clip_gradients computes it; infinite where a square overflows, which
-    ends the step."""
+    """The norm of the gradient, as microgpt.reference.clip_gradients computes it; infinite if a square overflows, which ends the
+    step."""
     squares = 0.0
     try:
         for gradient in gradients:

@@ -40,13 +40,13 @@ def select(source, n, unique=False, exclude=()):
             yield texts
         if tries == MOST_TRIES:
             raise ValueError(
-                f"in {MOST_TRIES} tries there was no document that is not there already, after {found} of {n}; "
+                f"no new document was found in {MOST_TRIES} tries, after {found} of {n}; "
                 "a higher temperature or a greater length gives more variety"
             )
 
 
 def _wanted(texts, wanted, tries, taken, unique):
-    """(up to `wanted` of the texts that are not in `taken`, how many were refused since the last; it stops at MOST_TRIES)"""
+    """(up to `wanted` of the texts that are not in `taken`, the number refused since the last one; stops at MOST_TRIES)"""
     selected = []
     for text in texts:
         if text in taken:

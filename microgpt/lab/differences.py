@@ -1,6 +1,6 @@
-"""What differs in two runs: which settings, from which step on the losses, and the weights from which one on.
+"""What differs in two runs: the settings, and the first loss and the first weight that differ.
 
-Both are compared as a `Side`: all that is known of a run, from an object, or from a file that microgpt or another implementation wrote.
+Runs are compared as two `Side`s: all that is known of a run, from an object, or from a file of microgpt or another implementation.
 """
 
 import math
@@ -17,14 +17,14 @@ from microgpt.storage import checkpoint
 from microgpt.storage.schema import CheckpointError
 from microgpt.training import Run
 
-PRINTED = re.compile(r"step +(\d+) / +\d+ \| loss (\S+)")  # the reference's line of a step
-FULL = 12  # digits after the point, of which at least one of a run's losses has so many unless they were rounded
+PRINTED = re.compile(r"step +(\d+) / +\d+ \| loss (\S+)")  # the reference's line for a step
+FULL = 12  # digits after the decimal point: unless they were rounded, at least one of a run's losses has this many
 ORDER = ("settings", "alphabet", "data", "loss", "held-out loss", "weight")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of two runs, a and b: a setting, or the first one in another part. Its text says it in sentences.
+    """A difference between two runs, a and b: a setting, or the first difference in another part. `str` describes it in words.
 
     Attributes:
         part: What differs. In the order of comparison: "settings", "alphabet", "data", "loss", "held-out loss", "weight".
@@ -55,7 +55,7 @@ class Difference:
 
 @dataclass
 class Side:
-    """What is known of a run: name of a part -> name -> value. decimals: to which its losses were rounded; None for all bits."""
+    """What is known of a run: name of a part -> name -> value. decimals: digits to which its losses were rounded; None: not rounded."""
 
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     decimals: int | None = None
@@ -66,7 +66,7 @@ def diff(a: Any, b: Any) -> list[Difference]:
 
     Args:
         a: A `Run`, a `GPT`, a list of losses, or the path of a file: a saved run or model, a log (.csv, .jsonl), a model as JSON
-            (`GPT.to_json`), a text with a loss a line, in decimals or in hex, or the reference's printed output. Rounded losses are
+            (`GPT.to_json`), a text with one decimal or hexadecimal loss per line, or the reference's printed output. Rounded losses are
             compared in the digits they have.
         b: Likewise.
 
@@ -75,18 +75,18 @@ def diff(a: Any, b: Any) -> list[Difference]:
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: A file is none of these, or the two have nothing in common.
+        ValueError: A file is none of these, or the two have nothing to compare.
     """
     a, b = _side(a), _side(b)
     common = [part for part in ORDER if part in a.parts and part in b.parts]
     if not common:
-        raise ValueError(f"there is nothing to compare: one has only {_listed(a)}, and the other only {_listed(b)}")
+        raise ValueError(f"there is nothing to compare, because one has only {_listed(a)} and the other only {_listed(b)}; give two runs")
     decimals = min((side.decimals for side in (a, b) if side.decimals is not None), default=None)
     return [found for part in common for found in _differences(part, a.parts[part], b.parts[part], decimals if part == "loss" else None)]
 
 
 def units_apart(a, b):
-    """The distance of two floats in doubles, 0 and -0 being one apart; None if either is not a number."""
+    """The distance of two floats, counted in doubles; that of 0 and -0 is 1. None if either is not a number."""
     if math.isnan(a) or math.isnan(b):
         return None
     return abs(_rank(a) - _rank(b))
@@ -98,7 +98,7 @@ def _rank(number):
 
 
 def _differences(part, a, b, decimals):
-    """Every Difference in the settings, or the first one in another part of both; a, b: name -> value."""
+    """Every Difference in the settings, or the first one in another part; a, b: name -> value."""
     names = [name for name in a if name in b] if part == "settings" else list(dict.fromkeys([*a, *b]))  # a model has only its own settings
     if part in ("loss", "held-out loss"):
         names = sorted(names)
@@ -167,7 +167,7 @@ def _of_saved(saved):
 
 
 def _of_log(path):
-    """Reads what display.history writes, and any table with the columns step and loss."""
+    """Read a log of display.history, or any table with the columns step and loss."""
     losses, measured = {}, {}
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
         try:
@@ -181,7 +181,7 @@ def _of_log(path):
 
 
 def _of_text(text, path):
-    """One loss per line, or the reference's output, of which other lines are ignored."""
+    """Read one loss per line, or the reference's output, in which other lines are ignored."""
     printed = PRINTED.findall(text)
     words = [loss for _, loss in printed] or text.split()
     steps = [int(step) for step, _ in printed] or range(1, len(words) + 1)
@@ -191,15 +191,15 @@ def _of_text(text, path):
         losses = []
     if not losses:
         raise CheckpointError(
-            f"{quoted_path(path)} is none of what can be compared: a saved run or model, a log (.csv, .jsonl), or a text with a loss a line"
+            f"{quoted_path(path)} cannot be compared; give a saved run or model, a log (.csv, .jsonl), or a text with one loss per line"
         )
     decimals = max(FULL if "x" in word or "e" in word.lower() else len(word.partition(".")[2]) for word in words)
     return Side({"loss": dict(zip(steps, losses))}, decimals if decimals < FULL else None)
 
 
 def _run(model, settings, source, progress, fingerprint):
-    """The Side of a run, a Run or a Checkpoint: model has its config, tokenizer and params; settings its training and evaluation; source
-    its seed and long_docs; progress its losses and val_losses."""
+    """The Side of a Run or a Checkpoint. model: has config, tokenizer and params; settings: has training and evaluation; source:
+    has seed and long_docs; progress: has losses and val_losses."""
     side = _model(model)
     side.parts["settings"] |= asdict(settings.training) | asdict(settings.evaluation) | {"seed": source.seed, "long_docs": source.long_docs}
     side.parts |= {"data": {"fingerprint": fingerprint}} | _losses(progress.losses, progress.val_losses)
@@ -207,7 +207,7 @@ def _run(model, settings, source, progress, fingerprint):
 
 
 def _model(model):
-    """The Side of what has a config, a tokenizer and params: a GPT or a Checkpoint."""
+    """The Side of a model: a GPT or a Checkpoint."""
     weights, at = {}, 0
     for name, (rows, columns) in model.config.shapes(model.tokenizer.vocab_size).items():
         for i in range(rows):

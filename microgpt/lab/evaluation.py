@@ -10,23 +10,23 @@ from microgpt.corpus import documents
 from microgpt.corpus.tokens import Corpus
 from microgpt.model import GPT
 
-PORTION = 1000  # documents measured at a time, since Ctrl-C takes effect in between
+PORTION = 1000  # documents measured at a time; Ctrl-C takes effect in between
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The losses of a model on documents. A loss is infinite if a probability is too small for a float.
 
-    Of a model of text (`GPTConfig.documents`), a document is a window, and its tokens are its characters.
+    For a model of text (`GPTConfig.documents`), a document is a window, and its tokens are its characters.
 
     Attributes:
-        loss: The mean loss of a token, in nats, ends included.
+        loss: The mean loss per token, in nats, including the ends of documents.
         perplexity: The exponential of `loss`.
-        bits_per_character: The total loss in bits, divided by the number of characters predicted.
+        bits_per_character: The total loss in bits, divided by the number of predicted characters.
         documents: How many documents were measured.
-        tokens: How many tokens were predicted, ends included.
+        tokens: How many tokens were predicted, including the ends of documents.
         characters: How many characters were predicted.
-        losses: The mean loss of each document, in nats a token, as `GPT.loss` computes it.
+        losses: The mean loss of each document, in nats per token, as `GPT.loss` computes it.
     """
 
     loss: float
@@ -39,7 +39,7 @@ class Evaluation:
 
 
 def evaluate(model: GPT | str | PathLike[str], docs: Iterable[str]) -> Evaluation:
-    """Measure the loss of a model on documents. A document is cut at block_size, as in training.
+    """Measure the loss of a model on documents. Documents are truncated to block_size, as in training.
 
     Args:
         model: A model, or the path of a saved one.
@@ -54,7 +54,7 @@ def evaluate(model: GPT | str | PathLike[str], docs: Iterable[str]) -> Evaluatio
     if model.config.documents == "text":
         text = "\n".join(docs)
         if len(text) < 2:
-            raise ValueError("a text of one character has none to predict after it; give a longer one")
+            raise ValueError("a text of one character has nothing to predict; give a longer one")
         corpus, ends = Corpus.of_text(text, model.tokenizer, block_size), 0
     else:
         corpus = Corpus(docs, model.tokenizer)
@@ -79,5 +79,5 @@ def _refuse_unknown(docs, model):
         where = f" (in {counted(len(affected), 'document')}, first in {quoted(affected[0], 40)})" if affected else ""
         raise ValueError(
             f"the model does not know {counted(len(unknown), 'character')} of these data: {characters}{where}; "
-            "leave out what has them, or train a model on data that have them"
+            "omit the documents that have them, or train a model on data that have them"
         )

@@ -27,9 +27,9 @@ MODEL, LOSSES, SAMPLES, CONFIG = "model.safetensors", "losses.csv", "samples.txt
 
 
 def create(parent, data):
-    """Makes a new folder in `parent`, and `parent` if needed: 2026-11-27-names-001, with the next free number. Returns its path. OSError.
+    """Make a new folder in `parent`, and `parent` if needed: 2026-11-27-names-001, with the next free number. Returns its path.
 
-    data: what load_docs was given; None where the documents are a program's: 2026-11-27-run-001.
+    data: the source given to load_docs; None if the documents come from a program: 2026-11-27-run-001. Raises OSError.
     """
     os.makedirs(parent, exist_ok=True)
     stem = {"-": "stdin", None: "run"}.get(data) or chosen(data)
@@ -40,7 +40,7 @@ def create(parent, data):
         try:
             os.mkdir(path)
             return path
-        except FileExistsError:  # it belongs to an earlier run, or to one that began at the same time
+        except FileExistsError:  # of an earlier run, or of one that started at the same time
             number += 1
 
 
@@ -65,7 +65,7 @@ def describe(run, command, data, temperature, resumed_from=None):
 
 
 def write(folder, name, text):
-    """Write a file of the folder. OSError."""
+    """Write a file of the folder. Raises OSError if this fails."""
     with open(os.path.join(folder, name), "w", encoding="utf-8", newline="\n", errors="backslashreplace") as file:
         file.write(text)
 
@@ -76,10 +76,10 @@ def write_config(folder, facts):
 
 @contextmanager
 def kept(run, parent, resumed_from=None):
-    """Keeps a Run in a new folder in `parent`, which run.folder then names, and in the end its samples: those that run.generate will draw.
+    """A context that writes a Run into a new folder in `parent`, run.folder, and at the end its samples: those that run.generate will draw.
 
-    Yields what is to be called after some of its steps. The folder has the run after Ctrl-C too, and without its weights where it
-    diverged. OSError where it cannot be made; what cannot be written later is a TrainingWarning, since that is no reason to lose the run.
+    Yields a function to call after some of the steps. The folder has the run also after Ctrl-C, but not its weights if it diverged.
+    Raises OSError if the folder cannot be made. If a file cannot be written later, this is a TrainingWarning, so that the run is not lost.
     """
     folder = run.folder = create(parent, None)
     write_config(folder, describe(run, None, None, SampleConfig.temperature, None if resumed_from is None else os.fsdecode(resumed_from)))
@@ -98,7 +98,7 @@ def kept(run, parent, resumed_from=None):
     whole = True
     try:
         yield lambda: attempt(log.update)
-    except DivergenceError:  # its weights are of no use
+    except DivergenceError:  # its weights are useless
         whole = False
         raise
     finally:
@@ -112,6 +112,6 @@ def _write_samples(run, folder):
     kind = run.model.config.documents
     try:
         texts = run.model.generate_from(deepcopy(run.rng), 1 if kind == "text" else 20)
-    except (ArithmeticError, ValueError):  # the last step's weights are out of range
+    except (ArithmeticError, ValueError):  # the weights after the last step are out of range
         return
     write(folder, SAMPLES, "".join(f"{text}\n" if kind == "lines" else f"{text}\n\n" for text in texts))

@@ -18,7 +18,7 @@ METRICS = ("loss", "lr", "val_loss", "gradient_norm")  # attributes of a Step
 
 
 class Logger:
-    """What the callbacks share. A subclass has `write(step, metrics)`, name -> float of one step, and `finish()`."""
+    """The base class of the callbacks. A subclass has `write(step, metrics)`, metrics: name -> float for one step, and `finish()`."""
 
     finished = False
 
@@ -42,7 +42,7 @@ class Logger:
 
 
 class TensorBoard(Logger):
-    """Logs into the folder `folder`, which `tensorboard --logdir` shows. Needs the package tensorboard; neither PyTorch nor TensorFlow."""
+    """Logs to the folder `folder`, for `tensorboard --logdir`. Needs the package tensorboard, but neither PyTorch nor TensorFlow."""
 
     def __init__(self, folder):
         require("tensorboard", "a log for TensorBoard")
@@ -62,13 +62,13 @@ class TensorBoard(Logger):
 
 
 class _Service(Logger):
-    """A package with the functions init, log and finish, as wandb has them. options: for its init."""
+    """A package with the functions init, log and finish, like those of wandb. options: for its init."""
 
     def __init__(self, **options):
         self.package, self.options, self.begun = require(self.name, f"a log for {self.name}"), options, False
 
     def write(self, step, metrics):
-        if not self.begun:  # here, since the run is not known earlier
+        if not self.begun:  # here, because the run is not known earlier
             self.begun = True
             run = step.run
             settings = {**asdict(run.model.config), **asdict(run.training), "seed": run.seed, "engine": run.model.engine.name}
@@ -87,6 +87,6 @@ class WandB(_Service):
 
 
 class Trackio(_Service):
-    """Logs to trackio. options: those of trackio.init, such as project="names", which it needs."""
+    """Logs to trackio. options: those of trackio.init; it needs project, such as "names"."""
 
     name = "trackio"

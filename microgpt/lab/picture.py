@@ -1,4 +1,4 @@
-"""A study as a picture, drawn by matplotlib: each setting that varies against the held-out loss."""
+"""A picture of a study, drawn by matplotlib: each setting that varies against the held-out loss."""
 
 import math
 
@@ -6,14 +6,14 @@ from microgpt.common.options import shown
 from microgpt.display import plot
 from microgpt.lab import space as spaces
 
-SIDE = 3.2  # inches of a setting's axes
+SIDE = 3.2  # inches, the side of the axes of a setting
 COLUMNS = 3
 
 
 def draw(study, path):
-    """Write the picture of a Study to the file `path`, as microgpt.display.plot.write does. ValueError where no trial is complete.
+    """Write the picture of a Study to the file `path` by microgpt.display.plot.write. Raises ValueError if no trial is complete.
 
-    Each point is a complete trial, the best one marked; the title is the setting, and its share of what changes the loss.
+    Each point is a complete trial; the best one is marked. The title is the setting with its importance.
     """
     best, names = study.best, spaces.varied(study.space)
     names.sort(key=lambda name: -study.importance().get(name, 0.0))
@@ -42,12 +42,12 @@ def _draw(grid, study, best, names):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     for row in grid:
-        row[0].set_ylabel("held-out loss (nats a token)")
+        row[0].set_ylabel("held-out loss (nats per token)")
     grid[0][0].legend(fontsize="small", framealpha=0.8, edgecolor="none")
 
 
 def _scale(axes, values):
-    """Prepares the horizontal axis for a Range or a Choice; returns where a value is there."""
+    """Prepare the horizontal axis for a Range or a Choice. Returns a function from a value to its place."""
     if isinstance(values, spaces.Range):
         if values.log:
             axes.set_xscale("log")

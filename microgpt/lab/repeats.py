@@ -21,16 +21,16 @@ from microgpt.model import GPT
 from microgpt.training import SEED, DivergenceError, Run, start
 
 CONFIDENCE = 0.95
-SEEDS = Option("seeds", int, 1, "runs that differ in nothing but their seed", least=1, most=1000)
+SEEDS = Option("seeds", int, 1, "number of runs that differ only in their seed", least=1, most=1000)
 WORKERS = Option("workers", int, 1, "runs at a time", least=1, most=256)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure of several runs.
+    """A quantity measured in several runs.
 
     Attributes:
-        values: The figure of each run.
+        values: Its value in each run.
     """
 
     values: list[float]
@@ -49,7 +49,7 @@ class Estimate:
     def low(self) -> float:
         """The lower end of the 95 % confidence interval of the mean, by Student's t; NaN for a single run.
 
-        It assumes that the values scatter like a normal distribution.
+        It assumes that the values are normally distributed.
         """
         return self.mean - self._half()
 
@@ -69,7 +69,7 @@ class Repeats:
 
     Attributes:
         runs: The runs, in the order of their seeds.
-        diverged: Seed -> error of each training that diverged. These runs have no part in the estimates.
+        diverged: Seed -> error for each run that diverged. These runs are not part of the estimates.
     """
 
     runs: list[Run] = field(repr=False)
@@ -82,12 +82,12 @@ class Repeats:
 
     @property
     def loss(self) -> Estimate:
-        """The mean loss of the last 100 steps, in nats a token."""
+        """The mean loss of the last 100 steps, in nats per token."""
         return Estimate([verdict.smoothed(run.losses) for run in self.runs])
 
     @property
     def val_loss(self) -> Estimate | None:
-        """The held-out loss of each run's final weights, in nats a token; None if nothing is held out."""
+        """The held-out loss of each run's final weights, in nats per token; None if nothing is held out."""
         found = [held_out_loss(run) for run in self.runs]
         return None if None in found else Estimate(found)
 
@@ -96,7 +96,7 @@ class Repeats:
 
 
 def held_out_loss(run):
-    """The held-out loss of the weights that a Run has now; None where nothing is held out, or nothing was measured."""
+    """The held-out loss of the current weights of a Run; None if nothing is held out, or nothing was measured."""
     if not run.val_losses:
         return None
     return run.best[1] if run.finished and run.evaluation.patience is not None else run.val_losses[-1][1]
@@ -120,23 +120,22 @@ def repeat(
     callback: Callable[[Run], object] | None = None,
     watch: Callable[[Run], Callable[[], object]] | None = None,
 ) -> Repeats:
-    """Train once with each of several seeds, on the same held-out documents. Each run is the one of `train` with that seed, bit for bit.
+    """Train once with each of several seeds, with the same held-out documents. Each run equals that of `train` with its seed, bit for bit.
 
     Args:
-        docs: As for `train`, like all arguments that are not listed here.
-        seeds: The seeds; or how many, from 42 on.
-        workers: How many runs to train at a time. None: as many as there are cores for, with `threads` each. The engines "exact" and
-            "fast" compute side by side; the others take turns.
+        docs: As for `train`, like all arguments not listed here.
+        seeds: The seeds, or their number, from 42 on.
+        workers: How many runs to train at a time. None: as many as the cores allow, with `threads` each. The engines "exact" and
+            "fast" run in parallel; the others take turns.
         callback: A function that is called with each run as soon as it is finished, in this thread.
-        watch: A function that is called with each run that begins. What it returns is called meanwhile, in the run's thread, like
-            `progress` of `Run.train`.
+        watch: A function that is called with each run that starts. It returns a function for the argument `progress` of `Run.train`.
 
     Raises:
-        ValueError: Training diverged with every seed, or a seed is no whole number.
-        KeyboardInterrupt: Ctrl-C was pressed. The runs that had begun end after their current step; the callback was given those that
+        ValueError: Training diverged with every seed, or a seed is not a whole number.
+        KeyboardInterrupt: Ctrl-C was pressed. The running ones end after their current step; the callback has been called with those that
             were finished.
     """
-    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait  # not before: it takes a program's start some time
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait  # not before, because the import takes time
 
     docs = documents.checked("docs", docs)
     found = seeds_of(seeds)
@@ -150,7 +149,7 @@ def repeat(
             while True:
                 while len(active) < workers and (seed := next(left, None)) is not None:
                     with warnings.catch_warnings():
-                        if seed != found[0]:  # what is to be said of the data is said once
+                        if seed != found[0]:  # warnings about the data are shown once
                             warnings.simplefilter("ignore", DataWarning)
                         run = start(docs, config, training, seed=seed, init=init, snapshots=snapshots, **options)
                     progress = watch(run) if watch else None
@@ -168,19 +167,19 @@ def repeat(
                     if callback:
                         callback(run)
         finally:
-            stopped.append(True)  # where something went wrong: the others end after their current step
+            stopped.append(True)  # after an error, the other runs end after their current step
     if not runs:
         raise ValueError("training diverged with every seed; try a smaller learning_rate")
     return Repeats([runs[seed] for seed in found if seed in runs], diverged)
 
 
 def seeds_of(seeds):
-    """The seeds that `repeat` is to take: a list of ints. ValueError, TypeError."""
+    """The seeds for `repeat`: a list of ints. Raises ValueError or TypeError."""
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
         return [SEED.default + i for i in range(SEEDS.check(seeds))]
     found = [SEED.check(seed) for seed in seeds]
     if not found or len(set(found)) < len(found):
-        raise ValueError(f"seeds must be different whole numbers, at least one, not {quoted(found)}")
+        raise ValueError(f"seeds must be one or more distinct whole numbers, not {quoted(found)}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a sweep tries: for each option a range, such as 1e-4..1e-1, or a list, such as 16,32,64; the options are microgpt.config's."""
+"""The values that a sweep tries: for each option of microgpt.config a range, such as 1e-4..1e-1, or a list, such as 16,32,64."""
 
 import itertools
 import math
@@ -10,14 +10,14 @@ from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 
 OPTIONS = {
     name: option for kind in (GPTConfig, TrainConfig, EvalConfig) for name, option in options_of(kind).items() if name != "documents"
-}  # the documents are read before anything is tried
+}  # not `documents`, because the documents are read before the sweep starts
 MOST = 100_000  # combinations of a grid
 BOOLS = {"yes": True, "no": False}
 
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from low to high, both included; tried on a logarithmic scale where high is 10 times low or more."""
+    """All numbers from low to high, both included, on a logarithmic scale if high is at least 10 times low."""
 
     low: float
     high: float
@@ -34,10 +34,10 @@ class Range:
         return ask(name, self.low, self.high, log=self.log)
 
     def values(self, name):
-        """All of them, for a grid."""
+        """All values, for a grid."""
         if OPTIONS[name].kind is not int or self.high - self.low >= MOST:
             raise ValueError(
-                f"a grid cannot have every number of {self} for {name}; give {name} a list, such as {self.low!r},{self.high!r}"
+                f"a grid cannot contain every number of the range {self} of {name}; give {name} a list, such as {self.low!r},{self.high!r}"
             )
         return [*range(self.low, self.high + 1)]
 
@@ -47,7 +47,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """Each of a few values; one value alone is a setting of all trials."""
+    """Each of a few values. A single value is a setting of all trials."""
 
     options: tuple
 
@@ -65,7 +65,7 @@ class Choice:
 
 
 def parse(option, text):
-    """The Range or Choice that a text means for an Option; ValueError."""
+    """The Range or Choice that a text means for an Option. Raises ValueError."""
     low, dots, high = text.partition("..")
     if dots:
         return _range(option, _value(option, low), _value(option, high), text)
@@ -73,7 +73,10 @@ def parse(option, text):
 
 
 def read(space):
-    """Name -> Range or Choice, from name -> text as for `parse`, (low, high), list of values, or one value. ValueError, TypeError."""
+    """Name -> Range or Choice, from name -> text as for `parse`, (low, high), a list of values, or one value.
+
+    Raises ValueError or TypeError.
+    """
     if not isinstance(space, dict):
         raise TypeError(f"space must be a dict of options, such as {{'learning_rate': '1e-4..1e-1'}}, not {quoted(space)}")
     found = {}
@@ -94,17 +97,15 @@ def read(space):
 
 def _range(option, low, high, given):
     if option.kind not in (int, float) or low is None or high is None:
-        raise ValueError(f"{option.name} has no range {quoted(given)}; give a list of values: {option.bounds()}")
+        raise ValueError(f"{option.name} cannot have a range such as {quoted(given)}; give a list of values: {option.bounds()}")
     if not low < high:
-        raise ValueError(f"the range {quoted(given)} of {option.name} must begin below its end; exchange the two, or give one value")
+        raise ValueError(f"the range {quoted(given)} of {option.name} must begin below its end; swap the two, or give one value")
     return Range(low, high)
 
 
 def _choice(option, values):
     if not values or len(set(values)) < len(values):
-        raise ValueError(
-            f"{option.name} needs different values, not {shortened(','.join(map(shown, values))) or 'none'}; leave out repetitions"
-        )
+        raise ValueError(f"{option.name} needs distinct values, not {shortened(','.join(map(shown, values))) or 'none'}; omit repetitions")
     return Choice(tuple(values))
 
 
@@ -139,7 +140,7 @@ def suggest(space, trial):
 
 
 def grid(space):
-    """Every combination, a dict of the options that vary each. ValueError where they are too many or without end."""
+    """Every combination, each a dict of the options that vary. Raises ValueError if there are too many or infinitely many."""
     names = varied(space)
     lists = [space[name].values(name) for name in names]
     if math.prod(map(len, lists)) > MOST:
@@ -148,12 +149,12 @@ def grid(space):
 
 
 def applied(parts, values):
-    """GPTConfig, TrainConfig and EvalConfig with these values in them. ValueError, TypeError where they exclude one another."""
+    """GPTConfig, TrainConfig and EvalConfig with these values. Raises ValueError or TypeError if they contradict each other."""
     return tuple(replace(part, **{name: value for name, value in values.items() if name in options_of(part)}) for part in parts)
 
 
 def example(space, parts):
-    """`applied` with the first combination of the lists' values and ranges' ends that is allowed; else ValueError of the first one."""
+    """`applied` with the first allowed combination of list values and ends of ranges. If there is none, raises the error of the first."""
     first = None
     for values in itertools.islice(itertools.product(*(values.ends() for values in space.values())), 1000):
         try:

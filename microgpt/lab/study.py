@@ -1,4 +1,4 @@
-"""A study: the trials of a sweep, in a storage of Optuna's that many processes and machines may share."""
+"""A study: the trials of a sweep, in an Optuna storage that many processes and machines may share."""
 
 import hashlib
 import json
@@ -25,11 +25,11 @@ class Trial:
     Attributes:
         number: Its number, from 0.
         state: "complete", "pruned" or "running".
-        loss: The held-out loss, in nats a token; None unless complete.
+        loss: The held-out loss, in nats per token; None unless complete.
         settings: Option -> value, for the options that vary.
         reason: Why it was pruned.
         seconds: The time from its beginning to its end, or until now.
-        measured: (step, held-out loss) of the last measurement on its way, or None.
+        measured: (step, held-out loss) of the last measurement during the run, or None.
     """
 
     number: int
@@ -42,12 +42,12 @@ class Trial:
 
 
 class Study:
-    """What `sweep` returns: the trials, and what they tell.
+    """The result of `sweep`: the trials, the best of them, and the importance of each setting.
 
     Attributes:
-        study: The study as Optuna's own object, for its plots.
-        space: Option -> the values that it may have.
-        wanted: How many trials it is to have, or None.
+        study: Optuna's own `Study`, for its plots.
+        space: Option -> the values to try.
+        wanted: The number of trials it should have, or None.
     """
 
     def __init__(self, study: Any, plan: "Plan") -> None:
@@ -55,13 +55,13 @@ class Study:
 
     @property
     def trials(self) -> list[Trial]:
-        """All trials in the order of their beginning, except those of lost workers, which others repeated."""
+        """All trials in the order of their start, except those of lost workers, which others repeat."""
         failed = optuna_or_error().trial.TrialState.FAIL
         return [_described(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state != failed]
 
     @property
     def best(self) -> Trial:
-        """The complete trial with the lowest held-out loss, the first of equals.
+        """The complete trial with the lowest held-out loss, the first one if several are equal.
 
         Raises:
             ValueError: No trial is complete.
@@ -76,7 +76,7 @@ class Study:
         return spaces.applied(self._parts, _fixed(self.space) | trial.settings)
 
     def importance(self) -> dict[str, float]:
-        """Option -> its share in the variation of the loss, the largest first. It is empty if too few trials are complete to tell.
+        """Option -> its share in the variation of the loss, the largest first. It is empty if too few trials are complete.
 
         The shares are those of Optuna's PED-ANOVA evaluator.
         """
@@ -109,7 +109,7 @@ def _described(trial):
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a worker needs. parts: GPTConfig, TrainConfig and EvalConfig; trials: None for no end but the time's."""
+    """Everything that a worker needs. parts: GPTConfig, TrainConfig and EvalConfig; trials: None if only the time limits them."""
 
     docs: list[str]
     val_docs: list[str] | None
@@ -121,7 +121,7 @@ class Plan:
     trials: int | None
 
     def identity(self):
-        """Name -> value of all that the trials of one study have in common."""
+        """Name -> value of everything that the trials of a study have in common."""
         digest = hashlib.sha256()
         for doc in (*self.docs, None, *(self.val_docs or ())):
             digest.update(b"\xff" if doc is None else doc.encode("utf-8", "surrogatepass") + b"\xfe")
@@ -141,7 +141,7 @@ def optuna_or_error():
 
 
 def storage_at(address):
-    """Optuna's storage at a path or URL. ValueError, OSError."""
+    """Optuna's storage at a path or URL. Raises ValueError or OSError."""
     optuna = optuna_or_error()
     from optuna.storages import journal
 
@@ -149,7 +149,7 @@ def storage_at(address):
         warnings.simplefilter("ignore")  # that a storage is experimental
         if "://" not in address:
             _refuse_other_files(address)
-            path = os.path.abspath(address)  # the lock is a link to it, which must not depend on the current folder
+            path = os.path.abspath(address)  # the lock is a link to the file, which must not depend on the current folder
             lock = journal.JournalFileOpenLock(path) if os.name == "nt" else None
             return optuna.storages.JournalStorage(journal.JournalFileBackend(path, lock_obj=lock))
         try:
@@ -159,27 +159,27 @@ def storage_at(address):
             return optuna.storages.RDBStorage(address)
         except ImportError:
             raise
-        except Exception as error:  # of whatever library reads the URL
+        except Exception as error:  # of any library that reads the URL
             raise ValueError(f"the study {quoted(address)} cannot be opened: {shortened(str(error), 120)}; check its address") from error
 
 
 def _refuse_other_files(path):
-    """ValueError where the path has something else than a journal: Optuna would write into it."""
+    """Raise ValueError if the file is not a journal, because Optuna would write into it."""
     if not os.path.exists(path):
         if not path:
             raise ValueError("a study needs the name of a file; it was given an empty one")
-        open(path, "ab").close()  # OSError where it cannot be
+        open(path, "ab").close()  # OSError if it cannot be written
         return
     if os.path.isfile(path):
         with open(path, "rb") as file:
             line = file.readline(10**6)
         if not line or line.startswith(b'{"op_code"'):
             return
-    raise ValueError(f"{quoted_path(path)} is no study, and would be overwritten; give another name")
+    raise ValueError(f"{quoted_path(path)} is not a study, and would be overwritten; give another name")
 
 
 def join(plan):
-    """The Optuna study of a Plan, made where it is not there yet. ValueError where the one there is of other data or settings."""
+    """The Optuna study of a Plan, created if it does not exist. Raises ValueError if it exists with other data or settings."""
     optuna, storage = optuna_or_error(), storage_at(plan.address)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=5)
     try:
@@ -187,10 +187,10 @@ def join(plan):
         made = True
     except optuna.exceptions.DuplicatedStudyError:
         study, made = optuna.load_study(storage=storage, study_name=NAME, pruner=pruner), False
-    # Optuna puts a cache before a database, which has missed trials of other processes for good; then one would be done twice
+    # Optuna's cache of a database can permanently miss trials of other processes; such a trial would be done twice
     study._storage = storage
     mine, patience = plan.identity(), time.monotonic() + 10
-    while not made and "plan" not in study.user_attrs and time.monotonic() < patience:  # who made it is about to say
+    while not made and "plan" not in study.user_attrs and time.monotonic() < patience:  # the process that made it is about to write it
         time.sleep(0.1)
     if "plan" not in study.user_attrs:
         study.set_user_attr("plan", json.dumps(mine))
@@ -198,7 +198,7 @@ def join(plan):
     mine = json.loads(json.dumps(mine))
     different = [name for name in mine | theirs if mine.get(name) != theirs.get(name)]
     if "data" in different:
-        raise ValueError(f"the study {quoted(plan.address, 160)} is of other data; give the same data, or another study")
+        raise ValueError(f"the study {quoted(plan.address, 160)} has other data; give the same data, or another study")
     if different:
         name = different[0]
         ours, its = (shortened(str(values.get(name))) for values in (mine, theirs))

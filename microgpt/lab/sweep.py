@@ -1,4 +1,4 @@
-"""A sweep: many short runs with different settings, on as many processes and machines as see one study. It needs Optuna."""
+"""A sweep: many short runs with different settings, on all processes and machines with access to a study. It needs Optuna."""
 
 import math
 import os
@@ -20,10 +20,12 @@ from microgpt.lab.workers import Worker, supervise
 from microgpt.training import SEED, start
 
 SAMPLERS = ("tpe", "random", "grid")
-TRIALS = Option("trials", int, 20, "trials of the whole study, those of earlier commands and other machines included", least=1, digits=9)
-WORKERS = Option("workers", int, 1, "processes that train here", least=1, most=256)
-HELD_OUT = 0.1  # val_fraction where nothing is said about it
-MEASUREMENTS, FEWEST = 5, 200  # in a run, and documents in each, where nothing is said about them: pruning needs some on the way
+TRIALS = Option(
+    "trials", int, 20, "number of trials in the whole study, including those of earlier commands and other machines", least=1, digits=9
+)
+WORKERS = Option("workers", int, 1, "number of training processes on this machine", least=1, most=256)
+HELD_OUT = 0.1  # default val_fraction
+MEASUREMENTS, FEWEST = 5, 200  # default number of measurements in a run, which pruning needs, and the least documents in each
 
 
 @renamed.argument("long")
@@ -49,7 +51,8 @@ def sweep(
 ) -> Study:
     """Train with many settings and compare their held-out losses. It needs Optuna (extra `sweep`).
 
-    A trial is pruned if it is worse than the median of the others on its way, if it diverges, or if its settings exclude one another.
+    A trial is pruned if it is worse than the median of the others at the same step, if it diverges, or if its settings contradict each
+    other.
 
     Args:
         docs: The documents, a list of strings.
@@ -63,17 +66,17 @@ def sweep(
         threads: As for `train`, for each process.
         long_docs: As for `train`.
         study: Where the study is kept: the path of a file (Optuna's journal), or the URL of a database or of Redis ("redis://..."). A call
-            with the same documents and settings joins or continues the study there. None: it exists for this call alone.
+            with the same documents and settings joins or continues the study there. None: it exists only for this call.
         trials: How many trials the study has in all. None: 20; every combination of a grid; or, if `seconds` is given, no limit.
-        seconds: The time after which no trial begins.
+        seconds: The time after which no trial starts.
         sampler: How settings are chosen: "tpe", "random" or "grid".
         workers: The number of processes.
-        callback: A function that is called with each `Trial` that ends meanwhile, on whatever machine.
-        progress: A function that is called with the `Study` now and then, and at the end.
+        callback: A function that is called with each `Trial` that ends meanwhile, on any machine.
+        progress: A function that is called with the `Study` repeatedly, and at the end.
 
     Raises:
         ImportError: Optuna is not installed.
-        ValueError: The space varies nothing, an option is out of its bounds, or the study is of other documents or settings.
+        ValueError: The space varies nothing, an option is out of bounds, or the study has other documents or settings.
     """
     optuna_or_error()
     docs = [*documents.checked("docs", docs)]
@@ -110,7 +113,7 @@ def sweep(
 
 
 def _parts(docs, val_docs, space, parts, options):
-    """GPTConfig, TrainConfig, EvalConfig of all trials, with measurements that do not depend on what varies. ValueError where no trial can be."""
+    """GPTConfig, TrainConfig and EvalConfig for all trials, with the same measurements in each. Raises ValueError if none is possible."""
     config, training, evaluation = parts
     training = training or TrainConfig(batch_size=engine_class(options["engine"]).batch_size)
     evaluation = evaluation or EvalConfig()
@@ -130,7 +133,7 @@ def _parts(docs, val_docs, space, parts, options):
 
 
 class _Watch:
-    """Tells the callback of each trial that has ended since the last look, whoever did it, and shows the study to `progress`."""
+    """Calls the callback with each trial that has ended since the last look, of any worker, and `progress` with the study."""
 
     def __init__(self, study, callback, progress):
         self.study, self.callback, self.progress = study, callback, progress

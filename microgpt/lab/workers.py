@@ -1,7 +1,7 @@
 """The workers of a study, in this process and in others.
 
-A study of N trials has N slots. A worker takes a free slot by creating a trial in it; where two workers take the same one, the trial
-with the lower number has it. A trial whose worker is gone is marked as failed, which frees its slot, and the next trial there repeats
+A study of N trials has N slots. A worker takes a free slot by creating a trial in it; if two workers take the same slot, it belongs to the
+trial with the lower number. A trial whose worker is gone is marked as failed, which frees its slot, and the next trial there repeats
 its settings. So no slot is lost and none counts twice, on any storage that numbers its trials.
 """
 
@@ -23,9 +23,9 @@ from microgpt.lab.repeats import held_out_loss
 from microgpt.lab.study import join, optuna_or_error
 from microgpt.training import DivergenceError, start
 
-BEAT, STALE = 5.0, 60.0  # seconds between two signs of life of a worker; without one for so long, it is taken for dead
-POLL = 0.5  # seconds between two looks at the study
-APART = 64  # free slots among which a worker chooses that found its first one taken
+BEAT, STALE = 5.0, 60.0  # seconds between two signs of life of a worker; seconds without one after which it counts as dead
+POLL = 0.5  # seconds between two checks of the study
+APART = 64  # free slots among which a worker chooses if the first one was taken
 
 
 class Worker:
@@ -35,11 +35,11 @@ class Worker:
         self.plan, self.study, self.storage = plan, study, study._storage
         self.states = optuna_or_error().trial.TrialState
         self.place, self.look = _place(), lambda: None
-        self.signs = {}  # id of a running trial -> its last sign of life, and when that was first seen here
+        self.signs = {}  # id of a running trial -> its last sign of life, and the time when it was first seen here
         self.grid = spaces.grid(plan.space) if plan.sampler == "grid" else None
 
     def work(self, deadline=None, look=lambda: None):
-        """Until all slots are done, or time.monotonic() is at the deadline; look: called after each measurement and each trial."""
+        """Work until all slots are done or time.monotonic() reaches the deadline; look: called after each measurement and each trial."""
         self.look = look
         while deadline is None or time.monotonic() < deadline:
             trials = [trial for trial in self.study.get_trials(deepcopy=False) if not self._free_where_lost(trial)]
@@ -48,7 +48,7 @@ class Worker:
                 trial = self._take(slot)
                 if trial is not None:
                     self._do(trial)
-            elif any(trial.state == self.states.RUNNING for trial in trials):  # whose worker may be lost yet
+            elif any(trial.state == self.states.RUNNING for trial in trials):  # their workers may still be lost
                 time.sleep(POLL)
             else:
                 break
@@ -61,13 +61,13 @@ class Worker:
         return random.choice(free[:among]) if free else None
 
     def _take(self, slot):
-        """A new Optuna trial in the slot or, where another worker was faster, in another one; None where none is left."""
+        """A new Optuna trial in the slot or, if another worker was faster, in another one; None if no slot is left."""
         optuna = optuna_or_error()
         while slot is not None:
             before = [trial for trial in self.study.get_trials(deepcopy=False) if trial.user_attrs.get("slot") == slot]
             if self.grid:
                 params = self.grid[slot]
-            else:  # what is repeated has the settings that it had
+            else:  # a repeated trial keeps its settings
                 params = next((trial.params for trial in reversed(before) if trial.params), {})
             self.study.sampler = self._sampler(slot)
             attributes = {"slot": slot, "place": self.place, "pid": os.getpid(), "heartbeat": time.time()}
@@ -91,14 +91,14 @@ class Worker:
             return samplers.TPESampler(seed=slot, constant_liar=True) if self.plan.sampler == "tpe" else samplers.RandomSampler(seed=slot)
 
     def _fail(self, trial_id):
-        """Mark a trial as failed, which frees its slot, unless it has ended meanwhile."""
+        """Mark a trial as failed, which frees its slot, unless it has ended in the meantime."""
         try:
             self.storage.set_trial_state_values(trial_id, state=self.states.FAIL)
         except optuna_or_error().exceptions.UpdateFinishedTrialError:
             pass
 
     def _free_where_lost(self, trial):
-        """Whether a running trial's worker is gone; then its slot is free."""
+        """Whether the worker of a running trial is gone, so that its slot is free."""
         if trial.state != self.states.RUNNING:
             return False
         sign, now = trial.user_attrs.get("heartbeat"), time.monotonic()
@@ -112,7 +112,7 @@ class Worker:
         return False
 
     def _do(self, trial):
-        """Train with what the trial draws, and tell the study; where others took this worker for dead, the result is theirs."""
+        """Train with the settings that the trial draws, and report to the study, unless others have declared this worker dead."""
         ended = threading.Event()
         threading.Thread(target=self._beat, args=(trial, ended), daemon=True).start()
         try:
@@ -132,11 +132,11 @@ class Worker:
         while not ended.wait(BEAT):
             try:
                 self.storage.set_trial_user_attr(trial._trial_id, "heartbeat", time.time())
-            except Exception:  # the trial has ended, or the storage is away, of which the worker itself hears
+            except Exception:  # the trial has ended, or the storage is gone, which the worker itself will notice
                 return
 
     def _loss(self, trial):
-        """(held-out loss, "") of a whole run; (None, reason) of one that is pruned."""
+        """(held-out loss, "") of a complete run; (None, reason) of a pruned one."""
         plan = self.plan
         pruned = []
 
@@ -148,12 +148,12 @@ class Worker:
             elif step.step < step.num_steps:
                 trial.report(step.val_loss, step.step)
                 if trial.should_prune():
-                    pruned.append(f"worse than the others' median after step {step.step}")
+                    pruned.append(f"worse than the median of the others after step {step.step}")
                 self.look()
             return bool(pruned)
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is to be said of the data was said before
+            warnings.simplefilter("ignore")  # warnings about the data were already shown
             values = spaces.suggest(plan.space, trial)
             try:
                 config, training, evaluation = spaces.applied(plan.parts, values)
@@ -167,16 +167,16 @@ class Worker:
             except MemoryError as error:
                 return None, f"refused: {error}"
             if not pruned and run.diverged:
-                pruned.append("diverged: the last losses are worse than those of guessing")
+                pruned.append("diverged: the last losses are worse than that of guessing")
             if pruned:
                 return None, pruned[0]
-            if not run.val_losses:  # no step was asked for
+            if not run.val_losses:  # a run without steps
                 return run.evaluate(), ""
             return held_out_loss(run), ""
 
 
 def _place():
-    """What tells whether a pid is one of this machine's: its name and, in Linux, the namespace of its processes."""
+    """The scope in which a pid is unique: the machine's name and, on Linux, its namespace of processes."""
     try:
         return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
@@ -184,7 +184,7 @@ def _place():
 
 
 def _alive(pid):
-    if os.name != "posix":  # where asking would end it
+    if os.name != "posix":  # on Windows, os.kill would end the process
         return True
     try:
         os.kill(pid, 0)
@@ -196,7 +196,7 @@ def _alive(pid):
 
 
 def supervise(plan, workers, seconds, watch):
-    """Start processes and wait for them. RuntimeError where all are gone and trials are left."""
+    """Start processes and wait for them. Raises RuntimeError if all have ended and trials are left."""
     code = "import pickle, sys; from microgpt.lab import workers; workers.work(*pickle.load(sys.stdin.buffer))"
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -207,9 +207,9 @@ def supervise(plan, workers, seconds, watch):
             try:
                 with process.stdin as pipe:
                     pipe.write(pickle.dumps((plan, seconds)))
-            except BrokenPipeError:  # it ended at once, which is seen below
+            except BrokenPipeError:  # it ended at once, which is noticed below
                 pass
-        while None in [process.poll() for process in processes]:  # every one of them, or the dead would still look alive to the others
+        while None in [process.poll() for process in processes]:  # polls every process, because an ended one looks alive until it is polled
             watch.look()
             time.sleep(POLL)
     finally:
@@ -219,11 +219,11 @@ def supervise(plan, workers, seconds, watch):
         for process in processes:
             process.wait()
     if all(process.returncode for process in processes):
-        raise RuntimeError("all workers ended before the study did; call it again to go on, with one worker to see why")
+        raise RuntimeError("all workers ended before the study did; call it again to continue, with one worker to see why")
 
 
 def work(plan, seconds):
-    """What a process of `supervise` does."""
+    """The main function of a process of `supervise`."""
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which frees the trial at once
     deadline = None if seconds is None else time.monotonic() + seconds

@@ -1,12 +1,12 @@
-"""micrograd's Value over the compiled one.
+"""micrograd's Value, based on the compiled one.
 
-`Value(...)` makes a microgpt.Value, and isinstance(x, Value) says whether x is one. When this module is imported, all of these get two
-more attributes, `_prev` and `_op`, which are computed when they are read.
+`Value(...)` makes a microgpt.Value, and isinstance(x, Value) says whether x is one. Importing this module gives all of them two
+more attributes, `_prev` and `_op`, which are computed on access.
 """
 
 from microgpt.compiled import scalar
 
-OPERATORS = "", "+", "*", "**", "log", "exp", "ReLU"  # by what script_made_by says
+OPERATORS = "", "+", "*", "**", "log", "exp", "ReLU"  # indexed by the result of script_made_by
 
 
 class Front(type):
@@ -17,7 +17,7 @@ class Front(type):
 class Value(metaclass=Front):
     """A scalar and its gradient. `_prev`: the set of its operands; `_op`: the operator that made it, "" for none.
 
-    Other floats than Python's, such as NumPy's, become Python's, which are faster and of the same value.
+    Floats of other types, such as NumPy's, are converted to Python's, which are faster and have the same value.
     """
 
     def __new__(cls, data):
@@ -30,13 +30,13 @@ def _prev(value):
 
 
 def _op(value):
-    """The operator as micrograd writes it: +, *, **2, ReLU, exp, log; "" for a leaf, and for what the operands made elsewhere."""
+    """The operator as micrograd writes it: +, *, **2, ReLU, exp, log; "" for a leaf, or a Value that no operator of this package made."""
     symbol = OPERATORS[scalar.script_made_by(value)]
     return symbol + _exponent(value) if symbol == "**" else symbol
 
 
 def _exponent(value):
-    """What a power was raised to, found from its numbers, k * a**(k - 1) being its local gradient; "" where they do not say it."""
+    """The exponent of a power, found from its local gradient, k * a**(k - 1); "" if that does not determine it."""
     [a], [local] = value._children, value._local_grads
     try:
         k = local * a.data / value.data

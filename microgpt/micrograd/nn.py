@@ -15,7 +15,7 @@ class Module:
 
 
 class Neuron(Module):
-    """nin weights and a bias; x: a list of nin Values or numbers -> a Value. nonlin: with relu."""
+    """nin weights and a bias. Called with a list of nin Values or numbers, returns a Value. nonlin: whether to apply relu."""
 
     def __init__(self, nin, nonlin=True):
         self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
@@ -36,7 +36,7 @@ class Neuron(Module):
 
 
 class Layer(Module):
-    """nout neurons; -> a list of Values, or of one neuron its Value."""
+    """nout neurons. Called with a list, returns a list of Values, or the Value of a single neuron."""
 
     def __init__(self, nin, nout, nonlin=True):
         self.neurons = [Neuron(nin, nonlin) for _ in range(nout)]
@@ -53,7 +53,7 @@ class Layer(Module):
 
 
 class MLP(Module):
-    """Layers of nouts neurons, all but the last with relu."""
+    """Layers with nouts neurons, all except the last with relu."""
 
     def __init__(self, nin, nouts):
         sizes = [nin, *nouts]

@@ -72,7 +72,7 @@ class Timing(NamedTuple):
     characters_per_second: float  # of sampling
     losses: list
     samples: list
-    memory: int | None  # the process's peak, in bytes; None where the system does not tell
+    memory: int | None  # the peak of the process, in bytes; None if the system does not report it
 
 
 class Row(NamedTuple):

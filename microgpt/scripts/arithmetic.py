@@ -1,7 +1,7 @@
-"""The normal form of arithmetic: what an expression computes, however it is written.
+"""The normal form of arithmetic: what an expression computes, regardless of how it is written.
 
 An expression is a tuple: ("input", key), ("number", its repr), ("fixed", its source), or (operation, *expressions), with an
-operation of OPERATIONS. Two expressions that are equal have the same bits on all floats and ints. The functions named after
+operation of OPERATIONS. Equal expressions give the same bits for all floats and ints. The functions named after
 operations make them; `program` translates them for the machine in src/scalar/formula.h.
 """
 
@@ -16,7 +16,7 @@ MAX_REGISTERS = 96
 
 
 class Unread(Exception):
-    """It does something that has no normal form; the message says what, beginning with the line."""
+    """The code has no normal form; the message gives the line and the reason."""
 
 
 def number(value):
@@ -31,8 +31,8 @@ def is_expression(thing):
 
 
 def operation(name, left, right):
-    """left name right; factors and terms in one order, because these commute to the last bit."""
-    if name == "/":  # of two floats, whatever the kinds of the operands
+    """left name right, with factors and terms in a fixed order, because they commute to the last bit."""
+    if name == "/":  # true division: of two floats, whatever the types of the operands
         left, right = (number(float(eval_number(x))) if x[0] == "number" and abs(eval_number(x)) < 2**53 else x for x in (left, right))
     if name in ("+", "*"):
         left, right = sorted((left, right), key=repr)
@@ -40,7 +40,7 @@ def operation(name, left, right):
 
 
 def negative(x):
-    """-x, which for floats and ints is x * -1."""
+    """-x, which equals x * -1 for floats and ints."""
     if x[0] == "number" and eval_number(x) != 0:
         return number(-eval_number(x))
     return operation("*", MINUS_ONE, x)
@@ -58,7 +58,7 @@ def select(condition, yes, no):
 
 
 def largest(first, *others):
-    """max(first, ...): the first one that no other is greater than."""
+    """max(first, ...): the first of the largest ones."""
     for other in others:
         first = select(("<", first, other), other, first)
     return first
@@ -87,7 +87,7 @@ def is_none_test(node):
 
 
 def is_float(x):
-    """Whether it is surely a float, whatever the kinds of the inputs."""
+    """Whether it is certainly a float, whatever the types of the inputs."""
     kind, *rest = x
     if kind == "number":
         return not rest[0].lstrip("-").isdigit()
@@ -122,8 +122,9 @@ def replaced(x, what, by):
 
 
 def program(inputs, fixed, outputs):
-    """(number of inputs, of fixed sources, constants, code, outputs) for expressions in these, as set_formula in script.pxi takes them;
-    Unread if it is too long."""
+    """(number of inputs, number of fixed sources, constants, code, outputs) for expressions of these, for set_formula in script.pxi.
+
+    Raises Unread if the program is too long."""
     registers = {("input", key): i for i, key in enumerate(inputs)}
     for source in fixed:
         registers["fixed", source] = len(registers)
@@ -146,7 +147,7 @@ def program(inputs, fixed, outputs):
 
 
 class Arithmetic:
-    """Reads expressions of a syntax tree. A subclass says in `leaf` what names, attributes and subscripts mean.
+    """Reads expressions of a syntax tree. A subclass defines in `leaf` the meaning of names, attributes and subscripts.
 
     names: the Names of the script.
     """
@@ -155,7 +156,7 @@ class Arithmetic:
         self.names = names
 
     def value(self, node):
-        """The normal form of an expression, or whatever `leaf` and `call` return for one that is not a number."""
+        """The normal form of an expression, or the result of `leaf` or `call` if it is not a number."""
         if isinstance(node, ast.Constant):
             return number(node.value) if type(node.value) in (int, float) else self.leaf(node)
         if isinstance(node, ast.BinOp) and type(node.op) in BINARY:
@@ -192,7 +193,7 @@ class Arithmetic:
         return negative(operand) if isinstance(node.op, ast.USub) else operand
 
     def condition(self, node):
-        """A test: an expression that is 0 or not, or True or False if it is known."""
+        """A condition: an expression that is 0 or not, or True or False if it is known."""
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             condition = self.condition(node.operand)
             return not condition if isinstance(condition, bool) else ("==", condition, ZERO)

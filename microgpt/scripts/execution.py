@@ -1,6 +1,6 @@
-"""Executes a function's or a loop's statements with symbols for what is not known, so that it does not matter how they are written.
+"""Executes the statements of a function or loop with symbols for unknown values, so that it does not matter how they are written.
 
-Where a condition is not known, both branches are executed to the end, and what comes out of them is merged.
+If a condition is unknown, both branches are executed to the end, and their outcomes are merged.
 """
 
 import ast
@@ -10,7 +10,7 @@ from microgpt.scripts.arithmetic import Arithmetic, Unread
 
 
 class Execution(Arithmetic):
-    """A subclass says what a state is (saved, restore), what an outcome is (outcome, merged), and what can be assigned to (assign)."""
+    """A subclass defines the state (saved, restore), the outcome (outcome, merged), and the targets of assignments (assign)."""
 
     def run(self, body):
         """The outcome of these statements."""
@@ -43,7 +43,7 @@ class Execution(Arithmetic):
             targets, value = [line.target], ast.copy_location(ast.BinOp(target, line.op, line.value), line)
             try:
                 self.number(value)
-            except Unread:  # of anything but a number, += is another operation
+            except Unread:  # += is another operation for anything but a number
                 raise self.unread(line) from None
         else:
             raise self.unread(line)

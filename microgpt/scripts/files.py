@@ -1,8 +1,8 @@
-"""The files of a script: which there are, and how those it imports are rewritten.
+"""The files of a script: finding them, and rewriting those that it imports.
 
-A script's files are those in its own folder and below. They are read before it starts, as far as its import statements lead to
-them, because what one file does to a node decides how the class in another one can be compiled. A module that is
-imported in another way is rewritten too, when that happens. Packages of other people (site-packages) never are.
+A script's files are those in its own folder and below. Those reached by import statements are read before the script starts,
+because what one file does to a node decides how the class in another file can be compiled. A module that is imported in
+another way is rewritten when it is imported. Installed packages (site-packages) are never rewritten.
 """
 
 import importlib.machinery
@@ -17,7 +17,7 @@ OF_OTHERS = {"site-packages", "dist-packages"}
 
 
 def survey(main, folder):
-    """The Survey of a script. main: its Module, whose imports have not been followed; folder: where absolute imports are looked for."""
+    """The Survey of a script. main: its Module, whose imports have not been followed yet; folder: where absolute imports are searched."""
     found, waiting = {os.path.realpath(main.path): main}, [main]
     while waiting:
         module = waiting.pop()
@@ -28,7 +28,7 @@ def survey(main, folder):
             try:
                 with open(path, "rb") as file:
                     found[real] = Module.of(path, file.read(), exports_of(path, folder))
-            except (OSError, SyntaxError, ValueError):  # the import will say so
+            except (OSError, SyntaxError, ValueError):  # the import will report it
                 continue
             waiting.append(found[real])
     return Survey(list(found.values()))
@@ -46,7 +46,7 @@ def imported_files(module, folder):
 
 
 def files_of(path, level, name, members, folder):
-    """The files that an import statement in the file `path` may load: packages on the way, the module, submodules it names."""
+    """The files that an import statement in the file `path` may load: enclosing packages, the module, submodules that it names."""
     base = folder
     if level:
         base = os.path.dirname(path)
@@ -65,7 +65,7 @@ def existing(*paths):
 
 
 def exports_of(path, folder, depth=0):
-    """For Names: which names `from module import *` in the file `path` binds."""
+    """A function for Names: the names that `from module import *` in the file `path` binds."""
 
     def exports(level, name):
         files = [file for file in files_of(path, level, name, (), folder) if belongs(file, folder)]
@@ -82,7 +82,7 @@ def exports_of(path, folder, depth=0):
 
 
 class Finder:
-    """Finds the script's own modules as Python does, and has them rewritten."""
+    """Finds the script's own modules as Python does, and rewrites them."""
 
     def __init__(self, folder, found, survey):
         self.folder, self.found, self.survey = folder, found, survey
@@ -115,13 +115,13 @@ class Loader(importlib.machinery.SourceFileLoader):
 
     def get_code(self, name):
         source = self.get_data(self.path)
-        plain = compile(source, self.path, "exec", dont_inherit=True)  # with the errors and warnings of Python
+        plain = compile(source, self.path, "exec", dont_inherit=True)  # shows Python's errors and warnings
         try:
             return self.finder.code(source, self.path)
-        except Exception:  # whatever may be wrong with reading it, Python can run it
+        except Exception:  # if reading it fails for any reason, Python can still run it
             return plain
 
 
 def install(folder, found, survey):
-    """From now on, modules of the script in `folder` are rewritten when they are imported; those of the survey have been."""
+    """From now on, rewrite modules of the script in `folder` when they are imported. Those of the survey are already rewritten."""
     sys.meta_path.insert(0, Finder(folder, found, survey))

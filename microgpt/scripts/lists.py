@@ -1,7 +1,7 @@
-"""Lists and sums of Values, however they are written: comprehensions, sum(), loops that append or add up.
+"""Lists and sums of Values, regardless of how they are written: comprehensions, sum(), loops that append or accumulate.
 
-An element of the list, or a term of the sum, is read as a few operators, methods and dot products on what the loop goes over: item i
-of a list, the index, or what stays the same. `wi` in `for wi, xi in zip(row, x)` is an element of `row`; `k[t][j]` in a loop over t is
+An element of the list, or a term of the sum, is read as a few operators, methods and dot products. Their operands are item i of a
+list, the index, or constant in the loop. `wi` in `for wi, xi in zip(row, x)` is an element of `row`; `k[t][j]` in a loop over t is
 an element of column j of `k`; the sum of products of two such elements is a dot product, a single node. So a linear layer, an
 attention head, softmax, layer norm and a bias are programs of one kind, which src/scalar/lists.h runs. It gives up
 unless it finds plain Values; then the script's own line or loop runs.
@@ -27,7 +27,7 @@ NOTHING = 255
 
 @dataclass
 class Over:
-    """What a loop goes over. items: variable -> the source of the list that it is an element of; index, low, high: of a range, or of
+    """The iterable of a loop. items: variable -> the source of the list of which it is an element; index, low, high: of a range, or of
     enumerate, which has no high."""
 
     items: dict
@@ -46,7 +46,7 @@ class Over:
 
 @dataclass
 class Elements:
-    """Elements offset, offset + 1, ... of a list, or of a column of a list of rows, all as sources."""
+    """Elements offset, offset + 1, ... of a list, or of a column of a list of rows; all fields are sources."""
 
     source: str
     offset: str = "0"
@@ -72,15 +72,15 @@ def assigned_name(line):
 
 
 class Lists:
-    """Finds lists and sums in one file. module: the file; found: the script's ValueClass; survey: of all files. globals: names that
-    are bound in no function, and so in the module if at all."""
+    """Finds lists and sums in one file. module: the file; found: the script's ValueClass; survey: that of all files. globals: names
+    that no function binds, so that only the module can bind them."""
 
     def __init__(self, module, found, survey):
         self.globals = module.names.of_module - BUILTINS
         self.names, self.found, self.computed = module.names, found, survey.computed
 
     def is_pure(self, node):
-        """Whether evaluating it twice, or once instead of many times, is the same: names, attributes, subscripts, arithmetic."""
+        """Whether the number of evaluations makes no difference: names, attributes, subscripts, arithmetic."""
         for part in ast.walk(node):
             if not isinstance(part, PURE) and not self.is_len(part):
                 return False
@@ -99,16 +99,16 @@ class Lists:
             and self.names.is_builtin(name) and not node.keywords
         )  # fmt: skip
 
-    # ---- what a program may stand for --------------------------------------------------------------------------------------
+    # ---- which code a program may replace --------------------------------------------------------------------------------------
 
     def listed(self, node):
-        """(what it is, the Program) of a list comprehension; Unread if it has none."""
+        """(its kind, the Program) of a list comprehension. Raises Unread if it has none."""
         program = Program(self, self.only_loop(node))
         program.result = program.value(node.elt)
         return program.described()
 
     def summed(self, node):
-        """The same of a call of sum."""
+        """The same for a call of sum."""
         if not self.built_in(node, "sum") or len(node.args) not in (1, 2):
             raise Unread("no sum")
         items, start = node.args[0], node.args[1] if len(node.args) == 2 else ast.Constant(0)
@@ -132,7 +132,7 @@ class Lists:
             return "sum", program
 
     def accumulated(self, first, loop):
-        """(name, term, Over, start) of `name = start` and a loop `for ...: name = name + term`; Unread if it is not that."""
+        """(name, term, Over, start) of `name = start` and a loop `for ...: name = name + term`. Raises Unread for anything else."""
         name = assigned_name(first)
         line = loop.body[0] if isinstance(loop, ast.For) and not loop.orelse and len(loop.body) == 1 else None
         if name is None or line is None:
@@ -150,7 +150,7 @@ class Lists:
         return name, term, self.over(loop.target, loop.iter), first.value
 
     def appended(self, first, loop):
-        """(what it is, name, Program) of `name = []` and a loop whose last line appends to it; Unread if it is not that."""
+        """(its kind, name, Program) of `name = []` and a loop whose last line appends to it. Raises Unread for anything else."""
         name = assigned_name(first)
         last = loop.body[-1] if isinstance(loop, ast.For) and not loop.orelse else None
         call = last.value if isinstance(last, ast.Expr) else None
@@ -172,7 +172,7 @@ class Lists:
         return self.over(generator.target, generator.iter)
 
     def over(self, target, iterable):
-        """The Over of `for target in iterable`; Unread for any other kind of loop."""
+        """The Over of `for target in iterable`. Raises Unread for any other kind of loop."""
         arguments = iterable.args if isinstance(iterable, ast.Call) else [iterable]
         if not all(map(self.is_pure, arguments)):
             raise Unread("what a loop is over")
@@ -196,7 +196,7 @@ class Lists:
 
 @dataclass
 class Program:
-    """A program of lists.h in the making. A register is the number of a load, or ~ the number of a step.
+    """A program for lists.h under construction. A register is the number of a load, or ~ the number of a step.
 
     inputs: sources; result: the register of an element; first: the input that a sum starts with; temporaries: name -> register.
     """
@@ -214,7 +214,7 @@ class Program:
     first: int = NOTHING
 
     def input(self, source):
-        """The number of an input. Unread if it changes from element to element."""
+        """The number of an input. Raises Unread if it changes from element to element."""
         if source is None or source == "0":
             return NOTHING
         if self.loop is not None and uses(source, {*self.loop.variables, *self.temporaries}):
@@ -227,12 +227,12 @@ class Program:
         return self.inputs.index(source)
 
     def check(self, methods):
-        """Unread if one of them stays in Python, where it could notice what is tried and given up."""
+        """Raise Unread if one of them stays in Python, where it could notice an attempt that is given up."""
         if methods & self.lists.found.own.keys():
             raise Unread("an operator in Python")
 
     def starts(self, node):
-        """The sum starts with what this expression is, which may be a new Value of a number."""
+        """Let the sum start with this expression, which may be a new Value of a number."""
         wrapped = self._wrapped(node)
         if wrapped is None and not self.lists.is_pure(node):
             raise Unread("what a sum starts with")
@@ -263,7 +263,7 @@ class Program:
         return self._load(node)
 
     def run(self, lines):
-        """Executes lines that compute temporaries of an element."""
+        """Execute lines that compute temporaries of an element."""
         i = 0
         while i < len(lines):
             name = assigned_name(lines[i])
@@ -345,7 +345,7 @@ class Program:
         return self._step(DOT, *vectors, self.input(size), register, int(wrapped is not None))
 
     def _offset(self, node, loop):
-        """What is added to a loop's index: "0" for j, "o" for o + j; None if it is anything else."""
+        """The offset added to a loop's index: "0" for j, "o" for o + j; None for anything else."""
         if loop.index is None or isinstance(node, ast.Slice):
             return None
         if isinstance(node, ast.Name) and node.id == loop.index:
@@ -357,7 +357,7 @@ class Program:
         return None
 
     def _elements(self, node, loop):
-        """The Elements that an expression goes through in a loop."""
+        """The Elements that an expression refers to in a loop."""
         if isinstance(node, ast.Name) and node.id in loop.items:
             return Elements(loop.items[node.id])
         if not isinstance(node, ast.Subscript) or not self.lists.is_pure(node):
@@ -373,7 +373,7 @@ class Program:
         return Elements(rows.source, rows.offset, index)
 
     def _vector(self, elements):
-        """The number of the vector that Elements are, seen from the loop around."""
+        """The number of the vector of these Elements, as seen from the enclosing loop."""
         source, outer = ast.parse(elements.source, mode="eval").body, self.loop
         offset = self.input(elements.offset)
         if elements.column is not None:
@@ -392,21 +392,21 @@ class Program:
     # ---- the result --------------------------------------------------------------------------------------------------------
 
     def described(self):
-        """(what it is, itself)"""
+        """(its kind, itself)"""
         if not self.steps:
             raise Unread("nothing is computed")
         dots = any(step[0] == DOT for step in self.steps)
         return ("list" if not dots else "dot product" if self.loop is None else "linear"), self
 
     def call(self, place, sure):
-        """The call of script_list for it. sure: names that are bound; other inputs are looked up where an error can be caught."""
+        """The call of script_list for it. sure: names that are bound; other inputs are evaluated where an error can be caught."""
         count = counts_items = NOTHING
         zipped = []
         if self.loop is not None and self.loop.items:
             count, counts_items = self._input(next(iter(self.loop.items.values()))), 1
             zipped = [self._input(source) for source in self.loop.items.values()][1:]
         elif self.loop is not None:
-            of = size_of(self.loop.size)  # the list that has so many
+            of = size_of(self.loop.size)  # the list of this length
             count, counts_items = self.input(of or self.loop.size), int(of is not None)
         if self.loop is not None and count == NOTHING:
             raise Unread("a program without a size")

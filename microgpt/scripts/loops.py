@@ -1,8 +1,8 @@
-"""Finds the loops over the parameters whose body is arithmetic: Adam in all its forms, momentum, weight decay, clipping.
+"""Finds loops over the parameters whose body is arithmetic: Adam in all its forms, momentum, weight decay, clipping.
 
-The body is executed with symbols: what do p.data, p.grad, m[i] and v[i] hold after it, in terms of what they held before? That
-is a formula. The loop is given another iterable, which does the iterations itself and leaves the last one, and any with an
-unusual number in it, to the loop. A comprehension over parameters, as in `sum(p.grad**2 for p in params)`, is a formula too.
+The body is executed with symbols. This gives formulas for the new values of p.data, p.grad, m[i] and v[i] in terms of the old
+ones. The loop gets another iterable, which does the iterations itself, but leaves the last one, and any with an unusual number,
+to the loop. A comprehension over parameters, as in `sum(p.grad**2 for p in params)`, is a formula too.
 """
 
 import ast
@@ -18,11 +18,11 @@ PURE = (
     ast.expr_context, ast.operator, ast.unaryop, ast.cmpop,
 )  # fmt: skip
 PURE_CALLS = ("max", "min", "abs", "float", "len")
-PARAM, INDEX = object(), object()  # what the loop's variables stand for
+PARAM, INDEX = object(), object()  # the meanings of the loop's variables
 
 
 def compiled_loop(loop, names, roles):
-    """The loop with its new iterable; Unread if it is anything but arithmetic on each parameter."""
+    """The loop with its new iterable. Raises Unread if it is anything but arithmetic on each parameter."""
     if loop.orelse:
         raise Unread(f"line {loop.orelse[0].lineno}: an else")
     body = Body(loop, names, roles)
@@ -37,7 +37,7 @@ def compiled_loop(loop, names, roles):
 
 
 def compiled_comprehension(node, names, roles):
-    """The expression for the list of a comprehension's elements, or None where Python must compute it."""
+    """The expression for the list of a comprehension's elements, or None if Python must compute it."""
     [generator] = node.generators
     if generator.ifs or generator.is_async:
         raise Unread(f"line {node.lineno}: a comprehension with if")
@@ -49,8 +49,8 @@ def compiled_comprehension(node, names, roles):
 
 
 def looks_like_update(loop, roles):
-    """Whether the loop's statements change the `data` of the loop's variable by its `grad`, or by what a list holds for it: what
-    a reader would call an update."""
+    """Whether the loop's statements change the `data` of the loop's variable by its `grad`, or by its entry in a list: what a
+    reader would call an update."""
     variables = {part.id for part in ast.walk(loop) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
     reads = any(isinstance(part, ast.Attribute) and part.attr == roles.grad and isinstance(part.ctx, ast.Load) for part in ast.walk(loop))
     targets = [
@@ -65,7 +65,7 @@ def looks_like_update(loop, roles):
 
 
 def own_statements(body):
-    """The statements of a loop, those under its conditions included, but not those of loops inside."""
+    """The statements of a loop, including those under its conditions, but not those of inner loops."""
     for statement in body:
         yield statement
         if isinstance(statement, ast.If):
@@ -125,7 +125,7 @@ class Body(Execution):
         return None, []
 
     def _is_pure(self, node):
-        """Whether evaluating it once, before the loop, does what evaluating it in each iteration would."""
+        """Whether evaluating it once, before the loop, is the same as evaluating it in each iteration."""
         for part in ast.walk(node):
             if not isinstance(part, PURE):
                 return False
@@ -146,7 +146,7 @@ class Body(Execution):
         self.state = state
 
     def outcome(self, line):
-        """What the places hold."""
+        """The contents of the places."""
         if isinstance(line, ast.Return):
             raise self.unread(line)
         return dict(self.state)
@@ -164,7 +164,7 @@ class Body(Execution):
         self.state[place] = value
 
     def place(self, node):
-        """What an attribute or a subscript is, if it is a number of this iteration's parameter."""
+        """The place that an attribute or a subscript means, if it is a number of this iteration's parameter."""
         if isinstance(node, ast.Attribute) and self._is_param(node.value):
             return self.attributes.get(node.attr)
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name) and self._variable(node.slice) is INDEX:
@@ -202,7 +202,7 @@ class Body(Execution):
         return super().value(node)
 
     def _fixed(self, node):
-        """What the loop is taken not to change must not be an element of its lists, nor a number of some parameter."""
+        """Raise Unread if what the loop should not change may be an element of its lists or a number of a parameter."""
         for part in ast.walk(node):
             if isinstance(part, ast.Attribute) and part.attr in self.attributes:
                 raise Unread(f"line {part.lineno}: it uses another node's .{part.attr}")
@@ -212,7 +212,7 @@ class Body(Execution):
         return self._folded(node, "({}) {} ({})", left, right) or super().binary(node, left, right)
 
     def _folded(self, node, template, left, right):
-        """Arithmetic on what the loop does not change is done once."""
+        """Fold arithmetic on what the loop does not change, so that it is done once."""
         if is_expression(left) and is_expression(right) and left[0] in ("fixed", "number") and right[0] in ("fixed", "number"):
             symbol = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}[type(node.op)]
             return ("fixed", template.format(left[1], symbol, right[1]))
@@ -246,11 +246,11 @@ class Body(Execution):
     # ---- the result --------------------------------------------------------------------------------------------------------
 
     def replacement(self, function, outputs, first):
-        """The call of what runtime.py has as `function`, which computes these outputs. first: its first arguments."""
+        """The call of a `function` of runtime.py that computes these outputs. first: its first arguments."""
         lists = list(self.lists)
         everything = dict.fromkeys(part for value in outputs.values() for part in parts(value))
         inputs = dict.fromkeys(part[1] for part in everything if part[0] == "input")
-        inputs.update(dict.fromkeys(place for place in outputs if place[0] == "list"))  # so that nothing but numbers is replaced
+        inputs.update(dict.fromkeys(place for place in outputs if place[0] == "list"))  # so that only numbers are replaced
         fixed = [part[1] for part in everything if part[0] == "fixed"]
         changed = {ast.dump(node) for node in (*self.lists.values(), self.params)}
         for source in fixed:

@@ -1,7 +1,7 @@
-"""What the names in a script mean: which are bound where, and so which of them are surely Python's own `sum` or `math.exp`.
+"""The meaning of names in a script: which are bound where, and so which are certainly Python's own `sum` or `math.exp`.
 
-The answers are for a whole file, scopes set aside: a name that is bound anywhere counts as the script's own everywhere. That
-refuses more than it must, and never too little. A Survey is about all files of a script.
+Scopes are ignored: a name that is bound anywhere in a file counts as the script's own everywhere in it. This may refuse too
+much, but never too little. A Survey is about all files of a script.
 """
 
 import ast
@@ -18,7 +18,7 @@ SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.S
 
 
 def bound_in(scope):
-    """The names that a function, class or comprehension binds, and any it names as global or nonlocal."""
+    """The names that a function, class or comprehension binds, or declares as global or nonlocal."""
     for part in ast.walk(scope):
         if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load):
             yield part.id
@@ -39,13 +39,14 @@ def bound_in(scope):
 class Names:
     """The names a script binds.
 
-    bound: name -> lines that bind it, class bodies left out (what they bind is seen only as an attribute).
+    bound: name -> lines that bind it, except in class bodies (whose names are seen only as attributes).
     imported: name -> the module, or `module.name`, that every binding of it imports.
     attributes: (name or None, attribute) -> lines that set or delete `name.attribute`; None for any other expression.
     reads: attributes that are read, and strings, which may be the name of one.
     import_statements: (level, module, names imported from it) of each.
-    computed: attributes that run a function when they are read, as far as classes in the file define them.
-    of_module: names that are bound, and in no function or class. deleted: names that are unbound somewhere. changed: attributes whose lists or sets are changed in place.
+    computed: attributes that classes in the file define and that run a function when they are read.
+    of_module: names that are bound, but not in a function or class. deleted: names that are unbound somewhere. changed: attributes
+    whose lists or sets are changed in place.
 
     exports: (level, module) -> the names that `from module import *` binds, or None if that is not known.
     """
@@ -143,7 +144,7 @@ class Names:
         return name in BUILTINS and not self.bound.get(name) and not self.star_imports
 
     def math(self, node):
-        """`exp` for an expression that surely is math.exp, however it was imported, else None."""
+        """`exp` for an expression that is certainly math.exp, however it was imported, else None."""
         if self.star_imports:  # which may bind any name
             return None
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -169,7 +170,7 @@ class Module:
 
     @classmethod
     def of(cls, path, source, exports=lambda level, module: None):
-        """SyntaxError or ValueError if it is not Python."""
+        """Raises SyntaxError or ValueError if it is not Python."""
         tree = ast.parse(source, path)
         names = Names(tree, exports)
         functions = {
@@ -195,13 +196,13 @@ class Survey:
 
     @property
     def stores(self):
-        """(name, attribute, line, what the name was imported as or None) for each attribute that is set or deleted."""
+        """(name, attribute, line, the import that the name stands for or None) for each attribute that is set or deleted."""
         for module in self.modules:
             for (base, attribute), lines in module.names.attributes.items():
                 yield base, attribute, lines[0], module.names.imported.get(base)
 
     def only_accelerates(self):
-        """Whether all it takes from microgpt is accelerate()."""
+        """Whether it uses nothing of microgpt but accelerate()."""
         used = {
             part.attr for module in self.modules for part in ast.walk(module.tree)
             if isinstance(part, ast.Attribute) and ast.unparse(part.value) == "microgpt"
@@ -214,7 +215,7 @@ class Survey:
 
 
 def at(place, node):
-    """`node`, newly made, with all its parts at the place in the script where `place` is."""
+    """`node`, a new one, with all its parts at the position of `place` in the script."""
     for part in ast.walk(node):
         if "lineno" in part._attributes:
             ast.copy_location(part, place)

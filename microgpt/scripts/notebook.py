@@ -1,8 +1,8 @@
-"""Notebooks: one run from the command line as a script, and cells of one that is open.
+"""Notebooks: run from the command line as a script, or open in a kernel.
 
-microgpt run notebook.ipynb        its code cells, one after the other; what a cell ends with is printed
-%load_ext microgpt                 then, in a cell: %%microgpt
-microgpt.accelerate()              all cells that follow; in a script, all modules that it imports from then on
+microgpt run notebook.ipynb        runs the code cells in order; prints the value of the expression at the end of a cell
+%load_ext microgpt                 then compiles a cell that begins with %%microgpt
+microgpt.accelerate()              compiles all cells that follow; in a script, all modules that it imports from then on
 """
 
 import ast
@@ -17,14 +17,13 @@ from microgpt.scripts.names import Module, Survey
 from microgpt.scripts.report import Report
 from microgpt.scripts.rewrite import find_value, rewrite, rewrite_all
 
-OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%microgpt")  # cell magics after which comes Python
+OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%microgpt")  # cell magics that Python code follows
 
 
 def code_of(source):
-    """(the code cells of a notebook as one text; for each its last line, and whether what it ends with is shown). ValueError if it is no
-    notebook.
+    """(the code cells of a notebook as one text; for each cell its last line, and whether the value at its end is shown).
 
-    Lines for the shell and for IPython (!, %) are left out.
+    Lines for the shell and for IPython (!, %) are omitted. Raises ValueError if it is not a notebook.
     """
     notebook = json.loads(source)
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
@@ -44,7 +43,7 @@ def python_lines(cell):
         lines = lines[1:] if lines[0].split()[0] in OF_PYTHON else []
     special = [i for i, line in enumerate(lines) if line.lstrip().startswith(("%", "!", "?"))]
     for i in special:
-        try:  # it may be within a text or an expression of several lines
+        try:  # the line may be inside a string or an expression of several lines
             ast.parse("\n".join(lines))
             break
         except SyntaxError:
@@ -54,7 +53,7 @@ def python_lines(cell):
 
 
 def show_results(tree, ends):
-    """Has the script print what each cell ends with, as a notebook shows it."""
+    """Make the script print the value at the end of each cell, as a notebook shows it."""
     last = {}
     for statement in tree.body:
         last[next(i for i, (end, _) in enumerate(ends) if statement.lineno <= end)] = statement
@@ -68,8 +67,8 @@ def show_results(tree, ends):
 
 
 class Cells:
-    """Rewrites the cells of a notebook as they are run (one of IPython's transformers of syntax trees). The first class that can be
-    compiled is."""
+    """Rewrites the cells of a notebook when they run (one of IPython's transformers of syntax trees). It compiles the first class
+    that can be compiled."""
 
     def __init__(self):
         self.survey, self.found, self.always = Survey(), None, False
@@ -107,7 +106,7 @@ VALUES = ["microgpt.Value", "microgpt.reference.Value"]  # and their subclasses
 
 
 def load_ipython_extension(shell):
-    """%load_ext microgpt: gives the notebook the cell magic %%microgpt, which runs a cell compiled, and shows Values as graphs."""
+    """%load_ext microgpt: adds the cell magic %%microgpt, which runs a cell compiled, and shows Values as graphs."""
 
     def magic(line, cell):
         shell.ast_transformers.append(CELLS)
@@ -122,7 +121,7 @@ def load_ipython_extension(shell):
 
 
 def unload_ipython_extension(shell):
-    """%unload_ext microgpt: takes back what %load_ext gave."""
+    """%unload_ext microgpt: undoes %load_ext microgpt."""
     shell.magics_manager.magics["cell"].pop("microgpt", None)
     for name in VALUES:
         shell.display_formatter.formatters["image/svg+xml"].pop(name, None)

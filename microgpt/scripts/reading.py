@@ -1,7 +1,7 @@
-"""The normal form of a method: which node it returns, or which operators it delegates to.
+"""The normal form of a method: the node it returns, or the operators to which it delegates.
 
-Its body is executed with symbols for what it is given, the constructor's too where it makes a node, once with a Value as the
-operand and once with a number. The reference's methods are read in the same way, and compared.
+Its body is executed with symbols for its arguments, once with a Value as the operand and once with a number; so is the
+constructor's body if the method makes a node. The reference's methods are read in the same way, and compared.
 """
 
 import ast
@@ -31,8 +31,8 @@ MAX_DEPTH = 6  # of calls
 
 
 class Reader(Execution):
-    """Reads the methods of one class. node: its definition; names: of its module; functions, module_flags: name -> the
-    module's own functions, and first values of its globals that are True or False."""
+    """Reads the methods of one class. node: its definition; names: those of its module; functions, module_flags: name -> the
+    module's own functions, and the first values of its globals that are True or False."""
 
     def __init__(self, node, names, functions, module_flags=()):
         super().__init__(names)
@@ -43,8 +43,8 @@ class Reader(Execution):
         self.flags = {
             target.id: line.value.value for line in node.body if is_flag(line) for target in line.targets if isinstance(target, ast.Name)
         }
-        self.guards = set()  # (whether it is the class's, name, value) of flags that a result depends on
-        self.roles = None  # while they are being found out
+        self.guards = set()  # (whether it is a flag of the class, name, value) for the flags on which a result depends
+        self.roles = None  # until they are known
         self.roles = self._roles()
 
     # ---- roles -----------------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class Reader(Execution):
     # ---- results ---------------------------------------------------------------------------------------------------------
 
     def form(self, name, other):
-        """The Node or Delegation that a method returns. other: whether its operand is a Value; None if it has none."""
+        """The Node or Delegation that a method returns. other: whether its operand is a Value; None if it has no operand."""
         result = self._result(self.methods[name], other)
         return self._node(result, self.methods[name]) if isinstance(result, Made) else result
 
@@ -148,7 +148,7 @@ class Reader(Execution):
         return Node(data, indices, factors, tuple((name, extra(value)) for name, value in sorted(attributes.items())), flows)
 
     def _child(self, child, place):
-        """0 or 1 for an operand, or for a leaf that the constructor makes of the number that is the operand."""
+        """0 or 1 for an operand, or for a leaf that the constructor makes from an operand that is a number."""
         if isinstance(child, Operand):
             return child.index
         if isinstance(child, Made) and self._is_leaf(child):
@@ -156,7 +156,7 @@ class Reader(Execution):
         raise Unread(place + "a child that is neither operand")
 
     def _is_leaf(self, made):
-        """Whether it is what the constructor makes of the number that is the operand."""
+        """Whether it is the leaf that the constructor makes from an operand that is a number."""
         leaf = self._construct(self.methods["__init__"], [("input", 1)], {})
         return {**leaf.attributes, **self._plain(made)} == {**leaf.attributes, **self._plain(leaf)}
 
@@ -164,7 +164,7 @@ class Reader(Execution):
         return {name: value for name, value in made.attributes.items() if not isinstance(value, Closure)}
 
     def _flows(self, closure, children):
-        """What a closure adds to the gradient of each child, as expressions of GRAD and data:
+        """The term that a closure adds to the gradient of each child, as an expression of GRAD and data:
 
         def _backward():
             self.grad += L * out.grad
@@ -194,7 +194,7 @@ class Reader(Execution):
     # ---- execution -------------------------------------------------------------------------------------------------------
 
     def _construct(self, init, arguments, keywords):
-        """What __init__ makes of a new object. Its outcome is that object, so branches are merged as its attributes."""
+        """The object that __init__ initializes. This object is the outcome, so branches are merged by merging its attributes."""
         outer, self.constructed = self.constructed, init.args.args[0].arg if init.args.args else ""
         try:
             return self._call(init, [Made(), *arguments], keywords)
@@ -363,7 +363,7 @@ class Reader(Execution):
         return super().condition(node)
 
     def _flag(self, node):
-        """A flag of the class or of the module, which is taken to have its first value; see guard_holds in src/scalar/overrides.h."""
+        """A flag of the class or of the module, assumed to have its first value; see guard_holds in src/scalar/overrides.h."""
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == self.name and node.attr in self.flags:
             return True, node.attr, self.flags[node.attr]
         if isinstance(node, ast.Name) and node.id not in self.environment and node.id in self.module_flags:
@@ -426,7 +426,7 @@ class Reader(Execution):
         return super().call(node) if result is None else result
 
     def _helper(self, function):
-        """(definition, first arguments) of a function of the module or of the class that is called by its name."""
+        """(definition, first arguments) of a function of the module or of the class, called by its name."""
         if self.names.math(function):
             return None
         if isinstance(function, ast.Name) and function.id not in self.environment:
@@ -443,7 +443,7 @@ class Reader(Execution):
 
 
 def methods_of(node):
-    """name -> definition, also of those that are another name for one, as in `__radd__, __rmul__ = __add__, __mul__`, or a lambda."""
+    """name -> definition, also for aliases, as in `__radd__, __rmul__ = __add__, __mul__`, and for lambdas."""
     methods = {}
     for line in node.body:
         if isinstance(line, ast.FunctionDef):

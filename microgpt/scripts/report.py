@@ -1,4 +1,4 @@
-"""What `microgpt run` says about a script on standard error: one line, or with --explain one for each place."""
+"""The report of `microgpt run` about a script, on standard error: one line, or with --explain one for each place."""
 
 import os
 from collections import Counter
@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 
 from microgpt.common.words import printable
 
-# How many times as long a training step of the published model takes where only this stays in Python: measured with
+# The factor by which a training step of the published model takes longer if only this stays in Python: measured with
 # tests/scripts/public/current.py and a counter in that method, which makes it unreadable.
 STEPS = {
     "backward": 50, "__add__": 18, "__mul__": 17, "__radd__": 6, "exp": 2.5, "__truediv__": 2.5, "__pow__": 2.4, "log": 1.3, "relu": 1.3,
     "__rmul__": 1.2, "parameter update": 10, "class": 200,
 }  # fmt: skip
 SELDOM = 1.1
-SLOW = 10  # from here on, most of the gain is lost
+SLOW = 10  # a factor at which most of the gain is lost
 
 
 @dataclass
 class Place:
-    """reason: None if it is compiled, else why it was left alone. times: how many times as long a step then takes, estimated."""
+    """reason: None if it is compiled, else why it was left alone. times: the estimated factor by which a step then takes longer."""
 
     path: str
     line: int
@@ -33,7 +33,7 @@ class Place:
 
 @dataclass
 class Report:
-    """path: the script's. found: the places, as they were found."""
+    """path: that of the script. found: the places, in the order in which they were found."""
 
     path: str
     found: list = field(default_factory=list)
@@ -52,7 +52,7 @@ class Report:
         return f"line {place.line}" if place.path == self.path else f"{os.path.basename(place.path)} line {place.line}"
 
     def summary(self):
-        """One line: what runs compiled, and what does not, why, and what that costs; first what costs most of the gain."""
+        """One line: what is compiled, and what is not, why, and at what cost. What costs most of the gain comes first."""
         places = self.places()
         counts = Counter(place.what for place in places if place.reason is None)
         replaced = ", ".join(f"{what} ({n})" if n > 1 else what for what, n in counts.items())
@@ -66,7 +66,7 @@ class Report:
         return printable(f"microgpt run: {' | '.join(parts)}")
 
     def explanation(self):
-        """A line for each place: file:line: what, and whether it is compiled, or why not and what that costs."""
+        """A line for each place: file:line: what, and whether it is compiled, or why not and at what cost."""
         lines = [
             f"{os.path.basename(place.path)}:{place.line}: {place.what}: "
             + ("compiled" if place.reason is None else f"left alone: {place.why()}")

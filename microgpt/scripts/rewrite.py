@@ -1,4 +1,4 @@
-"""Rewrites a file's syntax tree so that what can be compiled is, and reports what was done and what not.
+"""Rewrites a file's syntax tree so that it calls compiled code where possible, and reports what was done and what was not.
 
 Lines and columns stay as they are, so tracebacks show the script.
 """
@@ -11,13 +11,13 @@ from microgpt.scripts.lists import Lists
 from microgpt.scripts.names import at
 from microgpt.scripts.value_class import NotReadable
 
-CONSUMERS = ("sum", "max", "min", "list", "tuple", "sorted")  # take all of an iterable at once
+CONSUMERS = ("sum", "max", "min", "list", "tuple", "sorted")  # consume a whole iterable at once
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 
 
 def find_value(survey, report, within=None):
-    """The ValueClass of a script, or None. within: the Survey of those files in which it may be, by default all. Of several that
-    could be it, it is the last one in the first file that has any."""
+    """The ValueClass of a script, or None. within: the Survey of the files that may contain it, by default all. If there are
+    several candidates, it is the last one in the first file that has any."""
     classes = [
         (module, node) for module in (within or survey).modules for node in ast.walk(module.tree)
         if isinstance(node, ast.ClassDef) and value_class.looks_like_value(node)
@@ -53,7 +53,7 @@ def either(compiled, own):
 
 
 class Rewriter(ast.NodeTransformer):
-    """scope: the function around, or the module; bound: names that are surely bound where the visit is."""
+    """scope: the enclosing function, or the module; bound: names that are certainly bound at the visited place."""
 
     def __init__(self, module, found, report, survey):
         self.module, self.found, self.report, self.names = module, found, report, module.names
@@ -116,8 +116,8 @@ class Rewriter(ast.NodeTransformer):
     # ---- lists and sums --------------------------------------------------------------------------------------------------------
 
     def _program(self, find, place, *arguments):
-        """What `find` describes, and the call for it; None if there is none."""
-        if self.in_class_body:  # where a comprehension's inside does not see the names around it
+        """(the kind, the call) for the program that `find` finds; None if there is none."""
+        if self.in_class_body:  # a comprehension there does not see the names of the class
             return None
         try:
             what, *others, program = find(*arguments)
@@ -146,7 +146,7 @@ class Rewriter(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def _largest(self, node):
-        """The call for what matters of `max(v.data for v in values)`, or None."""
+        """The call for a generator such as that of `max(v.data for v in values)`, or None."""
         numbers, data = node.args[0], self.found.roles.data
         [generator, *others] = numbers.generators
         plain = (
@@ -166,7 +166,7 @@ class Rewriter(ast.NodeTransformer):
         return ast.fix_missing_locations(ast.copy_location(ast.Subscript(whole, ast.Constant(0), ast.Load()), own))
 
     def _each(self, node):
-        """The call for the list of the numbers that a comprehension computes of some nodes, or None."""
+        """The call for the list of numbers that a comprehension computes from nodes, or None."""
         if len(node.generators) == 1 and not self.in_class_body:
             try:
                 return loops.compiled_comprehension(node, self.names, self.found.roles)
@@ -175,9 +175,9 @@ class Rewriter(ast.NodeTransformer):
         return None
 
     def _block(self, statements):
-        """The statements, with what computes a sum or a list in a loop tried first by the compiled call.
+        """The statements, in which a loop that computes a sum or a list is preceded by the compiled call.
 
-        The loop stays, over nothing if the call has done its work. Its variables are then not bound, so nothing else may use them.
+        The loop stays, but over nothing if the call has done its work. Its variables are then not bound, so nothing else may use them.
         """
         done, i = [], 0
         while i < len(statements):
@@ -209,14 +209,14 @@ class Rewriter(ast.NodeTransformer):
         return what, name, program
 
     def _over_nothing(self, loop, test, call):
-        """The loop goes over nothing if the test is true."""
+        """Let the loop go over nothing if the test is true."""
         test = at(loop.iter, ast.parse(test, mode="eval").body)
         test.args = [call if isinstance(argument, ast.Name) and argument.id == "CALL" else argument for argument in test.args]
         nothing = ast.copy_location(ast.Tuple([], ast.Load()), loop.iter)
         loop.iter = ast.copy_location(ast.IfExp(test, nothing, loop.iter), loop.iter)
 
     def _are_its_own(self, loop):
-        """Whether nothing but the loop reads its variables and what it assigns to, beyond the list or the sum it makes."""
+        """Whether only the loop reads its variables and the names it assigns, except for the list or the sum that it makes."""
         if self.looked_into or any(isinstance(part, (ast.Global, ast.Nonlocal)) for part in ast.walk(self.scope)):
             return False
         stored = stored_names(loop)
@@ -254,7 +254,7 @@ def stored_names(node):
 
 
 def loose_names(tree):
-    """Names that are read where no loop, comprehension or argument around binds them."""
+    """Names that are read where no enclosing loop, comprehension or argument binds them."""
     found = set()
 
     def visit(node, bound):

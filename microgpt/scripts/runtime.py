@@ -1,5 +1,5 @@
-"""What a rewritten script calls while it runs. It finds these among the builtins, as `__microgpt_name__`, so that its own
-globals hold nothing it has not put there.
+"""The functions that a rewritten script calls. They are builtins named `__microgpt_name__`, so that the script's globals contain
+only its own names.
 """
 
 import builtins
@@ -18,7 +18,7 @@ NOTHING = object()
 
 
 def install(found):
-    """Give scripts their names. found: the ValueClass of the script that starts."""
+    """Add these functions to the builtins. found: the ValueClass of the script that starts."""
     builtins.__microgpt_list__ = scalar.script_list if CLOCK.started is None else scalar.script_timed_list(CLOCK.seconds)
     for name in ("each", "largest"):
         function = getattr(scalar, f"script_{name}")
@@ -29,9 +29,9 @@ def install(found):
 
 
 class Clock:
-    """How long compiled functions have run, for --explain. Operators that the script calls one at a time count as its own Python.
+    """Measures how long compiled functions run, for --explain. Operators that the script calls one at a time count as its own Python.
 
-    seconds: of each name; None: of all compiled functions."""
+    seconds: name -> seconds; None -> those of all compiled functions."""
 
     def __init__(self):
         self.started, self.seconds = None, Counter()
@@ -48,7 +48,7 @@ class Clock:
         return call
 
     def iterated(self, items):
-        """The same items; the time that it takes to get each of them counts."""
+        """The same items; the time to get each of them is counted."""
         following = self.timed(iter(items).__next__)
         while True:
             try:
@@ -71,12 +71,12 @@ CLOCK = Clock()
 
 
 def measure():
-    """Have the clock run from now on."""
+    """Start the clock."""
     CLOCK.started = time.perf_counter()
 
 
 def loop(yields, number, params, lists, fixed):
-    """The iterable of a loop over parameters: the iterations that are left to it, as the loop takes them."""
+    """The iterable of a loop over parameters: the remaining iterations, in the form that the loop takes."""
     if type(params) is not list or yields == "zip" and any(type(items) is not list or len(items) != len(params) for items in lists):
         return {"pairs": enumerate, "indices": lambda items: range(len(items)), "params": iter, "zip": lambda items: zip(items, *lists)}[
             yields
@@ -92,7 +92,7 @@ def loop(yields, number, params, lists, fixed):
 
 
 def extend(items, more):
-    """Appends what a compiled call has made, if it has; whether it has."""
+    """Append the result of a compiled call, if there is one. Returns whether there is."""
     if more is not None and type(items) is list:
         items.extend(more)
         return True
@@ -100,7 +100,7 @@ def extend(items, more):
 
 
 def is_sum(total, start=None):
-    """Whether a compiled call has made the sum, which otherwise is what it starts with: a number, a new leaf, or `start`."""
+    """Whether a compiled call has computed the sum. If not, the sum is still its start: a number, a new leaf, or `start`."""
     return type(total) is scalar.Value and total is not start and scalar.script_made_by(total) != 0
 
 
@@ -108,10 +108,10 @@ def is_sum(total, start=None):
 
 
 def value(found, made):
-    """The decorator of the script's Value: returns the compiled class, having put on it what the script's class defines.
+    """The decorator of the script's Value: returns the compiled class, to which it adds what the script's class defines.
 
-    The compiled class itself is changed, not a subclass, because results of operators must have the script's methods too. The
-    process is the script's, so nobody else sees it. A second class of a script remains what it is.
+    It changes the compiled class itself, not a subclass, because results of operators must have the script's methods too. The
+    process belongs to the script, so nothing else is affected. A second class of a script remains unchanged.
     """
     compiled, defined = scalar.Value, vars(made)
     if found.used:
@@ -144,12 +144,12 @@ def value(found, made):
     scalar.script_places(found.places)
     for of_class, name, first in found.reader.guards:
         scalar.script_guard(None if of_class else made.__init__.__globals__, name, first)
-    scalar.script_accept_attributes()  # the operators still mean the same
+    scalar.script_accept_attributes()  # the operators keep their meaning
     return compiled
 
 
 def is_compiled(found, name):
-    """Whether the compiled class has this already."""
+    """Whether the compiled class already has this."""
     if name == "__init__":
         return found.plain_constructor()
     if name == "backward":
@@ -158,7 +158,7 @@ def is_compiled(found, name):
 
 
 def put_attributes(compiled, found, defined):
-    """Gives the compiled class the script's names of attributes, and places for those it has not got."""
+    """Give the compiled class the script's attribute names, and places for attributes that it lacks."""
     roles = found.roles
     for place, name in zip(PLACES, (roles.data, roles.grad, roles.children, roles.locals)):
         if place == "_children" and roles.pairs:
@@ -178,7 +178,7 @@ CONTAINERS = {"tuple": tuple, "list": list, "set": set}
 
 
 class Children:
-    """The children of a node as the script's class keeps them: a set or a list."""
+    """The children of a node in the form of the script's class: a set or a list."""
 
     def __init__(self, edges, kind):
         self.edges, self.kind = edges, CONTAINERS[kind]
@@ -191,8 +191,8 @@ class Children:
 
 
 class Pairs:
-    """The children of a node with their local gradients, as the script's class keeps them: pairs in a tuple or list. Anything else
-    that is put there stays what it is, and leaves the backward pass to the script's own method."""
+    """The children of a node with their local gradients, in the form of the script's class: pairs in a tuple or list. If the script
+    assigns anything else, it keeps that, and the script's own method does the backward pass."""
 
     def __init__(self, edges, locals, roles):
         self.edges, self.locals, self.kind, self.pair = edges, locals, CONTAINERS[roles.kind], CONTAINERS[roles.pairs]
@@ -215,7 +215,7 @@ class Pairs:
 
 
 class Attribute:
-    """An attribute that has no place in a compiled node. made_by: what made a node -> what it then is, as reading.py has it."""
+    """An attribute without a place in a compiled node. made_by: operation that made a node -> the attribute's value, from reading.py."""
 
     def __init__(self, name, made_by, default):
         self.name, self.default = name, default
@@ -251,7 +251,7 @@ class Attribute:
 
 
 def constant(thing):
-    """The object that reading.py found; for a new empty container, its type."""
+    """The object that reading.py found, or a new empty container of its type."""
     if isinstance(thing, Fixed):
         return thing.value
     if isinstance(thing, Group):
@@ -266,12 +266,12 @@ def conversion(code):
 
 
 def nothing():
-    """What a leaf does in the backward pass."""
+    """The closure of a leaf, which does nothing in the backward pass."""
 
 
 class Contribution:
-    """The closure of a node for the backward pass: that of a compiled node adds what its local gradients say. A node that is given
-    another one leaves the backward pass to the script's own method."""
+    """The closure of a node for the backward pass. That of a compiled node uses its local gradients. If the script assigns another
+    one, the script's own method does the backward pass."""
 
     def __init__(self, name, init):
         self.name, self.codes = name, set(init.__code__.co_consts) if isinstance(init, FunctionType) else set()

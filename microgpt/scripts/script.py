@@ -1,4 +1,4 @@
-"""Runs a script as `python script.py` does, rewritten: as the module __main__, with its own arguments, folder and errors."""
+"""Runs a rewritten script as `python script.py` would: as the module __main__, with its own arguments, folder and errors."""
 
 import atexit
 import builtins
@@ -23,19 +23,19 @@ from microgpt.scripts.rewrite import find_value, rewrite_all
 STAYS = ("microgpt.compiled.fallback",)
 GIVEN_UP = {}  # modules of this package, kept alive
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-COMPILED_FILES = {"scalar.pyx", "script.pxi", "adam.pxi"}  # as tracebacks name them, with a path of where they were built
+COMPILED_FILES = {"scalar.pyx", "script.pxi", "adam.pxi"}  # their names in tracebacks, which also have the path of the build
 
 
 class Unreadable(Exception):
-    """There is no script to run; the message says why."""
+    """The script cannot be read; the message says why."""
 
 
 def run_script(path, arguments=(), *, module=False, explain=False, quiet=False):
     """Run the script `path` with `arguments`, as the program of this process; returns its exit code.
 
-    What happens inside is the script's: SystemExit goes on to the caller; for any other exception the traceback is shown, as
-    Python would show it, and the code is 1. module: `path` is the name of a module or package, as after `python -m`. explain:
-    say for each place what was done with it; quiet: say nothing.
+    SystemExit of the script is passed on to the caller. For any other exception, the traceback is shown as Python would show it,
+    and the exit code is 1. module: `path` is the name of a module or package, as after `python -m`. explain: report for each
+    place what was done; quiet: report nothing.
     """
     command = ["-m", path, *arguments] if module else [path, *arguments]
     folder = os.getcwd() if module else os.path.dirname(os.path.realpath(path))
@@ -48,7 +48,7 @@ def run_script(path, arguments=(), *, module=False, explain=False, quiet=False):
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if name.endswith(".ipynb"):
             raise Unreadable(f"{quoted_path(path)} is not a notebook of Python: {error}") from None
-        return subprocess.call([sys.executable, *command])  # nobody shows it as Python does but Python
+        return subprocess.call([sys.executable, *command])  # only Python itself shows the error exactly as Python does
     main = take_over(path, name, arguments, folder)
     if not quiet and sys.stderr is not None:
         print(script.report.explanation() if explain else script.report.summary(), file=sys.stderr, flush=True)
@@ -66,19 +66,19 @@ def run_script(path, arguments=(), *, module=False, explain=False, quiet=False):
 
 
 class Script:
-    """A script's source, read and rewritten; raises SyntaxError or ValueError if it is not Python.
+    """A script's source, read and rewritten. Raises SyntaxError or ValueError if it is not Python.
 
-    code: of the script itself; found: its ValueClass or None. prepare: changes the syntax tree first.
+    code: the code object of the script itself; found: its ValueClass or None. prepare: a function that changes the syntax tree first.
     """
 
     def __init__(self, source, name, folder, prepare=lambda tree: None):
         self.code = compile(source, name, "exec", dont_inherit=True)
         self.folder, self.report = folder, Report(name)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they have been given once
+            warnings.simplefilter("ignore")  # they have already been shown
             try:
                 self._rewrite(source, name, prepare)
-            except Exception as error:  # such as an expression thousands deep, which Python takes
+            except Exception as error:  # such as an expression nested thousands deep, which Python accepts
                 self.found, self.report = None, Report(name)
                 self.report.left_alone(name, 1, "the script", f"reading it ended with {type(error).__name__}", "class")
 
@@ -102,7 +102,7 @@ class Script:
 
 
 class Notebook(Script):
-    """The code cells of a notebook as a script that prints what each of them ends with."""
+    """The code cells of a notebook as a script that prints the value at the end of each cell."""
 
     def __init__(self, source, name, folder):
         text, ends = notebook.code_of(source)
@@ -124,7 +124,7 @@ def module_file(name, folder):
 
 
 def become_module(main, name):
-    """What `python -m` does before it runs a module: imports the packages it is in, and says where it is from."""
+    """Do what `python -m` does before it runs a module: import its packages, and set the facts about its origin."""
     _, spec, _ = runpy._get_module_details(name)
     main.__dict__.update(__spec__=spec, __package__=spec.parent, __loader__=spec.loader, __file__=spec.origin, __cached__=spec.cached)
     sys.argv[0] = spec.origin
@@ -134,8 +134,8 @@ def read(path):
     try:
         with open(path, "rb") as file:
             source = file.read(2**20)
-            if 0 in source and not os.path.isfile(path):  # a device that never ends; a file's NULs are for Python to refuse
-                raise Unreadable(f"{quoted_path(path)} is not a script: it has NUL bytes; name a Python file")
+            if 0 in source and not os.path.isfile(path):  # an endless device; Python itself refuses files with NULs
+                raise Unreadable(f"{quoted_path(path)} is not a script, because it has NUL bytes; name a Python file")
             return source + file.read()
     except IsADirectoryError:
         raise Unreadable(f"{quoted_path(path)} is a folder; name the script in it, or use -m for a package") from None
@@ -144,11 +144,11 @@ def read(path):
 
 
 def take_over(path, name, arguments, folder):
-    """Makes this process the script's: __main__, sys.argv and sys.path[0]. Returns the new module __main__."""
+    """Set up the process for the script: __main__, sys.argv and sys.path[0]. Returns the new module __main__."""
     main = types.ModuleType("__main__")
     loader = importlib.machinery.SourceFileLoader("__main__", name)
     main.__dict__.update(__file__=name, __builtins__=builtins, __loader__=loader)
-    for attribute, empty in (("__cached__", None), ("__annotations__", {})):  # some versions of Python set them, some do not
+    for attribute, empty in (("__cached__", None), ("__annotations__", {})):  # only some versions of Python set them
         if hasattr(sys.modules["__main__"], attribute):
             setattr(main, attribute, empty)
     sys.modules["__main__"] = main
@@ -161,17 +161,17 @@ def take_over(path, name, arguments, folder):
 
 
 def give_up_name():
-    """Lets `import microgpt` find the script's own module of that name, as it does under Python."""
-    importlib.import_module("microgpt.compiled.fallback")  # the one that compiled code imports later; it stays
+    """Let `import microgpt` find the script's own module of that name, as under Python."""
+    importlib.import_module("microgpt.compiled.fallback")  # compiled code imports it later, so it stays
     for name in [name for name in sys.modules if name.split(".")[0] == "microgpt" and name not in STAYS]:
         GIVEN_UP[name] = sys.modules.pop(name)
 
 
 def show(error):
-    """Shows an exception that left the script as Python does, with the script's frames alone. Returns the exit code."""
+    """Show an exception of the script as Python does, with only the script's frames. Returns the exit code."""
     keep_script_frames(error)
     if sys.excepthook is sys.__excepthook__ and getattr(sys.modules["__main__"], "__file__", "").endswith(".ipynb"):
-        traceback.print_exception(error)  # which knows the lines of the cells
+        traceback.print_exception(error)  # knows the lines of the cells
     else:
         sys.excepthook(type(error), error, error.__traceback__)
     if not isinstance(error, KeyboardInterrupt):
@@ -182,7 +182,7 @@ def show(error):
 
 
 def keep_script_frames(error):
-    """Takes this package's frames out of the traceback of an exception, and of those it came from."""
+    """Remove this package's frames from the traceback of an exception, and from those of its causes."""
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -199,7 +199,7 @@ def keep_script_frames(error):
 
 
 def at_exit():
-    """After the script's own exit functions: end as Python ends a script after Ctrl-C, by the signal."""
+    """After the script's own exit functions, end the process by the signal, as Python ends a script after Ctrl-C."""
     if runtime.CLOCK.started is not None:
         print(runtime.CLOCK.summary(), file=sys.stderr, flush=True)
     if at_exit.signal is not None:

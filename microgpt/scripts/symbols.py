@@ -1,6 +1,6 @@
-"""What a method of a class works with when it is executed with symbols, besides numbers (arithmetic.py).
+"""The objects that a method of a class works with when it is executed with symbols, besides numbers (arithmetic.py).
 
-Node        what a method makes: its data and local gradients as expressions, its children, its other attributes
+Node        the result of a method: its data and local gradients as expressions, its children, its other attributes
 Delegation  operators applied to operands, as in `self + (-other)`
 """
 
@@ -22,14 +22,14 @@ CALLS = {
 
 @dataclass(frozen=True)
 class Operand:
-    """A Value that the method is given. index: 0 for self, 1 for the other."""
+    """A Value passed to the method. index: 0 for self, 1 for the other operand."""
 
     index: int
 
 
 @dataclass(frozen=True)
 class Wrapped:
-    """The number that is the other operand, as a new leaf."""
+    """The other operand, a number, as a new leaf."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Delegation:
 
 @dataclass
 class Made:
-    """A node in the making. attributes: name -> what has been assigned to it."""
+    """A node under construction. attributes: name -> the assigned value."""
 
     attributes: dict = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Text:
-    """An f-string of the number that is the other operand. parts: str, or (conversion, format) for that number."""
+    """An f-string of the other operand, a number. parts: str, or (conversion, format) for that number."""
 
     parts: tuple
 
@@ -78,8 +78,8 @@ class Closure:
 @dataclass(frozen=True)
 class Node:
     """data, locals: expressions, whose inputs 0 and 1 are the operands' data. children: 0 for self, 1 for the other operand (a
-    new leaf, if it is a number). extras: (attribute, Fixed, Text or number) of all others. flows: where locals do not say it, what
-    is added to each child's gradient, as expressions that also have the node's gradient as an input."""
+    new leaf, if it is a number). extras: (attribute, Fixed, Text or number) for all others. flows: if locals do not define them,
+    the terms added to the children's gradients, as expressions that also have the node's gradient as an input."""
 
     data: tuple
     children: tuple
@@ -90,8 +90,8 @@ class Node:
 
 @dataclass
 class Roles:
-    """What a class calls its attributes. kind: of the container of the children. Where that has pairs of a child and its local
-    gradient, `pairs` is their kind and `locals` is None; where there are closures instead, `closure` is what they are called."""
+    """The names of a class's attributes. kind: the type of the container of the children. If that has pairs of a child and its local
+    gradient, `pairs` is their type and `locals` is None; if there are closures instead, `closure` is the name of their attribute."""
 
     data: str
     grad: str
@@ -102,7 +102,7 @@ class Roles:
     pairs: str | None = None
     locals: str | None = None
     closure: str | None = None
-    extras: dict = field(default_factory=dict)  # attribute -> its value in a leaf that was made of a number alone
+    extras: dict = field(default_factory=dict)  # attribute -> its value in a leaf made from a number alone
 
     def compiled(self):
         """The attributes that have a place in a compiled node."""
@@ -125,7 +125,7 @@ def is_pair(thing):
 
 
 def extra(value):
-    """What an attribute that has nothing to do with the graph is set to, if it can be told from the code."""
+    """The value of an attribute that does not belong to the graph, if the code determines it."""
     if isinstance(value, (Fixed, Text)) or is_expression(value) and value[0] == "number":
         return value
     if isinstance(value, Group) and not value.items:

@@ -1,9 +1,9 @@
-"""The normal form of a backward method: in which order it adds what to which gradient.
+"""The normal form of a backward method: the order in which it accumulates gradients.
 
-Recursive, with a stack, with two loops or one: what counts is the order. So the method is run, on small graphs of nodes whose
-numbers are formulas, and what it leaves in the gradients is compared with what the compiled backward pass would. That is
-done only with methods that consist of lists, sets, loops and the numbers 0 and 1, whose outcome therefore cannot depend on
-anything but the shape of the graph.
+Whether it is recursive, or uses a stack, or one loop or two, makes no difference; only the order does. So the method is run on
+small graphs of nodes whose numbers are formulas, and the resulting gradients are compared with those of the compiled backward
+pass. This is done only with methods that consist of lists, sets, loops and the numbers 0 and 1, so that the result depends only
+on the shape of the graph.
 """
 
 import ast
@@ -26,9 +26,9 @@ IMPORTED = {f"collections.{name}": getattr(collections, name) for name in ("dequ
 
 
 def order_of(method, methods, roles, names, equality):
-    """(one of ORDERS, what the root's gradient is set to) for a backward method that the compiled one can stand for, else None.
+    """(one of ORDERS, the initial gradient of the root) for a backward method that the compiled one can replace, else None.
 
-    methods: name -> those of the class; roles: what its attributes are called; equality: lines that define when nodes are equal.
+    methods: those of the class by name; roles: the names of its attributes; equality: lines that define when nodes are equal.
     """
     used = plain_methods(method, methods, roles, names)
     if used is None or len(method.args.args) != 1 or method.args.defaults or method.args.vararg or method.args.kwarg:
@@ -43,11 +43,11 @@ def order_of(method, methods, roles, names, equality):
     return answers[0]
 
 
-# ---- Which methods can be asked ------------------------------------------------------------------------------------------------
+# ---- Which methods can be tested -----------------------------------------------------------------------------------------------
 
 
 def plain_methods(method, methods, roles, names):
-    """The method and those it calls, by name; None if one of them does anything that is not about the graph."""
+    """The method and those it calls, by name; None if one of them does anything besides traversing the graph."""
     found, waiting = {}, [method]
     attributes = {name for name in (roles.grad, roles.children, roles.locals, roles.closure) if name}
     while waiting:
@@ -85,7 +85,7 @@ def is_plain(part, bound, attributes, methods, names):
 
 
 def compiled_class(methods, lines, names):
-    """A class with these methods and lines alone."""
+    """A class with only these methods and lines."""
     texts = [*map(ast.unparse, methods.values()), *lines]
     source = "class Asked:\n" + textwrap.indent("\n".join(texts), "    ")
     space = {"__builtins__": {name: getattr(builtins, name) for name in (*BUILTINS, "__build_class__")}, "__name__": "asked"}
@@ -95,7 +95,7 @@ def compiled_class(methods, lines, names):
 
 
 class WithoutAnnotations(ast.NodeTransformer):
-    """Annotations may be of names that are not there."""
+    """Removes annotations, which may use names that do not exist here."""
 
     def visit_FunctionDef(self, node):
         node = self.generic_visit(node)
@@ -109,11 +109,11 @@ class WithoutAnnotations(ast.NodeTransformer):
         return ast.fix_missing_locations(ast.copy_location(ast.Assign([node.target], node.value) if node.value else ast.Pass(), node))
 
 
-# ---- Asking ------------------------------------------------------------------------------------------------------------------------
+# ---- Testing ------------------------------------------------------------------------------------------------------------------------
 
 
 class Trace:  # noqa: PLW1641 - never in a set
-    """A number that remembers how it was computed, as a hash of that. Sums and products know no order of their two operands."""
+    """A number that records how it was computed, as a hash. Sums and products ignore the order of their two operands."""
 
     def __init__(self, *made_of):
         self.key = hash(made_of)
@@ -125,7 +125,7 @@ class Trace:  # noqa: PLW1641 - never in a set
         return Trace("*", *sorted((self.key, key_of(other))))
 
     __radd__, __rmul__ = __add__, __mul__
-    __hash__, __bool__ = None, None  # whoever looks at a number decides by more than the shape of the graph
+    __hash__, __bool__ = None, None  # a method that inspects a number depends on more than the shape of the graph
 
     def __eq__(self, other):
         raise TypeError("a number is looked at")
@@ -136,9 +136,9 @@ def key_of(number):
 
 
 def graph(roles, seed, make):
-    """Nodes with children before them, the root last; some children occur twice, some nodes are not reached."""
+    """Nodes, each after its children, with the root last; some children occur twice, some nodes are not reached."""
     rng, nodes = random.Random(seed), []
-    back = rng.choice([4, 7, MAX_GRAPH])  # how far children lie back: graphs that are deep, and wide ones
+    back = rng.choice([4, 7, MAX_GRAPH])  # the greatest distance to a child: gives deep graphs and wide ones
     for i in range(1 + seed % MAX_GRAPH if seed < MAX_GRAPH else MAX_GRAPH):
         node, count = make(), rng.choice([0, 1, 1, 2, 2, 2, 2, 3, 3]) if i else 0
         children = tuple(rng.choice(nodes[-back:]) for _ in range(count))
@@ -173,7 +173,7 @@ class Plain:
 
 
 def expected(roles, seed, order, root):
-    """What the compiled backward pass leaves in the gradients."""
+    """The gradients that the compiled backward pass computes."""
     nodes = graph(roles, seed, Plain)
     topo, visited = [], set()
 
@@ -192,7 +192,7 @@ def expected(roles, seed, order, root):
 
 
 def by_degrees(root, nodes, order):
-    """A node after all that have it as a child."""
+    """Order in which each node comes after all that have it as a child."""
     degrees, ready = collections.Counter(child for node in nodes for child in node.edges[0]), [root]
     while ready:
         node = ready.pop() if order.startswith("last") else ready.pop(0)

@@ -1,10 +1,10 @@
 """Finds the class that is a script's Value, and decides for each of its methods how it runs.
 
-    standard   it does what the reference's does, as reading.py finds: the compiled operator
+    standard   it does the same as the reference's, according to reading.py: the compiled operator
     formula    it makes another node, by plain arithmetic: src/scalar/methods.h
-    own        anything else: the script's method as it is, which makes compiled nodes
+    own        anything else: the script's unchanged method, which makes compiled nodes
 
-The class as a whole is left alone only where the compiled one could not stand in for it.
+The class as a whole is left alone only if the compiled one cannot replace it.
 """
 
 import ast
@@ -19,22 +19,22 @@ from microgpt.scripts.reading import GRAD, Reader, is_flag
 from microgpt.scripts.symbols import CALLS, METHOD, STEPS, Delegation, Node, Operand, Text, Wrapped
 from microgpt.scripts.traversal import ORDERS, order_of
 
-# The bits of src/scalar/overrides.h, where the first ones are also what a node was made by.
+# The bits of src/scalar/overrides.h; the first ones also say which operation made a node.
 BITS = {
     "__add__": 1, "__mul__": 2, "__pow__": 3, "log": 4, "exp": 5, "relu": 6, "__radd__": 7, "__rmul__": 8, "__neg__": 9,
     "__sub__": 10, "__rsub__": 11, "__truediv__": 12, "__rtruediv__": 13,
 }  # fmt: skip
 FIRST_FORMULA = 7
 REFLECTED = {"__radd__": "__add__", "__rmul__": "__mul__", "__rsub__": "__sub__", "__rtruediv__": "__truediv__"}
-ONLY_NUMBERS = ("__pow__", *REFLECTED)  # what the operand is where the compiled operator is called
+ONLY_NUMBERS = ("__pow__", *REFLECTED)  # the operand is a number where the compiled operator is called
 UNARY = ("log", "exp", "relu", "__neg__")
 FLOAT_GRAD, FLOAT_ROOT, FLOAT_ONES, FLOAT_DATA, KEEP_EXPONENT = 1, 2, 4, 8, 16  # of script_class in src/scalar/script.h
 PLACES = ("data", "grad", "_children", "_local_grads")
 
-# Every method of the reference's that has a name to call it by: a script's class need not have it, and then must not get it.
+# Every named method of the reference. If a script's class lacks it, the compiled class must not have it either.
 NAMED = [name for name, thing in vars(reference.Value).items() if isfunction(thing) and not name.startswith("_")]
 
-# What would change how the compiled class makes, finds or compares its instances.
+# Definitions that change how the compiled class makes, finds or compares its instances.
 DECISIVE = {
     "__new__", "__del__", "__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__init_subclass__", "__class_getitem__",
     "__set_name__", "__instancecheck__", "__subclasshook__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__",
@@ -43,25 +43,25 @@ DECISIVE = {
 
 
 class NotReadable(Exception):
-    """The class has to be left alone; the message says why."""
+    """The class cannot be compiled; the message says why."""
 
 
 @dataclass
 class ValueClass:
-    """A class that the compiled one stands in for. module: where it is."""
+    """A class that the compiled one replaces. module: the one that defines it."""
 
     node: ast.ClassDef
     module: Module
     reader: Reader
     standard: set = field(default_factory=set)
-    formulas: dict = field(default_factory=dict)  # name -> (with an operand, case of Values, case of numbers), see script_formula
-    own: dict = field(default_factory=dict)  # operators and backward in Python: name -> why
+    formulas: dict = field(default_factory=dict)  # name -> (has an operand?, case of Values, case of numbers), see script_formula
+    own: dict = field(default_factory=dict)  # operators and backward that stay in Python: name -> reason
     floats: int = 0
     order: int = 0  # of the backward pass, see backward.h
-    made_by: dict = field(default_factory=dict)  # place in overrides.h -> the extra attributes of a node
+    made_by: dict = field(default_factory=dict)  # bit in overrides.h -> the extra attributes of a node
     slots: bool = False
     used: bool = False  # the class statement has been executed
-    places: list = field(default_factory=list)  # attributes beyond the compiled ones for which nodes must have a place
+    places: list = field(default_factory=list)  # attributes, besides the compiled ones, for which nodes must have a place
 
     @property
     def name(self):
@@ -79,15 +79,15 @@ class ValueClass:
         return name in self.reader.methods
 
     def missing(self):
-        """Methods of the compiled class that this one lacks."""
+        """The methods of the compiled class that this class lacks."""
         return [name for name in dict.fromkeys([*BITS, *NAMED]) if not self.has(name)]
 
     def own_names(self):
-        """The methods that the reference has not got, or has otherwise, for the report."""
+        """The methods that the reference lacks or defines differently, for the report."""
         return [name for name in self.reader.methods if name not in self.standard and not name.startswith("__") and name != "backward"]
 
     def plain_constructor(self):
-        """Whether it is called and works as the compiled one."""
+        """Whether it has the name and the effect of the compiled one."""
         init = self.reader.methods["__init__"]
         arguments = [argument.arg for argument in init.args.args][1:]
         lines = [line for line in init.body if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))]
@@ -110,7 +110,7 @@ def looks_like_value(node):
 
 
 def recognise(node, module, survey):
-    """The ValueClass of a class definition; raises NotReadable. survey: what the script's files do, see names.py."""
+    """The ValueClass of a class definition. survey: that of the script's files, see names.py. Raises NotReadable."""
     if node.bases and [ast.unparse(base) for base in node.bases] != ["object"]:
         raise NotReadable(f"it has a base class (line {node.lineno})")
     if node.keywords or node.decorator_list:
@@ -158,7 +158,7 @@ def check_statement(statement):
 
 
 def check_surroundings(found, survey):
-    """Raises NotReadable if the script does something that the compiled class would not take part in."""
+    """Raise NotReadable if the script does something that the compiled class does not support."""
     name, names, roles = found.name, found.module.names, found.roles
     if survey.imports("microgpt") and not survey.only_accelerates():
         raise NotReadable("the script imports microgpt itself")
@@ -186,14 +186,14 @@ def check_surroundings(found, survey):
 
 
 def class_lines(found):
-    """Where the module defines a class of this name at its top level. The last of these is the one that the methods refer to."""
+    """The top-level definitions of a class with this name. The methods refer to the last one."""
     return {node.lineno for node in found.module.tree.body if isinstance(node, ast.ClassDef) and node.name == found.name} | {
         found.node.lineno
     }
 
 
 def check_attributes(found, survey):
-    """Which attributes nodes need a place for: those that are set on anything that may be a node."""
+    """The attributes for which nodes need a place: those that are set on anything that may be a node."""
     name, roles = found.name, found.roles
     methods = {*BITS, *NAMED, *(name for name, method in found.reader.methods.items() if not method.decorator_list)}
     compiled = set(roles.compiled())
@@ -255,7 +255,7 @@ def cases(name):
 
 
 def decide(found, name, survey):
-    """Puts a method into `standard`, `formulas` or `own`; those that make no node and are no operator are nowhere."""
+    """Put a method into `standard`, `formulas` or `own`, or into none of them if it makes no node and is not an operator."""
     reader = found.reader
     try:
         if name in BITS and is_standard(found, name, survey):
@@ -279,13 +279,13 @@ def decide(found, name, survey):
 
 
 def formula_of(node):
-    """(children, formula of data and local gradients, formula of what is added to the children's gradients or None)"""
+    """(children, formula of data and local gradients, formula of the terms added to the children's gradients or None)"""
     flows = program([0, 1, GRAD[1]], [], list(node.flows)) if node.flows else None
     return node.children, program([0, 1], [], [node.data, *node.locals]), flows
 
 
 def steps_of(form, found):
-    """(constants, steps, names of methods) of a Delegation, as set_case takes them; None if it calls what stays in Python."""
+    """(constants, steps, names of methods) of a Delegation, for set_case; None if it calls a method that stays in Python."""
     constants, steps, names, known = [], [], [], {Operand(0): 0, Operand(1): 1, ("input", 1): 1, Wrapped(): 2}
 
     def register(thing):  # of a step ~ its number
@@ -304,7 +304,7 @@ def steps_of(form, found):
         steps.append(
             (METHOD, *operands, names.index(thing.operator)) if is_method else (STEPS.index(thing.operator), operands[0], operands[-1])
         )
-        return ~(len(steps) - 1)  # not kept in `known`: written twice, it is computed twice
+        return ~(len(steps) - 1)  # not kept in `known`, because an expression that is written twice is computed twice
 
     try:
         register(form)
@@ -335,7 +335,7 @@ def form_or_none(reader, name, case):
 
 
 def is_standard(found, name, survey):
-    """Whether a method is the reference's. Raises Unread if it is, but keeps something that the compiled one cannot."""
+    """Whether a method equals the reference's. Raises Unread if it does, but stores something that the compiled one cannot."""
     forms = [form_or_none(found.reader, name, case) for case in cases(name)]
     theirs = [the_reference().form(name, case) for case in cases(name)]
     if None in forms:
@@ -358,7 +358,7 @@ def is_standard(found, name, survey):
 
 
 def plain(found, node):
-    """A node's form without the constructor's float(), which the compiled class is told of."""
+    """A node's form without the constructor's float(), about which the compiled class is informed separately."""
     if not found.roles.converts:
         return node
     leaf = ("float", ("input", 1)), ("input", 1)
@@ -378,9 +378,9 @@ def canonical(form):
 
 
 def check_extras(found, made_by, nodes, survey):
-    """Notes the other attributes of nodes made by an operation, which must be the same for each kind of operand.
+    """Record the other attributes of nodes made by an operation, which must be the same for each kind of operand.
 
-    survey: if a text of the exponent is allowed, else False.
+    survey: the Survey if a text of the exponent is allowed, else False.
     """
     extras = dict(nodes[0].extras)
     if any(dict(node.extras) != extras for node in nodes) or extras.keys() != found.roles.extras.keys():
@@ -395,7 +395,7 @@ def check_extras(found, made_by, nodes, survey):
 
 
 def equality(found):
-    """Lines of a class whose nodes are as equal as those of the script's: found in a set or dict by their identity, if at all."""
+    """Lines for a class whose nodes compare like those of the script: in a set or dict by identity, or not at all."""
     methods = found.reader.methods
     if not {"__eq__", "__hash__"} & methods.keys():
         return []
@@ -406,7 +406,7 @@ def equality(found):
 
 
 def finish(found):
-    """What depends on all methods: the backward pass, and what a class must have for the others to run."""
+    """Decide what depends on all methods: the backward pass, and what a class must have for the others to run."""
     reader, roles = found.reader, found.roles
     if len(reader.guards) > 1:
         raise NotReadable(f"its nodes depend on several flags: {', '.join(sorted(name for _, name, _ in reader.guards))}")

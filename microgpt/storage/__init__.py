@@ -25,9 +25,9 @@ def needed(function, module, name):
 
 
 def layout(config, tokenizer, names):
-    """config.shapes of matrices that came with these names; ValueError where they are fewer than its layers.
+    """config.shapes for matrices with these names. Raises ValueError if there are fewer names than layers.
 
-    Otherwise a number of layers made up in an untrusted file would make a table that fills the memory.
+    Otherwise an invented number of layers in an untrusted file would make a table that fills the memory.
     """
     if config.n_layer > len(names):
         raise ValueError(f"there are fewer layers than the {quoted(config.n_layer)} of the configuration")
@@ -37,7 +37,7 @@ def layout(config, tokenizer, names):
 def parameters(matrices, config, tokenizer):
     """All numbers of `matrices`, name -> list of rows of floats, as one array of doubles in parameter order.
 
-    ValueError where a matrix is missing, unknown, not of its shape, or has a number that is not finite or that a double
+    Raises ValueError if a matrix is missing, unknown, of the wrong shape, or has a number that is not finite or that a double
     cannot hold.
     """
     if tokenizer.bos_first != config.bos_first:

@@ -27,7 +27,7 @@ FORMAT = "microgpt-1"
 WEIGHTS = "model.safetensors"  # in a folder, see pretrained
 OF_A_MODEL = ("format", "microgpt", "config", "characters")  # the metadata
 OF_A_RUN = ("training", "evaluation", "source", "progress")
-OF_SNAPSHOTS = "snapshots"  # only where the run has some: how many were asked for, and their steps
+OF_SNAPSHOTS = "snapshots"  # only if the run has some: the requested number, and their steps
 OF_0_1 = ("python",)  # the version of Python, which says nothing about the model
 MOMENTS = ("training.adam_m", "training.adam_v")
 LOSSES = "training.losses"
@@ -36,28 +36,28 @@ FILM = "training.snapshots"  # (snapshots, parameters), in float32
 
 
 class Progress(NamedTuple):
-    """The progress of a run, and all that is needed to continue it; what it was started with is in the other fields of a Checkpoint."""
+    """The progress of a run, and everything needed to continue it. Its initial settings are in the other fields of a Checkpoint."""
 
     losses: "array[float]"  # of doubles, one for each step done
     m: "array[float]"  # Adam's moments, doubles in parameter order
     v: "array[float]"
     rng: tuple[Any, ...]  # random.Random.getstate()
     val_losses: list[Any]  # [step, held-out loss], in order
-    best_params: "array[float] | None" = None  # those of the best held-out loss so far, where the run has patience
-    extended: Sequence[Any] = ()  # of (steps done, TrainConfig.num_steps until then), where that was changed
-    snapshots: Snapshots | None = None  # of the weights on the way, where the run keeps some
+    best_params: "array[float] | None" = None  # those of the best held-out loss so far, if the run has a patience
+    extended: Sequence[Any] = ()  # of (steps done, TrainConfig.num_steps until then), one for each change
+    snapshots: Snapshots | None = None  # of the weights during training, if the run keeps some
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a run was started with, besides GPTConfig, TrainConfig and EvalConfig. Checked when made: ValueError."""
+    """The initial settings of a run besides GPTConfig, TrainConfig and EvalConfig. Checked when made (ValueError)."""
 
     seed: int
     long_docs: str  # what was done with long documents, see microgpt.corpus.documents
     num_docs: int  # of the corpus trained on
     fingerprint: str  # SHA-256 of all the documents' tokens, in order; see Run.fingerprint
-    engine: str = DEFAULT  # that computed it last
-    val_fingerprint: str | None = None  # that of the val_docs alone, where such were given
+    engine: str = DEFAULT  # the last one that computed it
+    val_fingerprint: str | None = None  # that of the val_docs alone, if they were given
 
     def __post_init__(self):
         for name, good in {
@@ -69,7 +69,7 @@ class Source:
             "val_fingerprint": self.val_fingerprint is None or isinstance(self.val_fingerprint, str),
         }.items():
             if not good:
-                raise ValueError(f"{name} is not as it should be: {quoted(getattr(self, name))}")
+                raise ValueError(f"{name} is not valid: {quoted(getattr(self, name))}")
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,12 @@ class Checkpoint(NamedTuple):
 
 
 def write(path, checkpoint):
-    """Write a Checkpoint to the file `path`, all of it or nothing. CheckpointError for weights that are not finite."""
+    """Write a Checkpoint to the file `path`, completely or not at all. Raises CheckpointError if weights are not finite."""
     tensorfile.write(path, encoded(checkpoint))
 
 
 def encoded(checkpoint):
-    """The bytes of a Checkpoint's file; the same checkpoint gives the same. CheckpointError for weights that are not finite."""
+    """The bytes of a Checkpoint's file; equal checkpoints give equal bytes. Raises CheckpointError if weights are not finite."""
     config, tokenizer, progress = checkpoint.config, checkpoint.tokenizer, checkpoint.progress
     metadata = {
         "format": FORMAT, "microgpt": __version__,
@@ -142,7 +142,7 @@ def _state_of(progress):
 
 
 def read(path):
-    """The Checkpoint in a file, or in a folder that save_pretrained wrote. OSError if it cannot be read, CheckpointError if it is not
+    """The Checkpoint in a file, or in a folder of save_pretrained. Raises OSError if it cannot be read, CheckpointError if it is not
     valid."""
     with tensorfile.opened(file_of(path)) as contents:
         try:
@@ -152,13 +152,13 @@ def read(path):
 
 
 def file_of(path):
-    """The file of a saved model: the path itself, or the one in a folder that save_pretrained wrote."""
+    """The file of a saved model: the path itself, or the file in a folder of save_pretrained."""
     inside = os.path.join(os.fsdecode(path), WEIGHTS)
     return inside if os.path.exists(inside) else path
 
 
 def is_saved(path):
-    """Whether microgpt wrote this file, damaged or not. OSError where it cannot be read."""
+    """Whether microgpt wrote this file, damaged or not. Raises OSError if it cannot be read."""
     try:
         with tensorfile.opened(path) as contents:
             return str(contents.metadata.get("format")).startswith("microgpt-")
@@ -242,7 +242,7 @@ def _rng(state):
 
 
 def _film(entry, done):
-    """Snapshots without their weights, from the metadata of a run that has done so many steps."""
+    """Snapshots without their weights, from the metadata of a run with this many steps done."""
     try:
         count, steps = SNAPSHOTS.check(entry["count"]), entry["steps"]
         if count is not None and all(type(step) is int and 0 <= step <= done for step in steps) and steps == sorted(set(steps)):

@@ -63,5 +63,5 @@ def from_json(text):
 def _distinct(pairs):
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise CheckpointError("this JSON is not a model: a key stands twice in the same object")
+        raise CheckpointError("this JSON is not a model: an object has the same key twice")
     return found

@@ -1,4 +1,4 @@
-"""A microgpt model in PyTorch, from the folder that save_pretrained wrote: `model = load(folder); model(model.encode("emma"))`."""
+"""A microgpt model in PyTorch, from a folder of save_pretrained: `model = load(folder); model(model.encode("emma"))`."""
 
 import json
 import os
@@ -31,7 +31,7 @@ class MicroGPT(torch.nn.Module):
         return F.linear(x, w["lm_head"])
 
     def encode(self, text):
-        """The token ids of `text` after the token that begins a document, (1, len(text) + 1)."""
+        """The token ids of `text`, preceded by the token that begins a document, (1, len(text) + 1)."""
         ids = {char: i for i, char in enumerate(self.config["characters"], self.config["first_character_id"])}
         return torch.tensor([[self.config["opening_id"], *(ids[char] for char in text)]])
 

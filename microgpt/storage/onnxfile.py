@@ -1,7 +1,7 @@
-"""A model as an ONNX file, for runtimes that need neither this package nor PyTorch: the graph that PyTorch makes of the module in pytorch.py.
+"""A model as an ONNX file, for runtimes without this package and PyTorch: the graph that PyTorch exports from the module in pytorch.py.
 
-Its input `tokens` are ids, int64 (batch, positions), at most block_size positions; its output `logits` are float32 (batch, positions,
-vocab_size). The file's metadata have the key `config`: JSON as in the config.json of save_pretrained, with the characters.
+The input `tokens` are ids, int64 (batch, positions), at most block_size positions; the output `logits` are float32 (batch, positions,
+vocab_size). The metadata entry `config` is JSON like the config.json of save_pretrained, with the characters.
 """
 
 import json
@@ -16,12 +16,12 @@ from microgpt.common.words import quoted_path
 from microgpt.storage import checkpoint, pretrained, tensorfile
 
 PRODUCER = "microgpt"  # by which is_onnx recognizes a file
-OPSET = 20  # of ONNX 1.15, the first with a Gelu
+OPSET = 20  # that of ONNX 1.15, the first with Gelu
 
 
 def write(path, model):
-    """Write a GPT to a file, whole or not at all. ImportError where PyTorch or onnxscript is not installed, CheckpointError for weights that
-    are not finite, OSError where the file cannot be written."""
+    """Write a GPT to a file, completely or not at all. Raises ImportError if PyTorch or onnxscript is not installed, CheckpointError if
+    weights are not finite, OSError if the file cannot be written."""
     data = encoded(model)
     try:
         write_atomically(path, data)
@@ -35,7 +35,7 @@ def encoded(model):
     require("onnxscript", "an ONNX file", "onnx")
     tensorfile.check_finite(model.params, "the weights cannot be saved")
     block_size = model.config.block_size
-    example = torch.zeros((2, min(2, block_size)), dtype=torch.int64)  # sizes of which 1 is not, so that PyTorch keeps them variable
+    example = torch.zeros((2, min(2, block_size)), dtype=torch.int64)  # sizes other than 1, so that PyTorch keeps them variable
     variable = {0: torch.export.Dim("batch"), 1: torch.export.Dim("positions", max=block_size)}
     if block_size == 1:
         del variable[1]
@@ -47,21 +47,21 @@ def encoded(model):
     graph = program.model_proto
     graph.producer_name, graph.producer_version = PRODUCER, __version__
     for part in (graph, *graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.value_info):
-        del part.metadata_props[:]  # which lines of which files they come from
+        del part.metadata_props[:]  # the files and lines from which they come
     settings = pretrained.described(checkpoint.Checkpoint(model.config, model.tokenizer, model.params))
     graph.metadata_props.add(key="config", value=json.dumps(settings | {"torch_dtype": "float32"}))
     return graph.SerializeToString(deterministic=True)
 
 
 def is_onnx(path):
-    """Whether `write` wrote this file. OSError if it cannot be read."""
+    """Whether `write` wrote this file. Raises OSError if it cannot be read."""
     with open(path, "rb") as file:
         return b"\x12" + bytes([len(PRODUCER)]) + PRODUCER.encode() in file.read(64)  # the field after the version of the format
 
 
 @contextmanager
 def _quietly():
-    """Without PyTorch's warnings about itself."""
+    """A context without PyTorch's warnings about its own code."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

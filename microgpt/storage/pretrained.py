@@ -1,8 +1,8 @@
 """A model as a folder in the layout of the Hugging Face Hub, for sharing.
 
-model.safetensors        the model as a file, see checkpoint; `microgpt.load(folder)` reads this alone
-config.json              its configuration and characters, for those who read it without this package
-README.md                the card: what it is, and the figures of its run
+model.safetensors        the model as a file, see checkpoint; `microgpt.load(folder)` reads only this
+config.json              its configuration and characters, for programs that read it without this package
+README.md                the model card: what it is, and the settings and losses of its run
 modeling_microgpt.py     on request: loads the folder in PyTorch
 """
 
@@ -23,10 +23,10 @@ MARK = "<!-- Written by microgpt, which replaces this file while this line is in
 
 
 def write(folder, saved, *, pytorch=False):
-    """Write the model of a Checkpoint to `folder`, new or not, whole.
+    """Write the model of a Checkpoint to `folder`, new or existing.
 
-    OSError where that fails; FileExistsError, before anything is written, where a file is there that microgpt did not write.
-    CheckpointError for weights that are not finite.
+    Raises OSError if that fails; FileExistsError, before anything is written, if the folder has a file of such a name that microgpt
+    did not write; CheckpointError if weights are not finite.
     """
     model = Checkpoint(saved.config, saved.tokenizer, saved.params)
     config = json.dumps(described(model), indent=2, allow_nan=False) + "\n"
@@ -56,7 +56,7 @@ def _is_ours(name, path):
 
 
 def described(model):
-    """The contents of config.json, of a model as a Checkpoint."""
+    """The contents of config.json for a Checkpoint."""
     config, tokenizer = model.config, model.tokenizer
     return {
         "model_type": "microgpt", "architectures": ["MicroGPT"], "microgpt_version": __version__, "torch_dtype": "float64",
@@ -74,7 +74,7 @@ def _modeling():
 
 
 def _card(saved):
-    """Markdown below YAML, which tells the Hub what the folder is. It contains no untrusted text."""
+    """Markdown after YAML, which tells the Hub what the folder is. It contains no untrusted text."""
     size = counted(saved.config.num_params(saved.tokenizer.vocab_size), "parameter")
     table = "\n".join(f"| {name} | {value} |" for name, value in _figures(saved).items())
     return f"""---
@@ -106,7 +106,7 @@ With `{MODELING}` in the folder, PyTorch loads it without microgpt: `from modeli
 
 
 def _figures(saved):
-    """Name -> number or word, for the card's table."""
+    """Name -> number or word, for the table of the card."""
     found = {"microgpt": __version__, **asdict(saved.config), "vocab_size": saved.tokenizer.vocab_size}
     if saved.progress is None:
         return found

@@ -1,7 +1,7 @@
 """The model in PyTorch, as a starting point for further work: GPT, an nn.Module; pad and cross_entropy for batches.
 
-Copy this file into a project of your own: of this package it needs only a configuration (GPTConfig, or any object with
-the same attributes) and a tokenizer, of which it uses vocab_size. Read it beside microgpt/reference.py.
+Copy this file into your own project: it needs only a configuration (GPTConfig, or any object with
+the same attributes) and a tokenizer, of which it uses vocab_size. Read it together with microgpt/reference.py.
 
 The parameters are the reference's, in its order, with PyTorch's ".weight" after the name: layer0.attn_wq is
 layer0.attn_wq.weight in state_dict(), of the same shape (outputs, inputs).
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-NO_TARGET = -100  # where a document has ended; the default ignore_index of F.cross_entropy
+NO_TARGET = -100  # after the end of a document; the default ignore_index of F.cross_entropy
 
 
 def rmsnorm(x):
@@ -27,7 +27,7 @@ def relu2(x):
 
 
 # mutant: torch-activations
-ACTIVATIONS = {  # by the names that a configuration has for them
+ACTIVATIONS = {  # by their names in a configuration
     "relu": torch.relu,
     "relu2": relu2,
     "gelu": partial(F.gelu, approximate="tanh"),
@@ -95,7 +95,7 @@ class GPT(nn.Module):
 
 
 def pad(documents, block_size):
-    """Lists of token ids [BOS, ..., BOS], or windows of a text without BOS, cut at block_size -> inputs and targets, each (documents, longest).
+    """Token ids [BOS, ..., BOS], or windows of a text without BOS, truncated to block_size -> inputs, targets (documents, longest).
 
     After the end of a document the inputs are 0 and the targets NO_TARGET.
     """
@@ -109,7 +109,7 @@ def pad(documents, block_size):
 def cross_entropy(logits, targets):
     """The reference's loss of a batch: the mean over documents of each one's mean over its own positions.
 
-    logits: (documents, positions, vocab_size); targets: (documents, positions), NO_TARGET where there is none.
+    logits: (documents, positions, vocab_size); targets: (documents, positions), NO_TARGET if there is none.
     (F.cross_entropy's own mean would give long documents more weight.)
     """
     losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction="none")
@@ -121,11 +121,11 @@ def cross_entropy(logits, targets):
 
 
 def to_torch(model, dtype=None):
-    """The module of a microgpt.GPT, with a copy of its weights; dtype: torch.float64 where it is None.
+    """The module of a microgpt.GPT, with a copy of its weights. dtype: None means torch.float64.
 
-    ValueError where ACTIVATIONS lacks the model's.
+    Raises ValueError if ACTIVATIONS lacks the model's activation.
     """
-    module = GPT(model.config, model.tokenizer, device="meta")  # without weights: none are drawn only to be replaced
+    module = GPT(model.config, model.tokenizer, device="meta")  # without weights, because random ones would only be replaced
     weights = {}
     for name, view in model.state_dict().items():
         shared = torch.frombuffer(view, dtype=torch.float64).view(view.shape)

@@ -22,9 +22,9 @@ class UnknownError(CheckpointError):
 
 
 def build(kind, given, where, most=None):
-    """The dataclass `kind` with the values `given`, a dict from a file; the defaults, or what was before them, where it has none.
+    """The dataclass `kind` with the values `given`, a dict from a file, and otherwise the defaults, or the values for older versions.
 
-    most: the largest whole number that makes sense. CheckpointError for names that are unknown, or missing and without
+    most: the largest sensible whole number. Raises CheckpointError for names that are unknown, or missing and without
     a default, and for values that `kind` refuses.
     """
     given = renamed.in_file(given)
@@ -41,7 +41,7 @@ def build(kind, given, where, most=None):
 
 
 def check_known(names, known, what, where=""):
-    """UnknownError for the first of `names` that is not in `known`. what, where: the words round it in the message."""
+    """Raise UnknownError for the first of `names` that is not in `known`. what, where: the words around it in the message."""
     for name in sorted(set(names) - set(known)):
         raise UnknownError(f"has an unknown {what} {quoted(name)}{where}")  # mutant: unknown-field
 
@@ -49,7 +49,7 @@ def check_known(names, known, what, where=""):
 def blamed(error, version):
     """The CheckpointError of a file, worded for the version of microgpt that saved it.
 
-    version: what the file says, which may be anything.
+    version: the one that the file claims, which may be anything.
     """
     if _release(version) > _release(__version__):
         return CheckpointError(
@@ -62,7 +62,7 @@ def blamed(error, version):
 
 
 def _release(version):
-    """The numbers of a version, such as (0, 1, 0); () for what is not a version."""
+    """The numbers of a version, such as (0, 1, 0); () if it is not a version."""
     pattern = r"([0-9]{1,6}(?:\.[0-9]{1,6}){0,3})(?:[.+]?[a-z][0-9a-z.]{0,20})?"  # such as 0.1.0, 0.2.0rc1, 0.2.dev1
     match = isinstance(version, str) and re.fullmatch(pattern, version)
     return tuple(map(int, match[1].split("."))) if match else ()

@@ -41,19 +41,19 @@ def encoded(tensors, metadata):
 
 
 def write(path, contents):
-    """Write the bytes of a file, all of them or nothing. OSError where it cannot be written; an old file then stays as it was."""
+    """Write the bytes of a file, completely or not at all. Raises OSError if it cannot be written; an old file then stays unchanged."""
     try:
         write_atomically(path, contents)
     except OSError as error:
         reason = error.strerror or error
-        raise OSError(f"{quoted_path(path)} cannot be written: {reason}; what was there before is unchanged") from error
+        raise OSError(f"{quoted_path(path)} cannot be written: {reason}; an existing file is unchanged") from error
 
 
 @contextmanager
 def opened(path):
     """The Contents of a file, for a with statement. A CheckpointError raised in it gets the name of the file.
 
-    OSError where the file cannot be read, CheckpointError where it is no such file.
+    Raises OSError if the file cannot be read, CheckpointError if it is not such a file.
     """
     try:
         with open(path, "rb", opener=_open_regular) as file:
@@ -99,7 +99,7 @@ class Contents:
         return tensors
 
     def _check_header(self, shapes, narrow):
-        """Before the tensors are read: their names, shapes and total size."""
+        """Check names, shapes and total size of the tensors before they are read."""
         for name in sorted(self.names | shapes.keys()):
             if name not in shapes:
                 raise UnknownError(f"has a tensor {quoted(name)} that its configuration does not have")
@@ -113,7 +113,7 @@ class Contents:
                 raise CheckpointError(f"has {name!r} in the shape {quoted(info.get('shape'))}, not {shapes[name]}")
         expected = 8 + len(self._head) + sum((4 if name in narrow else 8) * math.prod(shape) for name, shape in shapes.items())
         if self.size != expected:
-            raise CheckpointError(f"has {self.size} bytes, where {expected} should be: it is cut off or damaged")
+            raise CheckpointError(f"has {self.size} bytes instead of {expected}, so it is truncated or damaged")
 
 
 def check_finite(numbers, what):

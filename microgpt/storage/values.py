@@ -21,7 +21,7 @@ def _data(value):
 
 
 def loss_graph(model, text):
-    """(loss, weights), as GPT.loss_graph says."""
+    """(loss, weights), as for GPT.loss_graph."""
     from microgpt.compiled.scalar import Value
     from microgpt.engines.graph import GraphEngine
 
@@ -31,5 +31,5 @@ def loss_graph(model, text):
         return GraphEngine.ops.batch_loss([tokens], weights, model.config), weights
     except (ValueError, ArithmeticError) as error:
         raise ValueError(
-            f"the loss of {quoted(text)} is infinite and has no graph: a number on the way leaves the range of floats ({error})"
+            f"the loss of {quoted(text)} is infinite and has no graph, because a number leaves the range of floats ({error})"
         ) from error

@@ -1,4 +1,4 @@
-"""The beginning of a run: documents are shuffled and a model is drawn or loaded, or a saved run is taken up where it ended."""
+"""Starting a run: documents are shuffled and a model is drawn or loaded, or a saved run is continued."""
 
 import random
 from array import array
@@ -51,7 +51,7 @@ def start(
     snapshots = SNAPSHOTS.check(snapshots)
     if resume is not None:
         if init is not None:
-            raise ValueError("a resumed run goes on with its own weights; give resume or init, not both")
+            raise ValueError("a resumed run continues with its own weights; give resume or init, not both")
         return _resume(
             docs, val_docs, resume, engine, threads, config=config, training=training, evaluation=evaluation, seed=seed, long_docs=long_docs,
             snapshots=snapshots,
@@ -77,8 +77,8 @@ def start(
     except ValueError as error:
         if val_docs is None:
             raise
-        where = "leave it out there" if config.documents == "text" else "leave the documents out that have it"
-        advice = where + ("" if saved else ", or train on some that do")
+        where = "omit it there" if config.documents == "text" else "omit the documents that have it"
+        advice = where + ("" if saved else ", or also train on some that have it")
         raise ValueError(f"val_docs cannot be measured: {error}; {advice}") from None
     if saved is None:
         model = GPT.init(config, tokenizer, rng, engine, threads)
@@ -116,7 +116,7 @@ def train(
         config: The shape of the model. None: the published model's, or that of `init`.
         training: The steps, the batch size and Adam's settings. None: the published settings; the engine "fast" takes batches of 16.
         seed: The seed of all random numbers: of the order of the documents, the weights and the samples. None: 42.
-        engine: What computes: "python", "graph" or "exact", which give the same bits, or "fast", which computes in float32. None:
+        engine: The engine: "python", "graph" or "exact", which give the same bits, or "fast", which computes in float32. None:
             "exact".
         threads: How many threads the engines "exact" and "fast" may use, 0 for all cores. The result does not depend on it.
         callback: A function that is called with a `Step` after each step. If it returns a true value, the run ends there.
@@ -131,9 +131,9 @@ def train(
             `num_steps` may differ: then each remaining step has the learning rate of a run with that many steps.
         snapshots: About how many copies of the weights to keep in `Run.snapshots` for `microgpt explore`, close together at first. None:
             none. They change no bit of the training.
-        gradient_norms: Whether to measure the length of each step's gradients, see `Run.train`.
+        gradient_norms: Whether to measure the norm of each step's gradient, see `Run.train`.
         progress: Whether to show a line of progress: in the output of a notebook's cell, or on a terminal's standard error. If standard
-            error is a file, a long training writes a line there now and then.
+            error is a file, a long training occasionally writes a line there.
         run_dir: A folder in which a new one keeps the run, with its settings, losses, model and samples, as `microgpt train --run-dir`
             does; `Run.folder` is its path. None: nothing is kept.
 
@@ -172,7 +172,7 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     files.sweep(path)
     what = quoted_path(path)
     if saved.progress is None:
-        raise CheckpointError(f"{what} is a model without its training; to train it on, start from it with init")
+        raise CheckpointError(f"{what} is a model without its training; to train it further, start from it with init")
     given["evaluation"] = _as_old(given["evaluation"], saved.evaluation)
     _refuse_differences(
         f"{what} was started with",
@@ -186,7 +186,7 @@ def _resume(docs, val_docs, path, engine, threads, **given):
     if val_docs is None and expected is not None:
         raise CheckpointError(f"{what} was started with val_docs; give the same documents again")
     if val_docs is not None and expected is None:
-        raise CheckpointError(f"{what} was started without val_docs; omit val_docs, or begin a new run")
+        raise CheckpointError(f"{what} was started without val_docs; omit val_docs, or start a new run")
     documents.note_oddities(docs, val_docs, saved.config)
     rng = random.Random(saved.source.seed)
     trained, held_out = documents.parts(docs, rng, saved.config, saved.evaluation, saved.source.long_docs, val_docs or ())
@@ -215,8 +215,8 @@ def _resume(docs, val_docs, path, engine, threads, **given):
 
 
 def _as_old(given, saved):
-    """The EvalConfig `given`, or None, read as the version that saved the other one did: where it says nothing of an option, and
-    that version had another default, the saved run has that."""
+    """The EvalConfig `given`, or None, as the version that saved the run would read it: an option at its default, for which that
+    version had another default, gets the value of the saved run."""
     if given is None:
         return None
     old = {
@@ -236,10 +236,10 @@ def _extend(run, num_steps, what):
         raise CheckpointError(f"{what} has done {counted(done, 'step')}; num_steps must be at least {done}, not {num_steps}")
     if run.evaluation.patience is not None and run.finished:
         raise CheckpointError(
-            f"{what} ended with the weights of its best held-out loss, from which its training cannot go on; start another "
+            f"{what} ended with the weights of its best held-out loss, from which its training cannot continue; start another "
             "run from them with init"
         )
-    if done and done not in dict(run.extended):  # else no step was done with the number before
+    if done and done not in dict(run.extended):  # otherwise no step was done with the previous number of steps
         run.extended.append((done, before))
     run.training = replace(before, num_steps=num_steps)
 
@@ -256,7 +256,7 @@ def _read_again(part, tokenizer, others):
 
 
 def _refuse_differences(who, **pairs):
-    """CheckpointError that names a setting which is given (not None) and differs from the saved one."""
+    """Raise CheckpointError, naming the setting, if one that is given (not None) differs from the saved one."""
     for name, (given, saved) in pairs.items():
         if given is None or given == saved:
             continue
@@ -266,7 +266,7 @@ def _refuse_differences(who, **pairs):
                 continue
             name = next(name for name in different if name != "num_steps")
             given, saved = getattr(given, name), getattr(saved, name)
-        raise CheckpointError(f"{who} {name} {shortened(str(saved))}, not {shortened(str(given))}; omit {name}, or begin a new run")
+        raise CheckpointError(f"{who} {name} {shortened(str(saved))}, not {shortened(str(given))}; omit {name}, or start a new run")
 
 
 def _check_types(**given):

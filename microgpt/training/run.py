@@ -1,4 +1,4 @@
-"""A run: an engine does its steps, held-out documents are measured on the way, and all it takes to go on can be saved."""
+"""A run: an engine does its steps, held-out documents are measured at intervals, and everything needed to continue can be saved."""
 
 import math
 import operator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from microgpt.display.explore import Page
 
-PORTION_SECONDS = 0.02  # steps without a callback run in portions about this long, so that Ctrl-C is heard between them
+PORTION_SECONDS = 0.02  # steps without a callback run in portions of about this length, so that Ctrl-C takes effect between them
 
 
 class Step(NamedTuple):
@@ -36,10 +36,10 @@ class Step(NamedTuple):
     Attributes:
         step: The number of the step, from 1.
         num_steps: The number of steps in the run.
-        loss: The mean loss of this step's documents, in nats a token.
+        loss: The mean loss of this step's documents, in nats per token.
         lr: The learning rate of this step.
-        val_loss: The held-out loss, in nats a token, if it was measured after this step.
-        gradient_norm: The length of all gradients as one vector, before clipping, if it was measured.
+        val_loss: The held-out loss, in nats per token, if it was measured after this step.
+        gradient_norm: The norm of the gradient of all parameters, before clipping, if it was measured.
         run: The run; `run.model` is the model.
     """
 
@@ -63,18 +63,18 @@ class Run:
         corpus: The documents to train on, in their order, as token ids.
         training: The settings of the training.
         rng: The random generator, which sampling continues to use.
-        losses: The loss of each step done, in nats a token.
-        held_out: The documents held out, as token ids, or None.
+        losses: The loss of each step done, in nats per token.
+        held_out: The held-out documents, as token ids, or None.
         evaluation: How the held-out loss is measured.
-        val_losses: Pairs (step, held-out loss in nats a token).
+        val_losses: Pairs (step, held-out loss in nats per token).
         seed: The seed of all random numbers.
-        long_docs: What is done with a document longer than the block.
-        snapshots: Copies of the weights on the way, or None.
+        long_docs: What happens to a document longer than the block.
+        snapshots: Copies of the weights during training, or None.
         extended: Pairs (steps done, settings until then), one for each time the run was resumed with another number of steps.
         seconds: The time of the steps done in this process, in seconds.
-        gradient_norms: Step, from 1 -> the length of its gradients, where they were measured.
-        drawn: Whether the first weights were drawn at random, and not loaded.
-        folder: Where `train(run_dir=...)` keeps it, or None.
+        gradient_norms: Step, from 1 -> the norm of its gradient, for the steps at which it was measured.
+        drawn: Whether the initial weights were drawn at random, not loaded.
+        folder: The folder that `train(run_dir=...)` made, or None.
     """
 
     losses: list[float]
@@ -92,11 +92,11 @@ class Run:
         self.held_out, self.evaluation, self.seed, self.long_docs = held_out, evaluation, seed, long_docs
         self.losses, self.val_losses, self.extended, self.snapshots = [], [], [], snapshots
         model.engine.check(corpus, training, snapshots.count if snapshots else 0)
-        self.seconds = 0.0  # of the steps done here
-        self.gradient_norms: dict[int, float] = {}  # step (from 1) -> norm, where they are measured
-        self.drawn = True  # whether its first weights were, or loaded
-        self._best_params: array[float] | None = None  # those of `best`, a copy, where there is patience
-        self._torn = False  # whether something ended it in the middle of a step
+        self.seconds = 0.0  # of the steps done in this process
+        self.gradient_norms: dict[int, float] = {}  # step (from 1) -> norm, if measured
+        self.drawn = True  # whether its initial weights were drawn, not loaded
+        self._best_params: array[float] | None = None  # a copy of those of `best`, if there is a patience
+        self._torn = False  # whether it was ended in the middle of a step
 
     def train(
         self, callback: Callable[[Step], object] | None = None, progress: Callable[[], object] | bool | None = None,
@@ -109,12 +109,12 @@ class Run:
 
         Args:
             callback: A function that is called with a `Step` after each step. If it returns a true value, training ends there.
-            progress: True shows a line of progress, as `microgpt train` does on a terminal. A function is called without arguments some dozen
-                times a second, after one step or many, and after each multiple of `pause_every` steps.
+            progress: True shows a line of progress, as `microgpt train` does on a terminal. A function is called without arguments
+                several dozen times per second, after one or more steps, and after each multiple of `pause_every` steps.
             pause_every: See `progress`.
             stopped: A list. Once it is not empty, training ends after the current step, and a measurement of the held-out loss is postponed
                 until the run continues.
-            gradient_norms: Whether to measure the length of each step's gradients, before clipping, into `gradient_norms`. It changes no bit
+            gradient_norms: Whether to record the norm of each step's gradient, before clipping, in `gradient_norms`. It changes no bit
                 of the training.
 
         Raises:
@@ -146,7 +146,7 @@ class Run:
 
     @contextmanager
     def _shown(self, progress):
-        """The function that the argument `progress` of `train` stands for, or None."""
+        """The function to call for the argument `progress` of `train`, or None."""
         if progress is True:
             from microgpt import live
 
@@ -156,11 +156,11 @@ class Run:
             yield progress or None
 
     def _portions(self, one_by_one, pause_every, ended, gradient_norms):
-        """Do the steps that are left, as many at a time as take about PORTION_SECONDS, or one by one.
+        """Do the remaining steps, as many at a time as take about PORTION_SECONDS, or one by one.
 
-        Yields the held-out loss after each portion, None where it was not due. ended: tells whether training is to end.
+        Yields the held-out loss after each portion, or None if it was not due. ended: tells whether training should end.
         """
-        self._evaluate_where_due(ended)  # where an earlier call was ended in the middle of that
+        self._evaluate_where_due(ended)  # in case an earlier call was ended during the measurement
         self._take_snapshot_where_due()
         portion = 1
         while not self.finished:
@@ -192,7 +192,7 @@ class Run:
 
     @property
     def diverged(self) -> bool:
-        """Whether the losses of the last steps are far worse than those of a model that guesses blindly."""
+        """Whether the losses of the last steps are far worse than those of random guessing."""
         return verdict.diverged(self.losses, self.model.tokenizer.vocab_size)
 
     @property
@@ -210,13 +210,13 @@ class Run:
 
     @property
     def best(self) -> tuple[int, float]:
-        """(step, loss) of the lowest held-out loss so far, the first of equals."""
+        """(step, loss) of the lowest held-out loss so far, the first one if several are equal."""
         return min(self.val_losses, key=lambda pair: pair[1])
 
     def evaluate(self) -> float:
-        """Measure the held-out loss now, in nats a token. Nothing changes.
+        """Measure the held-out loss now, in nats per token. The run does not change.
 
-        It is the mean over the tokens of the first `measured` documents held out; or, with `evaluation.val_mean` "documents", the mean of
+        It is the mean over the tokens of the first `measured` held-out documents; or, with `evaluation.val_mean` "documents", the mean of
         their losses, each as `GPT.loss` computes it. The engine "fast" computes it in float32.
 
         Raises:
@@ -243,7 +243,7 @@ class Run:
 
     @property
     def measured(self) -> int:
-        """How many of the documents held out a measurement takes: the first ones, the same throughout the run."""
+        """The number of held-out documents per measurement: the first ones, the same throughout the run."""
         training = self.extended[0][1] if self.extended else self.training
         return self.evaluation.documents(training, len(self.held_out or ()))
 
@@ -267,7 +267,7 @@ class Run:
         )  # fmt: skip
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Save the model and everything that is needed to continue: `train(docs, resume=path)` does the remaining steps, with the same bits.
+        """Save the model and everything needed to continue: `train(docs, resume=path)` does the remaining steps, with the same bits.
 
         The file is replaced whole or not at all.
 
@@ -281,7 +281,7 @@ class Run:
             checkpoint.write(path, self._checkpoint())
 
     def save_pretrained(self, folder: str | PathLike[str], *, pytorch: bool = False) -> None:
-        """Save the model as a folder in the layout of the Hugging Face Hub, as `GPT.save_pretrained` does, with the run's figures on its card.
+        """Save the model as a folder in the layout of the Hugging Face Hub, as `GPT.save_pretrained` does. Its card has the run's losses.
 
         The folder does not hold what is needed to continue the run.
         """
@@ -291,7 +291,7 @@ class Run:
             pretrained.write(folder, self._checkpoint(), pytorch=pytorch)
 
     def _checkpoint(self):
-        """The Checkpoint of the run as it is; the caller reads its engine."""
+        """The Checkpoint of the run in its current state; the caller must hold read access to its engine."""
         self._refuse_torn()
         model, access = self.model, self.model.engine.access
         extended = [(done, before.num_steps) for done, before in self.extended]
@@ -305,7 +305,7 @@ class Run:
         return Checkpoint(model.config, model.tokenizer, model.params, self.training, self.evaluation, source, progress)
 
     def __getstate__(self):
-        """The state for pickle: all that is needed to continue, including Adam's moments. RuntimeError while another thread trains it."""
+        """The state for pickle: everything needed to continue, with Adam's moments. Raises RuntimeError while another thread trains it."""
         access = self.model.engine.access
         with access.reading():
             access.check_at_rest("copy the run")
@@ -319,15 +319,15 @@ class Run:
             self.model.engine.restore(self.training, *moments, len(self.losses))
 
     def __copy__(self):
-        """A run with a model, a generator and losses of its own."""
+        """A run with its own model, generator and losses."""
         return deepcopy(self)
 
     def fingerprint(self) -> str:
-        """SHA-256 of all tokens, those trained on and those held out, as little-endian 32-bit ids."""
+        """The SHA-256 of all tokens, trained on and held out, as little-endian 32-bit ids."""
         return fingerprint(self.corpus, self.held_out)
 
     def _portion_end(self, first, portion, pause_every):
-        """The step before which to pause: at most `portion` steps on, but not beyond one that something follows."""
+        """The step before which to pause: at most `portion` steps later, and not beyond a step after which something is due."""
         end = min(first + portion, self.training.num_steps)
         for every in (pause_every, self.eval_every):
             if every:
@@ -342,7 +342,7 @@ class Run:
             self.snapshots.take(done, self.model.params)
 
     def _steps(self, first, end, norms):
-        """Do steps first .. end - 1; norms: None, or a list for the lengths of their gradients."""
+        """Do steps first .. end - 1; norms: None, or a list to which the norms of their gradients are appended."""
         try:
             with self.model.engine.access.changing():
                 try:
@@ -360,12 +360,12 @@ class Run:
     def _refuse_torn(self):
         if self._torn:
             raise RuntimeError(
-                f"this run was ended in the middle of step {len(self.losses) + 1}, so that its weights and Adam's moments are "
-                "of different steps; go on from a file that was saved before"
+                f"this run was ended in the middle of step {len(self.losses) + 1}, so its weights and Adam's moments belong to "
+                "different steps; resume from a file that was saved before"
             )
 
     def _evaluate_where_due(self, ended):
-        """The held-out loss, None where it is not due. What is ended in the middle of this is done by the next call."""
+        """The held-out loss, or None if it is not due. If a measurement is interrupted, the next call repeats it."""
         done, val_loss = len(self.losses), None
         measured = done in (0, *[step for step, _ in self.val_losses[-1:]])
         if self.held_out and not measured and (done % self.eval_every == 0 or done >= self.training.num_steps):
@@ -389,7 +389,7 @@ class Run:
     # ---- In a notebook: see docs/notebooks.md -----------------------------------------------------------------------
 
     def plot(self) -> "Figure":
-        """A figure of matplotlib with the losses, which a notebook shows; its `savefig(path)` writes it.
+        """A matplotlib figure of the losses, which a notebook shows; its `savefig(path)` writes it.
 
         Raises:
             ImportError: matplotlib is not installed.
@@ -400,14 +400,14 @@ class Run:
         return plot.of_run(self)
 
     def explore(self, name: str = "", docs: Iterable[str] | None = None) -> "Page":
-        """The page of `microgpt explore`, as `GPT.explore` makes it, with the run's losses and snapshots.
+        """The page of `microgpt explore`, like that of `GPT.explore`, but with the run's losses and snapshots.
 
         Raises:
             ValueError: The page cannot compute the activation, or a loss is not finite.
         """
         from microgpt.display import explore
 
-        step = self.best[0] if self._best_params is not None and self.finished else None  # whose weights the model has
+        step = self.best[0] if self._best_params is not None and self.finished else None  # the step whose weights the model has
         return explore.Page(
             self.model, name,
             losses=self.losses, val_losses=self.val_losses, training=self.training, snapshots=self.snapshots, step=step, docs=docs,
@@ -420,12 +420,12 @@ class Run:
 
 
 def _reduce(error):
-    """How errors that are made of a run are pickled, as where another process sends them."""
+    """Pickles errors that are made from a run, for example when another process sends them."""
     return __newobj__, (type(error), *error.args), vars(error)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or a notebook's "interrupt", ended a training after a step.
+    """Ctrl-C, or a notebook's "interrupt", ended training after a step.
 
     Attributes:
         run: The run, which can continue.
@@ -435,7 +435,7 @@ class Interrupted(KeyboardInterrupt):
         self.run = run
         done = f"after step {len(run.losses)} of {run.training.num_steps}"
         super().__init__(
-            f"interrupted {done}; get the run back with `import sys; run = sys.last_value.run`, then go on with run.train() "
+            f"interrupted {done}; get the run back with `import sys; run = sys.last_value.run`, then continue with run.train() "
             "or save it with run.save(path)"
         )
 

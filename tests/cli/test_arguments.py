@@ -1,4 +1,4 @@
-"""What the functions of the package take as arguments: other libraries' numbers, files, wrong names."""
+"""Arguments of the package's functions: numbers of other libraries, files, wrong names."""
 
 import json
 import random
@@ -18,7 +18,7 @@ CONFIG, TRAINING = GPTConfig(n_embd=4, n_head=2), TrainConfig(num_steps=3)
 
 
 class Index:
-    """A whole number of another type, as NumPy's are."""
+    """An integer of another type, like NumPy's."""
 
     def __init__(self, number):
         self.number = number

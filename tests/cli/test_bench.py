@@ -1,4 +1,4 @@
-"""microgpt bench: what it measures is checked first."""
+"""microgpt bench: results are checked before they are timed."""
 
 import json
 
@@ -17,7 +17,7 @@ TIMINGS = {
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Replaces measuring by TIMINGS, which a test may change; the list of what was measured."""
+    """Replaces measuring by TIMINGS, which a test may change. Yields the list of measured cases."""
     timings, cases = dict(TIMINGS), []
     monkeypatch.setattr(bench, "_in_fresh_process", lambda case, source: cases.append(case) or timings[case.engine])
     return timings, cases

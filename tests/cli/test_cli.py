@@ -1,4 +1,4 @@
-"""The command line end to end, in processes of its own: what it prints and where, and how it ends."""
+"""The command line end to end, in separate processes: what it prints and where, and its exit codes."""
 
 import errno
 import hashlib
@@ -140,7 +140,7 @@ def test_the_defaults_are_the_preset_s(settings):
 
 
 def test_a_recipe_sets_everything(monkeypatch, data):
-    """Data, model, training, engine and what is held out; an option replaces each of them."""
+    """The preset determines data, model, training, engine and held-out documents; an option replaces each of them."""
     given = []
     monkeypatch.setattr(train_command, "load", lambda source, documents, arguments: given.append(source) or ["to be or not to be " * 20])
     monkeypatch.setattr(train_command, "start", lambda *settings, **options: given.extend([settings[1:], options]) or 1 / 0)
@@ -232,7 +232,7 @@ def test_help_names_every_option_and_its_default(capsys):
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_help_on_80_columns(command, capsys, monkeypatch):
-    """Lines end at spaces, not within an option or a command that somebody copies."""
+    """Lines break at spaces, not inside an option or a command, which could not be copied then."""
     monkeypatch.setenv("COLUMNS", "80")
     assert cli.main([command, "--help"] if command else ["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -267,7 +267,7 @@ def test_version_and_info():
     assert facts["python"].startswith("{}.{}.{}".format(*sys.version_info))
     assert "python" in facts["engines"].split(", ")
     forced = microgpt_command("info", env=environment(MICROGPT_ISA="baseline", MICROGPT_LIBM="plain")).stdout
-    assert "instruction set  baseline (there are " in forced and "exp and pow      by the C library" in forced
+    assert "instruction set  baseline (available: " in forced and "exp and pow      of the C library" in forced
     wrong = microgpt_command("info", env=environment(MICROGPT_ISA="abacus"))
     assert_fails(wrong, 1, "MICROGPT_ISA is 'abacus'; this machine and this build have .*baseline")
 
@@ -296,7 +296,7 @@ def test_completion(tmp_path, line, words):
 
 
 def open_training(data, *options, code="", **pipes):
-    """A long training as a child process that hears Ctrl-C even where this one was started to ignore it."""
+    """A long training as a child process that handles Ctrl-C even if this process ignores it."""
     code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
     command = driver(code, "train", data, "--steps", 1_000_000, *TINY, *options)
     return subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, **pipes)
@@ -306,7 +306,7 @@ def open_training(data, *options, code="", **pipes):
 def test_ctrl_c(data):
     child = open_training(data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
     with child:
-        for line in child.stdout:  # which are seen while training goes on
+        for line in child.stdout:  # lines appear while training continues
             if line.startswith("step    3 /"):
                 break
         child.send_signal(signal.SIGINT)

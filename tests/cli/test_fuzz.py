@@ -25,9 +25,9 @@ from microgpt.cli.commands import COMMANDS
 from microgpt.proof import bench, verify
 from microgpt.scripts import script
 
-SOME = 40  # calls of a command
-SECONDS, ENDLESS = 30, 1  # that a call may take, on a busy machine; that one may which trains for 10**20 steps, and is stopped
-LONGEST = 400  # characters of a message
+SOME = 40  # calls per command
+SECONDS, ENDLESS = 30, 1  # the longest time of a call on a busy machine; the time after which a run of 10**20 steps is stopped
+LONGEST = 400  # characters in a message
 VALUES = [
     "", " ", "-", "--", "---", "=", "==", ".", "..", "/", "~", "*", "\n", "a\nb", "\t", "\r", "\x1b[31mred\x1b]0;title\x07", "\x9b2J",
     "\u202egpj.exe", "\u2028", "\0", "a\0b", "\udcff", "\ud800", "é", "٣", "²", "①", "😀", "x" * 100_000, "9" * 99, "9" * 400, "9" * 4299,
@@ -40,11 +40,11 @@ FOR_PARAMETERS = {"data": "docs.txt", "model": "model", "logs": "log.csv", "scri
 NEEDED = {"plot": ["--out=x.png"], "sweep": ["--learning-rate=0.01,0.02", "--trials=1"]}
 TINY = ["--n-embd=4", "--n-head=2", "--block-size=8"]
 NAMED = re.compile(r"(?<![\w'\"-])--[a-z][\w-]*")  # options in a sentence
-NOT_OURS = {"--upgrade"}  # pip's
+NOT_OURS = {"--upgrade"}  # an option of pip
 
 
 def actions(command):
-    """The options and arguments that the command's parser has."""
+    """The options and arguments of the command's parser."""
     [commands] = [action for action in cli._parser([command])._actions if isinstance(action, argparse._SubParsersAction)]
     return commands.choices[command]._actions
 
@@ -54,7 +54,7 @@ def options(command):
 
 
 def usual(command, without=()):
-    """The arguments of a call that would succeed, but for the parameter `without`."""
+    """The arguments of a call that would succeed, except for the parameter `without`."""
     parameters = [action.dest for action in actions(command) if not action.option_strings]
     return [FOR_PARAMETERS[name] for name in parameters if name in FOR_PARAMETERS and name != without] + NEEDED.get(command, [])
 
@@ -80,18 +80,20 @@ def calls(command):
     return random.Random(command).sample(every, min(len(every), SOME))
 
 
-# ---- A call and what may come of it ------------------------------------------------------------------------------------
+# ---- A call and its possible outcomes ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def small(folder, monkeypatch):
-    """A folder with files of every kind, and presets and commands that take no time."""
+    """A folder with files of every kind; presets and commands are replaced by fast ones."""
     for name, preset in microgpt.PRESETS.items():
         monkeypatch.setitem(microgpt.PRESETS, name, preset._replace(training=replace(preset.training, num_steps=3)))
     monkeypatch.setattr(verify, "exact_engines", lambda: ["exact"])
     monkeypatch.setattr(verify, "NUM_SAMPLES", 1)
     monkeypatch.setattr(bench, "compare", lambda *_, **__: [])
-    monkeypatch.setattr("microgpt.scripts.run_script", lambda path, *_, **__: script.read(path) and 0)  # which would take this process over
+    monkeypatch.setattr(
+        "microgpt.scripts.run_script", lambda path, *_, **__: script.read(path) and 0
+    )  # the real one would take over this process
     monkeypatch.setattr("webbrowser.open", lambda *_: False)
     monkeypatch.setenv("MICROGPT_NAMES", str(folder / "docs.txt"))
     (folder / "folder").mkdir()
@@ -121,7 +123,7 @@ class TooLong(BaseException):
 
 @contextlib.contextmanager
 def limits(seconds):
-    """What a test must not wait for, and not take from its machine."""
+    """Replaces everything that would make a test wait or use up the machine."""
     import resource
 
     def stop(*_):
@@ -140,7 +142,7 @@ def limits(seconds):
 
 
 def called(argv):
-    """(exit code, standard error) of a call in this process; (None, "") where it takes too long."""
+    """(exit code, standard error) of a call in this process; (None, "") if it takes too long."""
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", newline="\n") for _ in range(2)]
     with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
         try:
@@ -153,19 +155,19 @@ def called(argv):
 
 
 def called_apart(argv):
-    """The same, of a call in a process of its own."""
+    """The same for a call in a separate process."""
     command = [sys.executable, "-Werror", "-m", "microgpt", *map(os.fsencode, argv)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(), timeout=60)
     return done.returncode, done.stderr.decode("utf-8")
 
 
 def endless(argv):
-    """Whether some number is so large that the call may rightly go on for long."""
+    """Whether a number is so large that the call may legitimately take long."""
     return any(re.fullmatch(r"[0-9_]{4,}", part.rpartition("=")[2]) for part in argv)
 
 
 def wrong(argv, code, said):
-    """What is wrong with how a call ended, or None."""
+    """What is wrong with the outcome of a call, or None."""
     if code is None:
         return None if endless(argv) else "it does not end"
     if code not in (0, 1, 2):
@@ -193,7 +195,7 @@ def wrong(argv, code, said):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_values(command, small):
     small()
-    if command == "sweep":  # imported now, and not when a time limit may cut that short
+    if command == "sweep":  # imported now, before a time limit could interrupt the import
         pytest.importorskip("optuna", reason="sweeps need Optuna")
     chance, found, began = random.Random(1), [], time.monotonic()
     for argv in calls(command):

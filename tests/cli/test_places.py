@@ -1,4 +1,4 @@
-"""Where a command writes: found out before the first step, and nobody's own file is replaced."""
+"""Output files are checked before the first step, and no file of the user's own is replaced."""
 
 import os
 import signal
@@ -76,15 +76,15 @@ def test_nobody_s_file_is_replaced(folder):
     ):  # fmt: skip
         before = (folder / name).read_bytes()
         assert fail("train", "docs.txt", *small, option, name) == (
-            f"{option}: {name!r} is there already and is not {what}; name another file, or replace it with --force"
+            f"{option}: {name!r} exists already and is not {what}; name another file, or replace it with --force"
         )
         assert (folder / name).read_bytes() == before
-        for _ in range(2):  # by force, and then as microgpt's own
+        for _ in range(2):  # by --force, and then because microgpt wrote it
             succeed("train", "docs.txt", *small, option, name, *(["--force"] if (folder / name).read_bytes() == before else []))
     assert (folder / "docs.txt").read_text(encoding="utf-8") == text
     succeed("train", "docs.txt", *small, "--out", "run.csv")
     done = microgpt_command("train", "docs.txt", "--resume", "run.csv", "--out", "other", "--log", "run.csv", "--force")
-    assert done.returncode == 2 and "'run.csv' is what --resume goes on with, which would be lost" in done.stderr
+    assert done.returncode == 2 and "'run.csv' is the file of --resume, which would be lost" in done.stderr
     if os.path.exists("/dev/stdin"):
         with open("docs.txt") as data:
             done = microgpt_command("train", "-", *small, "--out", "docs.txt", "--force", stdin=data)
@@ -144,7 +144,7 @@ def test_a_temporary_file_that_another_sweep_removes_before_its_lock(folder, mon
 
 @posix
 def test_saving_leaves_the_umask_alone(folder, monkeypatch):
-    """It is the whole process's: other threads would make files that everybody may write."""
+    """The umask must not be changed: it belongs to the whole process, and other threads would make files that everybody may write."""
     before = os.umask(0o027)
     try:
         monkeypatch.setattr(os, "umask", None)

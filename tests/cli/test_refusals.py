@@ -1,4 +1,4 @@
-"""What the command line cannot do is one sentence, before training where that can be."""
+"""Errors of the command line are one sentence, before training if possible."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def test_files_that_cannot_be_used(folder):
     assert fail("train", "docs.txt", "--out", "no/where") == "--out: there is no folder 'no'; make it first"
     assert fail("train", "docs.txt", "--out", str(folder)) == f"--out: {str(folder)!r} is a folder; name a file in it"
     microgpt.train(TEN_NAMES, training=TrainConfig(num_steps=2)).model.save("m")
-    assert "is a model without its training; to train it on, start from it with --init" in fail("train", "docs.txt", "--resume", "m")
+    assert "is a model without its training; to train it further, start from it with --init" in fail("train", "docs.txt", "--resume", "m")
     assert "the character 'X' (U+0058) is not in" in fail("sample", "m", "--prompt", "X")
 
 
@@ -44,7 +44,7 @@ def test_files_that_cannot_be_used(folder):
     "arguments, message",
     [
         (["--engine", "fast", "--threads", "-1"], "--threads must be at least 0 and at most 1024, not -1"),
-        (["--n-embd", "128", "--engine", "exact"], None),  # where the pure script ends with RecursionError
+        (["--n-embd", "128", "--engine", "exact"], None),  # the pure script ends with RecursionError here
         (["--n-embd", "64", "--n-layer", "2", "--engine", "exact"], None),
         (
             ["--n-embd", "16", "--n-head", "3"],
@@ -61,7 +61,7 @@ def test_files_that_cannot_be_used(folder):
     ],
 )
 def test_the_table_of_bad_input(folder, arguments, message):
-    """The rows of the reference's own failures: what worked not at all there works, or is one sentence."""
+    """Cases in which the reference fails: they work here, or the error is one sentence."""
     done = microgpt_command("train", "docs.txt", "--steps", 2, "--samples", 2, *arguments)
     if message is None:
         assert (done.returncode, done.stderr) == (0, "")
@@ -87,7 +87,7 @@ def test_what_cannot_be_done_is_refused_before_training(folder, arguments, messa
 
 def test_the_log_and_the_model_are_two_files(folder):
     done = microgpt_command("train", "docs.txt", "--steps", 2, *SMALL, "--log", "x.csv", "--out", "x.csv")
-    assert done.returncode == 2 and "--log: 'x.csv' is what --out saves, which would be lost" in done.stderr
+    assert done.returncode == 2 and "--log: 'x.csv' is the file of --out, which would be lost" in done.stderr
 
 
 def test_how_many_were_found_before_there_was_no_other(folder):
@@ -97,7 +97,7 @@ def test_how_many_were_found_before_there_was_no_other(folder):
     assert "after 1 of 50" in fail("sample", "run", *options, "--engine", "fast")
 
 
-# ---- In processes of their own, with their exit codes ------------------------------------------------------------------
+# ---- In separate processes, with exit codes ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -132,14 +132,14 @@ def test_how_many_were_found_before_there_was_no_other(folder):
         (["train", "--eval-every", "0"], r"--eval-every must be at least 1, not 0; otherwise omit it"),
         (["train", "--patience", "3"], r"--patience needs documents to measure on; give a --val-fraction too, such as 0.1, or --val"),
         (["train", "--eval-every", "100"], r"--eval-every needs documents to measure on; give a --val-fraction too, .* or --val"),
-        (["train", "--split-seed", "3"], r"--split-seed chooses the documents of a --val-fraction; omit it, or give a --val-fraction, .*"),
-        (["train", "--val", "x", "--val-fraction", "0.1"], r"--val-fraction holds documents .*, and --val gives others; omit one of them"),
+        (["train", "--split-seed", "3"], r"--split-seed chooses the held-out documents; omit it, or give a --val-fraction too, .*"),
+        (["train", "--val", "x", "--val-fraction", "0.1"], r"--val-fraction and --val both give documents to measure on; omit one of them"),
         (["train", "-", "--val", "-"], r"standard input can be read only once; give a file to train on or to --val"),
         (["train", "--val", ""], r"--val needs the name of a file; it was given an empty one"),
         (["train", "--checkpoint-every", "3"], r"--checkpoint-every needs --out FILE, the file to write"),
         (["train", "--checkpoint-every", "0", "--out", "x"], r"--checkpoint-every must be at least 1, not 0"),
-        (["train", "--resume", "x", "--init", "x"], r"--resume goes on with a run's own weights; .*"),
-        (["train", "--log", "x.txt"], r"--log must end in \.csv or \.jsonl, which says how to write it; not 'x\.txt'"),
+        (["train", "--resume", "x", "--init", "x"], r"--resume continues a run with its own weights; .*"),
+        (["train", "--log", "x.txt"], r"--log must end in \.csv or \.jsonl, which determines its format; not 'x\.txt'"),
         (["sample"], r"the following arguments are required: MODEL .*"),
         (["sample", "x", "--top-k", "0"], r"--top-k must be at least 1, not 0; otherwise omit it"),
         (["sample", "x", "--prompt", "\udcff"], r"--prompt: must be text in UTF-8, not '\\udcff' .*"),
@@ -201,7 +201,7 @@ def test_without_a_network_the_built_in_names_are_used(tmp_path):
     offline = environment(
         https_proxy="http://127.0.0.1:9",
         no_proxy=None,
-        NO_PROXY=None,  # a port where nobody listens
+        NO_PROXY=None,  # a port on which nothing listens
         XDG_CACHE_HOME=str(tmp_path),
         HOME=str(tmp_path),
         WIN_PD_OVERRIDE_LOCAL_APPDATA=str(tmp_path),
@@ -217,18 +217,18 @@ def test_divergence_says_which_step_and_why(data):
     assert_fails(done, 1, r"training diverged at step (\d+) of 1000: .*; --learning-rate 1e\+200 is far too large, .*; try 0\.01")
     steps = re.findall(r"^step +(\d+) / 1000 \| loss", done.stdout, re.MULTILINE)
     diverged = int(re.search(r"at step (\d+)", done.stderr)[1])
-    assert list(map(int, steps)) == list(range(1, diverged))  # every step before is there
+    assert list(map(int, steps)) == list(range(1, diverged))  # every earlier step is printed
 
 
 @pytest.mark.parametrize(
     "options, advice",
     [
-        (["--learning-rate", "5"], "--learning-rate 5 is far too large, as .*; try 0.01"),
-        (["--learning-rate", "5", "--weight-decay", "9"], "--learning-rate 5 is far too large, as .*; try 0.01"),
-        (["--weight-decay", "1e5"], r"--weight-decay 100000 takes 1000 times each weight away in a step; try one below 100"),
-        (["--init-std", "1e10"], "the weights it starts from are too large; try a smaller --init-std"),
-        (["--init-std", "1e200"], "the weights it starts from are too large; .*"),
-        (["--beta1", "0.9", "--beta2", "0"], "Adam's steps grow without bound where --beta2 .*; try a --beta2 above 0.81"),
+        (["--learning-rate", "5"], "--learning-rate 5 is far too large, because .*; try 0.01"),
+        (["--learning-rate", "5", "--weight-decay", "9"], "--learning-rate 5 is far too large, because .*; try 0.01"),
+        (["--weight-decay", "1e5"], r"--weight-decay 100000 subtracts 1000 times each weight in a step; try one below 100"),
+        (["--init-std", "1e10"], "the initial weights are too large; try a smaller --init-std"),
+        (["--init-std", "1e200"], "the initial weights are too large; .*"),
+        (["--beta1", "0.9", "--beta2", "0"], "Adam's steps can grow without bound if --beta2 .*; try a --beta2 above 0.81"),
         (["--learning-rate", "1", "--n-embd", "16"], "try a --learning-rate below 1 or a smaller --init-std"),
     ],
     ids=str,
@@ -281,12 +281,12 @@ def test_a_checkout_that_is_not_built(tmp_path):
     package = os.path.dirname(microgpt.__file__)
     shutil.copytree(package, tmp_path / "microgpt", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
     options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}
-    bare = [sys.executable, "-S"]  # without site-packages, where the built one may be
+    bare = [sys.executable, "-S"]  # without site-packages, which may contain a built package
     done = subprocess.run([*bare, "-m", "microgpt", "--version"], **options)
     assert_fails(done, 1, r"'.*' has no compiled modules for Python .*; build them, .*: pip install -e \.")
     done = subprocess.run([*bare, "-c", "import microgpt; microgpt.Value"], **options)
     assert done.returncode == 1 and " has no compiled modules for Python " in done.stderr.splitlines()[-1]
-    for name in ("microgpt.reference", "microgpt.config", "microgpt.tokenizer"):  # those need none
+    for name in ("microgpt.reference", "microgpt.config", "microgpt.tokenizer"):  # these need no compiled core
         assert subprocess.run([*bare, "-c", f"import {name}"], **options).returncode == 0
 
 
@@ -299,7 +299,7 @@ def test_a_free_threaded_python_that_keeps_the_gil_off(monkeypatch):
 
 @pytest.mark.slow
 def test_the_reference_in_a_bare_checkout(tmp_path):
-    """Alone, without the package it belongs to; its text is what the published script prints."""
+    """It runs alone, without the package, and prints what the published script prints."""
     page = shutil.copy(reference.__file__, tmp_path)
     (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
     options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}

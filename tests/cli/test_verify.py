@@ -1,4 +1,4 @@
-"""microgpt verify: it must pass where all is well, and say what is wrong where it is not."""
+"""microgpt verify passes if everything is right, and otherwise says what is wrong."""
 
 import math
 
@@ -15,7 +15,7 @@ DOCS = ["emma", "olivia", "ava", "isabella"]
 
 @pytest.fixture
 def report(monkeypatch, tmp_path, capsys):
-    """A function that runs `microgpt verify` on small data and a small preset: its exit code and what it printed."""
+    """A function that runs `microgpt verify` on small data and a small preset, and returns its exit code and its output."""
     monkeypatch.setitem(PRESETS, "current", SMALL)
     data = tmp_path / "docs.txt"
     data.write_text("\n".join(DOCS), encoding="utf-8")
@@ -29,7 +29,7 @@ def report(monkeypatch, tmp_path, capsys):
 
 @pytest.fixture
 def as_if_published(monkeypatch):
-    """Makes the pure engine's run on DOCS the published one."""
+    """Replaces the published run by the pure engine's run on DOCS."""
     monkeypatch.setattr(published, "NAMES", published.hash_text(DOCS))
     result = verify.compute("python", DOCS, "current").result
     monkeypatch.setitem(published.RUNS, "current", result)
@@ -37,7 +37,7 @@ def as_if_published(monkeypatch):
 
 
 def break_engine(monkeypatch, engine, step):
-    """Makes an engine's loss one unit in the last place larger from a step on."""
+    """Makes the losses of an engine one unit in the last place larger from a given step on."""
     compute = engine.train
 
     def train(self, corpus, steps, training, losses, *more):

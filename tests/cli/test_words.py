@@ -1,4 +1,4 @@
-"""What microgpt says in words: no message is long, none has a character that a terminal obeys, each names a remedy that is there."""
+"""Messages: none is long or contains a control character, and each names a remedy that exists."""
 
 import io
 import json
@@ -27,7 +27,7 @@ SMALL = GPTConfig(n_embd=4, n_head=2, block_size=8)
 
 
 def said(arguments, capsys, code=None):
-    """The one sentence, without its beginning, with which a call in this process fails."""
+    """The sentence, without its prefix, with which a call in this process fails."""
     found = cli.main(list(map(str, arguments)))
     out, err = capsys.readouterr()
     assert found == code if code else found in (1, 2), err
@@ -43,7 +43,7 @@ def said(arguments, capsys, code=None):
 def test_printable(text):
     shown = words.printable(f"é{text}😀")
     assert not OBEYED.search(shown) and shown.startswith("é") and shown.endswith("😀")
-    assert shown[1:-1].encode().decode("unicode_escape") == text  # which tells what it was
+    assert shown[1:-1].encode().decode("unicode_escape") == text  # the escapes can be reversed
 
 
 def test_what_any_terminal_shows_stays():
@@ -91,7 +91,7 @@ def test_quoted_is_never_long():
         (["train", "--n-embd", str(720720 * 1009), "--n-head", "1013"], "--n-embd 727206480 is not divisible by --n-head 1013: "),
         (
             ["train", "--warmup-steps", "9" * 99, "--steps", "9" * 98],
-            f"--warmup-steps {'9' * 28}...{'9' * 29} leaves nothing of the --steps {'9' * 28}...{'9' * 29} after",
+            f"--warmup-steps {'9' * 28}...{'9' * 29} leaves none of the --steps {'9' * 28}...{'9' * 29} after",
         ),
         (["train", "--engine", "x" * 5000], f"--engine: invalid choice: '{'x' * 27}...{'x' * 28}' (choose from "),
         (["train", "--zero-init-out=" + "x" * 5000], f"--zero-init-out/--no-zero-init-out: ignored explicit argument '{'x' * 27}...x"),
@@ -103,8 +103,8 @@ def test_quoted_is_never_long():
         (["train", "--eps", "-inf"], "--eps must be more than 0 and finite, not -inf"),
         (["sample", "model", "--threads", "-1"], "--threads must be at least 0 and at most 1024, not -1"),
         (["sample", "model", "-n", "-1"], "-n: must be at least 0, not -1"),
-        (["train", "a\0b"], r"'a\x00b' is no argument: it has a NUL, or half of a character"),
-        (["train", "--out", "\ud800"], r"'\ud800' is no argument: it has a NUL, or half of a character"),
+        (["train", "a\0b"], r"'a\x00b' is not a valid argument, because it contains a NUL or half of a character"),
+        (["train", "--out", "\ud800"], r"'\ud800' is not a valid argument, because it contains a NUL or half of a character"),
         (["train", ""], "there is no file ''; check the path"),
         (
             ["train", "docs.txt", "--engine", "fast", "--engine", "python", "--threads", "2"],
@@ -151,7 +151,7 @@ def test_a_file_called_by_two_dashes(folder):
         (["plot", "docs.txt", "-o", "x.png"], "'docs.txt' is not a saved model, or only a part of one; a log's name ends in .csv "),
         (["plot", "model", "-o", "x.png"], "'model' is a model without its training; give a run "),
         (["train", "docs.txt", "--resume", "docs.txt"], "'docs.txt' is not a saved model, or only a part of one"),
-        (["train", "docs.txt", "--resume", "model"], "'model' is a model without its training; to train it on, start from it with --init"),
+        (["train", "docs.txt", "--resume", "model"], "'model' is a model without its training; to train it further, start from it with --init"),
         (["sample", "model", "--prompt", "X"], "the character 'X' (U+0058) is not in the model's vocabulary; it knows 'abc'"),
     ],
 )  # fmt: skip
@@ -164,7 +164,7 @@ def test_the_commonest_mistakes(folder, capsys, arguments, message):
 
 
 def changed(path, change):
-    """A saved model whose header `change`, a function of a dict, has changed."""
+    """A saved model whose header was changed by `change`, a function of a dict."""
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
@@ -208,7 +208,7 @@ def test_a_stranger_s_model(folder, capsys, text):
         with pytest.raises(microgpt.CheckpointError) as caught:
             microgpt.load("model")
         sentence = said(["sample", "model"], capsys, 1)
-        assert sentence == str(caught.value) and sentence.startswith("'model' ")  # right before the last place, too
+        assert sentence == str(caught.value) and sentence.startswith("'model' ")  # already correct before it is printed
 
 
 @posix
@@ -232,7 +232,7 @@ def test_a_line_of_the_data(folder, capsys):
 
 
 def test_whatever_a_message_holds_is_printable(folder, capsys, monkeypatch):
-    """The last place before the terminal: also what no sentence of ours has quoted."""
+    """`say` escapes control characters, even in text that no message has quoted."""
     monkeypatch.setattr("microgpt.cli.commands.train.start", lambda *_, **__: (_ for _ in ()).throw(ValueError(RED + "\n\u202e\udcff")))
     assert said(["train", "docs.txt"], capsys, 1) == r"\x1b[31mred\x1b]0;title\x07\n\u202e\udcff"
 
@@ -240,7 +240,7 @@ def test_whatever_a_message_holds_is_printable(folder, capsys, monkeypatch):
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs a device that never ends")
 def test_a_device_without_an_end(folder, capsys):
     assert said(["train", "/dev/zero"], capsys, 1).startswith("'/dev/zero' is not a text file: it has a NUL byte at offset 0")
-    assert said(["run", "/dev/zero"], capsys, 1) == "'/dev/zero' is not a script: it has NUL bytes; name a Python file"
+    assert said(["run", "/dev/zero"], capsys, 1) == "'/dev/zero' is not a script, because it has NUL bytes; name a Python file"
     with open("/dev/zero", "rb") as zeros:
         done = subprocess.run([sys.executable, "-m", "microgpt", "train", "-"], stdin=zeros, capture_output=True, timeout=60)
     assert done.returncode == 1 and done.stderr.startswith(b"microgpt: error: standard input is not a text file")
@@ -310,7 +310,7 @@ def options_of(command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_remedies_for_a_lack_of_memory(command, monkeypatch, capsys):
-    """Each names only options of the command that fails."""
+    """Each remedy names only options of the command that fails."""
     module = __import__(f"microgpt.cli.commands.{command}", fromlist=["run"])
 
     def run(arguments):
@@ -337,7 +337,7 @@ def test_a_graph_too_deep_for_python(folder, capsys, monkeypatch):
 
 @pytest.mark.parametrize("deep", [900, 3000, 50_000])
 def test_a_script_too_deep_to_rewrite_is_python_s(folder, deep):
-    """It runs where Python can run it; where it cannot, Python says so and no option of another command is recommended."""
+    """A script too deep runs if Python can run it; otherwise Python reports it, and no option of another command is recommended."""
     (folder / "deep.py").write_text(f"x = {'-' * deep}1\nprint(x)\n")
     plain = subprocess.run([sys.executable, "deep.py"], capture_output=True, encoding="utf-8", env=environment())
     ours = microgpt_command("run", "--quiet", "deep.py")
@@ -353,13 +353,13 @@ def test_the_rewriting_of_a_script_that_goes_too_deep(monkeypatch):
 
 
 def test_weights_that_are_too_large(folder):
-    """Where they were drawn, init_std is at fault; where they were loaded, the model."""
+    """If the weights were drawn, init_std is the reason; if they were loaded, the model is."""
     config = GPTConfig(n_embd=4, n_head=2, init_std=1e10)
     drawn = start(NAMES, config)
     drawn.save("model")
-    assert remedy(drawn, 1) == "the weights it starts from are too large; try a smaller init_std"
+    assert remedy(drawn, 1) == "the initial weights are too large; try a smaller init_std"
     for loaded in (start(NAMES, init="model"), start(NAMES, resume="model")):
-        assert remedy(loaded, 1) == "the weights it starts from are too large; start from another model"
+        assert remedy(loaded, 1) == "the initial weights are too large; start from another model"
         assert "init_std" not in remedy(loaded, 1) + remedy(loaded, 2)
 
 
@@ -426,7 +426,7 @@ def test_an_error_of_run_where_a_stream_is_closed(folder):
 @posix
 @pytest.mark.parametrize("core", ["scalar", "exact", "fast"])
 def test_a_core_that_cannot_be_loaded(tmp_path, core):
-    """It is not said to be missing, and the sentence is the same for the command and the module."""
+    """The message does not call it missing, and is the same for the command and the module."""
     package = os.path.dirname(microgpt.__file__)
     shutil.copytree(package, tmp_path / "microgpt", ignore=shutil.ignore_patterns("__pycache__"))
     [library] = (tmp_path / "microgpt" / "compiled").glob(f"{core}.*.so")
@@ -434,7 +434,7 @@ def test_a_core_that_cannot_be_loaded(tmp_path, core):
     (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
     options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=str(tmp_path))}
     arguments = ["train", "docs.txt", "--engine", "fast"]
-    script = "import sys; from microgpt.__main__ import main; sys.exit(main())"  # as the installed command does
+    script = "import sys; from microgpt.__main__ import main; sys.exit(main())"  # like the installed command
     for command in (["-m", "microgpt"], ["-c", script]):
         done = subprocess.run([sys.executable, *command, *arguments], **options)
         assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
@@ -443,7 +443,7 @@ def test_a_core_that_cannot_be_loaded(tmp_path, core):
 
 
 def test_another_interpreter_in_this_process():
-    """Where the core cannot be loaded there, the reason is the system's own, and not that it was not built."""
+    """If the core cannot be loaded, the reason is the system's own message, not that it was not built."""
     code = (
         "try:\n  import _interpreters as interpreters\n"
         "except ImportError:\n  import _xxsubinterpreters as interpreters\n"

@@ -17,7 +17,7 @@ LINES = "".join(chr(97 + i * i % 26) + "\n "[i % 5 > 0] for i in range(20_000)) 
 
 @pytest.fixture
 def speed(monkeypatch):
-    """A machine that is always as fast: (cycles a second, by which time is multiplied)."""
+    """A machine of constant speed: (cycles per second, the factor by which time is multiplied)."""
 
     def measured(config, docs, tokenizer, wanted, engine, threads, given):
         length = min(config.block_size, max(map(len, docs)) + 1)
@@ -36,7 +36,7 @@ def num_params(chosen):
 
 
 def tokens(chosen):
-    """How many a run by it is trained on."""
+    """The number of tokens on which a run with this suggestion trains."""
     return chosen.training.num_steps * chosen.training.batch_size * chosen.config.block_size
 
 
@@ -80,10 +80,10 @@ def test_what_is_given_stays(speed):
 
 
 def test_documents_that_are_longer_than_the_block(speed):
-    """A few are cut in pieces; where most are, the data are one text."""
+    """If a few documents are too long, they are split; if most are, the data are one text."""
     few = advice.suggest("\n".join([*["emma", "olivia"] * 200, "x" * 60]), 1)
     assert (few.config.block_size, few.long_docs) == (7, "split")
-    assert advice.suggest("emma", 1, block_size=1).long_docs == "truncate"  # there is no room for pieces
+    assert advice.suggest("emma", 1, block_size=1).long_docs == "truncate"  # the block is too small for pieces
     text = advice.suggest("a b" * 1000, 1)
     assert (text.config.documents, text.config.block_size, text.long_docs, len(text.docs)) == ("text", 32, "truncate", 1)
     assert [advice.block_size(docs, kind) for docs, kind in ((["a" * 999], "lines"), (["emma", "ava"], "lines"), (["a"], "text"))] == [
@@ -105,7 +105,7 @@ def test_a_suggestion_can_be_trained(text, engine):
     "arguments, error, message",
     [
         ((["emma"],), TypeError, "text must be a string, not .*; load_docs"),
-        ((" \n",), ValueError, "there is nothing to train on: give a text that is not blank"),
+        ((" \n",), ValueError, "there is nothing to train on; give a text that is not blank"),
         (("x", 0), ValueError, "seconds must be more than 0 and finite, not 0"),
         (("x", "5m"), TypeError, "seconds must be a number, not '5m'"),
         (("x", 1, 1, {"n_embed": 3}), TypeError, "there is no option 'n_embed'; choose from n_layer, n_embd"),
@@ -137,7 +137,7 @@ def test_the_command_that_is_told_gives_the_same_run(folder, capsys, options):
 
 
 def test_the_block_size_alone(folder, capsys):
-    """All else is as ever."""
+    """All other settings keep their defaults."""
     assert main(["train", "docs.txt", "--block-size", "auto", "--steps", "3"]) == 0
     output = capsys.readouterr()
     assert output.err.startswith("microgpt: chosen: microgpt train docs.txt --steps 3 --block-size 9\n")
@@ -166,15 +166,15 @@ def test_where_options_are_put():
 @pytest.mark.parametrize(
     "argv, message",
     [
-        (["--time", "1m"], "--time says how long --auto may train; give --auto too, or --steps in place of --time"),
-        (["--auto", "--preset", "first"], "--auto chooses what --preset settles; omit one of them"),
-        (["--auto", "--init", "m"], "--auto chooses what --init settles; omit one of them"),
-        (["--block-size", "auto", "--resume", "m"], "the model of --resume has its block size; omit --block-size"),
+        (["--time", "1m"], "--time is the training time for --auto; give --auto too, or --steps instead of --time"),
+        (["--auto", "--preset", "first"], "--auto chooses settings that --preset determines; omit one of them"),
+        (["--auto", "--init", "m"], "--auto chooses settings that --init determines; omit one of them"),
+        (["--block-size", "auto", "--resume", "m"], "the model of --resume determines the block size; omit --block-size"),
         (["--block-size", "small"], "--block-size: must be a whole number or auto, not 'small' (see microgpt train --help)"),
         (["--auto", "--time", "1d"], "--time: must be a time, such as 30s, 5m or 1h, not '1d' (see microgpt train --help)"),
         (["--auto", "--time", "0"], "--time: must be a time, such as 30s, 5m or 1h, not '0' (see microgpt train --help)"),
         (["--auto", "--n-embd", "9", "--n-head", "2"], "--n-embd 9 is not divisible by --n-head 2: .*"),
-        (["--auto", "--warmup-steps", "300"], "--warmup-steps 300 leaves nothing of the --steps 200 after the warm-up; .*"),
+        (["--auto", "--warmup-steps", "300"], "--warmup-steps 300 leaves none of the --steps 200 after the warm-up; .*"),
     ],
 )  # fmt: skip
 def test_refusals(folder, capsys, argv, message):

@@ -1,4 +1,4 @@
-"""load_docs: what becomes a document, and every way a file can be wrong."""
+"""load_docs: what becomes a document, and every error in a file."""
 
 import bz2
 import errno
@@ -49,7 +49,7 @@ def write(tmp_path):
         ("emma\r\nolivia\r\n", ["emma", "olivia"]),
         ("emma\rolivia\r", ["emma", "olivia"]),
         ("b\na\nb", ["b", "a", "b"]),
-        ("a\x0bb\x0cc\u2028d\x85e", ["a\x0bb\x0cc\u2028d\x85e"]),  # lines end only where open() ends them
+        ("a\x0bb\x0cc\u2028d\x85e", ["a\x0bb\x0cc\u2028d\x85e"]),  # only the line endings of open() end lines
         ("\u3000김민준\u3000\nज़ोया\nЁлка\n😀", ["김민준", "ज़ोया", "Ёлка", "😀"]),
     ],
 )
@@ -71,9 +71,9 @@ def test_a_million_lines(write):
 
 def test_a_byte_order_mark_is_dropped_and_said_so(write):
     path = write(b"\xef\xbb\xbfemma\nava")
-    with pytest.warns(DataWarning, match=r"docs\.txt' begins with a byte order mark.*dropped") as caught:
+    with pytest.warns(DataWarning, match=r"docs\.txt' begins with a byte order mark.*removed") as caught:
         assert load_docs(path) == ["emma", "ava"]
-    assert [Path(warning.filename).name for warning in caught] == ["test_data.py"]  # it points at the caller
+    assert [Path(warning.filename).name for warning in caught] == ["test_data.py"]  # the warning points to the caller
 
 
 def test_a_byte_order_mark_inside_is_kept_and_said_so(write):
@@ -107,7 +107,7 @@ def test_without_a_source_input_txt_comes_before_names(write, monkeypatch, tmp_p
     assert load_docs("./names") == load_docs(Path("names")) == ["a file of that name"]
 
 
-# ---- Files that are wrong ---------------------------------------------------------------------------------------
+# ---- Errors in files ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_files_that_are_not_there(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"nemo.txt' \(named by .* MICROGPT_NAMES\); correct"):
         load_docs("names")
     for other in (3, io.StringIO("emma")):
-        with pytest.raises(TypeError, match="load_docs reads a path, such as 'docs.txt', and not "):
+        with pytest.raises(TypeError, match="load_docs reads a path, such as 'docs.txt', not "):
             load_docs(other)
 
 
@@ -178,14 +178,14 @@ def test_files_that_cannot_be_read(write, monkeypatch, number, kind, message):
     monkeypatch.setattr(data, "open", refuse, raising=False)
     with pytest.raises(kind, match=message) as caught:
         load_docs(write("emma"))
-    assert caught.value.errno is None  # the message is the whole sentence
+    assert caught.value.errno is None  # so the message is the whole sentence
 
 
 # ---- Data sets that are downloaded ------------------------------------------------------------------------------------------
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `payload`, after `delay` (a function); counts requests."""
+    """Serves `payload` after calling `delay`, and counts requests."""
 
     daemon_threads = True
     payload, status, requests = NAMES, 200, 0
@@ -211,7 +211,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A local server in place of the real address, which is expected to hold NAMES."""
+    """A local server that replaces the real address and should serve NAMES."""
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -239,7 +239,7 @@ def cache(monkeypatch, tmp_path):
 def test_names_are_downloaded_once(server, cache):
     assert load_docs("names") == ["emma", "olivia", "ava"]
     assert cache.read_bytes() == NAMES
-    assert os.listdir(cache.parent) == ["names.txt"]  # nothing temporary is left
+    assert os.listdir(cache.parent) == ["names.txt"]  # no temporary file is left
     assert load_docs("names") == ["emma", "olivia", "ava"]
     assert server.requests == 1
 
@@ -325,7 +325,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for(server, cache, builtin,
 
 def test_a_name_server_that_does_not_answer_is_not_waited_for(cache, builtin, monkeypatch):
     done = threading.Event()
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: done.wait(20))  # which obeys no timeout
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: done.wait(20))  # ignores every timeout
     monkeypatch.setattr(datasets, "DOWNLOAD_SECONDS", 0.1)
     with pytest.warns(DataWarning, match=r"\(no answer within 0.1 seconds\)"):
         assert load_docs("names") == ["built", "in"]
@@ -333,7 +333,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(cache, builtin, mo
 
 
 def test_shakespeare_is_downloaded_once_or_not_there(server, cache, monkeypatch, tmp_path):
-    """As the names are; but the package has none of its own."""
+    """Like the names, but the package has no built-in copy."""
     for _ in range(2):
         assert load_docs("shakespeare") == ["emma", "olivia", "ava"]
     assert server.requests == 1 and os.listdir(cache.parent) == ["shakespeare.txt"]
@@ -377,14 +377,14 @@ def test_data_warnings_are_user_warnings():
     assert issubclass(DataWarning, UserWarning)
 
 
-# ---- Data as people have them ------------------------------------------------------------------------------------------
+# ---- Other kinds of data ------------------------------------------------------------------------------------------
 
 
 def test_other_encodings(write):
     docs = ["zoé", "noël"]
     for encoding in ("latin-1", "utf-16", "UTF-8"):
         assert load_docs(write("\r\n".join(docs).encode(encoding)), encoding=encoding) == docs
-    with pytest.raises(DataError, match="there is no encoding 'latin-99'; such are"):
+    with pytest.raises(DataError, match="there is no encoding 'latin-99'; use for example"):
         load_docs(write(b"emma"), encoding="latin-99")
     with pytest.raises(DataError, match="there is no encoding 'rot13'"):
         load_docs(write(b"emma"), encoding="rot13")
@@ -451,7 +451,7 @@ def test_a_url_is_downloaded_once(server, cache, monkeypatch):
 def test_urls_that_have_no_text(server, cache):
     url = f"http://127.0.0.1:{server.server_port}/"
     server.payload = b"\n<!DOCTYPE html>\n<html>"
-    with pytest.raises(DataError, match="is a web page and no text; give the address of the text itself"):
+    with pytest.raises(DataError, match="is a web page, not a text; give the address of the text itself"):
         load_docs(url)
     server.status = 404
     with pytest.raises(DataError, match=r"could not be downloaded \(.*Not Found\); check the address"):

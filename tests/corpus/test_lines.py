@@ -1,4 +1,4 @@
-"""The lines of a text without an object for each: the same documents, order and tokens as of a list of strings."""
+"""The lines of a text without an object for each: the same documents, order and tokens as for a list of strings."""
 
 import random
 
@@ -23,7 +23,7 @@ def test_lines_are_the_documents_of_their_text(text, seed, drawn):
     assert list(lines) == docs and lines[1:] == docs[1:] and lines.characters == "".join(sorted(set("".join(docs))))
     rng, same = random.Random(seed), random.Random(seed)
     for one in (rng, same):
-        one.getrandbits(32 * drawn + 1)  # at any place in the generator's state
+        one.getrandbits(32 * drawn + 1)  # at any position in the generator's state
     rng.shuffle(docs)
     mixed = lines.shuffled(same)
     assert list(mixed) == docs and rng.getstate() == same.getstate() and list(lines) == DOCUMENTS["lines"](text)

@@ -1,4 +1,4 @@
-"""Documents that are no lines: paragraphs, and texts of any length; and writing on where the block is full."""
+"""Documents that are not lines: paragraphs, and texts of any length; and generating past the block."""
 
 import copy
 import random
@@ -35,7 +35,7 @@ TEXTS = st.text(st.sampled_from("ab \n\u0915\U0001f600"), min_size=2, max_size=4
 @examples(max_examples=50)
 @given(n=st.integers(2, 400), block_size=st.integers(1, 40), data=st.data())
 def test_windows(n, block_size, data):
-    """The Corpus has them in the reference's order; however many have come, they lie evenly over the text."""
+    """The Corpus has the windows in the reference's order; any number of them covers the text evenly."""
     text = "".join(map(chr, range(0x4E00, 0x4E00 + n)))
     first = data.draw(st.integers(0, max(1, n - block_size) - 1))
     corpus = Windows(text, Tokenizer.from_docs([text]), block_size, first)
@@ -47,7 +47,7 @@ def test_windows(n, block_size, data):
 
 
 def by_the_reference(text, config, training, seed, val_fraction=0.0):
-    """(losses, parameters, tokenizer, random numbers) of a run on a text, made of the reference's own functions."""
+    """(losses, parameters, tokenizer, random numbers) of a run on a text, computed by the reference's own functions."""
     rng, tokenizer = random.Random(seed), Tokenizer.from_docs([text], config.bos_first)
     tokens = tokenizer.encode(text)
     if val_fraction:
@@ -81,7 +81,7 @@ def test_engines_train_and_write_as_the_reference_does(text, block_size, batch_s
             assert run.losses == pytest.approx(losses, rel=1e-4)
             continue
         assert bits(run.losses) == bits(losses) and bits(run.model.params) == bits(weights) and run.rng.getstate() == rng.getstate()
-        model = GPT(seen, tokenizer, run.model.params, name)  # documents are written past the block, too
+        model = GPT(seen, tokenizer, run.model.params, name)  # documents too are generated past the block
         written[name] = model.generate_from(copy.deepcopy(rng), 1, 0.8, prompt=prompt, length=length)
     expected = reference.write(params, seen, begun, length, tokenizer.bos, tokenizer.vocab_size, copy.deepcopy(rng), 0.8)
     assert written == {name: [prompt + tokenizer.decode(expected)] for name in engines.EXACT}
@@ -89,7 +89,7 @@ def test_engines_train_and_write_as_the_reference_does(text, block_size, batch_s
 
 
 def test_a_text_never_ends():
-    """However likely BOS is, and in whatever way the next character is chosen."""
+    """A text never ends, however likely BOS is, and however the next character is chosen."""
     for bos_first in (False, True):
         config = GPTConfig(n_embd=4, n_head=2, block_size=4, bos_first=bos_first, documents="text")
         model = GPT.init(config, Tokenizer("\nab", bos_first), random.Random(1))
@@ -105,7 +105,7 @@ def test_a_text_never_ends():
 
 @given(block_size=st.integers(1, 20), n=st.integers(1, 90), documents=st.sampled_from(["lines", "text"]))
 def test_the_context(block_size, n, documents):
-    """All of what fits; otherwise an end of it, more than half a block long; in documents behind BOS. A Reader reads the same."""
+    """The context is the whole text if it fits, otherwise its end, more than half a block long; in documents after BOS. A Reader agrees."""
     config, tokens = GPTConfig(block_size=block_size, documents=documents), list(range(n))
     seen = reference.context(tokens, -1, config)
     if n <= block_size:
@@ -123,7 +123,7 @@ def test_the_context(block_size, n, documents):
 
 
 def test_readings_of_any_length():
-    """Scores are those of what `logits` gives; a text begins with a line break, and its loss is that of its first block."""
+    """`scores` are the probabilities of `logits`; a text begins after a line break, and its loss is that of its first block."""
     for documents in ("lines", "text"):
         config = GPTConfig(n_embd=8, n_head=2, block_size=6, documents=documents)
         model = GPT.init(config, Tokenizer.from_docs([POEM]), random.Random(1))
@@ -170,7 +170,7 @@ def test_what_is_a_document(tmp_path):
 
 @given(n=st.integers(2, 60), fraction=st.floats(0.01, 0.99), block_size=st.integers(1, 9))
 def test_the_end_of_a_text_is_held_out(n, fraction, block_size):
-    """Every character of it is predicted once, but the first; and which they are does not depend on the seed."""
+    """Every held-out character except the first is predicted once; the choice does not depend on the seed."""
     text = "".join(map(chr, range(0x4E00, 0x4E00 + n)))
     count = max(2, round(fraction * n))
     if n - count < 2:
@@ -189,12 +189,12 @@ def test_the_end_of_a_text_is_held_out(n, fraction, block_size):
 
 def test_what_a_text_cannot_be():
     for docs, options, message in (
-        (["x"], {}, "a text of one character has none to predict after it; give a longer one to train on"),
+        (["x"], {}, "a text of one character has nothing to predict; give a longer one to train on"),
         ([POEM], {"val_docs": ["#"]}, "a text of one character .*; give a longer one to measure on"),
         (
             ["Tygers"],
             {"val_docs": ["Tz"]},
-            "val_docs cannot be measured: the character 'z' .*; leave it out there, or train on some that do",
+            "val_docs cannot be measured: the character 'z' .*; omit it there, or also train on some that have it",
         ),
         ([POEM], {"long_docs": "split"}, "omit long_docs: it has no effect on a text, whose windows leave nothing out"),
         (
@@ -205,7 +205,7 @@ def test_what_a_text_cannot_be():
     ):
         with pytest.raises(ValueError, match=message):
             start(docs, CONFIG, TRAINING, **options)
-    for docs in (["ab", "\nc", "b"], ["ab", "cab"], Lines("ab\ncab")):  # each begins a line, whether there was a line break or not
+    for docs in (["ab", "\nc", "b"], ["ab", "cab"], Lines("ab\ncab")):  # each begins a line, with or without a line break
         assert start(docs, CONFIG).fingerprint() == start(["\n".join(docs)], CONFIG).fingerprint()
 
 
@@ -228,11 +228,11 @@ def test_a_run_on_a_text_goes_on(tmp_path, engine):
 
 
 def test_a_text_that_is_measured_and_trained_on():
-    for val_docs, trained, warned in (([POEM[9:40]], "trained on as well", 1), ([POEM[40:] + POEM[:9]], "not trained on", 0)):
+    for val_docs, trained, warned in (([POEM[9:40]], "also trained on", 1), ([POEM[40:] + POEM[:9]], "not trained on", 0)):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             run = microgpt.train([POEM], CONFIG, TrainConfig(2), val_docs=val_docs)
-        assert [str(warning.message) for warning in caught] == ["the text to measure on is trained on as well"] * warned
+        assert [str(warning.message) for warning in caught] == ["the text to measure on is also trained on"] * warned
         assert f" characters that is {trained}; " in history.summary(run)[1]
 
 
@@ -253,7 +253,7 @@ def test_train_and_sample_a_text(poem):
     assert out.stdout.startswith(f"num characters: {len(POEM) - round(len(POEM) * 0.2)}\n")
     assert re.search(r"\n\n--- inference ---\nsample  1:\n[^$]{30}\n$", out.stdout)
     assert re.search(
-        r"held-out loss \S+ a token after step 3, on 16 characters of a text of 23 characters that is not trained on;", out.stderr
+        r"held-out loss \S+ per token after step 3, on 16 characters of a text of 23 characters that is not trained on;", out.stderr
     )
     assert len(succeed("sample", "m", "--seed", 1)) == 501
     two = succeed("sample", "m", "--seed", 1, "-n", 2, "--length", 9, "--prompt", "In the forests of the night")
@@ -275,7 +275,7 @@ def test_train_and_sample_paragraphs(poem):
 
 @posix
 def test_a_terminal_shows_a_text_as_it_is_written(poem):
-    """Character by character, with its line breaks, and with nothing in it that a terminal obeys."""
+    """It appears character by character, with its line breaks, but without control characters."""
     config = GPTConfig(n_embd=4, n_head=2, block_size=4, documents="text")
     model = GPT.init(config, Tokenizer("\n\x1bab"), random.Random(1))
     model.save("m")
@@ -336,7 +336,7 @@ def test_inspect(poem):
 
 
 def by_numbers(model, seed, number, prompt, length, temperature=1.0, top_k=None):
-    """Document `number` of a seed, as docs/sampling.md defines it, from the exact engine's logits."""
+    """Document `number` of a seed, by the definition in docs/sampling.md, from the exact engine's logits."""
     tokenizer, kind = model.tokenizer, model.config.documents
     reader = sampling.Reader(model.engine.decoder, model.config, tokenizer.bos)
     tokens, new = tokenizer.encode(prompt), (tokenizer.opening(kind), *tokenizer.encode(prompt))
@@ -356,7 +356,7 @@ def by_numbers(model, seed, number, prompt, length, temperature=1.0, top_k=None)
 
 @pytest.mark.parametrize("isa", engines.engine_class("fast").isas())
 def test_the_fast_engine_slides_as_the_others_do(isa, monkeypatch):
-    """On any number of threads, with prompts of any length, and however long a call is; but for what float32 rounds otherwise."""
+    """For any number of threads, length of the prompt and length of a call, except where float32 rounds differently."""
     monkeypatch.setenv("MICROGPT_ISA", isa)
     for seed in range(12):
         rng = random.Random(seed)

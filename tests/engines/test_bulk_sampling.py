@@ -1,4 +1,4 @@
-"""Many documents at once: the random numbers, the choices made with them, and that nothing else matters."""
+"""Many documents at once: the random numbers, the choices made with them, and independence of everything else."""
 
 import math
 import os
@@ -52,14 +52,14 @@ def test_philox():
 
 
 def test_chances():
-    """The definition that docs/sampling.md gives: what was written with a seed stays."""
+    """The definition in docs/sampling.md, so that the documents of a seed never change."""
     assert fast.key_of(1) == random.Random(1).getrandbits(64) == 0x91B7584A2265B1F5
     words = _fast.philox([7, 1, 2, 0], [0x2265B1F5, 0x91B7584A])
     assert [fast.chance(fast.key_of(1), 2**32 + 7, 8 + i) for i in range(4)] == [(word >> 9 << 1 | 1) / 2**24 for word in words]
 
 
 def choices(logits, u, temperature, top_k, top_p):
-    """The tokens that u may choose where logits are a little uncertain."""
+    """The tokens that u may choose if the logits have small errors."""
     allowed = set()
     for share in {top_p, top_p and max(top_p - 1e-4, 1e-9), top_p and min(top_p + 1e-4, 1)}:
         weights, below = sampling.probabilities(logits, temperature, top_k, share), 0.0
@@ -71,7 +71,7 @@ def choices(logits, u, temperature, top_k, top_p):
 
 
 def check(model, texts, numbers, key, temperature=1.0, top_k=None, top_p=None, prompt=""):
-    """Each token is the one that its number chooses by the exact engine's probabilities."""
+    """Each token is the one that its random number chooses by the exact engine's probabilities."""
     bos, block_size = model.tokenizer.bos, model.config.block_size
     for number, text in zip(numbers, texts, strict=True):
         assert text.startswith(prompt) and len(text) <= block_size
@@ -127,7 +127,7 @@ def test_large_document_numbers(model, isa):
 
 @pytest.mark.parametrize("options", [{}, dict(prompt="a"), dict(top_k=3, top_p=0.8), dict(temperature=0)], ids=str)
 def test_the_same_for_any_number_and_any_threads(options, isa):
-    """Of thousands the first beginnings are computed once for all; the documents are the same."""
+    """If there are thousands, common beginnings are computed once for all; the documents are the same."""
     model = make(GPTConfig(n_embd=8, n_layer=2), engine="fast")
     everything = model.generate(5000, seed=3, **options)
     assert len(everything) == 5000
@@ -138,14 +138,14 @@ def test_the_same_for_any_number_and_any_threads(options, isa):
 
 
 def test_portions():
-    """A list at a time, of a size that the model's determines."""
+    """Lists of a size that depends on the size of the model."""
     model = make(GPTConfig(n_embd=64, n_layer=4), engine="fast")
     parts = list(model.portions(2000, seed=1))
     assert len(parts) > 3 and sum(parts, []) == model.generate(2000, seed=1)
 
 
 def test_long_documents(isa):
-    """The ring grows with the longest; block_size is the limit, and documents that never end reach it."""
+    """The ring buffer grows with the longest document, up to block_size, which documents that never end reach."""
     model = make(GPTConfig(n_embd=4, n_head=2, block_size=150), vocab_size=30, std=0.1, engine="fast")
     texts = model.generate(60, 1.0, seed=1, threads=2)
     assert max(map(len, texts)) > 70
@@ -203,7 +203,7 @@ def test_equals_are_taken_in_the_order_of_their_ids(isa):
 
 
 def test_what_is_impossible_is_not_written(isa):
-    """Two characters have a probability of e**-60 each: before and after the likely ones in the order of ids."""
+    """Two characters with a probability of e**-60 each come before and after the likely ones in the order of ids."""
     model = make(GPTConfig(n_embd=4, n_head=2, block_size=1), vocab_size=6, std=0.1)
     rows = model.state_dict()
     for i, value in enumerate([1.0, 0.0, 0.0, 0.0]):
@@ -223,7 +223,7 @@ def test_extreme_temperatures(model, temperature, isa):
 
 
 def test_a_network_that_learned(isa):
-    """Documents are written with the weights of the moment: float32 copies of the model's own."""
+    """Documents are generated with the current weights, of which the engine makes float32 copies."""
     run = microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=300))
     fast = GPT(run.model.config, run.model.tokenizer, run.model.params, "fast")
     before = fast.generate(50, seed=1)
@@ -232,7 +232,7 @@ def test_a_network_that_learned(isa):
     assert fast.generate(50, seed=1) != before
 
 
-# ---- As with the other engines ---------------------------------------------------------------------------------------
+# ---- Like the other engines ---------------------------------------------------------------------------------------
 
 
 def test_seeds(model):
@@ -243,7 +243,7 @@ def test_seeds(model):
     assert len({tuple(write(seed)) for seed in seeds}) == len(seeds)
     assert all(write(seed) == write(seed) for seed in seeds)
     assert write(None) != write(None)
-    assert write(-7) == write(7)  # as random.Random has it
+    assert write(-7) == write(7)  # like random.Random
 
 
 def test_unique_and_excluded(model):
@@ -255,7 +255,7 @@ def test_unique_and_excluded(model):
     assert fast.generate(len(distinct), 0.3, seed=1, unique=True, threads=2) == distinct
     without = [text for text in plain if text != plain[0]]
     assert fast.generate(1000, 0.3, seed=1, exclude=[plain[0]]) == without[:1000]
-    tried = "in 1000 tries there was no document that is not there already, after 1 of 2; a h"
+    tried = "no new document was found in 1000 tries, after 1 of 2; a h"
     with pytest.raises(ValueError, match=tried):
         fast.generate(2, 0, unique=True)
     with pytest.raises(ValueError, match="after 0 of 5"):
@@ -319,7 +319,7 @@ def test_other_alphabets():
 
 
 def test_from_several_threads(model):
-    """Each call has lanes of its own."""
+    """Each call has its own lanes."""
     fast, results = GPT(model.config, model.tokenizer, model.params, "fast", threads=2), {}
     workers = [threading.Thread(target=lambda i=i: results.update({i: fast.generate(30_000, seed=i)})) for i in range(4)]
     for worker in workers:
@@ -361,7 +361,7 @@ except MemoryError as error:
 
 @pytest.mark.skipif(sys.platform != "linux" or "MICROGPT_SANITIZE" in os.environ, reason="counts a Linux process's memory")
 def test_memory():
-    """Short documents take little, whatever block_size; and where there is none that is an error."""
+    """Short documents take little memory, whatever block_size is; if there is not enough memory, there is an error."""
     grown, _, message = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True).stdout.partition(" ")
     assert int(grown) < 30_000  # KiB: the weights as float32 are 8,000
     assert "engine='exact' writes one at a time" in message
@@ -378,7 +378,7 @@ def test_on_the_command_line(model, saved, tmp_path, capsys):
     expected = model.generate(2000, seed=4, engine="fast")
     assert sample("-n", "2000", "--seed", "4", "--engine", "fast") == expected
     assert sample("-n", "2000", "--seed", "4", "--engine", "fast", "--threads", "2") == expected
-    assert sample("-n", "1000", "--seed", "4") == model.generate(1000, seed=4)  # without --engine, what was always printed
+    assert sample("-n", "1000", "--seed", "4") == model.generate(1000, seed=4)  # the same as before, without --engine
     assert len(sample("-n", "1000")) == 1000
     (tmp_path / "known.txt").write_text("\n".join(expected[:9]), encoding="utf-8")
     asked = ["-n", "30", "--seed", "4", "--engine", "fast", "--unique", "--novel", str(tmp_path / "known.txt")]
@@ -387,7 +387,7 @@ def test_on_the_command_line(model, saved, tmp_path, capsys):
     assert [line.split("\t")[0] for line in sample(*asked, "--scores")] == novel[:30]
     assert cli.main(["sample", saved, "-n", "5", "--temperature", "0", "--unique", "--engine", "fast"]) == 1
     out, err = capsys.readouterr()
-    assert out.splitlines() == model.generate(1, 0) and "in 1000 tries" in err  # what was found is not lost
+    assert out.splitlines() == model.generate(1, 0) and "in 1000 tries" in err  # the documents found so far are printed
     assert cli.main(["sample", saved, "--threads", "2"]) == 1
     message = "microgpt: error: --threads 2 needs --engine fast; the engine 'exact' writes on one thread\n"
     assert capsys.readouterr().err == message

@@ -1,4 +1,4 @@
-"""Every engine computes what the reference does: losses, parameters, logits, samples, errors, for shapes nobody chose."""
+"""Every engine computes what the reference does: losses, parameters, logits, samples, errors, for random shapes."""
 
 import hashlib
 import random
@@ -18,7 +18,7 @@ from microgpt.training import start
 ALPHABETS = ["ab", "abcdefghij", "äöüßé", "한국어이름", "अआइई", "🙂🙃😀", "x"]
 
 
-# With what an engine is compared: the compiled graph with the reference, and others with the graph, which takes a tenth of the time.
+# The standard for each engine: the reference for the compiled graph, and the graph, which takes a tenth of the time, for the others.
 ORACLES = {name: "python" if name == "graph" else "graph" for name in engines.ENGINES}
 COMPILED = [name for name in engines.EXACT if name != "python"]
 EVERY_OPTION = dict(
@@ -58,7 +58,7 @@ def cases(draw):
 
 @st.composite
 def options(draw):
-    """What TrainConfig has beyond the reference's own settings."""
+    """The options of TrainConfig beyond the reference's own settings."""
     return dict(
         batch_size=draw(st.integers(1, 3)),
         schedule=draw(st.sampled_from([*SCHEDULES])),
@@ -89,7 +89,7 @@ def test_whole_runs_equal_the_reference(name, case):
 
 
 def outcome(engine, docs, config, training, seed):
-    """All that a run shows, as texts."""
+    """Everything observable about a run, as texts."""
     try:
         run = train(docs, config, training, seed=seed, engine=engine)
     except DivergenceError as error:
@@ -158,7 +158,7 @@ def test_steps_in_portions_equal_steps_at_once(engine):
 @pytest.mark.parametrize("options", [{}, EVERY_OPTION], ids=["defaults", "options"])
 @pytest.mark.parametrize("other", engines.EXACT)
 def test_moments_move_from_engine_to_engine(engine, other, options):
-    """Half a run on one engine and half on another, which gets its moments, is the whole run."""
+    """Half a run on one engine and half on another, which gets its moments, equals a whole run."""
     docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=4), TrainConfig(num_steps=9, **options)
     whole, half = train(docs, config, training, engine="graph"), start(docs, config, training, engine=engine)
     corpus, losses = half.corpus, []
@@ -181,7 +181,7 @@ def test_learning_rates():
     assert rates(warmup_steps=2) == [0.5, 0.75, 0.5, 0.25]
     assert rates(min_learning_rate=0.5) == [1.0, 0.875, 0.75, 0.625]
     assert rates(min_learning_rate=1.0, schedule="cosine", warmup_steps=2) == [0.5, 1.0, 1.0, 1.0]
-    with pytest.raises(ValueError, match="min_learning_rate 2.0 is more than learning_rate 1.0, from which the schedule falls to it"):
+    with pytest.raises(ValueError, match="min_learning_rate 2.0 is more than learning_rate 1.0, at which the schedule starts"):
         rates(min_learning_rate=2.0)
     with pytest.raises(ValueError, match="min_learning_rate has no effect on a constant schedule"):
         rates(min_learning_rate=0.5, schedule="constant")
@@ -206,7 +206,7 @@ def test_batches_clipping_and_decay_by_hand():
     assert (a.grad, b.grad) == (1.5, -2.0)
     reference.decay_weights([a, b], 0.1, 0.5)
     assert (a.data, b.data) == (0.95, 1.9)
-    params = {"wte": [[reference.Value(0.0)]]}  # a loss whose parts are known: the mean, as one graph
+    params = {"wte": [[reference.Value(0.0)]]}  # a loss with known parts: the mean, as one graph
     parts = iter([reference.Value(1.0), reference.Value(2.0), reference.Value(4.5)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reference, "document_loss", lambda *_: next(parts))
@@ -233,7 +233,7 @@ def test_unknown_engine():
 
 @pytest.mark.slow
 def test_a_graph_too_deep_for_plain_recursion():
-    """Where the published script ends with RecursionError; compiled and pure still agree."""
+    """The published script ends with RecursionError here; compiled and pure still agree."""
     config, training = GPTConfig(n_layer=2, n_embd=64), TrainConfig(num_steps=1)
     runs = [train(["ab"], config, training, engine=name) for name in engines.EXACT]
     assert len({(run.losses[0], params_hash(run.model)) for run in runs}) == 1
@@ -242,7 +242,7 @@ def test_a_graph_too_deep_for_plain_recursion():
 @pytest.mark.parametrize("activation", reference.ACTIVATIONS)
 @pytest.mark.parametrize("name", engines.ENGINES)
 def test_the_gradients_of_a_step(name, activation):
-    """Those that the step itself takes: by themselves they change nothing, and one can go on training."""
+    """Settings that only the step uses change nothing by themselves, and training can continue."""
     docs, training = ["emma", "olivia", "a"], TrainConfig(num_steps=4, batch_size=2)
     config = GPTConfig(n_layer=2, n_embd=6, n_head=3, block_size=5, activation=activation, init_std=0.5)
     pure, run = (start(docs, config, training, engine=engine) for engine in (ORACLES[name], name))

@@ -1,4 +1,4 @@
-"""The exact engine against the pure Python one, bit by bit, on each instruction set and with each way to exp and pow."""
+"""The exact engine compared with pure Python, bit by bit, on each instruction set and with each exp and pow."""
 
 import math
 import random
@@ -21,7 +21,7 @@ from microgpt.tokenizer import Tokenizer
 
 
 def reference_gradients(config, docs, seed=1):
-    """Loss and gradients of the first document, parameter after parameter, by microgpt.reference."""
+    """The loss and the gradients of the first document, in parameter order, by microgpt.reference."""
     tokenizer = Tokenizer.from_docs(docs, config.bos_first)
     engine = engines.create("python", config, tokenizer.vocab_size, memoryview(fresh(config, tokenizer.vocab_size, seed)))
     loss = reference.batch_loss([Corpus(docs, tokenizer)[0]], engine.matrices, config)
@@ -53,7 +53,7 @@ def test_every_gradient(on_path, config, docs, seed):
 
 @pytest.mark.slow
 def test_gradients_of_huge_weights(on_path):
-    """Here infinities and NaN come up on the way to a finite loss: relu stops them, and no position sees those after it."""
+    """Infinities and NaN occur although the loss is finite: relu stops them, and no position sees later ones."""
     docs, vocab_size, seen = ["abca"], 4, 0
     for seed in range(400):
         rng = random.Random(seed)
@@ -77,7 +77,7 @@ def test_gradients_of_huge_weights(on_path):
         if not math.isfinite(loss.data):
             continue
         loss.backward()
-        gradients = [str(float(value.grad)) for value in engine.values]  # NaN has no sign here
+        gradients = [str(float(value.grad)) for value in engine.values]  # ignoring the sign of NaN
         seen += "nan" in gradients
         for path in PATHS:
             on_path(*path)
@@ -93,7 +93,7 @@ LINE += [500.0, 745.2, 1e5, 1e100, 1e103]
 
 @pytest.mark.parametrize("activation", reference.ACTIVATIONS)
 def test_activations_over_the_whole_line(on_path, activation):
-    """A model of width 1 puts its four weights, or their negatives, into the activation: values and slopes, up to saturation."""
+    """A model of width 1 feeds its four weights, or their negatives, to the activation: values and slopes, up to saturation."""
     config, docs, compared = GPTConfig(n_embd=1, n_head=1, block_size=3, activation=activation), ["ab"], 0
     for seed in range(40):
         params, rng = fresh(config, 3, seed), random.Random(seed)
@@ -145,7 +145,7 @@ def test_extremes_end_as_in_the_reference(on_path, config, docs, rate, std, seed
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_gradient_whose_square_overflows(on_path, seed):
-    """Adam stops there, in the middle: the parameters before it are updated, the others not."""
+    """Adam stops at the overflow: the parameters before it are updated, the others are not."""
     docs, results = ["abcab"], []
     config, training = GPTConfig(n_embd=8, n_head=2, block_size=6), TrainConfig(num_steps=2)
     tokenizer = Tokenizer.from_docs(docs)
@@ -153,7 +153,7 @@ def test_a_gradient_whose_square_overflows(on_path, seed):
         on_path(*path)
         params, losses = fresh(config, tokenizer.vocab_size, seed), []
         start = config.num_params(tokenizer.vocab_size) - 12 * 8 * 8 + 2 * 8 * 8
-        for i in range(seed, 64, 9):  # some of attn_wv are huge, and attn_wo tiny enough: the loss does not notice
+        for i in range(seed, 64, 9):  # some of attn_wv are huge, but attn_wo is so small that the loss stays finite
             params[start + i] *= 1e200
         for i in range(start + 64, start + 128):
             params[i] *= 1e-200
@@ -199,7 +199,7 @@ def test_shapes(on_path, config, docs, num_steps):
 
 
 def test_ints_and_zeros_as_settings(on_path):
-    """beta1 = 0, a learning rate of int 0, an eps that is an int: Python mixes them as C does."""
+    """beta1 = 0, a learning rate of int 0, an int eps: Python converts them like C."""
     for training in (
         TrainConfig(num_steps=3, learning_rate=1, beta1=0, beta2=0, eps=1),
         TrainConfig(num_steps=3, learning_rate=0, eps=5e-324),
@@ -213,7 +213,7 @@ def test_ints_and_zeros_as_settings(on_path):
 
 
 def test_portions_and_foreign_hands():
-    """Training in portions, with the parameters written to in between, is training in one go with the same writes."""
+    """Training in portions, with writes to the parameters in between, equals training step by step with the same writes."""
     config, docs = GPTConfig(n_embd=8, n_head=2, block_size=5), ["emma", "ava", "mia"]
     tokenizer = Tokenizer.from_docs(docs)
     corpus, training = Corpus(docs, tokenizer), TrainConfig(num_steps=8)
@@ -231,7 +231,7 @@ def test_portions_and_foreign_hands():
 
 @pytest.mark.slow
 def test_each_path_over_many_steps(on_path, docs):
-    """40,000 steps: rare disagreements between paths have time to show."""
+    """40,000 steps, enough to show rare disagreements between code paths."""
     training = TrainConfig(num_steps=40_000)
     results = {}
     for isa, libm in PATHS:

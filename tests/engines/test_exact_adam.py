@@ -1,4 +1,4 @@
-"""Adam in the exact engine where its shortcuts end: numbers near nothing, zeros with a sign, moments that no run has."""
+"""Adam in the exact engine where its fast paths do not apply: tiny numbers, signed zeros, moments that no run has."""
 
 import random
 import shlex
@@ -19,7 +19,7 @@ from microgpt.corpus.tokens import Corpus
 from microgpt.tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
-# most positions are in no document: their gradients are 0, and their moments stay next to nothing
+# most positions are in no document, so their gradients are 0 and their moments stay tiny
 CONFIG, DOCS = GPTConfig(n_embd=5, n_head=1, block_size=20), ["ab", "b", "abab", "aa"]
 PARAMETERS = (0.0, -0.0, 5e-324, -1e-310, 1e-290, -1e-150, 1e-101, 1e-99, -1e-30, 1.0, -1e3)
 FIRST = (0.0, -0.0, 3e-308, -5e-324, 1e-323, -1e-310, 1e-290, -1e-200, 1e-60, -1.0, 1e49, -1e51, 1e120)
@@ -40,7 +40,7 @@ def test_numbers_near_nothing(monkeypatch, seed, hard, first, learning_rate, eps
     corpus, n_params = Corpus(DOCS, tokenizer), CONFIG.num_params(tokenizer.vocab_size)
     training = TrainConfig(first + 2, learning_rate, eps=eps, beta1=betas[0], beta2=betas[1], schedule="constant")
 
-    def some(numbers, usual):  # the first of the hard ones: most runs are not led by the very large
+    def some(numbers, usual):  # mostly the first of the difficult ones, so that few runs are dominated by very large numbers
         hard_one = lambda: rng.choice(numbers[:hard]) * rng.uniform(1, 2)
         return array("d", (hard_one() if rng.random() < 0.7 else usual() for _ in range(n_params)))
 

@@ -1,4 +1,4 @@
-"""The exact engine's batches, clipping and weight decay, against the compiled graph and, a few times, the pure one."""
+"""The exact engine's batches, clipping and weight decay, compared with the compiled graph and, a few times, with pure Python."""
 
 import math
 import random
@@ -35,7 +35,7 @@ def made(engine, config, docs, seed):
 
 
 def graph_gradients(config, docs, training, step=0, seed=1):
-    """Loss and gradients of one step's batch, parameter after parameter."""
+    """The loss and the gradients of the batch of a step, in parameter order."""
     engine, corpus = made("graph", config, docs, seed)
     loss = engine.ops.batch_loss([corpus[i] for i in training.batch(step, len(docs))], engine.matrices, config)
     loss.backward()
@@ -94,7 +94,7 @@ def test_extremes_end_as_in_the_reference(on_path, config, docs, training, std, 
 
 @pytest.mark.parametrize("config", [GPTConfig(n_embd=8, n_head=2, block_size=6), GPTConfig(n_embd=5, n_head=1, n_layer=2)], ids=["8", "5"])
 def test_clipping_next_to_the_norm(on_path, config):
-    """Where "longer than clip_norm" turns, which takes the norm to its last bit."""
+    """At the boundary of "longer than clip_norm", where the last bit of the norm decides."""
     docs = ["emma", "olivia", "a", "isabella"]
     _, gradients = graph_gradients(config, docs, TrainConfig(batch_size=3))
     squares = 0.0
@@ -126,10 +126,10 @@ def test_clipping_next_to_the_norm(on_path, config):
         154,
         *(tenths / 10 for tenths in range(1545, 1565, 3)),
         160,
-    ],  # where one square after the other overflows, closely
+    ],  # near the overflow of one square after another
 )
 def test_clipping_gradients_of_every_size(on_path, exponent):
-    """lm_head's gradients are as large as what comes before it, the others' as small as lm_head; and some are 0."""
+    """The gradients of lm_head are as large as its input, the others as small as lm_head, and some are 0."""
     config, docs, results = GPTConfig(n_embd=8, n_head=2), ["emma", "ava"], []
     size = 10.0**exponent
     training = TrainConfig(num_steps=1, batch_size=2, clip_norm=0.5, weight_decay=0.25)
@@ -155,7 +155,7 @@ def test_clipping_gradients_of_every_size(on_path, exponent):
 
 
 def test_clipping_gradients_that_are_not_finite(on_path):
-    """Huge weights whose infinities relu keeps from the loss, but not from the gradients: a norm of NaN."""
+    """Huge weights whose infinities relu keeps out of the loss, but not out of the gradients, so the norm is NaN."""
     config, docs, seen = GPTConfig(n_embd=4, n_head=2, block_size=5), ["abca", "b"], 0
     training = TrainConfig(num_steps=1, batch_size=2, clip_norm=0.5)
     for seed in range(400):
@@ -182,7 +182,7 @@ def test_clipping_gradients_that_are_not_finite(on_path):
 
 
 def test_a_batch_that_is_not_finite(on_path):
-    """The first document in order that fails gives the error, though the engine meets the last one first."""
+    """The error is that of the first failing document, although the engine computes the last one first."""
     config, docs = GPTConfig(n_embd=4, n_head=2, block_size=3, activation="relu2"), ["a", "b", "c", "d"]
     for spoiled in ("b", "bd", "d", "abcd"):
         for scale in (1e100, 1e200, math.inf, math.nan):
@@ -193,7 +193,7 @@ def test_a_batch_that_is_not_finite(on_path):
                 for char in spoiled:
                     engine.params[4 * (ord(char) - ord("a"))] = scale * (1 if char == "b" else -1)
                 losses = []
-                engine.params[-1] = 1e200  # some square overflows, or not, by the document
+                engine.params[-1] = 1e200  # a square overflows, or not, depending on the document
                 try:
                     engine.train(corpus, range(2), TrainConfig(num_steps=2, batch_size=4), losses)
                     error = None
@@ -204,7 +204,7 @@ def test_a_batch_that_is_not_finite(on_path):
 
 
 def test_portions_and_other_options_later():
-    """Each call of train() goes by the options it gets; the documents go on where the last call's left off."""
+    """Each call of train() uses its own options; the documents continue where the last call stopped."""
     config, docs, results = GPTConfig(n_embd=8, n_head=2, block_size=5), ["emma", "ava", "mia", "bo", "x"], []
     for name in ("graph", "exact"):
         engine, corpus = made(name, config, docs, 3)
@@ -220,7 +220,7 @@ def test_portions_and_other_options_later():
 @pytest.mark.parametrize(
     "config, num_steps, batch_size, letters",
     [(GPTConfig(), 500, 3, 26), (GPTConfig(n_embd=4, n_head=2, block_size=4), 5000, 1, 3)],
-    ids=["default", "small"],  # in small sums every bit counts
+    ids=["default", "small"],  # in short sums, every bit makes a difference
 )
 def test_each_path_over_many_steps(on_path, config, num_steps, batch_size, letters):
     rng = random.Random(42)
@@ -253,7 +253,7 @@ THREADED = [
 
 @pytest.mark.parametrize("config, training", THREADED, ids=["16", "36", "33"])
 def test_any_number_of_threads(config, training):
-    """The bits of one thread, in gradients, and in runs long enough for a team to be tried."""
+    """The same bits as on one thread, in gradients, and in runs long enough for several threads to be tried."""
     docs, results = ["emma", "olivia", "ava", "isabella", "christopherjameson", "x", "mia"], []
     for threads in (1, 2, 3, 5):
         engine, corpus = made("exact", config, docs, 3)
@@ -265,7 +265,7 @@ def test_any_number_of_threads(config, training):
 
 
 def test_matrices_that_do_not_fit_the_cache(on_path):
-    """Their sums backward are put aside and taken up again; and groups of documents follow one another in a batch."""
+    """Partial sums of the backward pass are stored and resumed, and a batch has several groups of documents."""
     config, docs = GPTConfig(n_embd=100, n_head=4, block_size=24), ["emma", "christopherjameson", "ava", "ab" * 12]
     training = TrainConfig(batch_size=7)
     loss, gradients = graph_gradients(config, docs, training)

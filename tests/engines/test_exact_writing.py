@@ -1,4 +1,4 @@
-"""Logits, losses and samples of the exact engine, and how it treats what is not right."""
+"""Logits, losses and samples of the exact engine, and its errors."""
 
 import functools
 import random
@@ -42,7 +42,7 @@ def path(request, monkeypatch):
 
 @functools.cache
 def logits_and_losses(name, config):
-    """Of a block of tokens after each of them, and of three documents; in bits."""
+    """Logits of a block of tokens, after each of them, and losses of three documents, compared bit by bit."""
     engine = make(name, config)
     tokens, decode = [random.Random(7).randrange(VOCAB) for _ in range(config.block_size)], engine.decoder()
     return [bits(decode(token)) for token in tokens], bits(engine.loss([8, *tokens[:n], 8]) for n in (1, 2, len(tokens))), decode
@@ -59,7 +59,7 @@ def test_logits_and_loss(path, config):
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 @pytest.mark.parametrize("temperature, top_k", [(1.0, None), (0.5, None), (1, 3), (0, None), (0.0, 4), (2.5, 1), (1e-3, None), (0.7, 99)])
 def test_generate(path, config, temperature, top_k):
-    """The same tokens, and the generator left in the same state."""
+    """The same tokens, and the same state of the generator afterwards."""
     exact, python = make("exact", config), make("graph", config)
     ours, theirs = random.Random(11), random.Random(11)
     for prompt in ([], [], [], [1][: config.block_size - 1], [1, 2, 1][: config.block_size - 1]):
@@ -69,13 +69,13 @@ def test_generate(path, config, temperature, top_k):
 
 
 def test_probabilities_next_to_each_other():
-    """Where a draw falls exactly on the border of two tokens, bisect decides: ties go to the right."""
+    """If a draw falls exactly between two tokens, bisect takes the right one."""
 
     class Fixed(random.Random):
         def random(self):
             return self.value
 
-    config = GPTConfig(n_embd=4, n_head=2, block_size=1, init_std=0.0)  # all tokens alike
+    config = GPTConfig(n_embd=4, n_head=2, block_size=1, init_std=0.0)  # all tokens have equal probability
     exact, python = make("exact", config, vocab_size=8), make("graph", config, vocab_size=8)
     for k in range(64):
         rng = Fixed()
@@ -102,7 +102,7 @@ def test_somebodys_own_random():
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("value", [1e200, 1e307, float("inf"), float("nan")])
 def test_numbers_out_of_range(path, value, activation):
-    """Where logits are not finite, the error (or the choice) is that of the plain functions."""
+    """If logits are not finite, the error (or the choice) is that of the plain functions."""
     config = GPTConfig(n_embd=4, n_head=2, block_size=4, activation=activation)
     for at in (3, 60, 100, 150, 250):
         exact, python = make("exact", config), make("python", config)
@@ -147,7 +147,7 @@ def test_one_caller_at_a_time():
 
     decoder.generate(Nosy(1), 8, 8, (), 1.0, None, 5, CONFIGS[0])
     assert seen
-    decoder.generate(random.Random(1), 8, 8, (), 1.0, None, 5, CONFIGS[0])  # free again
+    decoder.generate(random.Random(1), 8, 8, (), 1.0, None, 5, CONFIGS[0])  # it is free again
 
 
 def test_a_second_training_is_refused():
@@ -185,7 +185,7 @@ def test_tokens_out_of_range(token):
 
 
 def test_short_documents_take_little_memory():
-    """A block_size of 100,000 costs parameters, and no activations that no document needs."""
+    """A block_size of 100,000 takes memory for parameters, but not for activations that no document needs."""
     code = """
 import resource
 from microgpt import GPTConfig, TrainConfig, train
@@ -205,7 +205,7 @@ def test_what_does_not_fit_is_refused_first():
         ExactEngine(config, 5, memoryview(array("d", bytes(80))))
     with pytest.raises(OverflowError):
         ExactEngine(GPTConfig(n_embd=2**40), 5, memoryview(array("d", bytes(80))))
-    document = [8] * (200_000 + 1)  # its attention weights alone would take 80 GB a head
+    document = [8] * (200_000 + 1)  # its attention weights alone would take 80 GB per head
     config = GPTConfig(n_embd=8, n_head=8, block_size=10**7 // 8)
     engine = ExactEngine(config, VOCAB, memoryview(array("d", bytes(8 * config.num_params(VOCAB)))))
     try:
@@ -219,7 +219,7 @@ def test_what_does_not_fit_is_refused_first():
             engine.loss(document)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limit)
-    assert engine.loss([8, 1, 8]) > 0  # and works on
+    assert engine.loss([8, 1, 8]) > 0  # and it still works
 
 
 def test_the_environment(monkeypatch):

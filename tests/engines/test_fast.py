@@ -1,4 +1,4 @@
-"""The fast engine's numbers: within a proven bound of exact arithmetic's for any shape, and close to it where it is used."""
+"""The fast engine's numbers: within a proven bound of exact arithmetic for any shape, and close to it for usual models."""
 
 import math
 import random
@@ -30,7 +30,7 @@ some = settings(
 
 
 def rounded(config, vocab_size, seed):
-    """Fresh parameters that are float32 numbers."""
+    """Initial parameters that are float32 numbers."""
     return array("d", array("f", fresh(config, vocab_size, seed)))
 
 
@@ -85,7 +85,7 @@ def test_every_gradient_is_within_its_bound(monkeypatch, config, batch, seed, n_
     docs, batch_size, step = batch
     corpus, vocab_size = corpus_of(docs, config)
     params, training = rounded(config, vocab_size, seed), TrainConfig(batch_size=batch_size)
-    with np.errstate(all="ignore"):  # models too large for float32 are looked at too
+    with np.errstate(all="ignore"):  # models too large for float32 are included
         expected = Gradients(config, matrices(config, vocab_size, params), [corpus[i] for i in training.batch(step, len(corpus))])
     for isa in ISAS:
         monkeypatch.setenv("MICROGPT_ISA", isa)
@@ -121,7 +121,7 @@ def test_the_bound_is_about_what_the_exact_engine_computes(config, batch, seed):
 
 
 def relative_errors(config, vocab_size, corpus, params, training, steps):
-    """Of the loss, and of each tensor's gradients as a vector: the largest, against the exact engine."""
+    """The largest relative errors of the loss and of the gradient of any tensor, compared with the exact engine."""
     worst = {}
     exact, fast = _exact.Network(config, vocab_size, params), _fast.Network(config, vocab_size, params)
     for step in steps:
@@ -204,7 +204,7 @@ ENDS = [sign * size for size in SIZES for sign in (1, -1)]
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_values_and_slopes_of_an_activation(monkeypatch, isa, activation):
-    """In a model one wide that only its MLP is left of: fc2's gradients are the activations, fc1's the slopes, times a number."""
+    """In a model of width 1 reduced to its MLP, the gradients of fc2 are the activations, and those of fc1 the slopes, times a number."""
     config = GPTConfig(n_embd=1, n_head=1, activation=activation)
     corpus, vocab_size = corpus_of(["ab"], config)
     monkeypatch.setenv("MICROGPT_ISA", isa)
@@ -244,8 +244,8 @@ def scaled(config, vocab_size, params, names, factor):
 @pytest.mark.parametrize("batch_size", [3, 16])
 @pytest.mark.parametrize("factor", [0.5, 1, 2])
 def test_a_model_that_is_sure(monkeypatch, isa, batch_size, factor):
-    """Its loss, down to 1e-12, and its gradients are as good as any other's."""
-    config = GPTConfig(n_embd=8, n_head=2, block_size=8)  # a document is cut before its end: what follows is an a
+    """If the model is confident, its loss, down to 1e-12, and its gradients are as accurate as any other's."""
+    config = GPTConfig(n_embd=8, n_head=2, block_size=8)  # the document is truncated before its end, so the next token is an a
     corpus, vocab_size = corpus_of(["a" * 20], config)
     params = fresh(config, vocab_size, 1)
     engines.create("exact", config, vocab_size, memoryview(params)).train(corpus, range(300), TrainConfig(num_steps=300), [])
@@ -296,7 +296,7 @@ def losses_of(engine, config, corpus, vocab_size, training, **options):
 )
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_loss_curve_is_the_exact_engine_s(docs, preset, options):
-    """For 300 steps; roundings grow on the way, as fast as a run's own sensitivity makes them."""
+    """For 300 steps, in which rounding errors grow according to the run's own sensitivity."""
     config = PRESETS[preset].config
     corpus, vocab_size = corpus_of(docs, config)
     training = TrainConfig(**{"num_steps": 300, "batch_size": 16, **options})
@@ -328,7 +328,7 @@ def test_adam(docs, num_steps, beta1, beta2, eps):
 
 
 def test_betas_are_those_of_float32(docs):
-    """Also in the correction of the moments, which else would not fit them: by 1 % for such a beta2."""
+    """Also in the correction of the moments, which would otherwise be wrong by 1 % for such a beta2."""
     corpus, vocab_size = corpus_of(docs, GPTConfig())
     given = dict(num_steps=20, batch_size=3)
     losses = [
@@ -340,8 +340,8 @@ def test_betas_are_those_of_float32(docs):
 
 @pytest.mark.slow
 def test_ten_thousand_steps_learn_the_same(names):
-    """The held-out loss is within 0.01 of the float64 run's with the same batches. (Where there is nothing to learn but
-    documents by heart, two runs that differ in one bit can end further apart.)"""
+    """The held-out loss is within 0.01 of that of the float64 run with the same batches. (If the model can only memorize its
+    documents, two runs that differ in one bit can end further apart.)"""
     config, training, docs = GPTConfig(), TrainConfig(num_steps=10_000, batch_size=16), names
     train, held_out = arrange(docs, random.Random(1), config.block_size, EvalConfig(0.1))
     tokenizer = Tokenizer.from_docs(docs)

@@ -1,4 +1,4 @@
-"""The fast engine where numbers, corpora and sizes come to an end: one clear error, no garbage, no standstill."""
+"""The fast engine at the limits of numbers, corpora and sizes: one clear error, no wrong numbers, no hang."""
 
 import math
 import random
@@ -40,7 +40,7 @@ def weights(std=0.08, config=CONFIG):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("rate", [1e10, 1e18, 1e20, 1e30, 1e37, 1e39, 1e300])
 def test_learning_rates_that_leave_float32(activation, rate, threads):
-    """The run ends at a step that the error knows, and nothing that is not finite is among its losses."""
+    """The run ends at the step that the error names, and all its losses are finite."""
     config = GPTConfig(n_embd=8, n_head=2, block_size=6, activation=activation)
     training, losses = TrainConfig(num_steps=60, learning_rate=rate, batch_size=20, schedule="constant"), []
     engine = engines.create("fast", config, TOKENIZER.vocab_size, memoryview(weights(config=config)))
@@ -73,7 +73,7 @@ def test_the_last_step_s_overflow_is_seen(threads):
 
 @pytest.mark.parametrize("options", [{}, dict(clip_norm=1.0)], ids=str)
 def test_a_gradient_whose_square_overflows(options):
-    """attn_wo of 0 hides huge values from the loss, not from attn_wo's own gradient."""
+    """An attn_wo of 0 hides huge values from the loss, but not from attn_wo's own gradient."""
     config = GPTConfig(n_embd=8, n_head=2, block_size=6, zero_init_out=True)
     params = fresh(config, TOKENIZER.vocab_size, 1)
     start = config.num_params(TOKENIZER.vocab_size) - 12 * 64 + 2 * 64
@@ -93,7 +93,7 @@ def test_squares_that_overflow_in_a_norm_do_not_pass_for_zeros(std):
 
 @pytest.mark.parametrize("batch_size", [1, 5, *range(7, 17), 40])
 def test_nothing_is_left_of_a_pass_that_failed(batch_size):
-    """After NaN, with sound parameters again, the same numbers as on a fresh engine: whatever the batch before."""
+    """After NaN, with valid parameters again, the numbers are those of a new engine, whatever the previous batch was."""
     params, training = weights(), TrainConfig(batch_size=batch_size)
     expected = network(weights()).backward(CORPUS, 0, training)
     engine = network(params)
@@ -105,12 +105,12 @@ def test_nothing_is_left_of_a_pass_that_failed(batch_size):
     assert engine.backward(CORPUS, 0, training) == expected
 
 
-# ---- Numbers that are none in float32 --------------------------------------------------------------------------------
+# ---- Numbers out of the range of float32 --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [1e39, -1e300, math.inf, math.nan])
 def test_parameters_beyond_float32(value):
-    """Also one that no document uses, and before training; the caller's number is not replaced by what it is in float32."""
+    """Even one that no document uses is refused, before training; the caller's number is not rounded to float32."""
     params = weights()
     params[-1] = value
     refused = pytest.raises(EngineError, match=re.escape(f"parameter {len(params) - 1} is {value!r}, and the fast engine's"))
@@ -140,7 +140,7 @@ def test_settings_that_have_no_meaning_in_float32(options):
 
 @pytest.mark.parametrize("options", [dict(learning_rate=1e-60), dict(clip_norm=1e-300), dict(clip_norm=1e300), dict(eps=1e-15)], ids=str)
 def test_settings_at_the_ends_of_float32(options):
-    """What is too small to count does not count, as in float64."""
+    """Numbers too small to matter do not matter, as in float64."""
     found = []
     for name in ("exact", "fast"):
         losses = []
@@ -152,7 +152,7 @@ def test_settings_at_the_ends_of_float32(options):
 
 @pytest.mark.parametrize("eps", [1e-15, 1e-8])
 def test_gradients_too_small_for_their_squares(eps):
-    """Of size 1e-22 and less: eps is what Adam divides by, nothing is divided by 0, and the model begins to learn as in float64."""
+    """For gradients of 1e-22 and less, Adam divides by eps, never by 0, and the model starts to learn as in float64."""
     config, found = GPTConfig(n_embd=8, n_head=2, block_size=6, init_std=1e-24), []
     for name in ("exact", "fast"):
         params, losses = weights(1e-24, config), []
@@ -188,7 +188,7 @@ def by_hand(tokens, starts):
     ids=str,
 )
 def test_corpora_made_by_hand(tokens, starts, threads):
-    """Bad ids and starts are found before anything is read or changed there, on every thread."""
+    """Invalid ids and starts are found before anything is read or changed, on every thread."""
     params, losses = weights(), []
     engine = network(params)
     with pytest.raises(ValueError, match=f"a document must be two or more token ids below {TOKENIZER.vocab_size}"):

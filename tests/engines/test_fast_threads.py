@@ -1,4 +1,4 @@
-"""The fast engine's results are the same bits from run to run: on any number of threads, in any portions, resumed, forked."""
+"""The fast engine gives the same bits in every run: on any number of threads, in any portions, resumed, forked."""
 
 import os
 import random
@@ -25,7 +25,7 @@ posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 
 def outcome(docs, config, training, threads=1, portions=(1000,), network=None, start=0):
-    """(losses, parameters, moments) of a run in portions of so many steps, as bytes."""
+    """(losses, parameters, moments) of a run in portions of this many steps, as bytes."""
     tokenizer = Tokenizer.from_docs(docs, config.bos_first)
     params, losses = fresh(config, tokenizer.vocab_size, 1), array("d")
     network = network or _fast.Network(config, tokenizer.vocab_size, params)
@@ -81,7 +81,7 @@ def test_gradients_on_any_number_of_threads(docs, threads):
 @pytest.mark.parametrize("portions", [(1,), (7,), (1, 2, 30)])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_portions(docs, portions, threads):
-    """Also while the parameters, which are doubles outside, come and go between them."""
+    """Also if the parameters are converted to doubles and back in between."""
     training = TrainConfig(num_steps=150, batch_size=12, **OPTIONS)
     assert outcome(docs, GPTConfig(), training, threads, portions) == outcome(docs, GPTConfig(), training)
 
@@ -104,7 +104,7 @@ def test_a_restored_run_is_the_uninterrupted_one(docs, done):
 
 
 def test_batches_of_changing_size(docs):
-    """Buffers that were larger before, and documents of other lengths in them, leave nothing behind."""
+    """Larger buffers of earlier steps, with documents of other lengths, have no effect on later ones."""
     rng, tokenizer = random.Random(3), Tokenizer.from_docs(docs)
     corpus, params = Corpus(docs, tokenizer), fresh(LARGE, tokenizer.vocab_size, 1)
     used = _fast.Network(LARGE, tokenizer.vocab_size, params)
@@ -157,7 +157,7 @@ def test_models_in_threads_of_the_user_s_own(docs):
 
 @pytest.fixture
 def busy(docs):
-    """(a network that another thread trains for as long as the test asks for, its corpus)."""
+    """(a network that another thread trains as long as the test wants, its corpus)."""
     tokenizer = Tokenizer.from_docs(docs)
     corpus = Corpus(docs, tokenizer)
     network = _fast.Network(LARGE, tokenizer.vocab_size, fresh(LARGE, tokenizer.vocab_size, 1))
@@ -194,7 +194,7 @@ def test_one_engine_is_for_one_caller(busy):
 
 
 def test_the_gil_is_free_while_it_computes(docs):
-    """Python takes it from no thread here, so this one goes on before the other is through only if that lets go of it."""
+    """Python never switches threads here, so this thread can run before the other ends only if that releases the GIL."""
     tokenizer, training, interval = Tokenizer.from_docs(docs), TrainConfig(num_steps=200, batch_size=32), sys.getswitchinterval()
     corpus, begun, through = Corpus(docs, tokenizer), threading.Event(), threading.Event()
     network = _fast.Network(LARGE, tokenizer.vocab_size, fresh(LARGE, tokenizer.vocab_size, 1))
@@ -214,7 +214,7 @@ def test_the_gil_is_free_while_it_computes(docs):
 
     sys.setswitchinterval(1000)
     try:
-        assert any(goes_on_meanwhile() for _ in range(20))  # a busy machine may wake this thread too late, but not each time
+        assert any(goes_on_meanwhile() for _ in range(20))  # a busy machine may wake this thread too late, but not every time
     finally:
         sys.setswitchinterval(interval)
 
@@ -237,13 +237,13 @@ for step in range(20):
 
 
 def test_threads_that_sleep_are_woken():
-    subprocess.run([sys.executable, "-c", SLEEPERS], check=True, timeout=60)  # one that sleeps on would hang it
+    subprocess.run([sys.executable, "-c", SLEEPERS], check=True, timeout=60)  # a thread that never wakes would hang it
 
 
 @posix
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_while_another_thread_trains(docs, busy):
-    """The child, in which only this thread goes on, trains with threads of its own, and gets the same bits."""
+    """The child, in which only this thread exists, trains with its own threads and gets the same bits."""
     training = TrainConfig(num_steps=150, batch_size=20)
     expected = outcome(docs, GPTConfig(), training)
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""Configuration, tokenizer, corpus, model: what they accept, refuse and say."""
+"""Configuration, tokenizer, corpus and model: what they accept and refuse, and their messages."""
 
 import random
 import subprocess
@@ -152,7 +152,7 @@ def test_generation(model):
         (lambda m: m.generate(1, length=-1), ValueError, "length must be at least 0"),
         (lambda m: m.generate(1, length=1.5), TypeError, "length must be a whole number"),
         (lambda m: m.loss("z"), ValueError, "'z'"),
-        (lambda m: GPT(m.config, m.tokenizer, array("d", [0.0])), ValueError, "parameters: give them as one flat buffer"),
+        (lambda m: GPT(m.config, m.tokenizer, array("d", [0.0])), ValueError, "parameters; give them as one flat buffer"),
         (lambda m: GPT(m.config, m.tokenizer, bytes(8 * m.num_params)), ValueError, "flat buffer of doubles"),
     ],
 )

@@ -53,7 +53,7 @@ def test_impossible_top_p(model, top_p, error):
 
 
 def test_scores(model, engine, saved):
-    """Their logarithms' mean is the loss; a document as long as the block has no end."""
+    """The mean of their negative logarithms is the loss; a document as long as the block has no end."""
     model = microgpt.GPT.load(saved, engine)
     for text in ["emma", "", "aaaaaaaaaaaaaaaa"]:
         scores = model.scores(text)
@@ -70,7 +70,7 @@ def test_unique_and_excluded(model):
     assert len(distinct) > 20 and unique[: len(distinct)] == distinct[:60]  # the same draws, without the repetitions
     common = plain[0]
     assert common not in model.generate(100, 0.3, seed=1, exclude=[common])
-    with pytest.raises(ValueError, match="in 1000 tries there was no document that is not there already, after 1 of 2; a h"):
+    with pytest.raises(ValueError, match="no new document was found in 1000 tries, after 1 of 2; a h"):
         model.generate(2, 0, unique=True)
 
 
@@ -99,7 +99,7 @@ def test_on_the_command_line(model, saved, tmp_path, capsys):
 
 @given(doc=st.text("abc", max_size=40), block_size=st.integers(2, 9))
 def test_pieces_of_a_document(doc, block_size):
-    """Each character and the end are learned, nothing else is, and no end in the middle."""
+    """Each character and the end are learned, and nothing else, with no end in the middle."""
     pieces = documents.split(doc, block_size)
     learned = [piece[:block_size] + "." * (len(piece) < block_size) for piece in pieces]
     assert all(len(piece) <= block_size for piece in pieces)

@@ -1,4 +1,4 @@
-"""The compiled modules keep their symbols to themselves, so that nobody else's, nor another module's, take their place."""
+"""The compiled modules hide their symbols, so that no other library's or module's symbols replace them."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ print(runs["graph"] == runs["exact"], abs(runs["fast"][-1] - runs["exact"][-1]) 
 @pytest.mark.skipif(not hasattr(os, "RTLD_GLOBAL"), reason="for ELF and macOS")
 @pytest.mark.parametrize("order", [("graph", "exact", "fast"), ("fast", "exact", "graph")])
 def test_loaded_for_everybody(order):
-    """With RTLD_GLOBAL the modules see one another's symbols, if there are any."""
+    """With RTLD_GLOBAL, the modules would see each other's visible symbols."""
     done = subprocess.run([sys.executable, "-c", TOGETHER, *order], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True True\n", "")
 

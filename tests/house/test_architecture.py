@@ -1,4 +1,4 @@
-"""The floors of the package: imports go down only, and never through microgpt/__init__.py."""
+"""The layers of the package: imports only go down, and never through microgpt/__init__.py."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ from microgpt.common.options import option, options_of
 from microgpt.compiled import exact, fast
 
 PACKAGE = Path(microgpt.__file__).parent
-FLOORS = [  # from the ground up; what stands together may import one another
+FLOORS = [  # from the bottom up; modules on the same layer may import each other
     {"reference"},
     {"common"},
     {"config", "tokenizer", "snapshots"},
@@ -33,8 +33,8 @@ FLOORS = [  # from the ground up; what stands together may import one another
     {"cli"},
     {"__main__"},
 ]
-UPWARD = {  # in a method or a function alone
-    ("model", "display"), ("training", "display"),  # a Run and a GPT show themselves in a notebook
+UPWARD = {  # allowed only inside a method or a function
+    ("model", "display"), ("training", "display"),  # a notebook shows a Run and a GPT
     ("training", "lab"),  # train(run_dir=...)
 }  # fmt: skip
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
@@ -53,7 +53,7 @@ def imports(path, inside=True):
 
 
 def entry(module, name):
-    """What of microgpt/ an import is about; "" for the package itself."""
+    """The part of microgpt/ that an import names; "" for the package itself."""
     parts = [*module.split("."), name]
     return parts[1] if len(parts) > 1 and parts[1] in FLOOR else ""
 
@@ -109,7 +109,7 @@ def test_an_engine_s_declaration(name):
 @pytest.mark.parametrize("name", engines.ENGINES)
 @pytest.mark.parametrize("settings", [GPTConfig(), TrainConfig()], ids=lambda settings: type(settings).__name__)
 def test_an_option_that_an_engine_does_not_list_is_refused(name, settings, monkeypatch):
-    """Whatever field it is: at its default it changes nothing, otherwise the engine says so before the first step."""
+    """Any field at its default changes nothing; otherwise the engine refuses it before the first step."""
     kind = engines.engine_class(name)
     for field in fields(settings):
         with monkeypatch.context() as patch:
@@ -121,7 +121,7 @@ def test_an_option_that_an_engine_does_not_list_is_refused(name, settings, monke
 
 
 def another_value(option):
-    """One that the option may have, and that is not its default."""
+    """An allowed value of the option other than its default."""
     if option.kind is bool:
         return not option.default
     if option.choices:
@@ -130,7 +130,7 @@ def another_value(option):
 
 
 def test_an_option_that_nobody_computes_yet():
-    """A field that is added to the configuration and to no engine is an error, never ignored."""
+    """A field that is added to the configuration but to no engine causes an error and is never ignored."""
     longer = make_dataclass(
         "Longer", [("dropout", float, option(0.0, "share of activations that are dropped"))], bases=(TrainConfig,), frozen=True
     )
@@ -141,7 +141,7 @@ def test_an_option_that_nobody_computes_yet():
 
 
 def test_an_activation_that_only_the_reference_knows(monkeypatch):
-    """It is computed where the reference's own code runs, and refused everywhere else."""
+    """It is computed if the reference's own code runs, and refused otherwise."""
     monkeypatch.setitem(reference.ACTIVATIONS, "cube", lambda x: x * x * x)
     config = GPTConfig(n_embd=4, activation="cube")
     assert "cube" not in (*exact.ACTIVATIONS, *fast.ACTIVATIONS)

@@ -1,4 +1,4 @@
-"""Every fenced example in docs/ runs, in the order of its page, in a folder of its own; the README's tree is the tree."""
+"""Every fenced example in docs/ runs, in the order of its page, in its own folder; the README's tree lists all files."""
 
 import ast
 import importlib.util
@@ -77,7 +77,7 @@ def test_every_public_name_is_on_one_page_of_the_site_and_no_other_is():
 
 
 def test_everything_on_these_pages_is_documented():
-    """The site leaves out what has no docstring; compiled names have theirs in a stub."""
+    """The site omits names without a docstring; compiled names have theirs in a stub."""
     stub = ast.parse((Path(microgpt.__file__).parent / "compiled" / "scalar.pyi").read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(stub) if isinstance(node, ast.FunctionDef) and not node.decorator_list]
     silent = [node.name for node in functions if node.name[0] != "_" and not ast.get_docstring(node)]

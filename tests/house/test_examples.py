@@ -1,4 +1,4 @@
-"""Every script in examples/ runs, in few steps, and what it prints is what it claims to show."""
+"""Every script in examples/ runs, in few steps, and prints what it claims to show."""
 
 import json
 import os
@@ -19,12 +19,12 @@ NAMES = str(Path(microgpt.__file__).parent / "corpus" / "names.txt")
 
 
 def output_of(script, folder, *arguments):
-    """What a script prints, its lines."""
+    """The lines that a script prints."""
     command = [sys.executable, "-Werror", EXAMPLES / f"{script}.py", *map(str, arguments)]
     environment = {**os.environ, "MICROGPT_NAMES": NAMES, "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    assert os.listdir(folder) == []  # they leave nothing behind
+    assert os.listdir(folder) == []  # scripts leave no files behind
     return done.stdout.splitlines()
 
 
@@ -107,7 +107,7 @@ def test_example(check, tmp_path):
 
 
 def test_the_notebook_shows_what_it_shows_today(names):
-    """Each cell's output is the one that is saved in the file, but for seconds and for the pictures that other programs draw."""
+    """Each cell's output equals the saved one, except for seconds and for pictures drawn by other programs."""
     notebook = EXAMPLES / "first_steps.ipynb"
     saved, today = json.loads(notebook.read_text(encoding="utf-8")), kernel.executed(notebook)
     for before, after in zip(saved["cells"], today["cells"]):
@@ -118,7 +118,7 @@ def test_the_notebook_shows_what_it_shows_today(names):
 
 
 def test_the_notebook_without_jupyter(names):
-    """`microgpt run` prints the texts that are saved in it."""
+    """`microgpt run` prints the texts saved in the notebook."""
     pytest.importorskip("matplotlib", reason="plots need matplotlib")
     command = [sys.executable, "-m", "microgpt", "run", EXAMPLES / "first_steps.ipynb"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8"})
@@ -129,7 +129,7 @@ def test_the_notebook_without_jupyter(names):
 
 
 def comparable(output):
-    """An output without seconds; of pictures by matplotlib and Graphviz only that they are there."""
+    """An output without seconds; pictures by matplotlib and Graphviz are replaced by a mark."""
     data = {kind: "".join(text) for kind, text in output.get("data", {}).items()}
     for kind, text in data.items():
         if kind == "image/png" or kind == "image/svg+xml" and 'style="background:white"' not in text:

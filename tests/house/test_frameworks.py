@@ -1,4 +1,4 @@
-"""The frameworks' models in benchmarks/ compute what the reference does: an independent proof of its backward pass, too."""
+"""The models of the frameworks in benchmarks/ compute what the reference does, which also checks its backward pass independently."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""The stubs (.pyi) say what the compiled modules have: every public name, with its parameters and their defaults."""
+"""The stubs (.pyi) describe the compiled modules: every public name, with its parameters and their defaults."""
 
 import ast
 import inspect
@@ -35,7 +35,7 @@ def public(names):
 
 
 def parameters(function):
-    """[(name, whether there is a default)] of what a stub defines, without self."""
+    """[(name, whether there is a default), ...] of the parameters in a stub, without self."""
     names = [argument.arg for argument in function.args.args]
     defaults = len(function.args.defaults)
     found = [(name, i >= len(names) - defaults) for i, name in enumerate(names)]
@@ -43,7 +43,7 @@ def parameters(function):
 
 
 def told(function):
-    """The same of what is compiled; None where it does not tell, as the operators do not."""
+    """The same for a compiled function; None if it has no signature, like the operators."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""examples/torch_training.py trains a model on in PyTorch, on one process and on two, and brings it back."""
+"""examples/torch_training.py trains a model further in PyTorch, in one process and in two, and converts it back."""
 
 import os
 import re
@@ -20,7 +20,7 @@ SMALL = ["--steps", "60", "--batch-size", "32", "--dtype", "float64"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a trained model in it, and the loss of what was held out."""
+    """A folder with a trained model, and its held-out loss."""
     folder = tmp_path_factory.mktemp("torch")
     run = microgpt.train(
         microgpt.load_docs(str(NAMES)), GPTConfig(n_embd=8, n_head=2), TrainConfig(500), evaluation=EvalConfig(0.1, eval_every=500)
@@ -37,7 +37,7 @@ def example(folder, *arguments, launcher=()):
 
 
 def trained(folder, name, launcher=()):
-    """What the example printed, and the model it saved."""
+    """The output of the example, and the model that it saved."""
     done = example(folder, *SMALL, "--out", name, launcher=launcher)
     assert done.returncode == 0, done.stderr
     return done.stdout, microgpt.load(folder / name)

@@ -1,4 +1,4 @@
-"""What the package promises to type checkers: its names, their annotations, and what mypy and pyright say of tests/house/typing."""
+"""The package's types: its names, their annotations, and the results of mypy and pyright on tests/house/typing."""
 
 import ast
 import importlib.util
@@ -55,7 +55,7 @@ def test_a_keyword_and_an_attribute_that_were_renamed_work_and_say_so():
 
 
 def functions():
-    """(name, function) of all that the public names offer to be called, but for what is compiled and has a stub."""
+    """(name, function) of everything callable among the public names, except for compiled functions, which have stubs."""
     for name in microgpt.__all__:
         thing = getattr(microgpt, name)
         if not getattr(thing, "__module__", "").startswith("microgpt.compiled"):
@@ -75,7 +75,7 @@ def test_the_annotations_are_complete(name, function):
 
 @pytest.mark.parametrize("checker", ["mypy", "pyright"])
 def test_what_a_type_checker_says(checker):
-    """Nothing of the public modules and of tests/house/typing/programs.py; of mistakes.py that each line has the mistake it should have."""
+    """They accept the public modules and tests/house/typing/programs.py, and find the expected mistake in each line of mistakes.py."""
     if importlib.util.find_spec(checker) is None:
         pytest.skip(f"{checker} is not installed; pip install --group lint")
     done = subprocess.run([sys.executable, "-m", checker], cwd=ROOT, capture_output=True, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a model is worth on documents, and where two runs first differ: each number beside its definition."""
+"""Evaluating a model on documents, and finding where two runs first differ: each number is compared with its definition."""
 
 import csv
 import json
@@ -63,7 +63,7 @@ def test_the_command_eval(run, saved, tmp_path):
     told = json.loads(succeed("eval", saved, path, "--json", "--per-document"))
     assert told["loss"] == found.loss and [doc["loss"] for doc in told["per_document"]] == found.losses
     shown = succeed("eval", saved, path, "--per-document")
-    assert f"loss                {found.loss!r} nats a token\n" in shown and f"{found.losses[1]:.4f}  2  isabella\n" in shown
+    assert f"loss                {found.loss!r} nats per token\n" in shown and f"{found.losses[1]:.4f}  2  isabella\n" in shown
     path.write_text("ava\nzoë\n")
     assert fail("eval", saved, path).startswith(
         "the model does not know 2 characters of these data: 'z' 'ë' (in 1 document, first in 'zoë'); "
@@ -113,9 +113,11 @@ def test_the_first_difference_of_a_part(run, saved):
 
 
 def test_every_setting_that_differs_and_where_the_losses_part(run, saved, tmp_path):
-    """Of a run with another eps, and gradients that are clipped only in step 5."""
+    """Two runs that differ in eps, and two whose gradients are clipped only in step 5."""
     norms = microgpt.train(DOCS, CONFIG, TRAINING, evaluation=EvalConfig(0.2, 4), gradient_norms=True).gradient_norms
-    step = next(step for step in norms if step > 1 and norms[step] == max(list(norms.values())[:step]))  # no step before had a longer one
+    step = next(
+        step for step in norms if step > 1 and norms[step] == max(list(norms.values())[:step])
+    )  # no earlier step had a longer gradient
     clip_norm = max(norm for before, norm in norms.items() if before < step)
     other = microgpt.train(DOCS, CONFIG, replace(TRAINING, clip_norm=clip_norm), seed=None, evaluation=EvalConfig(0.2, 4, patience=9))
     found = microgpt.diff(run, other)
@@ -144,7 +146,7 @@ def test_what_cannot_be_compared(saved, tmp_path):
     (tmp_path / "names.txt").write_text("emma\n")
     for other in (tmp_path / "names.txt", tmp_path / "none.txt"):
         assert microgpt_command("diff", saved, other).returncode == 2
-    with pytest.raises(ValueError, match="nothing to compare: one has only loss, and the other only settings, alphabet, weight"):
+    with pytest.raises(ValueError, match="nothing to compare, because one has only loss and the other only settings, alphabet, weight"):
         microgpt.diff([2.5], microgpt.load(saved))
 
 
@@ -159,7 +161,7 @@ def test_units_apart():
 @pytest.mark.parametrize("clip_norm", [None, 0.5])
 @pytest.mark.parametrize("engine, threads", [("python", 1), ("graph", 1), ("exact", 1), ("exact", 2), ("fast", 1), ("fast", 2)])
 def test_gradient_norms_change_no_bit(engine, threads, clip_norm):
-    """Each is that of the reference's clipping, and of an exact engine in every bit."""
+    """Each norm is that of the reference's clipping, and in an exact engine equal in every bit."""
     training, options = TrainConfig(num_steps=3, clip_norm=clip_norm, batch_size=3), {"engine": engine, "threads": threads}
     told = []
     measured = microgpt.train(DOCS, CONFIG, training, gradient_norms=True, callback=lambda step: told.append(step.gradient_norm), **options)
@@ -177,7 +179,7 @@ def test_gradient_norms_change_no_bit(engine, threads, clip_norm):
 
 @pytest.mark.parametrize("engine", ["graph", "exact", "fast"])
 def test_a_run_that_fails_has_the_norms_of_its_steps(engine):
-    """And its weights are those of a run that was not asked: Adam's update ends at the gradient whose square overflows."""
+    """The weights are those of a run without norms: Adam's update ends at the gradient whose square overflows."""
     training = TrainConfig(num_steps=30, learning_rate=1e10, schedule="constant")
     runs = [start(DOCS, CONFIG, training, engine=engine) for _ in range(2)]
     for run, asked in zip(runs, (True, False)):
@@ -207,7 +209,7 @@ def test_what_a_log_says_beside_the_losses(tmp_path, ending):
     assert cells("tokens") == [sum(sizes[: i + 1]) for i in range(7)] and norms == list(run.gradient_norms.values())
     assert seconds == sorted(seconds) and seconds[0] > 0 and seconds[-1] == round(run.seconds, 6)
     resumed = start(DOCS, resume=saved)
-    log = history.Log(resumed, path)  # which has the seconds of the steps before
+    log = history.Log(resumed, path)  # has the seconds of the earlier steps
     resumed.train(progress=log.update)
     log.close()
     assert cells("tokens") == [sum(sizes[: i + 1]) for i in range(12)] and cells("gradient_norm") == norms + [None] * 5
@@ -243,14 +245,14 @@ def test_a_folder_for_each_run(tmp_path):
     before = {path: path.read_bytes() for path in first.iterdir()}
     succeed(*options[:2], "--resume", first / "model.safetensors", "--steps", 8, "--run-dir", runs)
     second = runs / first.name.replace("001", "002")
-    assert before == {path: path.read_bytes() for path in first.iterdir()}  # nothing of it is touched
+    assert before == {path: path.read_bytes() for path in first.iterdir()}  # none of them has changed
     assert json.loads((second / "config.json").read_text())["resumed_from"] == str(first / "model.safetensors")
     old, new = ((folder / "losses.csv").read_text().splitlines() for folder in (first, second))
     assert [row.split(",")[5] for row in new[1:7]] == [row.split(",")[5] for row in old[1:7]] and len(new) == 9
 
 
 def test_a_folder_for_each_run_of_train(tmp_path):
-    """With what the command keeps, from the same settings; and the run's own generator stays where it was."""
+    """The folder has the files of the command for the same settings; the run's own generator does not advance."""
     data = tmp_path / "names.txt"
     data.write_text("\n".join(DOCS))
     options = ["--steps", 6, "--n-embd", 4, "--n-head", 2, "--block-size", 8, "--log-gradient-norm"]
@@ -288,9 +290,9 @@ def test_a_folder_for_each_run_of_train(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--run-dir", "x", "--out", "y"], "--run-dir keeps what --out does, in a folder of its own; omit one of them"),
+        (["--run-dir", "x", "--out", "y"], "--run-dir also writes the file of --out, in a new folder; omit one of them"),
         (["--run-dir", ""], "--run-dir needs the name of a folder"),
-        (["--log-gradient-norm"], "--log-gradient-norm adds to the log; give --log FILE too, or --run-dir"),
+        (["--log-gradient-norm"], "--log-gradient-norm adds a column to the log; give --log FILE too, or --run-dir"),
     ],
 )
 def test_options_of_folders_and_logs(options, message):

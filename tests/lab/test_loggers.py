@@ -1,4 +1,4 @@
-"""Callbacks that log a run elsewhere: what TensorBoard, Weights & Biases and trackio then have."""
+"""Callbacks for other loggers: what TensorBoard, Weights & Biases and trackio receive."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def test_what_a_service_is_told(kind, monkeypatch):
     assert [step for step, _ in steps] == [1, 2, 3, 4, 5, 6]
     assert [metrics["loss"] for _, metrics in steps] == run.losses
     assert [(step, metrics["val_loss"]) for step, metrics in steps if "val_loss" in metrics] == run.val_losses
-    kind(project="names").close()  # never called: nothing was begun
+    kind(project="names").close()  # never called, so nothing was started
     assert told.count("end") == 1
 
 

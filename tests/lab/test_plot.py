@@ -1,4 +1,4 @@
-"""microgpt plot: what is in the picture, and that none is half made or made over a log."""
+"""microgpt plot: the contents of the picture; it is written completely or not at all, and never over a log."""
 
 import math
 import os
@@ -53,7 +53,7 @@ def test_one_run():
     expected = [history.smoothed(run.losses, step) for step in run.steps]
     assert mean.get_ydata() == pytest.approx(expected, rel=1e-12)
     assert list(zip(held_out.get_xdata(), held_out.get_ydata())) == run.val_losses
-    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("step", "loss (nats a token)", "losses")
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("step", "loss (nats per token)", "losses")
     assert legend_of(figure) == ["losses of single steps", "mean of the last 100 steps", "held-out loss"]
     low, high = axes.get_ylim()
     shown = [*expected, *(loss for _, loss in run.val_losses)]
@@ -67,7 +67,7 @@ def test_each_run_has_a_colour_and_its_name(count):
     assert len(axes.lines) == 2 * count + 1
     assert len({str(line.get_color()) for line in axes.lines}) == count
     assert legend_of(figure) == [*runs, "losses of single steps", "mean of the last 100 steps", "held-out loss"]
-    figure.savefig(os.devnull, format="png")  # two dollar signs are no formula
+    figure.savefig(os.devnull, format="png")  # two dollar signs are not a formula
 
 
 def test_long_runs_are_thinned_and_keep_their_end():
@@ -113,7 +113,7 @@ def test_other_axes(x, scale):
     single, mean, held_out = axes.lines
     assert list(held_out.get_xdata()) == [scale * step for step, _ in run.val_losses]
     assert {scale * step for step in range(1, 20)} < set(mean.get_xdata()) and mean.get_xdata()[-1] == 2000 * scale
-    with pytest.raises(ValueError, match=f"a run has no {x}, which saved runs"):
+    with pytest.raises(ValueError, match=f"a run has no {x}, as in saved runs"):
         plot._draw(Figure(), {"run": run}, x)
 
 
@@ -129,7 +129,7 @@ def test_the_same_runs_make_the_same_bytes(tmp_path, ending, magic):
 
 
 def test_what_cannot_be_drawn(tmp_path):
-    with pytest.raises(ValueError, match="nothing to plot: give at least one run"):
+    with pytest.raises(ValueError, match="nothing to plot; give at least one run"):
         plot.plot({}, tmp_path / "none.png")
     with pytest.raises(ValueError, match=r"must end in \.png, \.svg, \.pdf, .*; not '.*losses\.gif'"):
         plot.plot({"run": made_up(5)}, tmp_path / "losses.gif")
@@ -143,7 +143,7 @@ def test_what_cannot_be_drawn(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A current folder with two logs in it."""
+    """The current folder, a new one with two logs."""
     monkeypatch.chdir(tmp_path)
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text(HEAD + "1,2.5,2.5,0.01,\n2,2.25,2.4,0.01,2.3\n", encoding="utf-8")
@@ -170,7 +170,7 @@ def test_the_command_without_a_display(folder):
 def test_no_log_is_overwritten(folder, capsys):
     before = (folder / "a.csv").read_bytes()
     assert failure(capsys, "a.csv", "-o", "a.csv") == (
-        2, "--out must end in .png, .svg, .pdf, which says how to draw it; not 'a.csv'",
+        2, "--out must end in .png, .svg, .pdf, which determines its format; not 'a.csv'",
     )  # fmt: skip
     if hasattr(os, "symlink"):
         os.symlink("a.csv", "link.png")

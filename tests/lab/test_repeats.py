@@ -1,4 +1,4 @@
-"""Several seeds: each run is the one of its seed alone, and what is said of all is what statistics says."""
+"""Several seeds: each run equals that of its seed alone, and the summary follows the definitions of statistics."""
 
 import json
 import math
@@ -18,7 +18,7 @@ CONFIG, TRAINING = GPTConfig(n_embd=4, n_head=2, block_size=8), TrainConfig(num_
 
 
 def test_student_s_t():
-    """Two-sided, 95 %; from the tables of the NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2."""
+    """Two-sided, 95 %, compared with the tables of the NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2."""
     table = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.228, 29: 2.045, 30: 2.042, 100: 1.984}
     assert {df: round(t_quantile(df), 3) for df in table} == table
     assert t_quantile(1, 0.5) == pytest.approx(1, rel=1e-12) and t_quantile(2, 0.5) == pytest.approx(math.sqrt(2 / 3), rel=1e-12)
@@ -145,8 +145,8 @@ def test_folders_say_how_to_repeat_one_run(folder):
     "options, message",
     [
         (["--seeds", 0], "--seeds must be at least 1 and at most 1000, not 0"),
-        (["--seed", "1,1"], "--seed must be different whole numbers, at least one, not [1, 1]"),
-        (["--seed", "1,2", "--seeds", 2], "--seed lists the seeds already; omit --seeds"),
+        (["--seed", "1,1"], "--seed must be one or more distinct whole numbers, not [1, 1]"),
+        (["--seed", "1,2", "--seeds", 2], "--seed already lists the seeds; omit --seeds"),
         (["--workers", 2], "--workers needs several runs; give --seeds N too, or omit it"),
         (["--seeds", 2, "--workers", 0], "--workers must be at least 1 and at most 256, not 0"),
         (["--seeds", 2, "--samples", 3], "--samples is for a single run; omit it, or train with one seed"),
@@ -158,8 +158,7 @@ def test_what_does_not_go_together(folder, options, message):
     (folder / "docs-seed-43.txt").write_text("somebody's own")
     done = microgpt_command("train", "docs.txt", "--steps", 2, *SMALL, *options)
     assert (
-        done.returncode in (1, 2)
-        and (message or "'docs-seed-43.txt' is there already and is not a model that microgpt saved") in done.stderr
+        done.returncode in (1, 2) and (message or "'docs-seed-43.txt' exists already and is not a model that microgpt saved") in done.stderr
     )
     assert sorted(path.name for path in folder.iterdir()) == ["docs-seed-43.txt", "docs.txt"]
 

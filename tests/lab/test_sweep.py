@@ -1,4 +1,4 @@
-"""Sweeps: what is tried, that no trial is lost or done twice, and that the best run can be repeated to the last bit."""
+"""Sweeps: the settings tried, no trial lost or done twice, and the best run repeated to the last bit."""
 
 import os
 import re
@@ -50,7 +50,7 @@ def swept(space=RATES, **options):
 )
 def test_parse(name, text, found):
     assert spaces.parse(spaces.OPTIONS[name], text) == found
-    assert spaces.parse(spaces.OPTIONS[name], str(found)) == found  # which a study says of itself
+    assert spaces.parse(spaces.OPTIONS[name], str(found)) == found  # the form in which a study stores it
 
 
 def test_a_scale_is_logarithmic_over_a_factor_of_ten():
@@ -64,9 +64,9 @@ def test_a_scale_is_logarithmic_over_a_factor_of_ten():
         ({"learning_rat": "1,2"}, "a sweep cannot vary 'learning_rat'"),
         ({"learning_rate": "0.1..0.01"}, "must begin below its end"),
         ({"learning_rate": "-1..1"}, "learning_rate must be at least 0"),
-        ({"n_embd": "16,16"}, "n_embd needs different values"),
+        ({"n_embd": "16,16"}, "n_embd needs distinct values"),
         ({"n_embd": "16.5"}, "n_embd takes whole numbers, such as 1..4 or 1,2,4, not '16.5'"),
-        ({"schedule": "linear..cosine"}, "schedule has no range"),
+        ({"schedule": "linear..cosine"}, "schedule cannot have a range"),
         ({"n_embd": [16]}, "a sweep needs something to vary"),
         ({"n_embd": "5,7"}, "n_embd 5 is not divisible by n_head 2"),
     ],
@@ -102,7 +102,7 @@ def test_a_run_that_diverges_is_pruned():
 
 def test_a_run_worse_than_the_median_is_pruned():
     study = swept({"learning_rate": [0.01, 0.011, 0.012, 0.013, 0.014, 1e-7]}, sampler="grid")
-    assert study.trials[5].state == "pruned" and study.trials[5].reason == "worse than the others' median after step 4"
+    assert study.trials[5].state == "pruned" and study.trials[5].reason == "worse than the median of the others after step 4"
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -113,7 +113,7 @@ def test_a_study_is_continued_with_the_same_data_and_settings_only(sampler, tmp_
     assert len(again.trials) == 4 and again.trials[:2] == first
     assert swept(study=path, trials=3, sampler=sampler).trials == again.trials
     for docs, space, options, message in (
-        (TEN_NAMES[1:], RATES, {}, "is of other data"),
+        (TEN_NAMES[1:], RATES, {}, "has other data"),
         (TEN_NAMES, {"learning_rate": "1e-3..1e-1"}, {}, "has learning_rate 0.0001..0.1, not 0.001..0.1"),
         (TEN_NAMES, RATES, {"seed": 1}, "has seed 42, not 1"),
     ):
@@ -124,7 +124,7 @@ def test_a_study_is_continued_with_the_same_data_and_settings_only(sampler, tmp_
 def test_what_is_no_study_stays(tmp_path):
     path = tmp_path / "names.txt"
     path.write_text("emma\n")
-    with pytest.raises(ValueError, match="is no study"):
+    with pytest.raises(ValueError, match="is not a study"):
         swept(study=path)
     assert path.read_text() == "emma\n"
 
@@ -134,7 +134,7 @@ def test_time_ends_a_study_without_a_number_of_trials():
 
 
 def test_a_trial_of_a_worker_that_fell_silent_is_repeated(monkeypatch, tmp_path):
-    """On another machine, where no process can be asked for; a worker that was only slow does not count a second time."""
+    """On another machine, whose processes cannot be checked; the result of a worker that was only slow does not count twice."""
     monkeypatch.setattr(workers, "STALE", 0.2)
     monkeypatch.setattr(workers, "POLL", 0.05)
     plans = []
@@ -158,7 +158,7 @@ def test_a_trial_of_a_worker_that_fell_silent_is_repeated(monkeypatch, tmp_path)
 
 
 def serving(command, port, **options):
-    """A server, when it can be reached."""
+    """A server, once it accepts connections."""
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
     for _ in range(200):
         with socket.socket() as client:
@@ -195,13 +195,13 @@ def redis(port, tmp_path):
 @pytest.fixture
 def postgresql(port):
     pytest.importorskip("psycopg2", reason="the package psycopg2-binary is missing")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # where Debian has it, off the path
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # Debian's location, which is not on the path
     initdb, postgres = (shutil.which(name, path=os.pathsep.join([*map(str, found), os.environ["PATH"]])) for name in ("initdb", "postgres"))
     if not (initdb and postgres):
         pytest.skip("postgresql is missing")
-    with tempfile.TemporaryDirectory() as folder:  # not tmp_path, into which nobody else can look
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path, which other users cannot read
         other = {}
-        if os.geteuid() == 0:  # as whom the server does not run
+        if os.geteuid() == 0:  # as root, the server refuses to run
             shutil.chown(folder, "postgres")
             other = {"user": "postgres"}
         data = os.path.join(folder, "data")
@@ -209,7 +209,7 @@ def postgresql(port):
         command = [postgres, "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", folder, "-F"]
         with serving(command, port, cwd=folder, **other) as server:
             yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
-            server.send_signal(signal.SIGINT)  # which does not wait for clients
+            server.send_signal(signal.SIGINT)  # a shutdown that does not wait for clients
 
 
 @pytest.fixture(params=["journal", *(pytest.param(name, marks=pytest.mark.slow) for name in ("redis", "postgresql"))])
@@ -219,11 +219,11 @@ def storage(request):
 
 @posix
 def test_a_worker_that_is_killed_costs_nothing(storage, folder):
-    """One of four, in the middle of a trial: another one repeats it, with the same settings, and none is lost or done twice."""
+    """If one of four workers is killed during a trial, another repeats it with the same settings; no trial is lost or done twice."""
     arguments = ["sweep", "docs.txt", "--sampler", "grid", "--learning-rate", "0.01,0.02,0.03,0.04", "--n-layer", "1,2"]
     arguments += ["--steps", "4000", "--n-embd", "8", "--n-head", "2", "--study", storage, "--eval-every", "4000"]
     command = [sys.executable, "-Werror", "-m", "microgpt", *arguments, "--workers", "4"]
-    opened = studies.storage_at(storage)  # before the sweep begins, since this takes as long as some trials
+    opened = studies.storage_at(storage)  # before the sweep starts, because this takes as long as some trials
     sweep = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True)
     first = sweep.stdout.readline()
     assert first.startswith("trial "), sweep.communicate()
@@ -232,7 +232,7 @@ def test_a_worker_that_is_killed_costs_nothing(storage, folder):
 
     def running(number=None):
         trials = study.get_trials()
-        first = min(trial.user_attrs["pid"] for trial in trials)  # the worker that the command which started them asks first
+        first = min(trial.user_attrs["pid"] for trial in trials)  # the worker whose process the parent checks first
         found = (t for t in trials if t.state.name == "RUNNING" and t.params and t.user_attrs["pid"] > first and number in (None, t.number))
         return next(found, None)
 
@@ -241,7 +241,7 @@ def test_a_worker_that_is_killed_costs_nothing(storage, folder):
         begun = running()
         if begun is not None:
             os.kill(begun.user_attrs["pid"], signal.SIGSTOP)
-            if running(begun.number):  # it has not ended meanwhile
+            if running(begun.number):  # it has not ended in the meantime
                 break
             os.kill(begun.user_attrs["pid"], signal.SIGCONT)
     os.kill(begun.user_attrs["pid"], signal.SIGKILL)
@@ -253,7 +253,7 @@ def test_a_worker_that_is_killed_costs_nothing(storage, folder):
     done = [trial for trial in kept if trial.state.name != "FAIL"]
     assert (
         failed.datetime_complete - killed
-    ).total_seconds() < workers.STALE - 2 * workers.BEAT  # not after a minute without a sign of life
+    ).total_seconds() < workers.STALE - 2 * workers.BEAT  # sooner than after a minute without a sign of life
     assert failed.number == begun.number and all(trial.state.name == "COMPLETE" for trial in done)
     assert sorted(trial.user_attrs["slot"] for trial in done) == list(range(8))
     assert len({tuple(trial.params.values()) for trial in done}) == 8
@@ -269,7 +269,7 @@ def test_a_worker_that_is_killed_costs_nothing(storage, folder):
     [
         "--learning-rate 1e-3..1 --n-embd 4,8 --n-head 2 --steps 30 --trials 4 --scale-init yes --clip-norm none,1 --seed 7 --beta1 0.8..0.9",
         "--preset shakespeare --n-layer 1 --n-embd 4 --n-head 2 --block-size 8 --steps 60 --learning-rate 0.02,0.03,0.04,0.05 --clip-norm none "
-        "--eval-every none --sampler grid",  # where the preset has numbers
+        "--eval-every none --sampler grid",  # options for which the preset has numbers
     ],
 )
 def test_the_best_run_is_repeated_bit_for_bit(folder, capsys, arguments):
@@ -284,7 +284,7 @@ def test_the_best_run_is_repeated_bit_for_bit(folder, capsys, arguments):
 
 
 def test_a_picture_of_a_study(folder, capsys):
-    """Each setting has its axes, the best trial is marked, and a second picture of the same trials has the same bytes."""
+    """Each setting has its own axes, the best trial is marked, and a second picture of the same trials has the same bytes."""
     pytest.importorskip("matplotlib", reason="pictures need matplotlib")
     arguments = ["sweep", "docs.txt", "--n-embd", "4,8", "--learning-rate", "1e-3..1e-1", "--n-head", "2", "--steps", "30"]
     arguments += ["--trials", "5", "--study", "study", "--plot"]
@@ -301,7 +301,7 @@ def test_a_picture_of_a_study(folder, capsys):
 
 @posix
 def test_a_table_on_a_terminal(folder):
-    """The best trials in order, how many there were, and the settings; and then the same conclusion as in a pipe."""
+    """The table has the best trials in order, their number and settings; the conclusion is the same as in a pipe."""
     arguments = ["--learning-rate", "0.01,0.02,0.03", "--n-embd", "4", "--n-head", "2", "--steps", "30", "--sampler", "grid"]
     _, shown, _ = on_terminal([sys.executable, "-Werror", "-m", "microgpt", "sweep", "docs.txt", *arguments])
     assert "3 of 3 trials | 0 pruned | " in shown and "trials/min" in shown
@@ -318,7 +318,7 @@ def test_a_table_on_a_terminal(folder):
     "arguments, message",
     [
         ([], "a sweep needs something to vary; give an option a range, such as 1e-4..1e-1, or a list, such as 16,32,64"),
-        (["--n-embd", "16,32", "--study", "docs.txt"], "'docs.txt' is no study, and would be overwritten; give another name"),
+        (["--n-embd", "16,32", "--study", "docs.txt"], "'docs.txt' is not a study, and would be overwritten; give another name"),
         (["--n-embd", "16..x"], "--n-embd takes whole numbers, such as 1..4 or 1,2,4, not 'x'"),
         (["--n-embd", "16,32", "--trials", "0"], "--trials must be at least 1, not 0"),
         (["--n-embd", "16,32", "--workers", "999"], "--workers must be at least 1 and at most 256, not 999"),

@@ -1,4 +1,4 @@
-"""Puts defects into the sources, one at a time, and sees that the tests notice.
+"""Inserts defects into the sources, one at a time, and checks that the tests detect them.
 
     python tests/mutants/mutants.py                  # all of them, an hour
     python tests/mutants/mutants.py relu_float ...   # those
@@ -47,7 +47,7 @@ def sources(folder):
 
 
 def tagged(folder):
-    """Tag -> the files that have it, one for each time that it is there."""
+    """Tag -> the files that have it, one entry for each occurrence."""
     files = {}
     for path in sources(folder):
         for tag in tags(path.read_text(encoding="utf-8"), language(path)):
@@ -56,7 +56,7 @@ def tagged(folder):
 
 
 def copy_checkout(to):
-    """Everything but what was built. The tests import the package from the copy they are in."""
+    """Copies everything except build products. The tests import the package from their own copy."""
     skip = shutil.ignore_patterns(".git", "build", "dist", "*.so", "*.pyd", "*.egg-info", "__pycache__", ".*", "benchmarks")
     shutil.copytree(ROOT, to, ignore=skip)
 
@@ -70,7 +70,7 @@ def mutate_checkout(folder, changes):
 
 
 def run(command, folder, seconds, root):
-    """(exit code, output); a process that hangs counts as one that failed."""
+    """(exit code, output); a process that hangs counts as failed."""
     try:
         done = subprocess.run(
             command,
@@ -104,7 +104,7 @@ def checkout(name, changes):
 
 
 def outcome(folder, tests):
-    """What becomes of tests in a checkout: ("passed", "failed" or "skipped", which test failed or why none did)."""
+    """The outcome of tests in a checkout: ("passed", "failed" or "skipped", the test that failed or the reason why none did)."""
     command = ["-m", "pytest", "-m", "", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", *split(tests)]
     code, output = run([sys.executable, *command], folder / "tests", TEST_SECONDS, folder)
     if code in (0, 5) and " skipped" in output and " passed" not in output:
@@ -116,7 +116,7 @@ def outcome(folder, tests):
 
 
 def check_tests(names):
-    """SystemExit where a test that these mutants should fail also fails without them."""
+    """Raise SystemExit if a test that these mutants should fail also fails without them."""
     with checkout("the checkout", {}) as folder:
         for tests in sorted({MUTANTS[name].tests for name in names}):
             result, witness = outcome(folder, tests)
@@ -125,7 +125,7 @@ def check_tests(names):
 
 
 def fate(name):
-    """What becomes of a mutant: ("killed", "SURVIVED" or "skipped", which test saw it)."""
+    """The outcome of a mutant: ("killed", "SURVIVED" or "skipped", the test that detected it)."""
     if name in NOT_HERE:
         return "skipped", "it is no defect with this version of Python"
     with checkout(name, MUTANTS[name].changes) as folder:
@@ -134,7 +134,7 @@ def fate(name):
 
 
 def split(tests):
-    """The arguments of `tests`; what follows -k is one of them."""
+    """The arguments in `tests`; everything after -k is one argument."""
     arguments, _, expression = tests.partition(" -k ")
     return arguments.split() + (["-k", expression] if expression else [])
 

@@ -33,7 +33,7 @@ def tags(text, pattern):
 
 
 def statement(text, tag, pattern):
-    """The tokens (matches) of the statement that a tag names. LookupError unless the tag is there once."""
+    """The tokens (matches) of the statement that a tag names. Raises LookupError unless the tag occurs once."""
     tokens = list(pattern.finditer(text))
     comments = [token for token in tokens if token.lastgroup == "comment" and tag in tags(token[0], pattern)]
     if len(comments) != 1:
@@ -78,7 +78,7 @@ def begins_value(tokens):
 
 
 def mutate(text, tag, change, pattern):
-    """The text with a change made to the statement that a tag names. LookupError where it does not fit."""
+    """The text with a change to the statement that a tag names. Raises LookupError if the change does not fit."""
     found = statement(text, tag, pattern)
     old = [token[0] for token in found]
     new = change(old)
@@ -95,7 +95,7 @@ def tokenized(code):
 
 
 def replace(old, new):
-    """The code `old`, which is there once, becomes the code `new`."""
+    """Replace the code `old`, which occurs once, by the code `new`."""
 
     def change(tokens):
         at, length = position(tokens, old)
@@ -105,7 +105,7 @@ def replace(old, new):
 
 
 def swap(a, b):
-    """Two pieces of code, each there once, change places."""
+    """Exchange two pieces of code, each of which occurs once."""
 
     def change(tokens):
         (first, m), (second, n) = sorted([position(tokens, a), position(tokens, b)])
@@ -116,7 +116,7 @@ def swap(a, b):
 
 
 def position(tokens, code):
-    """(where some code begins among tokens, how many it has). LookupError unless it is there once."""
+    """(index of the first token of some code, number of its tokens). Raises LookupError unless the code occurs once."""
     wanted = tokenized(code)
     places = [i for i in range(len(tokens)) if tokens[i : i + len(wanted)] == wanted]
     if len(places) != 1:
@@ -125,27 +125,27 @@ def position(tokens, code):
 
 
 def instead(code):
-    """Other code takes the place of the statement."""
+    """Replace the statement by other code."""
     return lambda tokens: tokenized(code)
 
 
 def before(code):
-    """Other code is put before the statement."""
+    """Insert other code before the statement."""
     return lambda tokens: tokenized(code) + tokens
 
 
 def delete(tokens):
-    """Nothing takes the place of the statement."""
+    """Delete the statement."""
     return [";"] if tokens[-1] == ";" else ["pass"]
 
 
 def never(tokens):
-    """The condition of an `if` is false."""
+    """Make the condition of an `if` false."""
     return with_condition(tokens, "0")
 
 
 def always(tokens):
-    """The condition of an `if` is true."""
+    """Make the condition of an `if` true."""
     return with_condition(tokens, "1")
 
 

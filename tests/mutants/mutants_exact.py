@@ -1,4 +1,4 @@
-"""Defects of the exact engine that keep it looking right, for mutants.py."""
+"""Defects of the exact engine that are not obvious, for mutants.py."""
 
 from mutants_changes import always, before, delete, instead, never, replace, reverse_loop
 

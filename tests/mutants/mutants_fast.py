@@ -1,4 +1,4 @@
-"""Defects of the fast engine that keep it looking right, for mutants.py."""
+"""Defects of the fast engine that are not obvious, for mutants.py."""
 
 from mutants_changes import delete, instead, never, replace, swap
 
@@ -83,7 +83,7 @@ FAST = {
         FAST_ENGINE,
         {"after-the-pass": instead("if (fast_team_size(team) == 1) fast_team_barrier(team);")},
     ),
-    # The tests about threads alone: others would hang for as long as mutants.py waits.
+    # Only the tests of threads, because others would hang until mutants.py ends them.
     "a-sleeper-overslept": ("engines/test_fast_threads.py -k sleep", {"wake-sleepers": never}),
     "gil-kept": ("engines/test_fast_threads.py -k gil", {"release-gil": replace("with nogil", "if True")}),
     "two-callers": (

@@ -1,4 +1,4 @@
-"""Defects of what all engines have in common, and of the package around them, for mutants.py."""
+"""Defects of code shared by all engines, and of the package around them, for mutants.py."""
 
 from mutants_changes import delete, never, replace, swap
 

@@ -159,7 +159,7 @@ SCALAR = {
     ),
 }
 
-NOT_HERE = (  # where this Python makes no defect of it
+NOT_HERE = (  # mutants that are not defects under this Python
     {"recursive_deallocation_through_lists"}  # its own containers cut the recursion short
     if sys.version_info < (3, 13)
     else set()

@@ -1,4 +1,4 @@
-"""The mutants of mutants.py fit the sources, so that its hour is not spent in vain; and however these are formatted."""
+"""The mutants of mutants.py fit the sources, however these are formatted, so that its hour is not wasted."""
 
 import re
 
@@ -13,7 +13,7 @@ CHANGES = [
 
 
 def test_tags():
-    """Each is in one place, and some mutant needs it."""
+    """Each tag occurs once, and a mutant uses it."""
     assert {tag: len(files) for tag, files in FILES.items()} == dict.fromkeys(FILES, 1)
     assert FILES.keys() == {tag for mutant in mutants.MUTANTS.values() for tag in mutant.changes}
 
@@ -34,13 +34,13 @@ def code(text, pattern):
 def test_a_change_fits_its_statement_in_any_format(tag, change):
     (path,) = FILES[tag]
     text, pattern = path.read_text(encoding="utf-8"), language(path)
-    changed = code(mutate(text, tag, change, pattern), pattern)  # LookupError where it does not fit or changes nothing
+    changed = code(mutate(text, tag, change, pattern), pattern)  # LookupError if it does not fit or changes nothing
     for other in reformatted(text, tag, pattern):
         assert code(mutate(other, tag, change, pattern), pattern) == changed
 
 
 def reformatted(text, tag, pattern):
-    """The text with that statement on one line, or one word a line; and its tag above it, in it, or behind it."""
+    """The text with that statement on one line, or with one word per line, and its tag above, inside or after it."""
     found = statement(text, tag, pattern)
     words = [token[0] for token in found]
     before, after = without(text[: found[0].start()], tag, pattern), without(text[found[-1].end() :], tag, pattern)
@@ -55,7 +55,7 @@ def reformatted(text, tag, pattern):
 
 
 def breaks(words, pattern):
-    """What may stand after each of these words: a new line, in Python only inside brackets."""
+    """The separator after each of these words: a line break, in Python only inside brackets."""
     depth = 0
     for word in words:
         depth += (word in "([{") - (word in ")]}")
@@ -63,13 +63,13 @@ def breaks(words, pattern):
 
 
 def without(text, tag, pattern):
-    """The text without that tag's comment, but with what else the comment says."""
+    """The text without that tag, but with the rest of its comment."""
     return re.sub(rf"/\* mutant: {tag} \*/|(#|//) mutant: {tag}(?![\w-])", r"\1" if pattern is PYTHON else "", text)
 
 
 @pytest.mark.parametrize("path", sorted({path for (path,) in FILES.values()}), ids=lambda path: path.name)
 def test_the_statements_of_a_file(path):
-    """Nothing is lost between statements, and none begins or ends inside of brackets."""
+    """No token is lost between statements, and no statement begins or ends inside brackets."""
     text, pattern = path.read_text(encoding="utf-8"), language(path)
     found = [[token[0] for token in tokens] for tokens in statements(pattern.finditer(text), pattern)]
     assert sum(found, []) == code(text, pattern)

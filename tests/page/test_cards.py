@@ -1,4 +1,4 @@
-"""What a notebook shows of a run, a model and a Value, and what `repr` says."""
+"""How a notebook shows a run, a model and a Value, and their `repr`."""
 
 import math
 import re
@@ -49,7 +49,7 @@ def test_the_table_of_a_run(run):
     }  # fmt: skip
     assert rows(run._repr_html_()) == {
         "steps": "150 of 150",
-        "loss": f"{mean:.4f}, the mean of the last 100 steps; 12 tokens guessed at random have {math.log(12):.4f}",
+        "loss": f"{mean:.4f}, the mean of the last 100 steps; guessing at random among 12 tokens has {math.log(12):.4f}",
         "held-out loss": f"{held_out:.4f}, the best {best:.4f} after step {step}",
         "data": f"{len(run.corpus)} documents to train on, {len(run.held_out)} held out", "seed": "7", **model,
     }  # fmt: skip
@@ -74,14 +74,14 @@ def points(element):
 
 
 def test_the_curve(run):
-    """Its line falls as the smoothed losses do, its dots are at the held-out losses, all in the picture's own scale."""
+    """The line follows the smoothed losses and the dots the held-out losses, in the scale of the picture."""
     svg = ElementTree.fromstring(cards.curve(run.losses, run.val_losses))
     [line], [band], dots = svg.iter("polyline"), svg.iter("polygon"), [*svg.iter("circle")]
     curve = explore.curve(run.losses, run.val_losses, most=120)
     places = points(line)
     assert [x for x, _ in places] == sorted(x for x, _ in places) and len(places) == 120
     (_, first), (last, end) = places[0], places[-1]
-    scale = (end - first) / (curve["smoothed"][0] - curve["smoothed"][-1])  # pixels a nat
+    scale = (end - first) / (curve["smoothed"][0] - curve["smoothed"][-1])  # pixels per nat
     assert scale > 0
     for (_, y), loss in zip(places, curve["smoothed"]):
         assert y - first == pytest.approx(scale * (curve["smoothed"][0] - loss), abs=0.2)
@@ -111,7 +111,7 @@ def test_a_flat_curve():
 
 
 def test_values_in_ipython(layer):
-    """After %load_ext a Value is a graph, with its repr beside it; a leaf is its repr alone; %unload_ext takes that back."""
+    """After %load_ext, a Value is shown as a graph with its repr, a leaf as its repr alone; %unload_ext undoes this."""
     shell = pytest.importorskip("IPython.core.interactiveshell", reason="IPython is not installed").InteractiveShell.instance()
     a, b = layer.Value(2.0), layer.Value(-3.0)
     c = (a * b).relu()
@@ -174,13 +174,13 @@ def test_a_run_with_its_best_weights_says_of_which_step_they_are():
 
 
 def test_the_page_in_a_notebook_s_frame(chromium, run, tmp_path):
-    """It computes there, and has no objections; its choices go into no address, since it has none."""
+    """The page computes in the frame without errors; it has no address in which to store its choices."""
     (tmp_path / "notebook.html").write_text(f"<!doctype html><meta charset=utf-8>{run.explore()._repr_html_()}", encoding="utf-8")
     chromium.get_log("browser")
     chromium.get((tmp_path / "notebook.html").as_uri())
     chromium.switch_to.frame(chromium.find_element("css selector", "iframe"))
     browser.wait(chromium, "await page.ready")
-    chromium.find_element("id", "text").click()  # ends the opening
+    chromium.find_element("id", "text").click()  # ends the opening animation
     browser.type_in(chromium, "em")
     browser.wait(chromium, "await new Promise((done) => setTimeout(done, 500))")
     *_, logits = run.model.logits("em")

@@ -46,7 +46,7 @@ def everything(run):
 
 
 class Elements(HTMLParser):
-    """The page's elements as a browser sees them: tags, and the scripts as (attributes, text)."""
+    """The page's elements: tags, and scripts as (attributes, text)."""
 
     def __init__(self, page):
         super().__init__()
@@ -154,7 +154,7 @@ def test_sources():
     for path in FOLDER.glob("*.js"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|</script", text)
-        text = text.replace("http://www.w3.org/2000/svg", "")  # a name, which nothing fetches
+        text = text.replace("http://www.w3.org/2000/svg", "")  # a name that nothing fetches
         assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|https?:|import\b.*from", text)
     installed = {path.name for path in FOLDER.iterdir() if path.is_file()}
     assert {"page.html", "page.css"} <= installed
@@ -176,7 +176,7 @@ def luminance(colour):
     ],
 )  # fmt: skip
 def test_contrast(text, ground, least, scheme):
-    """WCAG 2.2, 1.4.3 and 1.4.11: the ratio of the luminances of text and its ground."""
+    """WCAG 2.2, 1.4.3 and 1.4.11: the contrast ratio of text and its background."""
     css = (FOLDER / "page.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--([\w-]+): light-dark\((.*?)\)", css))
     both = [luminance(colours[name].split(", ")[scheme]) for name in (text, ground)]
@@ -263,7 +263,7 @@ def test_open(saved, tmp_path, monkeypatch, capsys):
         (["model.safetensors", "--log", "text.csv"], 1, "'text.csv' is not a log of microgpt train"),
         (["model.safetensors", "--log", "nan.csv"], 1, "a curve cannot be drawn"),
         (["model.safetensors", "--log", ""], 2, "--log needs the name of a file"),
-        (["other.safetensors"], 1, "'other.html' is there already and is not a page of microgpt explore"),
+        (["other.safetensors"], 1, "'other.html' exists already and is not a page of microgpt explore"),
         ([], 2, "the following arguments are required: MODEL"),
     ],
 )

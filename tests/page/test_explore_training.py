@@ -1,4 +1,4 @@
-"""Training in the page of `microgpt explore`, in a headless Chromium: its random numbers and its losses are Python's."""
+"""Training in the page of `microgpt explore`, in a headless Chromium: random numbers and losses equal Python's."""
 
 import random
 from array import array
@@ -24,7 +24,7 @@ ALL_OPTIONS = TrainConfig(
 
 
 def compute(driver, code, *arguments):
-    """The result of JavaScript that uses what the worker does."""
+    """The result of JavaScript code that uses the worker's functions."""
     return driver.execute_script(f"{LIBRARY}\n{code}", *arguments)
 
 
@@ -65,7 +65,7 @@ CASES = [
 
 
 def test_no_option_is_left_out():
-    """A new one has to be in the cases below, which fail until learn.js has it; other documents than lines the page refuses."""
+    """A new option must be in the cases below, which fail until learn.js supports it; the page refuses documents other than lines."""
     tried = [{name for name, value in asdict(part).items() if value != asdict(type(part)())[name]} for case in CASES for part in case]
     assert set().union(*tried) == {*asdict(GPTConfig()), *asdict(TrainConfig())} - {"documents"}
 
@@ -124,7 +124,7 @@ def test_the_gradient_is_python_s(driver, seed):
 
 
 def test_the_norm_is_the_gradient_s_length(driver):
-    """A gradient that is clipped to a length just above its own stays as it is, one clipped just below does not."""
+    """A gradient clipped to a norm just above its own stays unchanged; one clipped just below does not."""
     code = """
         const [docs, config, training] = arguments;
         const steps = (clip_norm) => {
@@ -188,9 +188,9 @@ def test_training_in_the_page(section):
     text = driver.execute_script("return byId('size').textContent + byId('configuration').textContent + byId('loss').textContent")
     assert "2 layers" in text and f"{run.model.num_params:,} parameters" in text and "Step 200: loss" in text
     assert driver.execute_script("return byId('samples').children.length") == 10
-    driver.execute_script("byId('theme').click()")  # redraws what is shown, and only that
+    driver.execute_script("byId('theme').click()")  # redraws only the visible part
     assert driver.execute_script("return [...drawings].every(({ canvas }) => canvas.isConnected)")
-    driver.find_element("id", "text").send_keys("/r")  # listened to once: "/" can be typed
+    driver.find_element("id", "text").send_keys("/r")  # the shortcut is handled only once, so "/" can be typed
     assert driver.execute_script("return byId('text').value") == "ma/r"
 
 

@@ -1,4 +1,4 @@
-"""The page of `microgpt explore` in a headless Firefox: what it computes, how it is used and what it does in workers, in short."""
+"""The page of `microgpt explore` in a headless Firefox: a short test of its numbers, its use and its workers."""
 
 import math
 from array import array
@@ -32,7 +32,7 @@ def run():
 
 @pytest.fixture
 def show(driver, run, tmp_path):
-    """show(width) opens the run's page; at the end the browser must have no objections."""
+    """show(width) opens the run's page. At the end, the browser must have reported no errors."""
 
     def show(width=1280):
         page = tmp_path / "page.html"

@@ -1,4 +1,4 @@
-"""Many texts at once in the page of `microgpt explore`, in a headless Chromium: each is one that the model writes, and they are counted."""
+"""Many texts at once in the page of `microgpt explore`, in a headless Chromium: each is one of the model's texts, and they are counted."""
 
 import math
 import random
@@ -33,7 +33,7 @@ def make(config, letters="abcdefghijklmnopqrstuvwxyz", seed=3):
 
 @pytest.fixture
 def compute(chromium):
-    """compute(code, model, *arguments): the result of JavaScript with a Sampler of the model's, which draws as Random(1)."""
+    """compute(code, model, *arguments): the result of JavaScript with a Sampler for the model that draws like Random(1)."""
 
     def compute(code, model, *arguments):
         data = explore._data(explore.Shown(model))
@@ -68,7 +68,7 @@ def test_one_at_a_time_they_are_python_s(compute, config, temperature, prompt):
 
 @pytest.mark.parametrize(("config", "letters"), [*((config, "abcdefghijklmnopqrstuvwxyz") for config in SHAPES), (GPTConfig(n_embd=8), "")])
 def test_logits_are_the_model_s_at_every_beginning(compute, config, letters):
-    """Of thousands of beginnings, in many chunks, the ones that wait and the ones that are written."""
+    """Thousands of beginnings in many chunks, of which some wait while others are written."""
     code = """
         let [worst, nodes, texts, written] = [0, 0, new Set(), 0];
         const path = (at, place) => {
@@ -124,7 +124,7 @@ def test_exp(compute):
 
 
 def write_many(driver):
-    """Press the button, and wait. Returns what the worker said last."""
+    """Press the button, and wait. Returns the worker's last message."""
     return browser.wait(
         driver,
         """

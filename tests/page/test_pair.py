@@ -1,4 +1,4 @@
-"""Two models on one page of `microgpt explore`: what it shows of each is Python's of each."""
+"""Two models on one page of `microgpt explore`: the numbers of each equal Python's."""
 
 import base64
 import json
@@ -65,7 +65,7 @@ def test_both_read_the_same_text(pair, runs):
         assert len(texts) == 10 and all(sample.startswith(text) for sample in texts)
         assert f"After {text} at" in text_of(driver, f"written{suffix}")
     assert "layer 0, head 0" in text_of(driver, "looks") and ", head 0 looks" in text_of(driver, "looks-b")
-    driver.find_element("css selector", "#bars-b .bar[aria-label^='å']").click()  # goes to both
+    driver.find_element("css selector", "#bars-b .bar[aria-label^='å']").click()  # changes both
     assert browser.wait(driver, "await desk.update(); return desk.pages.map((page) => page.reading.tokens.length)") == [3, 4]
 
 

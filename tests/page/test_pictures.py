@@ -1,4 +1,4 @@
-"""The pictures that the page of `microgpt explore` saves, in a headless Chromium: they are what it shows."""
+"""The pictures that the page of `microgpt explore` saves, in a headless Chromium, equal what it shows."""
 
 import base64
 import random
@@ -96,7 +96,7 @@ def test_the_buttons_save_files(driver, tmp_path):
     driver = driver()
     driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     assert ElementTree.fromstring(driver.execute_script(f"return svgOf({section('next')})"))[0].attrib["fill"] == "rgb(252,251,249)"
-    driver.execute_script(f"{section('embeddings')}.scrollIntoView({{ block: 'center' }})")  # where a click would scroll it
+    driver.execute_script(f"{section('embeddings')}.scrollIntoView({{ block: 'center' }})")  # as a click would scroll it
     png, svg = png_of(driver, "embeddings"), driver.execute_script(f"return svgOf({section('embeddings')})")
     paths = [tmp_path / f"ä-b-microgpt-how-characters-relate.{kind}" for kind in ("svg", "png")]
     for kind, path in zip(["SVG", "PNG"], paths):

@@ -1,5 +1,5 @@
 """Hostile programs: subclasses that override attributes, code that runs in the middle of an operation, replaced methods,
-cyclic graphs. They must see what the reference shows them, and nothing may crash."""
+cyclic graphs. They must behave as with the reference, and nothing may crash."""
 
 import copy
 import gc
@@ -343,7 +343,7 @@ def test_ordinary_vectors_never_take_the_slow_path(monkeypatch):
     for name in fallback.methods:
         monkeypatch.setitem(fallback.methods, name, None)
     for more in (False, True):
-        if more:  # methods that are added change nothing
+        if more:  # added methods change nothing
             monkeypatch.setattr(scalar.Value, "sinh", lambda self: (self.exp() - (-self).exp()) / 2, raising=False)
             assert scalar.Value(0.5).sinh().data == pytest.approx(math.sinh(0.5))
         x, y = [scalar.Value(n) for n in (0.5, 2.0)], [scalar.Value(n) for n in (1.5, -0.25)]
@@ -424,8 +424,8 @@ def test_corner(function):
 
 
 def lists_emptied_by_the_collector(call, skip):
-    """Run `call` on lists that are emptied, and Values that lose their children, when the collector runs: at the second
-    object made from now on, `skip` of which are made before `call` begins."""
+    """Run `call` on lists that are emptied, and Values that lose their children, when the collector runs: when the second
+    object from now on is made. `skip` objects are made before `call` begins."""
     x = [scalar.Value(1.0 + i) for i in range(200)]
     rows = [[scalar.Value(2.0 + i) for i in range(200)] for _ in range(50)]
     node = scalar.Value(1.0, (scalar.Value(2.0), scalar.Value(3.0)), (scalar.Value(4.0), scalar.Value(5.0)))
@@ -438,7 +438,7 @@ def lists_emptied_by_the_collector(call, skip):
             [scalar.Value(0.0) for _ in range(1000)]
 
     thresholds = gc.get_threshold()
-    gc.collect()  # Python then has no freed lists and tuples at hand either
+    gc.collect()  # also clears Python's free lists of lists and tuples
     gc.callbacks.append(callback)
     gc.set_threshold(1)
     made = {} if skip else None
@@ -514,7 +514,7 @@ def test_a_value_initialized_again(layer):
 
 
 def test_threads_on_graphs_that_share_nodes():
-    """Threads do not disturb one another's forward and backward passes, even if the interpreter switches all the time."""
+    """Threads do not affect each other's forward and backward passes, even if the interpreter switches constantly."""
     shared = [scalar.Value(0.1 * i) for i in range(20)]
     expected, results, interval = outcome(reference, 3, wild=True), [], sys.getswitchinterval()
 

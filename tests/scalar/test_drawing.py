@@ -1,4 +1,4 @@
-"""Drawn graphs: what stands in them, what is left out, and that looking changes nothing."""
+"""Drawn graphs: their contents, their limits, and that drawing changes nothing."""
 
 import random
 import re
@@ -92,7 +92,7 @@ def test_operators(layer, make, symbol, local_grads):
 
 
 def test_operators_that_nothing_proves(layer):
-    """A node made by hand, an operand changed since, 0**k: the local gradients are all there is to say."""
+    """A node made by hand, an operand changed later, 0**k: only the local gradients are known."""
     a, b = layer.Value(1.5), layer.Value(0.5)
     tanh = layer.Value(0.9051482536448664, (a,), (0.1807066389368837,))
     changed = a * b
@@ -102,7 +102,7 @@ def test_operators_that_nothing_proves(layer):
         assert lines[0][0] == "f"
         assert len(edges) == len(node._children)
     assert [label for *_, label in edges] == [""]
-    assert boxes(draw(layer.Value(2.0, (layer.Value(3),), (10**15,))))[0][0][0] == "f"  # no 3 ** 10**15 on the way
+    assert boxes(draw(layer.Value(2.0, (layer.Value(3),), (10**15,))))[0][0][0] == "f"  # without computing 3 ** 10**15
 
 
 def test_both_layers_draw_the_same():
@@ -179,7 +179,7 @@ def test_deep_graphs(layer):
         node = node + 1
     assert caption(draw(node, max_nodes=3)) == "3 Values of 60,001: … 59,998 more"
     assert caption(draw(node, to=leaf, max_nodes=3)).startswith("shortest path of 30,000 edges")
-    while node is not leaf:  # the pure one's end would be as deep
+    while node is not leaf:  # freeing the pure graph would recurse as deep
         node = node._children[0]
 
 
@@ -201,7 +201,7 @@ def test_the_shortest_paths(layer):
     assert {line[0] for line in lines} == {"+", "×", "a", "b", "exp"}  # log is too far
     assert [line[-1] for line in lines if line[0] == "exp"] == ["… 1 more"]
     short = draw(root, to=a, max_nodes=1)
-    assert short.num_nodes == 5 and "exp" not in short.dot  # the paths are whole, what is beside them is left out
+    assert short.num_nodes == 5 and "exp" not in short.dot  # the paths are complete, the operands beside them are omitted
     assert [line[-1] for line in boxes(short)[0]].count("… 1 more") == 3
 
 
@@ -236,7 +236,7 @@ def test_the_way_from_the_loss_to_each_weight():
             assert f"{name}[1][2]" in [line[0] for line in lines]
 
 
-# ---- looking changes nothing --------------------------------------------------------------------------------------------
+# ---- drawing changes nothing --------------------------------------------------------------------------------------------
 
 
 class Watched(Program):
@@ -341,13 +341,15 @@ def test_without_graphviz(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("direction", ["LR", "RL", "TB", "BT"])
 def test_the_plain_picture(monkeypatch, tmp_path, direction):
-    """Every box is there with its words, none covers another, and every arrow leads to a later layer."""
+    """Every box is present with its text, no box covers another, and every arrow leads to a later layer."""
     monkeypatch.setenv("PATH", str(tmp_path))
     a, b = Value(2.0), Value(-3.0)
     loss = (a * b + 10).relu() ** 2 / a.exp() + (a - b) * a
     drawn = draw(loss, names={"<a>": a}, direction=direction)
     svg = ElementTree.fromstring(drawn.svg())
-    assert svg.get("style") == "background:white"  # as Graphviz has it; in a dark notebook the arrows' numbers could not be read
+    assert (
+        svg.get("style") == "background:white"
+    )  # as in Graphviz's pictures; otherwise the numbers on arrows would be unreadable in a dark notebook
     names = "{http://www.w3.org/2000/svg}"
     boxes = [tuple(float(box.get(name)) for name in ("x", "y", "width", "height")) for box in svg.iter(f"{names}rect")]
     assert len(boxes) == drawn.num_nodes
@@ -363,7 +365,7 @@ def test_the_plain_picture(monkeypatch, tmp_path, direction):
 
 
 def test_graphviz_that_fails(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda _: sys.executable)  # knows no option -Tsvg
+    monkeypatch.setattr(shutil, "which", lambda _: sys.executable)  # a program that does not know -Tsvg
     with pytest.raises(RuntimeError, match="could not draw"):
         draw(Value(2.0)).svg()
 

@@ -1,4 +1,4 @@
-"""linear, softmax, rmsnorm, attention, cross_entropy, matrix and Adam on vectors the model never makes."""
+"""linear, softmax, rmsnorm, attention, cross_entropy, matrix and Adam on vectors that do not occur in the model."""
 
 import random
 from decimal import Decimal
@@ -16,7 +16,7 @@ numbers = st.one_of(st.floats(-1e3, 1e3), st.floats(allow_nan=False), st.integer
 
 
 def results(function):
-    """What `function` returns or raises for each layer, as text."""
+    """The result or error of `function` on each layer, as text."""
     for layer in (reference, scalar):
         try:
             yield function(layer)
@@ -30,7 +30,7 @@ def same(function):
 
 
 def after_backward(outputs, inputs):
-    """Runs backward from every output and shows all data and gradients."""
+    """Run backward from every output. Returns all data and gradients."""
     for output in outputs:
         output.backward()
     return [(exact(v.data), exact(v.grad)) for v in (*outputs, *inputs)]
@@ -50,7 +50,7 @@ def test_vector_functions(data):
 
 @pytest.mark.parametrize("change", ["data", "sign", "kind", "item", "length"])
 def test_a_vector_that_has_changed_since_it_was_multiplied(change):
-    """The vector of a graph that is still there serves again only while it is the same."""
+    """The vector of an existing graph is reused only while it is unchanged."""
 
     def run(layer):
         x, row = [layer.Value(0.5), layer.Value(-0.5)], [layer.Value(3.0), layer.Value(0.0)]
@@ -115,7 +115,7 @@ def test_attention(n_head, head_dim, positions, seed):
 
 
 def test_shared_nodes_inside_a_dot_product():
-    """w[k] depends on x[j] and the other way round, so that contributions interleave with those of whole subgraphs."""
+    """w[k] depends on x[j] and vice versa, so that contributions interleave with those of whole subgraphs."""
 
     def run(layer):
         a, b, c = (layer.Value(x) for x in (0.3, -1.7, 2.9))
@@ -244,7 +244,7 @@ def test_powers_are_those_of_the_c_library():
 
 
 class Number:
-    """A number of a user's own, which does not do everything."""
+    """A user-defined number that lacks some operations."""
 
     def __init__(self, x):
         self.x = x
@@ -271,7 +271,7 @@ ODD = [True, False, Fraction(1, 3), Decimal("0.5"), 1j, None, "text", [], 10**40
 @pytest.mark.parametrize("odd", ODD, ids=repr)
 @pytest.mark.parametrize("before", [0, 2])
 def test_adam_with_gradients_of_any_kind(odd, before):
-    """The reference's results, errors, and what is changed before an error; and so on with ordinary gradients after it."""
+    """The reference's results and errors, with the same changes before an error, and correct steps with ordinary gradients after it."""
 
     def run(layer):
         values, seen = [layer.Value(x) for x in (0.5, -1.5, 2.0)], []

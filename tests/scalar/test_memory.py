@@ -1,4 +1,4 @@
-"""Graphs of any depth, and memory that is given back: each in a process of its own whose standard error must stay empty."""
+"""Graphs of any depth, and memory that is freed: each in a separate process whose standard error must stay empty."""
 
 import os
 import subprocess
@@ -86,7 +86,7 @@ print(peak - before, used() - before)
 
 @needs_proc
 def test_single_survivors_do_not_keep_the_memory_of_the_rest():
-    """One node in five hundred lives on; the space between is used again."""
+    """One node in five hundred survives; the space between them is reused."""
     out = run(
         PEAK
         + """
@@ -205,7 +205,7 @@ print(after[0] - nodes, after[1] - memory)
 
 @needs_proc
 def test_memory_runs_out_in_the_middle():
-    """With room for 0, 1, 2, ... more nodes, each operation fails at another place, and leaves nothing behind."""
+    """With room for 0, 1, 2, ... more nodes, each operation fails at a different place, and leaks nothing."""
     run("""
 import gc, resource, sys
 from microgpt import Value, attention, cross_entropy, linear, rmsnorm, softmax

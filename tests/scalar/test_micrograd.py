@@ -1,4 +1,4 @@
-"""micrograd's front: its published tests and its demo have micrograd's numbers, to the bit."""
+"""micrograd's interface: its published tests and its demo give micrograd's numbers, to the bit."""
 
 import math
 import random

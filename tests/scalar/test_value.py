@@ -1,4 +1,4 @@
-"""The API of Value, which the pure and the compiled layer share: types, operators, errors, copies."""
+"""The API of Value, common to the pure and the compiled layer: types, operators, errors, copies."""
 
 import copy
 import math
@@ -27,7 +27,7 @@ def test_random_programs_equal_the_reference_in_every_bit(block, wild):
 
 
 def test_random_programs_reach_what_they_are_meant_to_reach():
-    """Guards the test above: its programs must run backward through large graphs and meet ints, errors and odd edges."""
+    """Checks the test above: its programs must run backward through large graphs, with ints, errors and unusual edges."""
     lines = [line for seed in range(200) for line in outcome(reference, seed, wild=True)]
     text = "\n".join(map(str, lines))
     for sign in ("OverflowError", "math domain error", "ZeroDivisionError", "grad int 1", "grad float", "-0x0.0p+0", "complex"):
@@ -185,7 +185,7 @@ def test_backward_accumulates_from_call_to_call(layer):
     b = a * 3.0
     c = b * b
     c.backward()
-    c.backward()  # b's gradient of the first pass is multiplied in again
+    c.backward()  # b's gradient of the first pass is propagated again
     assert (b.grad, a.grad) == (24.0, 108.0)
 
 
@@ -203,7 +203,7 @@ def test_children_that_are_not_values(layer):
 
 
 class Tanh(Value):
-    """A subclass with an operator of its own, as users write them."""
+    """A subclass with its own operator, as users write them."""
 
     def tanh(self):
         t = math.tanh(self.data)

@@ -1,5 +1,5 @@
-"""Scripts that do what compiled code could miss: side effects in operators, properties that print, changed classes, errors halfway,
-numbers of all kinds, identity, copies, aliases. Used as those of people.py are."""
+"""Scripts with effects that compiled code could miss: side effects in operators, properties that print, changed classes, errors in
+the middle, numbers of all kinds, identity, copies, aliases. Used like those of people.py."""
 
 from people import EQUAL, KARPATHY, MICROGRAD, PAIRS
 

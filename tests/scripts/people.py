@@ -344,7 +344,7 @@ CHATTY = KARPATHY.replace("    def __truediv__(self, other): return self * other
 
 ENGINES = {"karpathy": KARPATHY, "micrograd": MICROGRAD, "typed": TYPED, "pairs": PAIRS, "equal": EQUAL, "kahn": KAHN, "queue": QUEUE, "chatty": CHATTY}
 
-# ---- programs: what is done with a V -------------------------------------------------------------------------------------------
+# ---- programs that use a V -------------------------------------------------------------------------------------------
 
 MOONS = '''
 STEPS = 4
@@ -747,12 +747,12 @@ PROGRAMS = {
 
 
 def split(engine, program):
-    """The engine in a file of its own, the program in another one."""
+    """The engine and the program in separate files."""
     return {"engine.py": engine, "main.py": MATH + "from engine import V\n" + program}
 
 
 def package(engine, program):
-    """The same as a package that is run by `python -m net`."""
+    """The same as a package, run by `python -m net`."""
     imports = "import math\nimport random\n\nfrom .engine import V\n"
     return {"net/__init__.py": "", "net/engine.py": engine, "net/__main__.py": "from . import training\n", "net/training.py": imports + program}
 

@@ -18,7 +18,7 @@ ADAM = '''    for i, p in enumerate(params):
 LOG = "    def log(self): return"
 
 EDITS = {
-    # ---- what the reference says, in other words ---------------------------------------------------------------------------
+    # ---- the same as the reference, written differently ---------------------------------------------------------------------------
     "unchanged": ("current", [], ALL, []),
     "what loops leave behind": (
         "current", [("\ntemperature =", "\nprint(m_hat, v_hat, i, p.data, p.grad, m[-3:], v[-3:])\ntemperature =")], ALL, []),
@@ -157,7 +157,7 @@ EDITS = {
     "other floats for moments": ("current", [("m = [0.0] * len(params)", "m = [0] * len(params)")], ALL, []),
     "parameters in a tuple": ("current", [('print(f"num params', 'params = tuple(params)\nprint(f"num params')], ALL, []),
 
-    # ---- further from the reference: identical all the same -------------------------------------------------------------------------
+    # ---- further from the reference, but still identical -------------------------------------------------------------------------
     "another addition": ("current", [("(self, other), (1, 1))", "(self, other), (1, 1.5))")], ALL - {"dot product", "linear"}, []),
     "another division": ("current", [("return self * other**-1", "return self * (1 / other) if isinstance(other, int) else self * other**-1")],
                          ALL, []),

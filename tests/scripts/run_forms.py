@@ -1,4 +1,4 @@
-"""The same small model as many people would write it: for each of its parts, the forms that public scripts have.
+"""The same small model in many styles: for each of its parts, the forms found in public scripts.
 
 `script` puts one form of each part together. Every combination must print under `microgpt run` what Python prints.
 """
@@ -511,7 +511,7 @@ def script(**chosen):
 
 
 def files(**chosen):
-    """The same in three files: name -> source. The script is train.py."""
+    """The same model in three files: name -> source. The script is train.py."""
     form = dict.fromkeys(PARTS, DEFAULT) | chosen
     return {
         "engine.py": "import math\n\n\n" + value_class(form),

@@ -1,4 +1,4 @@
-"""Karpathy's script with one change at a time: those that public scripts have most often, for tests and for benchmarks/bench_run.py.
+"""Karpathy's script with one change at a time: the most common ones in public scripts, for tests and for benchmarks/bench_run.py.
 
 ROWS: how something is computed. REFUSALS: how the class is written. Each is a name and (old, new) pairs of text in tests/scripts/public/current.py.
 """
@@ -157,7 +157,7 @@ def edited(edits):
 
 
 def in_files(source):
-    """A script's class, functions and the rest in files of their own: name -> source."""
+    """A script's class, functions and the rest in separate files: name -> source."""
     i, j = source.index("class Value"), source.index("n_layer, n_embd, block")
     a, b = source.index("def linear("), source.index("def gpt(")
     engine = "import math\n\n\n" + source[i:j]

@@ -1,4 +1,4 @@
-"""Runs a script under Python and under `microgpt run`, each in a process of its own."""
+"""Runs a script under Python and under `microgpt run`, each in a separate process."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ RUN = ("-m", "microgpt", "run")
 
 
 def start(folder, *command, **options):
-    """What this Python prints with `command` in `folder`."""
+    """The output of this Python with `command` in `folder`."""
     environment = {**os.environ, **options.pop("env", {})}
     return subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, **options)
 
@@ -21,7 +21,7 @@ def both(folder, *script, **options):
 
 
 def outcome(folder, sources, run, *command):
-    """(standard output, exit code, the last line of what went wrong, the report)"""
+    """(standard output, exit code, the last line of the error, the report)"""
     for name, source in sources.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(source, encoding="utf-8")

@@ -21,7 +21,7 @@ def write(folder, source, name="script.py"):
 
 
 def same(folder, source, *arguments, name="script.py", **options):
-    """Runs it both ways, compares, and returns what run left: its report is cut off its standard error."""
+    """Run a script both ways and compare. Returns the process of `microgpt run`, its standard error without the report."""
     write(folder, source, name)
     python, run = both(folder, name, *arguments, **options)
     report, _, rest = run.stderr.partition("\n")
@@ -192,14 +192,14 @@ def test_the_published_runs(tmp_path, names, script, steps, golden):
 
 
 def test_the_fast_ways_are_taken(tmp_path):
-    """Every list and sum of the published script is made by the compiled class, none is left to its own line."""
+    """The compiled class makes every list and sum of the published script; none is left to the script's own line."""
     write(tmp_path, (SCRIPTS / "current.py").read_text(encoding="utf-8"))
     code = """
 import sys
 from microgpt.compiled import scalar
 from microgpt.scripts import run_script
 made, script_list = [], scalar.script_list
-def spy(number, *inputs):  # with the script's globals, where a program looks names up
+def spy(number, *inputs):  # with the script's globals, in which a program looks up names
     made.append(eval("f(n, *i)", sys.modules["__main__"].__dict__, {"f": script_list, "n": number, "i": inputs}))
     return made[-1]
 scalar.script_list = spy

@@ -1,4 +1,4 @@
-"""`microgpt run` beyond one file: imports, packages, notebooks, accelerate(), and what its report says."""
+"""`microgpt run` beyond one file: imports, packages, notebooks, accelerate(), and the report."""
 
 import json
 import subprocess
@@ -252,7 +252,7 @@ assert not shell.ast_transformers
 
 
 def test_the_cell_magic(tmp_path):
-    """On a shell that does of IPython's what the magic needs."""
+    """With a minimal shell that has what the magic needs of IPython."""
     cells = [HEAD, value_class(PUBLISHED), functions(PUBLISHED), training(PUBLISHED)]
     python = outcome(tmp_path, {"script.py": "".join(cells)}, False, "script.py")
     (tmp_path / "shell.py").write_text(f"CELLS = {cells!r}\n" + SHELL)
@@ -291,7 +291,7 @@ def test_the_report_names_the_place_the_difference_and_the_cost(tmp_path):
     line = source[: source.index("print('divided'")].count("\n") + 1
     assert f"Value.__truediv__: left alone: line {line}: print('divided', end=' ') (a step takes about 2.5 times as long)" in report
     assert "Value.backward: left alone:" in report and "times as long" in report
-    assert report.count("parameter update") == 1  # the loop that loads numbers is none
+    assert report.count("parameter update") == 1  # the loop that loads numbers is not an update
     assert "% of the time was spent in compiled functions" in run[3][-1] and "% in Value.backward" in run[3][-1]
     run = outcome(tmp_path, {"train.py": source}, True, "train.py")
     assert run[3][0].startswith("microgpt run: slow: Value.backward, line")  # no success
@@ -336,7 +336,7 @@ def test_attributes_of_ones_own(tmp_path):
 
 
 def test_a_star_import_from_outside_leaves_the_file_alone(tmp_path):
-    """Any name may be bound by it: here sum, to one that adds up from the other end."""
+    """A star import may bind any name: here sum, to a function that adds up from the other end."""
     sources = files()
     sources["site-packages/other.py"] = (
         "def sum(items, start=0):\n    for item in reversed(list(items)):\n        start = item + start\n    return start\n"

@@ -1,4 +1,4 @@
-"""The compiled lines and loops behind `microgpt run`, on random programs: to the bit what the lines themselves do."""
+"""The compiled lines and loops of `microgpt run`, on random programs: they equal the original lines in every bit."""
 
 import ast
 import inspect
@@ -20,7 +20,7 @@ DATA, GRAD, M, V = (("input", name) for name in "dgmv")
 
 
 def adam_formula(fixed):
-    """Adam's update as `microgpt run` reads it from a loop: in and out go the parameter's data, its gradient, m and v."""
+    """Adam's update as `microgpt run` reads it from a loop: inputs and outputs are the parameter's data, its gradient, m and v."""
     beta1, rest1, beta2, rest2, c1, c2, lr, eps = (("fixed", name) for name in fixed)
     m = operation("+", operation("*", beta1, M), operation("*", rest1, GRAD))
     v = operation("+", operation("*", beta2, V), operation("*", rest2, ("**", GRAD, number(2))))
@@ -37,7 +37,7 @@ def adam(params, m, v, hyper):
 
 
 def rewritten(source, *names):
-    """Functions of a source, rewritten as those of a script with the reference's class, on the compiled Value."""
+    """Functions from a source, rewritten like a script with the reference's class, on the compiled Value."""
     with open(reference.__file__, encoding="utf-8") as file:
         text = file.read()
     module = Module.of("script.py", text[: text.index("class Config")] + source)
@@ -83,7 +83,7 @@ def elements(x, y, bias):
 
 @pytest.mark.parametrize("numbers", [(1.0, -2.0), (0.0, -0.0), (3, 1.5), (1e200, -1e200), (float("inf"), 1.0)])
 def test_elements(numbers):
-    """Sums that start with a node, or with a number, among others; each root twice, which shows the nodes in between."""
+    """Among others, sums that start with a node or a number; each root is used twice, which reveals intermediate nodes."""
     results, pure = [], {}
     exec(ELEMENTS, pure)
     for layer, elements in ((reference, pure["elements"]), (scalar, rewritten(ELEMENTS, "elements").elements)):
@@ -172,7 +172,7 @@ def test_a_formula_is_python_s_arithmetic(source):
             params[0].grad = b
             values = scalar.script_each(formula, params[:1], (), None)
             if source == "a ** b" and abs(b) > 100:
-                continue  # an int of as many digits would take Python forever
+                continue  # Python would take forever on an int with that many digits
             try:
                 expected = eval(source, {"math": math, "a": a, "b": b})
             except (ArithmeticError, ValueError):

@@ -1,4 +1,4 @@
-"""`microgpt run` on whole scripts of different people (people.py), some of them nasty: what they print is what they print under Python.
+"""`microgpt run` on whole scripts in different styles (people.py), some of them hostile: they print the same as under Python.
 
 A group of them is run by one process that forks for each, because most of a short script's time is Python's and this package's start.
 """
@@ -12,7 +12,7 @@ from nasty import NASTY
 from people import SCRIPTS
 
 ALL = SCRIPTS | {name: {"main.py": source} for name, source in NASTY.items()}
-GROUP = 10  # scripts a process
+GROUP = 10  # scripts per process
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -62,7 +62,7 @@ def test_scripts(tmp_path, first):
 
 
 def check(folder, name):
-    """That the script in `folder` did the same both ways; pytest shows its name where it did not."""
+    """Assert that the script in `folder` did the same both ways; pytest shows its name if it did not."""
 
     def read(how):
         return {part: (folder / f"{how}.{part}").read_text() for part in ("out", "code", "err")}

@@ -1,4 +1,4 @@
-"""`microgpt run` on the scripts of tests/scripts/public/ as users edit them: the same output as Python's, and the expected things compiled."""
+"""`microgpt run` on the scripts of tests/scripts/public/ as users edit them: the same output as under Python, and the expected parts compiled."""
 
 import re
 
@@ -36,7 +36,7 @@ def test_edited_script(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*ROWS, *REFUSALS])
 def test_a_frequent_change(name, tmp_path):
-    """The output is the same, and nothing that takes long stays in Python."""
+    """The output is the same, and nothing slow stays in Python."""
     source = edited({**ROWS, **REFUSALS}[name])
     (tmp_path / "script.py").write_text(source)
     python, run = start(tmp_path, "script.py", "2", "1"), start(tmp_path, *RUN, "script.py", "2", "1")

@@ -1,4 +1,4 @@
-"""Saved models and runs: what a file holds, that a run goes on bit by bit, and that damage is found."""
+"""Saved models and runs: the contents of a file, resuming to the last bit, and the detection of damage."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ def saved(tmp_path_factory):
 
 
 def result(run):
-    """All that two equal runs have in common."""
+    """Everything that is the same in equal runs."""
     digest = hashlib.sha256(bytes(run.model.params)).hexdigest()
     return digest, run.losses, run.val_losses, run.rng.getstate(), *map(bytes, run.model.engine.moments())
 
@@ -92,7 +92,7 @@ def test_the_file_is_the_state_dict(path):
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
-    """Whatever wrote it: the model, a copy that went through a file, another process with other hashes."""
+    """The bytes do not depend on the writer: the model, a copy loaded from a file, another process with other hashes."""
     run = train(DOCS, CONFIG, TRAINING, evaluation=EvalConfig(0.2, 4, 9), callback=lambda step: step.step == 5)
     for name, saves, load in [("model", run.model, microgpt.load), ("run", run, lambda path: start(DOCS, resume=path))]:
         first, again, other = (tmp_path / f"{name}-{i}" for i in range(3))
@@ -110,7 +110,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
 
 
 def test_files_are_as_safetensors_writes_them(saved, path):
-    """But for the order of the names in the header, which that library changes from one file to the next."""
+    """Except for the order of the names in the header, which that library changes from one file to the next."""
     header, body = header_of(saved)
     specs, numbers = {}, []
     for name, info in header.items():
@@ -123,7 +123,7 @@ def test_files_are_as_safetensors_writes_them(saved, path):
     assert len(saved) % 8 == 0 and b"\n" not in saved[8 : -len(body)]
     with open(path, "wb") as file:
         file.write(saved)
-    with safetensors.safe_open(path, "numpy") as file:  # reads only what it is asked for
+    with safetensors.safe_open(path, "numpy") as file:  # reads only what is requested
         assert file.metadata() == header["__metadata__"] and set(file.keys()) == set(specs)
         assert file.get_slice("wpe").get_shape() == [6, 8]
 
@@ -144,7 +144,7 @@ def test_saving_replaces_whole_files_only(path, monkeypatch):
     for call in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, call, full)
-            with pytest.raises(OSError, match="cannot be written: No space left on device; what was there before is unch"):
+            with pytest.raises(OSError, match="cannot be written: No space left on device; an existing file is unch"):
                 train(DOCS, CONFIG, TRAINING, seed=1).model.save(path)
         assert read_bytes(path) == before
         assert os.listdir(os.path.dirname(path)) == ["model.safetensors"]
@@ -192,7 +192,7 @@ def test_a_device_or_a_pipe_is_not_replaced(tmp_path):
     assert pipe.is_fifo() and os.listdir(tmp_path) == ["pipe"]
 
 
-# ---- Going on --------------------------------------------------------------------------------------------------------
+# ---- Resuming --------------------------------------------------------------------------------------------------------
 
 
 EVERY_OPTION = dict(
@@ -212,7 +212,7 @@ def test_stopped_and_resumed_equals_uninterrupted(path, engine, other, options):
     run.save(path)
     run = train(DOCS, resume=path, engine=engine)
     assert result(run) == result(whole)
-    run.save(path)  # before the samples; a finished run goes on with these
+    run.save(path)  # before the samples; a finished run continues with these
     assert start(DOCS, resume=path).generate(3) == run.generate(3) == whole.generate(3)
 
 
@@ -233,7 +233,7 @@ def test_stopped_anywhere(tmp_path_factory, stops, seed, every):
 
 @pytest.mark.parametrize("patience", [1, 2, 9])
 def test_patience_over_stops(path, patience):
-    """The best weights so far go into the file as well as the last, from which training goes on."""
+    """The file has both the best weights so far and the last ones, from which training continues."""
     settings = dict(config=CONFIG, training=TrainConfig(num_steps=60, schedule="constant"))
     settings["evaluation"] = EvalConfig(0.3, 5, patience)
     whole = train(DOCS, **settings)
@@ -292,7 +292,7 @@ def test_what_changed_is_named(path, docs, changes, message):
 
 def test_resume_needs_a_run_and_init_a_model(path):
     train(DOCS, CONFIG, TRAINING).model.save(path)
-    with pytest.raises(CheckpointError, match="is a model without its training; to train it on, start from it with init"):
+    with pytest.raises(CheckpointError, match="is a model without its training; to train it further, start from it with init"):
         train(DOCS, resume=path)
     with pytest.raises(ValueError, match="give resume or init, not both"):
         train(DOCS, resume=path, init=path)
@@ -314,7 +314,7 @@ def test_fine_tuning(path, engine):
         train(["mia"], replace(CONFIG, n_head=4), init=path)
 
 
-# ---- What is not as it should be -------------------------------------------------------------------------------------
+# ---- Damage -------------------------------------------------------------------------------------
 
 
 def refused(tmp_path, data):
@@ -331,8 +331,8 @@ def refused(tmp_path, data):
 def test_truncated_anywhere(tmp_path, saved):
     for length in [*range(20), *random.Random(1).sample(range(len(saved)), 100), len(saved) - 1]:
         refused(tmp_path, saved[:length])
-    assert "it is cut off or damaged" in refused(tmp_path, saved[:-1])
-    assert "it is cut off or damaged" in refused(tmp_path, saved + b"\0")
+    assert "so it is truncated or damaged" in refused(tmp_path, saved[:-1])
+    assert "so it is truncated or damaged" in refused(tmp_path, saved + b"\0")
 
 
 def test_other_files(tmp_path, saved):
@@ -376,8 +376,8 @@ CHANGES = {  # a change of the header -> the message
     "rng type": (lambda h: edit(h, "progress", rng=[3, ["1"] * 625, None]), "its random state is impossible"),
     "held-out": (lambda h: edit(h, "progress", val_losses=[[1]]), "its held-out losses cannot be read"),
     "no characters": (lambda h: h["__metadata__"].pop("characters"), "it lacks the metadata 'characters'"),
-    "seed": (lambda h: edit(h, "source", seed="x"), "in its metadata 'source', seed is not as it should be: 'x'"),
-    "engine": (lambda h: edit(h, "source", engine="cuda"), "engine is not as it should be: 'cuda'"),
+    "seed": (lambda h: edit(h, "source", seed="x"), "in its metadata 'source', seed is not valid: 'x'"),
+    "engine": (lambda h: edit(h, "source", engine="cuda"), "engine is not valid: 'cuda'"),
     "no seed": (lambda h: remove(h, "source", "seed"), "is damaged: its metadata 'source' lacks 'seed'"),
     "no rng": (lambda h: remove(h, "progress", "rng"), "is damaged: its metadata 'progress' lacks 'rng'"),
     "no width": (lambda h: remove(h, "config", "n_embd"), r"in the shape \[8, 8\], not \[16, 16\]"),
@@ -420,7 +420,7 @@ def with_default(kind):
     [("config", GPTConfig), ("training", TrainConfig), ("evaluation", EvalConfig), ("source", checkpoint.Source)],
 )
 def test_what_an_older_version_did_not_save_takes_its_default(tmp_path, entry, kind):
-    """Files without each of the options in turn, and without all, as they were before the options were there.
+    """Files without each of the options in turn, and without all of them, as before the options existed.
 
     What stands for an option is its default, or what was done before it.
     """
@@ -439,7 +439,7 @@ def test_what_an_older_version_did_not_save_takes_its_default(tmp_path, entry, k
         assert checkpoint.read(write(tmp_path, with_header(header, body))) == expected
 
 
-UNKNOWN = {  # what this version does not know -> the message
+UNKNOWN = {  # something unknown to this version -> the message
     **{
         f"an option in {entry}": (
             lambda h, entry=entry: edit(h, entry, evil=10**30),
@@ -505,7 +505,7 @@ def test_numbers_that_are_not_finite(tmp_path, saved, number):
 @given(data=st.data())
 @settings(max_examples=300, deadline=None)
 def test_flipped_bits(tmp_path_factory, saved, data):
-    """A file with some bits changed is refused, or is another good file; nothing else happens."""
+    """A file with some bits changed is refused, or is another valid file; nothing else happens."""
     changed = bytearray(saved)
     length = int.from_bytes(saved[:8], "little")
     for _ in range(data.draw(st.integers(1, 3))):

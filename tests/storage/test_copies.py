@@ -1,4 +1,4 @@
-"""Copies, by copy and by pickle, in this process and in others: they have the same bits and go on alike."""
+"""Copies by copy and pickle, in this process and in others: they have the same bits and continue in the same way."""
 
 import copy
 import io
@@ -35,7 +35,7 @@ def copied(request):
 
 
 def shown(run):
-    """All that a run is, to the last bit."""
+    """The whole state of a run, to the last bit."""
     return (
         [loss.hex() for loss in run.losses], run.val_losses, run.model.params.tobytes(), run.rng.getstate(), run.fingerprint(),
         [moments.tobytes() for moments in run.model.engine.moments()], run._best_params, run.seed, run.long_docs,
@@ -79,7 +79,7 @@ def named():
 
 @pytest.mark.parametrize("engine, done", [("graph", 3), ("exact", 0), ("exact", 3), ("exact", 8), ("fast", 0), ("fast", 3), ("fast", 8)])
 def test_a_copied_run_goes_on_alike(copied, engine, done):
-    """As does the one that was copied, which the copy leaves alone."""
+    """A copied run continues like the original, which the copy does not change."""
 
     def fresh():
         run = start(
@@ -150,7 +150,7 @@ def test_errors_are_copied_as_they_are(copied):
 
 
 class Copied(Program):
-    """A random program in which now and then all Values are replaced by copies."""
+    """A random program in which all Values are sometimes replaced by copies."""
 
     def __init__(self, layer, seed, wild, duplicate):
         super().__init__(layer, seed, wild)
@@ -165,7 +165,7 @@ class Copied(Program):
 @pytest.mark.parametrize("wild", [False, True], ids=["ordinary", "wild"])
 @pytest.mark.parametrize("name", ["deepcopy", "pickle0", "pickle2", "pickle5", "pickle in Python", "one by one"])
 def test_copied_graphs_go_on_as_those_of_the_reference(name, wild):
-    """What is shared stays shared, numbers keep their types and bits, and edges their order."""
+    """Shared nodes stay shared, numbers keep their types and bits, and edges their order."""
     others = {
         "pickle in Python": lambda pool: pickle._loads(pickle._dumps(pool)),
         "one by one": lambda pool: pickle.loads(pickle.dumps(pool[::-1]))[::-1],
@@ -191,7 +191,7 @@ def test_small_graphs_are_copied_in_both_layers(layer):
 
 
 class Labelled(scalar.Value):
-    """A subclass whose graphs are of its own kind, with an attribute and a slot."""
+    """A subclass whose graphs consist of its own instances, with an attribute and a slot."""
 
     __slots__ = ("label", "__dict__")
 
@@ -202,7 +202,7 @@ class Labelled(scalar.Value):
 
 
 class Custom(scalar.Value):
-    """A subclass that keeps its data elsewhere and says itself what is pickled."""
+    """A subclass that keeps its data elsewhere and defines its own pickling."""
 
     data = property(lambda self: self.held, lambda self, data: setattr(self, "held", data))
 
@@ -262,7 +262,7 @@ def test_a_chain_of_a_million(duplicate):
 @pytest.mark.parametrize("kind", [scalar.Value, Labelled])
 @pytest.mark.parametrize("order", [slice(-1, None), slice(None), slice(None, None, -1)], ids=["last", "all", "reversed"])
 def test_chains_of_which_every_node_is_held(kind, order):
-    """However deep, in any order, and in a time that grows as they do."""
+    """Graphs of any depth, in any order, in a time proportional to their size."""
     _, kept = chain(20_000, kind, keep=True)
     for twins in (copy.deepcopy(kept[order]), pickle.loads(pickle.dumps(kept[order]))):
         last, length = max(twins, key=lambda node: node.data), 0
@@ -282,7 +282,7 @@ def test_pickles_are_small():
 
 
 def test_one_pickler_for_several_values():
-    """It knows those that it was given before, and a later one, of changed numbers, knows nothing of that."""
+    """A pickler remembers the Values that it has seen; a later pickler has the changed numbers."""
     a = scalar.Value(1.0)
     b, c = a * 2, a * 3
     file = io.BytesIO()
@@ -315,7 +315,7 @@ def test_an_error_in_the_middle_of_a_pickle_leaves_nothing_behind():
 
 
 def test_damaged_pickles_are_errors():
-    """Any byte may be any other; what comes out is an error or a graph, and never a crash."""
+    """Any byte may change; the result is an error or a graph, never a crash."""
     a, b = scalar.Value(2.0), scalar.Value(3)
     root = (a * b + 1.5) ** 2 + a
     root.backward()
@@ -340,7 +340,7 @@ def test_damaged_pickles_are_errors():
     for arguments in (((), None, data), ((), outside, None), ((), outside, "text")):
         with pytest.raises(TypeError):
             function(*arguments)
-    with pytest.raises(ValueError, match="damaged"):  # an int that is none
+    with pytest.raises(ValueError, match="damaged"):  # an invalid int
         function((), (), b"\x01" + bytes([4 | 64]) + struct.pack("<d", 0.5))
 
 
@@ -348,7 +348,7 @@ def test_damaged_pickles_are_errors():
 
 
 class LabelledAdam(scalar.Adam):
-    """A subclass with a constructor and an attribute of its own."""
+    """A subclass with its own constructor and an attribute."""
 
     def __init__(self, params, label):
         super().__init__(params, 0.5)

@@ -1,4 +1,4 @@
-"""The files that earlier versions wrote, in tests/storage/data: they load and give what they gave then, to the last bit."""
+"""Files of earlier versions, in tests/storage/data: they load and give the same results as then, to the last bit."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ EXPECTED = {path.parent.name: json.loads(path.read_text()) for path in sorted(DA
 
 
 def each(kind):
-    """The test runs for each file of a kind, as (path, what it must give, what else its version recorded)."""
+    """The test runs for each file of a kind, as (path, expected results, other records of its version)."""
     cases = [
         pytest.param(DATA / version / name, given, recorded, id=f"{version}-{name}")
         for version, recorded in EXPECTED.items()

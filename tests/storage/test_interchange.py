@@ -1,4 +1,4 @@
-"""Models in other forms and back: Values, JSON, NumPy. Every bit comes back, and what does not fit is refused."""
+"""Models in other formats and back: Values, JSON, NumPy. Every bit is preserved, and invalid input is refused."""
 
 import json
 import math
@@ -49,7 +49,7 @@ def check_same(model, again):
     text = model.tokenizer.chars[:1] * (model.config.block_size - 1)
     try:
         expected = model.logits(text)
-    except (ValueError, ArithmeticError):  # weights drawn out of all bounds
+    except (ValueError, ArithmeticError):  # the random weights are far too large
         return
     assert str(again.logits(text)) == str(expected)
 
@@ -72,10 +72,10 @@ def test_values(model, kind):
 
 
 def test_values_and_the_reference_agree_on_the_logits(model, layer):
-    """What the reference's own gpt() computes from a state_dict is what the model computes, before and after."""
+    """The reference's own gpt() computes the same from a state_dict as the model, before and after a change."""
     ops = reference if layer is reference else GraphEngine.ops
     weights = model.to_values(layer.Value)
-    weights["wte"][1][2].data -= 0.01  # as an optimizer does
+    weights["wte"][1][2].data -= 0.01  # like an optimizer
     again = GPT.from_values(weights, model.config, model.tokenizer)
     keys, values = [[]], [[]]
     logits = [
@@ -144,7 +144,7 @@ def edited(edit):
         (lambda m: b"\xff\xfe\xff", "not JSON"),
         (lambda m: "[]", "not a model that to_json wrote"),
         (lambda m: '{"format": "microgpt-json-2"}', "not a model that to_json wrote"),
-        (lambda m: m.to_json().replace('"format"', '"format": "microgpt-json-1", "format"', 1), "stands twice"),
+        (lambda m: m.to_json().replace('"format"', '"format": "microgpt-json-1", "format"', 1), "has the same key twice"),
         (edited(lambda w: w.pop("weights")), "lacks the key 'weights'"),
         (edited(lambda w: w.update(more=1)), "or a newer microgpt wrote it: it has an unknown key 'more'"),
         (edited(lambda w: w["config"].pop("n_embd")), "'wte' are 4 rows of 4 numbers, .* 4 rows of 16"),
@@ -184,7 +184,7 @@ def test_json_that_is_refused(model, make, message):
 
 
 def test_json_without_an_option_takes_its_default(model):
-    """As an older version wrote it, before the option was there."""
+    """As written by an older version, before the option existed."""
     for field in fields(GPTConfig):
         whole = json.loads(model.to_json())
         if whole["config"].pop(field.name) == field.default:

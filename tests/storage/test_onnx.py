@@ -1,4 +1,4 @@
-"""ONNX files: onnxruntime computes the model's logits, and the file says all that it takes to use it."""
+"""ONNX files: onnxruntime computes the model's logits, and the file contains everything needed to use it."""
 
 import json
 import random
@@ -13,8 +13,8 @@ from microgpt.cli import main as main_of
 from microgpt.reference import ACTIVATIONS
 from microgpt.storage import onnxfile
 
-TOLERANCE = 1e-5  # of a logit, where the largest is above 1 relative to that one: the file is float32
-ODD = [  # shapes nobody chose, one for each activation
+TOLERANCE = 1e-5  # of a logit, relative to the largest if that is above 1; the file is float32
+ODD = [  # odd shapes, one for each activation
     (GPTConfig(n_layer=3, n_embd=6, n_head=3, block_size=5, activation="gelu"), "abc"),
     (GPTConfig(n_layer=2, n_embd=10, n_head=2, block_size=7, activation="relu2", bos_first=True), "ßä中😀"),
     (GPTConfig(n_layer=1, n_embd=1, n_head=1, block_size=1, activation="relu"), "x"),
@@ -23,7 +23,7 @@ ODD = [  # shapes nobody chose, one for each activation
 
 
 def runtime():
-    """(numpy, onnxruntime), where the files can be made and run."""
+    """(numpy, onnxruntime), if the files can be made and run."""
     for name in ("torch", "onnxscript"):
         pytest.importorskip(name, reason=f"{name} is not installed")
     return pytest.importorskip("numpy"), pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -39,7 +39,7 @@ def test_every_activation_is_there():
 
 @pytest.mark.parametrize("config, characters", ODD, ids=lambda part: getattr(part, "activation", None))
 def test_onnxruntime_computes_the_model_s_logits(tmp_path, config, characters):
-    """In batches of one and of several, of one position up to the whole block, as the metadata say it."""
+    """For batches of one and of several documents, from one position to the whole block, according to the metadata."""
     numpy, onnxruntime = runtime()
     model = made(config, characters)
     model.save_onnx(tmp_path / "model.onnx")
@@ -58,7 +58,7 @@ def test_onnxruntime_computes_the_model_s_logits(tmp_path, config, characters):
 
 
 def test_the_file(tmp_path, capfd):
-    """The same bytes each time, nothing of this machine in them, and not a word on the way."""
+    """The same bytes each time, without facts about this machine, and without messages during the export."""
     runtime()
     model = made(GPTConfig(n_embd=8, block_size=4), "ab")
     for name in ("one.onnx", "two.onnx"):
@@ -85,7 +85,7 @@ def saved(tmp_path, monkeypatch):
 
 def test_the_command(saved, capsys):
     runtime()
-    Path("model.onnx").write_bytes(b"\x08\x0a\x12\x08microgpt")  # the beginning of such a file, which is replaced
+    Path("model.onnx").write_bytes(b"\x08\x0a\x12\x08microgpt")  # begins like such a file, so it is replaced
     assert main_of(["export", "model.safetensors", "folder", "--onnx", "model.onnx"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first == "folder: a model of 232 parameters" and second.startswith("model.onnx: a model of 232 parameters, ")
@@ -95,13 +95,13 @@ def test_the_command(saved, capsys):
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        ([], 2, "say where to: give a FOLDER, or --onnx FILE"),
+        ([], 2, "the output is missing; give a FOLDER, or --onnx FILE"),
         (["--onnx", "model.onnx", "--pytorch"], 2, "--pytorch has no effect without a FOLDER; omit it"),
         (["folder", "--force"], 2, "--force has no effect without --onnx FILE; omit it"),
         (
             ["--onnx", "mine.onnx"],
             1,
-            "is there already and is not a model of microgpt export; name another file, or replace it with --force",
+            "exists already and is not a model of microgpt export; name another file, or replace it with --force",
         ),
         (["--onnx", "model.safetensors", "--force"], 2, "is the model, which would be lost; name another file"),
     ],

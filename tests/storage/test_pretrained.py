@@ -1,4 +1,4 @@
-"""Models as folders in the layout of the Hugging Face Hub: written whole, read back, and loaded by PyTorch alone."""
+"""Models as folders in the layout of the Hugging Face Hub: written completely, read back, and loaded by PyTorch alone."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def test_a_folder_comes_back_with_every_bit(run, tmp_path):
     assert card.startswith("---\nlibrary_name: microgpt\n") and f"{run.val_losses[-1][1]:.4f} after step 20" in card
     assert run.fingerprint() in card and "| documents | lines |" in card and f"| documents trained on | {len(run.corpus)} |" in card
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    run.save_pretrained(folder)  # in place of itself
+    run.save_pretrained(folder)  # replaces itself
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

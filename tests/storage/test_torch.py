@@ -1,4 +1,4 @@
-"""The PyTorch module computes what the model computes, and its gradients are an independent proof of the backward pass."""
+"""The PyTorch module computes the same as the model, and its gradients are an independent check of the backward pass."""
 
 import random
 
@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from microgpt.storage import pytorch  # noqa: E402
 
-TOLERANCE = 1e-12  # absolute; where the largest of all gradients (or logits) is above 1, relative to that one
+TOLERANCE = 1e-12  # absolute, or relative to the largest of all gradients (or logits) if that is above 1
 DOCS = ["emma", "olivia", "a", "isabella", "ava", "mia", "ella", ""]
 CHARS = "".join(sorted(set("".join(DOCS))))
 
@@ -38,7 +38,7 @@ def make(config=GPTConfig(n_embd=8, n_head=2, block_size=6), seed=1):
 
 
 def gradients(model, docs):
-    """Loss and gradients, name -> rows, of a batch, by the exact engine."""
+    """The loss of a batch and its gradients, name -> rows, by the exact engine."""
     network = model.engine.network
     loss = network.backward(Corpus(docs, model.tokenizer), 0, TrainConfig(batch_size=len(docs)))
     flat, rows = iter(network.gradients), {}
@@ -48,7 +48,7 @@ def gradients(model, docs):
 
 
 def check_close(found, expected):
-    """found: tensors of float64; expected: lists of rows, as many."""
+    """found: tensors of float64; expected: as many lists of rows."""
     expected = [torch.tensor(rows, dtype=torch.float64) for rows in expected]
     most = TOLERANCE * max(1.0, *(rows.abs().max() for rows in expected))
     for tensor, rows in zip(found, expected, strict=True):
@@ -148,7 +148,7 @@ def test_what_wraps_a_module_is_taken_off():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_training_in_torch_is_training_here(preset):
-    """The reference's steps by torch.optim.Adam: the same losses, within rounding."""
+    """Training with torch.optim.Adam gives the reference's losses, up to rounding."""
     config = PRESETS[preset].config
     training = TrainConfig(num_steps=30, batch_size=3, beta1=0.9, beta2=0.95)
     docs = DOCS[:-1] * 3

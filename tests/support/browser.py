@@ -11,24 +11,24 @@ import sys
 import tempfile
 from pathlib import Path
 
-OPTIONS = (  # nothing but the page itself may use the network; --no-sandbox: Chromium has none for root
+OPTIONS = (  # only the page itself may use the network; --no-sandbox: Chromium has no sandbox for root
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
-# Every page draws the same random numbers: a test that fails once fails again (a 32-bit linear congruential generator).
+# Every page draws the same random numbers, so failures are reproducible (a 32-bit linear congruential generator).
 RANDOM = "{ let state = 1; Math.random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32 }"
 
 
 def programs():
-    """(chromium, chromedriver): their paths, None where there is none."""
+    """The paths of (chromium, chromedriver), None for one that is missing."""
     browsers = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
     return next(filter(None, browsers), None), shutil.which("chromedriver")
 
 
 @contextlib.contextmanager
 def chromium():
-    """A selenium driver of a browser with a fresh profile that keeps its console's and its network's log."""
+    """A selenium driver for a browser with a new profile that records its console and its network."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -48,18 +48,18 @@ def chromium():
 
 
 def show(driver, page, width=1280, height=900, dark=False, fragment="text="):
-    """Open the file `page` in a window of this size, and wait until it has computed what it shows first."""
+    """Open the file `page` in a window of this size, and wait until its first computation has ended."""
     screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-    driver.get("about:blank")  # a page whose address differs only in its fragment would not be loaded anew
+    driver.get("about:blank")  # otherwise a page whose address differs only in its fragment would not be reloaded
     driver.get(f"{Path(page).absolute().as_uri()}#{fragment}")
     wait(driver, "await page.ready")
 
 
 def wait(driver, code, *arguments):
-    """Run JavaScript that may await and return; its result."""
+    """Run JavaScript, which may use await and return. Returns its result."""
     code = f"""
         const done = arguments[arguments.length - 1];
         (async function () {{ {code} }}).apply(null, arguments).then(done, (error) => done(`failed: ${{error}}`));
@@ -68,7 +68,7 @@ def wait(driver, code, *arguments):
 
 
 def requested(entry):
-    """The address that a page on the disk asked for; None where an entry of the network's log is about something else."""
+    """The address that a page on the disk requested; None if an entry of the network log is about something else."""
     message = json.loads(entry["message"])["message"]
     if message["method"] != "Network.requestWillBeSent" or not message["params"]["documentURL"].startswith("file:"):
         return None
@@ -80,7 +80,7 @@ def text_of(driver, name):
 
 
 def bars(driver):
-    """[(label, percent), ...] as they are seen."""
+    """[(label, percent), ...] as shown."""
     rows = driver.find_elements("css selector", "#bars .bar")
     return [tuple(row.get_property("innerText").split()) for row in rows]
 
@@ -91,7 +91,7 @@ def percent(p):
 
 
 def type_in(driver, text):
-    """Put a text into the field (send_keys knows no emoji), and wait for what the page makes of it."""
+    """Put a text into the field (send_keys does not support emoji), and wait for the page."""
     wait(driver, "page.set(arguments[0]); await page.update()", text)
 
 
@@ -101,7 +101,7 @@ def screenshot(page, picture, text="mar", width=1280, height=3000):
         show(driver, page, width, height)
         type_in(driver, text)
         wait(driver, "await page.samples.write()")
-        wait(driver, "await new Promise((done) => setTimeout(done, 500))")  # the bars have arrived
+        wait(driver, "await new Promise((done) => setTimeout(done, 500))")  # until the animation of the bars has ended
         end = driver.execute_script("return byId('training-title').getBoundingClientRect().top - 20")
         clip = {"x": 0, "y": 0, "width": width, "height": end, "scale": 1}
         data = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "clip": clip})["data"]

@@ -1,4 +1,4 @@
-"""The command line for the tests, in a process of its own or in this one: how it is called, and what it should print."""
+"""The command line for the tests, in a separate process or in this one: calling it, and its expected output."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
 
 
 def environment(**changes):
-    """This process's environment without what changes the output; None takes a variable out."""
+    """This process's environment without variables that change the output. None removes a variable."""
     usual = {"MICROGPT_NAMES": None, "COLUMNS": None, "NO_COLOR": None, "TERM": "xterm", "PYTHONUNBUFFERED": None}
     changes = usual | changes
     inherited = {name: value for name, value in os.environ.items() if name not in changes}
@@ -31,7 +31,7 @@ def environment(**changes):
 
 
 def without_comment(stderr):
-    """Without the sentences about a model that has hardly learned anything, as after the few steps of a test, or was not saved."""
+    """Standard error without the sentences about a model that has hardly learned anything, as after a few steps, or was not saved."""
     return re.sub(r"^microgpt: the model (has hardly learned|is untrained|was not saved).*\n", "", stderr, flags=re.MULTILINE)
 
 
@@ -64,14 +64,14 @@ def microgpt_here(*arguments):
 
 
 def without_seconds(log):
-    """The rows of a .csv log but for the seconds, which are not the same twice."""
+    """The rows of a .csv log without the seconds, which vary."""
     rows = [line.split(",") for line in Path(log).read_text(encoding="utf-8").splitlines()]
     at = rows[0].index("seconds")
     return [row[:at] + row[at + 1 :] for row in rows]
 
 
 def succeed(*arguments):
-    """What `microgpt ARGUMENTS` prints, which must succeed."""
+    """The output of `microgpt ARGUMENTS`, which must succeed."""
     done = microgpt_here(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -92,7 +92,7 @@ def driver(code, *arguments):
 
 
 def printed(docs, preset="current", steps=6, samples=3, seed=42, **model):
-    """What the reference prints for a tiny model, made from the library's results."""
+    """The reference's output for a tiny model, made from the library's results."""
     config, training, temperature = microgpt.PRESETS[preset]
     config = GPTConfig(**{**vars(config), "n_embd": 4, "n_head": 2, "block_size": 8, **model})
     training = TrainConfig(**{**vars(training), "num_steps": steps})
@@ -110,13 +110,13 @@ def printed(docs, preset="current", steps=6, samples=3, seed=42, **model):
 
 
 def assert_fails(done, code, message):
-    """One line on standard error, which is `message` (a pattern), and exit code `code`."""
+    """Assert that standard error has one line that matches `message`, and that the exit code is `code`."""
     assert done.returncode == code, done
     assert re.fullmatch(f"microgpt: error: {message}\n", done.stderr), done.stderr
 
 
 def on_terminal(command, columns=100, when=None, streams=("stdout",), **variables):
-    """Run `command` with a terminal as its standard output; (exit code, what the terminal got, standard error).
+    """Run `command` with a terminal as its standard output. Returns (exit code, output on the terminal, standard error).
 
     when: a pattern; Ctrl-C is sent as soon as the terminal shows it. streams: which of "stdout" and "stderr" are the terminal; the other
     one's text is the last result.
@@ -135,7 +135,7 @@ def on_terminal(command, columns=100, when=None, streams=("stdout",), **variable
         while True:
             try:
                 part = os.read(master, 65536)
-            except OSError:  # Linux's way to say that the other end is closed
+            except OSError:  # on Linux, this means that the other end is closed
                 break
             if not part:
                 break

@@ -1,4 +1,4 @@
-"""A headless Firefox for the tests of `microgpt explore`, by WebDriver BiDi, which it speaks itself: no driver has to be installed.
+"""A headless Firefox for the tests of `microgpt explore`, controlled by WebDriver BiDi, which needs no driver.
 
 python tests/support/firefox.py names.html names.png [width [height]]
 """
@@ -28,13 +28,13 @@ user_pref("layout.css.devPixelsPerPx", "1.0");
 
 
 def program():
-    """The path of Firefox, None where there is none."""
+    """The path of Firefox, or None."""
     return next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
 
 
 @contextlib.contextmanager
 def firefox():
-    """A Firefox with a fresh profile. RuntimeError where it does not start."""
+    """A Firefox with a new profile. Raises RuntimeError if it does not start."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         Path(profile, "user.js").write_text(PREFERENCES)
         command = [program(), "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"]
@@ -56,10 +56,10 @@ def firefox():
 
 
 class Firefox:
-    """A session with one tab. errors: what its console said, and scripts that failed."""
+    """A session with one tab. errors: messages of its console, and scripts that failed."""
 
     def __init__(self, address):
-        import websocket  # of selenium
+        import websocket  # a dependency of selenium
 
         self.socket = websocket.create_connection(f"{address}/session", suppress_origin=True, timeout=120)
         self.ids = itertools.count(1)
@@ -69,7 +69,7 @@ class Firefox:
         self.tab = self.send("browsingContext.getTree")["contexts"][0]["context"]
 
     def send(self, method, **parameters):
-        """The result of a command. RuntimeError where it failed."""
+        """The result of a command. Raises RuntimeError if it failed."""
         wanted = next(self.ids)
         self.socket.send(json.dumps({"id": wanted, "method": method, "params": parameters}))
         while True:
@@ -83,14 +83,14 @@ class Firefox:
                 return message["result"]
 
     def show(self, page, width=1280, height=900, fragment="text="):
-        """Open the file `page` in a window of this size, and wait until it has computed what it shows first."""
+        """Open the file `page` in a window of this size, and wait until its first computation has ended."""
         self.send("browsingContext.setViewport", context=self.tab, viewport={"width": width, "height": height})
         for url in "about:blank", f"{Path(page).absolute().as_uri()}#{fragment}":
             self.send("browsingContext.navigate", context=self.tab, url=url, wait="complete")
         self.run("await page.ready")
 
     def run(self, code, *arguments):
-        """What JavaScript, which may await and return, gives as JSON."""
+        """Run JavaScript, which may use await and return. Returns its result, passed as JSON."""
         body = f"async () => {{ const given = {json.dumps(arguments)}; {code} }}"
         result = self.send(
             "script.evaluate", expression=f"({body})().then(JSON.stringify)", target={"context": self.tab}, awaitPromise=True,
@@ -101,7 +101,7 @@ class Firefox:
         return json.loads(result["result"].get("value", "null"))
 
     def press(self, *keys):
-        """Press and release these keys, as a person does."""
+        """Press and release these keys."""
         actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         self.send("input.performActions", context=self.tab, actions=[{"type": "key", "id": "keyboard", "actions": actions}])
 
@@ -114,6 +114,6 @@ if __name__ == "__main__":
     page, picture, *size = sys.argv[1:]
     with firefox() as browser:
         browser.show(page, *map(int, size), fragment="text=mar")
-        time.sleep(1)  # the bars have arrived
+        time.sleep(1)  # until the animation of the bars has ended
         Path(picture).write_bytes(browser.picture())
         print(*browser.errors, sep="\n")

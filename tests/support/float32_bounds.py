@@ -1,4 +1,4 @@
-"""How far what the fast engine computes may be from the exact result: a bound beside every number, by NumPy in float64.
+"""Bounds for the errors of the fast engine: NumPy code in float64 that computes a bound together with every number.
 
 A `Near` is a tensor of values and one of errors: the float32 program's number is at most `error` from `value`. Each function
 below takes over what its operands bring along and adds its own roundings, of which n change a number x by at most
@@ -10,9 +10,9 @@ pessimistic one, because errors never cancel in it.
 import numpy as np
 
 U = 2.0**-24  # the largest relative error of one rounding
-TINY = 2.0**-126  # what becomes 0 is smaller
+TINY = 2.0**-126  # only smaller numbers become 0
 FUNCTION = 4 * U  # relative error of vexp() and vlog()
-RANGE = 1e36  # beyond it something may have overflowed
+RANGE = 1e36  # beyond this, something may have overflowed
 
 
 def gamma(n):
@@ -55,7 +55,7 @@ def scaled(a, constant):
 
 
 class Sum:
-    """A matrix of sums over the last axis of a and the first of b, to which more terms may come."""
+    """A matrix of sums over the last axis of a and the first of b, to which more terms may be added."""
 
     def __init__(self):
         self.value = self.error = self.size = 0.0
@@ -121,7 +121,7 @@ def softmax(x, seen):
 
 
 def relu(x):
-    """Where x may be 0 within its error, everything or nothing goes through: both are within the bound."""
+    """If x may be 0 within its error, either all or nothing passes; both are within the bound."""
     on, sure = x.value > 0, abs(x.value) > x.error
     act = Near(np.maximum(x.value, 0), np.where(x.value + x.error > 0, x.error, 0.0))
     return act, Near(np.where(on, 1.0, 0.0), np.where(sure, 0.0, 1.0))
@@ -141,7 +141,7 @@ def gated(x, z, dz):
     """x * s, and s + x * s * (1 - s) * dz, where s = sigmoid(z). Beyond |z| = 87, the float32 program takes s for 0 or 1."""
     s, low, high = sigmoid(z.value), sigmoid(z.value - z.error), sigmoid(z.value + z.error)
     s = Near(s, np.maximum(high - s, s - low) + FUNCTION * high + 2 * TINY, 3)
-    slope, room = s.value * sigmoid(-z.value), np.minimum(z.error, 300.0)  # of s: changes by a factor of at most e**room
+    slope, room = s.value * sigmoid(-z.value), np.minimum(z.error, 300.0)  # s changes by a factor of at most e**room
     largest = np.minimum(slope * np.exp(room), 0.25)
     error = np.maximum(largest - slope, slope * -np.expm1(-room))
     slope = Near(slope, error + 2 * FUNCTION * largest + 2 * TINY, 6)
@@ -164,13 +164,13 @@ ACTIVATIONS = {"relu": relu, "relu2": relu2, "gelu": gelu, "silu": silu}
 
 
 class Gradients:
-    """Loss and gradients of a batch, as Nears: `loss`, and by name, `gradients`. params: name -> float32 matrix."""
+    """The loss and gradients of a batch, as Nears: `loss`, and by name `gradients`. params: name -> float32 matrix."""
 
     def __init__(self, config, params, batch):
         self.config, self.w = config, {name: Near(w) for name, w in params.items()}
         self.sums = {name: Sum() for name in params}
         self.loss = Near(0.0)
-        self.peak = 0.0  # the largest number that may come up
+        self.peak = 0.0  # the largest number that may occur
         cut = [tokens[: min(len(tokens), config.block_size + 1)] for tokens in batch]
         for tokens in cut:
             self._document(np.array(tokens[:-1]), np.array(tokens[1:]), len(batch))

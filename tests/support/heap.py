@@ -1,4 +1,4 @@
-"""A heap of its own for what is sensitive to Python's cyclic garbage collector."""
+"""A separate heap for tests that are sensitive to Python's cyclic garbage collector."""
 
 import gc
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def own_heap():
-    """What the test session has allocated is no work for the collector, which takes most of the pure version's time."""
+    """The collector, which takes most of the pure version's time, ignores everything that the test session has allocated."""
     gc.collect()
     gc.freeze()
     yield

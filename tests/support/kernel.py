@@ -15,7 +15,7 @@ import pytest
 
 
 class Kernel:
-    """A running kernel; `run` runs a cell. folder: its current folder; variables: its environment."""
+    """A running kernel. `run` runs a cell. folder: its current folder; variables: its environment."""
 
     def __init__(self, folder=None, **variables):
         manager = pytest.importorskip("jupyter_client.manager", reason="jupyter_client is not installed")
@@ -52,7 +52,7 @@ class Kernel:
 
 
 def outputs_of(shown):
-    """What a cell displayed as the outputs of a notebook's file, in which an update takes the place of what it updates."""
+    """The messages that a cell displayed, as outputs of a notebook file, in which an update replaces what it updates."""
     outputs, displays = [], {}
     for kind, content in shown:
         name = content.get("transient", {}).get("display_id")
@@ -77,7 +77,7 @@ def _lines_of(data):
 
 
 def executed(path):
-    """A notebook's file with the outputs that its cells have now."""
+    """A notebook file with the current outputs of its cells."""
     notebook, kernel = json.loads(Path(path).read_text(encoding="utf-8")), Kernel(Path(path).parent)
     try:
         count = 0

@@ -1,4 +1,4 @@
-"""Models and documents nobody chose, for tests of engines: strategies for hypothesis, weights to start from, and a run's bits."""
+"""Random models and documents for tests of engines: strategies for hypothesis, initial weights, and the bits of a run."""
 
 import random
 import struct
@@ -29,7 +29,7 @@ def fresh(config, vocab_size, seed):
 
 
 def outcome(engine, config, docs, training, seed=1, steps=None):
-    """What a run does, as bits: losses, final parameters, and the error it ends with."""
+    """The result of a run, as bits: losses, final parameters, and the error that ends it."""
     tokenizer = Tokenizer.from_docs(docs, config.bos_first)
     params = fresh(config, tokenizer.vocab_size, seed)
     losses, error = [], None

@@ -13,12 +13,12 @@ def exact(number):
     if type(number) is float:
         return f"float {number.hex()}"
     if type(number) is int and number.bit_length() > 10_000:
-        return f"int {number:x}"  # Python refuses to write so long a one in decimal
+        return f"int {number:x}"  # Python refuses to write such a long int in decimal
     return f"{type(number).__name__} {number!r}"
 
 
 class Program:
-    """One run. pool: the Values made so far. seen: what was observed, in order."""
+    """One run. pool: the Values made so far. seen: the observations, in order."""
 
     FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.0, 1e-5, 1e-160, -1e160, 5e-324, 1e308, 7.25)
     INTS = (0, 1, -1, 2, 3, -7, 10**6, 2**53, -(2**53) - 1, 10**20)
@@ -79,7 +79,7 @@ class Program:
         return self.layer.linear(x, rows)
 
     def chained_dots(self):
-        """Dot products of dot products, where runs of terms have to be split."""
+        """Dot products of dot products, in which runs of terms must be split."""
         x = self.vector(3)
         for _ in range(3):
             y = self.layer.linear(x, [self.vector(3) for _ in range(3)])
@@ -176,7 +176,7 @@ class Program:
                 made = self.random.choice(self.STEPS)(self)
             except (ArithmeticError, ValueError, TypeError) as error:
                 self.seen.append(f"{type(error).__name__}: {error}")
-                self.random.setstate(state)  # layers must agree on what follows, whatever was drawn before the error
+                self.random.setstate(state)  # layers must agree on the following draws, whatever was drawn before the error
                 self.random.random()
                 continue
             if isinstance(made, list):
@@ -186,7 +186,7 @@ class Program:
         return [*self.seen, *self.graph()]
 
     def graph(self):
-        """Every node that can be reached, in a fixed order, with all it holds."""
+        """Every reachable node, in a fixed order, with all its contents."""
         numbers, stack, lines = {}, list(reversed(self.pool)), []
         while stack:
             node = stack.pop()
@@ -201,5 +201,5 @@ class Program:
 
 
 def outcome(layer, seed, wild=False, num_steps=40):
-    """What happens when the program of `seed` runs on `layer`, as a list of strings and lists."""
+    """The observations when the program of `seed` runs on `layer`, as a list of strings and lists."""
     return Program(layer, seed, wild).run(num_steps)

@@ -1,4 +1,4 @@
-"""Trains in a child for each fault that it is told of, under tests/training/faults.c: see tests/training/test_faults.py.
+"""Trains in a child process for each requested fault, under tests/training/faults.c; see tests/training/test_faults.py.
 
 standard input: a line of JSON for each case, {folder, call, nth, errno, lasting, arguments}; standard output: a line for each,
 {code, out, err, calls}. All children are forked from one process that has imported microgpt, since there are hundreds.

@@ -1,4 +1,4 @@
-"""Every system call on the files of a training fails in turn: the newest promised file is whole, or the message says what is lost.
+"""Every system call on the files of a training fails in turn: the newest promised file is complete, or a message says what is lost.
 
 In the manner of https://www.sqlite.org/testing.html. tests/training/faults.c makes write, fsync, rename, close and open fail, once or from
 then on; and a real disk, where this user may mount one, is full at some time or other.
@@ -44,7 +44,7 @@ def library(tmp_path_factory):
 
 @pytest.fixture
 def session(library):
-    """A function that trains with a fault, in a folder of its own, and returns what tests/training/fault_driver.py says of it."""
+    """A function that trains with a fault in a separate folder, and returns the report of tests/training/fault_driver.py."""
     command = [sys.executable, os.path.join(HERE, "fault_driver.py")]
     with subprocess.Popen(
         command, env=environment(LD_PRELOAD=str(library)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
@@ -68,14 +68,14 @@ def whole():
 
 
 def check(folder, code, out, err, whole):
-    """What must hold after any fault; returns how many steps the newest file has."""
+    """Check everything that must hold after any fault. Returns the number of steps in the newest file."""
     assert code in (0, 1) and "Traceback" not in err, (code, err)
     lines = without_comment(err).splitlines()
     assert all(line.startswith("microgpt: ") for line in lines), lines
-    begun = "step   30 /   30" in out  # else it was refused before the first step
+    begun = "step   30 /   30" in out  # otherwise it was refused before the first step
     newest = 0
     places = ([folder / "run"] if os.path.exists(folder / "run") else []) + re.findall(r"the run is in '(.*)' instead", err)
-    for place in places:  # a file that is there is whole, and that of a run which nothing happened to
+    for place in places:  # an existing file is complete, and equals that of a run without faults
         run = start(DOCS, resume=place)
         assert run.losses == whole.losses[: len(run.losses)]
         newest = max(newest, len(run.losses))
@@ -92,7 +92,7 @@ def check(folder, code, out, err, whole):
     if len(logged) < STEPS:
         assert code == 1 and (not begun or any("log.csv" in line for line in lines)), lines
     if code == 0:
-        assert newest == len(logged) == STEPS and all(line.endswith("training goes on") for line in lines), lines
+        assert newest == len(logged) == STEPS and all(line.endswith("training continues") for line in lines), lines
     assert [name for name in os.listdir(folder) if name.endswith(".part")] == []
     return newest
 

@@ -1,4 +1,4 @@
-"""What is held out of the data, or given by itself, to be measured on: which documents, and what training makes of the others."""
+"""Held-out documents, taken from the data or given separately: which they are, and the effect on training."""
 
 import math
 import operator
@@ -45,7 +45,7 @@ def test_no_document_is_on_both_sides(docs, fraction, seed, split_seed):
         return
     train, held_out = arrange(docs, random.Random(seed), 8, evaluation)
     assert held_out == different[-count:] and not set(train) & set(held_out)
-    others = [doc for doc in docs if doc not in held_out]  # with their repetitions
+    others = [doc for doc in docs if doc not in held_out]  # including repetitions
     random.Random(seed).shuffle(others)
     assert train == others
 
@@ -65,7 +65,7 @@ def test_too_few_documents():
             arrange(docs, random.Random(1), 8, EvalConfig(0.5))
     assert sorted(map(len, arrange(["a", "b"], random.Random(1), 8, EvalConfig(0.01)))) == [1, 1]
     with pytest.raises(ValueError, match="of 2 different documents a val_fraction of 0.5 leaves none to train on"):
-        for split_seed in range(9):  # where the one that is not held out is empty
+        for split_seed in range(9):  # cases in which the only document not held out is empty
             arrange(["a", ""], random.Random(1), 8, EvalConfig(0.5, split_seed=split_seed))
 
 
@@ -77,7 +77,7 @@ def test_without_a_split_seed_it_is_as_in_version_0_1():
 
 
 def test_a_run_without_a_split_seed_goes_on_as_it_began(tmp_path):
-    """Also for a script as old as the file, which gives the same EvalConfig and says nothing of a split_seed."""
+    """Also for a script as old as the file, which passes the same EvalConfig without a split_seed."""
     path, old = tmp_path / "run", EvalConfig(0.3, 5, split_seed=None)
     whole = microgpt.train(DOCS, CONFIG, TRAINING, evaluation=old)
     microgpt.train(DOCS, CONFIG, TRAINING, evaluation=old, callback=lambda step: step.step == 4).save(path)
@@ -90,7 +90,7 @@ def test_a_run_without_a_split_seed_goes_on_as_it_began(tmp_path):
         start(DOCS, resume=path, evaluation=EvalConfig(0.3, 6))
 
 
-# ---- Documents given by themselves -------------------------------------------------------------------------------------
+# ---- Documents given separately -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("long_docs", ["truncate", "split"])
@@ -111,17 +111,17 @@ def test_options_that_need_documents_to_measure_on():
         start(DOCS, evaluation=EvalConfig(**options), val_docs=VAL)
         with pytest.raises(ValueError, match="needs documents to measure on; give a val_fraction too, such as 0.1, or val_docs"):
             start(DOCS, evaluation=EvalConfig(**options))
-    with pytest.raises(ValueError, match="val_fraction holds documents out of the data, and val_docs gives others; omit one of them"):
+    with pytest.raises(ValueError, match="val_fraction and val_docs both give documents to measure on; omit one of them"):
         start(DOCS, evaluation=EvalConfig(0.1), val_docs=VAL)
-    with pytest.raises(ValueError, match="split_seed chooses the documents of a val_fraction; omit it, or give a val_fraction"):
+    with pytest.raises(ValueError, match="split_seed chooses the held-out documents; omit it, or give a val_fraction too"):
         EvalConfig(split_seed=7)
 
 
 def test_documents_that_cannot_be_measured_on(tmp_path):
-    unknown = r"val_docs cannot be measured: the character 'X' \(U\+0058\) is not in .*; leave the documents out that have it"
-    with pytest.raises(ValueError, match=unknown + ", or train on some that do$"):
+    unknown = r"val_docs cannot be measured: the character 'X' \(U\+0058\) is not in .*; omit the documents that have it"
+    with pytest.raises(ValueError, match=unknown + ", or also train on some that have it$"):
         start(DOCS, val_docs=["emmX"])
-    with pytest.raises(ValueError, match=unknown + "$"):  # the vocabulary is the model's: other data would not help
+    with pytest.raises(ValueError, match=unknown + "$"):  # the vocabulary is that of the model, so other data would not help
         start(DOCS, val_docs=["emmX"], init=start(DOCS).model)
     with pytest.raises(ValueError, match="there is nothing to measure on"):
         start(DOCS, val_docs=[])
@@ -130,10 +130,10 @@ def test_documents_that_cannot_be_measured_on(tmp_path):
 
 
 def test_documents_that_are_trained_on_too_are_counted():
-    with pytest.warns(DataWarning, match="the data to train on have 2 of the 4 documents to measure on as well") as caught:
+    with pytest.warns(DataWarning, match="the data to train on also have 2 of the 4 documents to measure on") as caught:
         run = microgpt.train(DOCS, CONFIG, TRAINING, val_docs=["emma", "ava", "ama", "mela"])
-    assert [warning.filename for warning in caught] == [__file__]  # it points at the caller
-    assert "on 4 documents of which 2 are trained on as well; " in history.summary(run)[1]
+    assert [warning.filename for warning in caught] == [__file__]  # the warning points to the caller
+    assert "on 4 documents of which 2 are also trained on; " in history.summary(run)[1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run = microgpt.train(DOCS, CONFIG, TRAINING, val_docs=VAL)
@@ -156,7 +156,7 @@ def test_a_run_measured_on_documents_of_its_own_goes_on_with_them(tmp_path):
         with pytest.raises(CheckpointError, match=message):
             start(docs, resume=path, val_docs=val_docs)
     start(DOCS, CONFIG, TRAINING, evaluation=EvalConfig(0.2)).save(path)
-    with pytest.raises(CheckpointError, match="was started without val_docs; omit val_docs, or begin a new run"):
+    with pytest.raises(CheckpointError, match="was started without val_docs; omit val_docs, or start a new run"):
         start(DOCS, resume=path, val_docs=VAL)
 
 
@@ -168,7 +168,7 @@ def test_a_run_measured_on_documents_of_its_own_goes_on_with_them(tmp_path):
     threads=st.integers(1, 3), activation=st.sampled_from(sorted(reference.ACTIVATIONS)), seed=st.integers(0, 9),
 )  # fmt: skip
 def test_the_losses_of_documents(lengths, block_size, first, threads, activation, seed):
-    """Of any of them, on any number of threads: those of the exact engine, in float32 where the engine is fast."""
+    """For any documents and number of threads, the losses are those of the exact engine, in float32 for the engine fast."""
     rng = random.Random(seed)
     docs = ["".join(rng.choices("abc", k=n)) for n in lengths]
     config, tokenizer = GPTConfig(n_layer=2, n_embd=4, n_head=2, block_size=block_size, activation=activation), Tokenizer("abc")
@@ -182,7 +182,7 @@ def test_the_losses_of_documents(lengths, block_size, first, threads, activation
 
 
 def test_losses_that_are_infinite(engine):
-    """The others are measured all the same, and nothing is left in what is measured next."""
+    """An infinite loss affects neither the other documents nor later measurements."""
     model = GPT.init(CONFIG, Tokenizer.from_docs(DOCS), random.Random(1), engine)
     corpus, before = Corpus(DOCS, model.tokenizer), array("d", model.params)
     for i in range(CONFIG.n_embd):
@@ -226,7 +226,7 @@ def test_how_often_and_on_how_many_documents(num_steps, batch_size, n_docs, docs
     if every is not None:
         assert found == every and measured == min(docs or n_docs, n_docs)
         return
-    times = -(-num_steps // found)  # the one after the last step among them
+    times = -(-num_steps // found)  # including the one after the last step
     assert times <= 100 and (times <= 1 or times * measured <= 0.4 * trained)
     if docs is None:
         assert measured <= max(1, 0.4 * trained) and (measured >= min(500, n_docs) or trained <= 1250)
@@ -242,7 +242,7 @@ def test_more_steps_are_measured_on_the_same_documents(tmp_path):
 
 
 def test_a_script_as_old_as_the_file_goes_on(tmp_path):
-    """It says nothing of eval_every, which was 100 then, nor of what is new since; the run goes on as it began."""
+    """The file lacks eval_every, which was 100 then, and newer options; the run continues as it began."""
     old = EvalConfig.saved({"val_fraction": 0.3, "patience": None})
     assert (old.eval_every, old.split_seed, old.val_mean) == (100, None, "documents")
     microgpt.train(DOCS, CONFIG, TRAINING, evaluation=old, callback=lambda step: step.step == 4).save(tmp_path / "run")
@@ -261,10 +261,8 @@ def test_a_file_to_measure_on(folder):
     plain = succeed("train", "docs.txt", "--steps", 12, *SMALL)
     assert done.stdout.splitlines()[:15] == plain.splitlines()[:15]  # to the last step
     note, loss, held_out = done.stderr.splitlines()
-    assert note == "microgpt: the data to train on have 1 of the 2 documents to measure on as well"
-    assert re.match(
-        r"microgpt: held-out loss \d\.\d{4} a token after step 12, on 2 documents of which 1 are trained on as well; ", held_out
-    )
+    assert note == "microgpt: the data to train on also have 1 of the 2 documents to measure on"
+    assert re.match(r"microgpt: held-out loss \d\.\d{4} per token after step 12, on 2 documents of which 1 are also trained on; ", held_out)
     resume = ["train", "docs.txt", "--resume", "run"]
     assert microgpt_command(*resume, "--val", "val.txt").stdout.endswith(done.stdout[-200:])
     assert "'run' was started with --val; give the same documents again" in fail(*resume)
@@ -276,7 +274,7 @@ def test_a_file_to_measure_on(folder):
     succeed("train", "docs.txt", "--steps", 1, *SMALL, "--out", "plain")
     (folder / "val.txt").write_text("olive\n", encoding="utf-8")
     found = fail("train", "docs.txt", "--resume", "plain", "--val", "val.txt")
-    assert "'plain' was started without --val; omit --val, or begin a new run" in found
+    assert "'plain' was started without --val; omit --val, or start a new run" in found
 
 
 def test_the_seed_of_the_split(folder):
@@ -285,7 +283,7 @@ def test_the_seed_of_the_split(folder):
     assert held_out[0] == microgpt_command(*options).stderr != held_out[1]
     succeed(*options, "--split-seed", 1, "--out", "run")
     found = fail("train", "docs.txt", "--resume", "run", "--split-seed", 2)
-    assert "'run' was started with --split-seed 1, not 2; omit --split-seed, or begin a new run" in found
+    assert "'run' was started with --split-seed 1, not 2; omit --split-seed, or start a new run" in found
 
 
 def test_a_run_that_holds_nothing_out_has_nothing_to_measure_on():

@@ -1,4 +1,4 @@
-"""Logs and saved runs, read: what microgpt wrote comes back, and everything else is one sentence with the line."""
+"""Reading logs and saved runs: files of microgpt are restored, and any other file gives one sentence with the line."""
 
 import itertools
 import math
@@ -100,5 +100,5 @@ def test_files_without_losses(tmp_path):
     with pytest.raises(ValueError, match=r"'.*run' has no steps yet"):
         history.read(tmp_path / "run")
     run.model.save(tmp_path / "model")
-    with pytest.raises(ValueError, match="is a model without its training; give a run that .* or its log"):
+    with pytest.raises(ValueError, match="is a model without its training; give a run .* or its log"):
         history.read(tmp_path / "model")

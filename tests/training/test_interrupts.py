@@ -1,4 +1,4 @@
-"""Ctrl-C, at every stage of a program: one sentence while it starts, a run that goes on while it trains."""
+"""Ctrl-C at every stage of a program: one sentence while it starts, a run that can continue while it trains."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ from microgpt import EvalConfig, GPTConfig, TrainConfig
 from microgpt.common import interrupts
 from microgpt.training import start
 
-CONFIG, TRAINING = GPTConfig(n_embd=2, n_head=1, block_size=4), TrainConfig(num_steps=40)  # small: pure Python trains it, too
+CONFIG, TRAINING = GPTConfig(n_embd=2, n_head=1, block_size=4), TrainConfig(num_steps=40)  # small, because pure Python trains it too
 
 
 def steps_in(path):
@@ -56,7 +56,7 @@ def test_ctrl_c_while_it_starts(folder):
 
 
 def test_a_ctrl_c_whose_exception_got_lost(monkeypatch, capsys):
-    """Raised in a destructor, KeyboardInterrupt is dropped; the command ends as interrupted all the same."""
+    """If KeyboardInterrupt is raised in a destructor, Python drops it; the command still ends as interrupted."""
     from microgpt import cli
     from microgpt.cli.commands import info
 
@@ -75,7 +75,7 @@ def test_a_ctrl_c_whose_exception_got_lost(monkeypatch, capsys):
 
 @pytest.fixture
 def ctrl_c():
-    """Ctrl-C as a notebook has it, whatever this process was started with."""
+    """Ctrl-C as in a notebook, however this process was started."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda: signal.raise_signal(signal.SIGINT)
     signal.signal(signal.SIGINT, before)
@@ -83,7 +83,7 @@ def ctrl_c():
 
 @pytest.mark.parametrize("at", ["a step", "an evaluation", "a callback"])
 def test_an_interrupted_run_goes_on(engine, ctrl_c, monkeypatch, folder, at):
-    """Wherever the signal comes in, the run is whole: it goes on, or is saved and resumed, as one that was never stopped."""
+    """Wherever the signal arrives, the run is intact: it continues, or is saved and resumed, like one that was never stopped."""
     evaluation = EvalConfig(0.3, 7)
     whole = microgpt.train(DOCS, CONFIG, TRAINING, engine=engine, evaluation=evaluation)
 
@@ -126,11 +126,11 @@ def resumed_samples(run):
 
 @pytest.mark.parametrize("patience", [None, 3])
 def test_a_second_ctrl_c_between_two_steps_leaves_the_run_whole(engine, ctrl_c, folder, patience):
-    """While the held-out loss is measured, which may take minutes: it is measured by whoever goes on."""
+    """During a measurement of the held-out loss, which may take minutes: whoever continues the run repeats it."""
     evaluation = EvalConfig(0.3, 7, patience)
     whole = microgpt.train(DOCS, CONFIG, TRAINING, engine=engine, evaluation=evaluation)
     run = start(DOCS, CONFIG, TRAINING, engine=engine, evaluation=evaluation)
-    real, patch = run.model.engine.losses, pytest.MonkeyPatch()  # of its own: the folder's stays
+    real, patch = run.model.engine.losses, pytest.MonkeyPatch()  # a separate one, because that of `folder` must stay
 
     def twice(corpus, which):
         if len(run.losses) == 14:
@@ -163,7 +163,7 @@ def test_a_second_ctrl_c_between_two_steps_saves_the_run(folder):
     )
     options = ["docs.txt", "--steps", 40, *SMALL, "--val-fraction", 0.3, "--eval-every", 7, "--log", "log.csv"]
     done = subprocess.run(driver(code, "train", *options, "--out", "run"), capture_output=True, encoding="utf-8", env=environment())
-    assert done.returncode == 130 and done.stderr.startswith("microgpt: interrupted after step 14 of 40; go on with: "), done.stderr
+    assert done.returncode == 130 and done.stderr.startswith("microgpt: interrupted after step 14 of 40; resume with: "), done.stderr
     succeed("train", *options, "--resume", "run")
     assert (folder / "run").read_bytes() == (folder / "whole").read_bytes()
     assert without_seconds(folder / "log.csv") == without_seconds(folder / "whole.csv")
@@ -201,7 +201,7 @@ def test_a_ctrl_c_while_weights_are_handed_over_is_one_in_a_step(folder, ctrl_c,
 @posix
 def test_ctrl_c_while_samples_are_printed_says_what_there_is(folder):
     code = "import os, signal; from microgpt.training import Run; Run.generate = lambda *_, **options: os.kill(os.getpid(), signal.SIGINT)"
-    for more, left in ([], "the model was not saved, for which there is --out FILE\n"), (["--out", "run"], "go on with: microgpt train "):
+    for more, left in ([], "the model was not saved; to save it, give --out FILE\n"), (["--out", "run"], "resume with: microgpt train "):
         done = subprocess.run(driver(code, "train", "docs.txt", "--steps", 300, *SMALL, *more), capture_output=True, encoding="utf-8")
         assert done.returncode == 130 and done.stderr.startswith(f"microgpt: interrupted after step 300 of 300; {left}"), done.stderr
 
@@ -246,17 +246,17 @@ def test_a_run_torn_in_the_middle_of_a_step_is_not_saved(ctrl_c, folder, engine,
         run.train()
     assert not isinstance(caught.value, microgpt.Interrupted)
     for use in (run.train, lambda: run.save("run")):
-        with pytest.raises(RuntimeError, match="this run was ended in the middle of step 4, .*; go on from a file"):
+        with pytest.raises(RuntimeError, match="this run was ended in the middle of step 4, .*; resume from a file"):
             use()
     assert steps_in("run") == 3
 
 
-# ---- A measurement that takes long -----------------------------------------------------------------------------------
+# ---- Long measurements -----------------------------------------------------------------------------------
 
 
 @posix
 def test_a_signal_does_not_wait_for_a_measurement(folder):
-    """It is put off: the file has the step, and the run that goes on measures first, so that log and file are as if nothing was."""
+    """A measurement is postponed: the file has the step, and a resumed run measures first, so log and file are as without a signal."""
     code = (
         "import os, signal, time; from microgpt.engines.exact import ExactEngine; real, calls = ExactEngine.losses, []\n"
         "def slow(self, corpus, which):\n"
@@ -271,7 +271,7 @@ def test_a_signal_does_not_wait_for_a_measurement(folder):
     done = subprocess.run(
         driver(code, "train", "docs.txt", *options, "--out", "run", "--log", "run.csv"), capture_output=True, encoding="utf-8"
     )
-    assert done.returncode == 143 and done.stderr.startswith("microgpt: terminated after step 20 of 40; go on with: "), done.stderr
+    assert done.returncode == 143 and done.stderr.startswith("microgpt: terminated after step 20 of 40; resume with: "), done.stderr
     succeed("train", "docs.txt", "--resume", "run", "--log", "run.csv", "--samples", 1)
     assert (folder / "run").read_bytes() == (folder / "whole").read_bytes()
     assert without_seconds(folder / "run.csv") == without_seconds(folder / "whole.csv")
@@ -300,7 +300,7 @@ run = microgpt.train(["emma", "bob"], GPTConfig(n_embd=4), TrainConfig(num_steps
 
 
 def test_a_notebook_s_interrupt_keeps_the_run():
-    """A cell that is interrupted, and the next one, which goes on as the message says."""
+    """A cell is interrupted, and the next one continues as the message says."""
     pytest.importorskip("IPython", reason="IPython is not installed")
     code = (
         "import sys; from IPython.core.interactiveshell import InteractiveShell; "

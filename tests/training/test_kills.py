@@ -1,4 +1,4 @@
-"""Signals at random moments, from the first millisecond of a process on: nothing is lost that a file had, and nothing is torn.
+"""Signals at random moments, from the first millisecond of a process: no saved data are lost, and no file is incomplete.
 
 MICROGPT_KILLS says how many signals are sent, instead of 24; a thousand take 20 minutes (pytest -o faulthandler_timeout=3000).
 """
@@ -27,14 +27,14 @@ ENDED = {"SIGINT": (130, "interrupted"), "SIGTERM": (143, "terminated"), "SIGHUP
 
 
 def began_in_python(err):
-    """Whether a Ctrl-C came while Python itself was starting, before microgpt's first line."""
+    """Whether a Ctrl-C arrived while Python itself was starting, before microgpt's first line."""
     return "KeyboardInterrupt" in err and not re.search(r'File ".*microgpt/(?!__main__|common/interrupts|common/__init__|__init__)', err)
 
 
 @pytest.mark.slow
 @posix
 def test_killed_at_random_moments(folder):
-    """Killed, resumed and killed again until it is through, the run ends as one that was left alone, as often as there are kills."""
+    """A run that is repeatedly killed and resumed ends like an undisturbed one."""
     succeed(*OPTIONS, "--out", "whole", "--log", "whole.csv")
     whole, log = (folder / "whole").read_bytes(), without_seconds(folder / "whole.csv")
     rng, outcomes, kills, reached, resumed = random.Random(KILLS), Counter(), 0, 0, 0
@@ -73,7 +73,7 @@ def test_killed_at_random_moments(folder):
             resumed += done > reached
             reached = done
         leftovers = Counter(entry[: -len("12345678.part")] for entry in os.listdir(folder) if entry.endswith(".part"))
-        assert leftovers.keys() <= {".run.", ".run.csv."} and set(leftovers.values()) <= {1}  # the next one clears it away
+        assert leftovers.keys() <= {".run.", ".run.csv."} and set(leftovers.values()) <= {1}  # the next run removes it
     print(*sorted(outcomes.items(), key=str), sep="\n")
     assert resumed and not [entry for entry in os.listdir(folder) if entry.endswith(".part")]
 
@@ -81,7 +81,7 @@ def test_killed_at_random_moments(folder):
 @posix
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_signal_during_the_last_save(folder, name):
-    """It comes when all steps are done and the file is being written: the file is there all the same, but for SIGKILL."""
+    """The signal arrives when all steps are done and the file is being written: the file still exists, except after SIGKILL."""
     code = f"import os, signal, microgpt.common.files as files; real = os.fsync\nfiles.os.fsync = lambda fd: (os.kill(os.getpid(), signal.{name}), real(fd))"
     program = f"import sys\n{code}\nfrom microgpt.cli import main\nsys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", program, "train", "docs.txt", "--steps", "20", *SMALL, "--out", "run"]
@@ -89,5 +89,5 @@ def test_a_signal_during_the_last_save(folder, name):
     if name == "SIGKILL":
         assert done.returncode == -signal.SIGKILL and not os.path.exists("run")
         return
-    assert done.returncode == ENDED[name][0] and done.stderr.startswith(f"microgpt: {ENDED[name][1]} after step 20 of 20; go on")
+    assert done.returncode == ENDED[name][0] and done.stderr.startswith(f"microgpt: {ENDED[name][1]} after step 20 of 20; resume with: ")
     assert start(TEN_NAMES, resume="run").finished

@@ -1,4 +1,4 @@
-"""`microgpt train` with files: saving, stopping, killing, going on, saved weights, logs and what is held out."""
+"""`microgpt train` with files: saving, stopping, killing, resuming, saved weights, logs and held-out documents."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ def samples_of(text):
     return text[text.index("--- inference") :]
 
 
-# ---- Saving and going on ---------------------------------------------------------------------------------------------
+# ---- Saving and resuming ---------------------------------------------------------------------------------------------
 
 
 def test_train_then_sample(folder):
@@ -62,13 +62,13 @@ def test_a_resumed_run_prints_the_rest(folder, preset):
     assert steps_of(rest) == steps_of(whole)[11:]
     assert samples_of(rest) == samples_of(whole)
     assert without_seconds(folder / "rest.csv") == without_seconds(folder / "whole.csv")
-    assert samples_of(succeed(*options, "--resume", "run")) == samples_of(whole)  # the same options are no difference
+    assert samples_of(succeed(*options, "--resume", "run")) == samples_of(whole)  # giving the same options again is allowed
 
 
 def test_changed_options_are_refused(folder):
     microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=9), callback=lambda step: step.step == 3).save("run")
     resume = "train", "docs.txt", "--resume", "run"
-    assert fail(*resume, "--n-embd", 16) == ("'run' was started with --n-embd 8, not 16; omit --n-embd, or begin a new run")
+    assert fail(*resume, "--n-embd", 16) == ("'run' was started with --n-embd 8, not 16; omit --n-embd, or start a new run")
     assert "'run' has done 3 steps; --steps must be at least 3, not 2" in fail(*resume, "--steps", 2)
     assert "was started with --learning-rate 0.01, not 0.1" in fail(*resume, "--learning-rate", 0.1)
     assert "was started with seed 42, not 7" in fail(*resume, "--seed", 7)
@@ -76,7 +76,7 @@ def test_changed_options_are_refused(folder):
     assert "was started with --val-fraction 0.0, not 0.1" in fail(*resume, "--val-fraction", 0.1)
     for option in ("--resume", "--init"):
         assert fail("train", "docs.txt", option, "run", "--preset", "first") == (
-            "'run' has --n-embd 8, and --preset first has 16; omit --preset, or begin a new run"
+            "'run' has --n-embd 8, and --preset first has 16; omit --preset, or start a new run"
         )
     assert "'run' has --steps 9, and --preset current has 1000;" in fail(*resume, "--preset", "current", "--n-embd", 8)
     (folder / "docs.txt").write_text("\n".join(DOCS[1:]), encoding="utf-8")
@@ -94,7 +94,7 @@ def test_fine_tuning(folder):
     succeed("train", "docs.txt", "--steps", 40, "--out", "base", *SMALL)
     (folder / "more.txt").write_text("mimi\nlila\nsoso", encoding="utf-8")
     printed = succeed("train", "more.txt", "--init", "base", "--out", "tuned")
-    assert "step 1000 / 1000 |" in printed  # its training's settings are not the base's
+    assert "step 1000 / 1000 |" in printed  # the training settings are not those of the base model
     expected = microgpt.train(["mimi", "lila", "soso"], init="base").model.params
     assert bytes(microgpt.load("tuned").params) == bytes(expected)
     (folder / "more.txt").write_text("zoë", encoding="utf-8")
@@ -106,7 +106,7 @@ def test_fine_tuning(folder):
 
 
 def open_training(*options, code=""):
-    """A training that hears signals even where this process was started to ignore them; its step lines can be read."""
+    """A training that handles signals even if this process ignores them, and whose lines for steps can be read."""
     code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
     return subprocess.Popen(
         driver(code, "train", "docs.txt", *options),
@@ -132,7 +132,7 @@ def test_a_signal_saves_the_run_and_says_how_to_go_on(folder, number, code, ende
         out, err = child.communicate(timeout=60)
     assert child.returncode == code
     found = re.fullmatch(
-        rf"microgpt: {ended} after step (\d+) of 30000; go on with: (microgpt train docs.txt .* --resume 'the run')\n",
+        rf"microgpt: {ended} after step (\d+) of 30000; resume with: (microgpt train docs.txt .* --resume 'the run')\n",
         err,
     )
     assert found, err
@@ -174,7 +174,7 @@ def test_the_command_to_go_on_is_quoted_as_windows_does(monkeypatch):
 
 
 @posix
-@pytest.mark.parametrize("data, again", [("-docs.txt", ""), ("-", ", the same text on standard input,")])
+@pytest.mark.parametrize("data, again", [("-docs.txt", ""), ("-", ", giving the same text on standard input,")])
 def test_going_on_with_data_of_other_kinds(folder, data, again):
     (folder / "docs.txt").rename("-docs.txt")
     code = (
@@ -186,7 +186,7 @@ def test_going_on_with_data_of_other_kinds(folder, data, again):
     options = ["--steps", 40, *SMALL, "--out", "run", "--log", "log.csv"]
     with open("-docs.txt") as text:
         stopped = subprocess.run(driver(code, "train", *options, "--", data), stdin=text, capture_output=True, encoding="utf-8")
-    found = re.fullmatch(r"microgpt: interrupted after step 1 of 40; go on(.*) with: microgpt (.*)\n", stopped.stderr)
+    found = re.fullmatch(r"microgpt: interrupted after step 1 of 40; resume(.*) with: microgpt (.*)\n", stopped.stderr)
     assert stopped.returncode == 130 and found and found[1] == again, stopped.stderr
     with open("-docs.txt") as text:
         done = microgpt_command(*shlex.split(found[2]), stdin=text)
@@ -201,7 +201,7 @@ def test_what_is_left_after_a_divergence(folder):
     diverged = int(re.match(r"training diverged at step (\d+) of 60: ", message)[1])
     assert message.endswith("; try 0.01") and not os.path.exists("run") and diverged > 3
     kept = (diverged - 1) // 2 * 2
-    left = f"; 'run' has the weights after step {kept}, which --init starts from"
+    left = f"; 'run' has the weights after step {kept}; start from it with --init"
     assert fail("train", "docs.txt", *options, *every) == message + left
     assert fail("train", "docs.txt", "--resume", "run") == message + left
     assert len(microgpt.training.start(DOCS, resume="run").losses) == kept
@@ -210,17 +210,17 @@ def test_what_is_left_after_a_divergence(folder):
 
 @posix
 def test_a_second_signal_does_not_wait():
-    """For a step that takes minutes: the first signal is noted, the second interrupts at once; then all is as before."""
+    """For a step that takes minutes: the first signal is recorded, the second interrupts at once, and then the handlers are restored."""
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         with interrupts.Noted(interrupts.STOPPING, []) as stopped:
-            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):  # as where a terminal is closed: none is impatient
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):  # as when a terminal is closed: none counts as a second Ctrl-C
                 signal.raise_signal(number)
             assert stopped == [signal.SIGTERM, signal.SIGTERM, signal.SIGINT]
             time.sleep(interrupts.IMPATIENT)
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)
-    assert stopped[3:] == [signal.SIGTERM, signal.SIGINT]  # the last one says how it ends
+    assert stopped[3:] == [signal.SIGTERM, signal.SIGINT]  # the last one determines the exit code
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
@@ -236,7 +236,7 @@ def test_a_signal_without_out(folder):
 
 @posix
 def test_killed_while_saving(folder):
-    """SIGKILL just before the new file gets its name, and in the middle of writing it: the old one is there, and whole."""
+    """SIGKILL just before the new file is renamed, and while it is written: the old file exists and is complete."""
     microgpt.train(DOCS, GPTConfig(n_embd=8), TrainConfig(num_steps=200), callback=lambda step: step.step == 5).save("run")
     before = (folder / "run").read_bytes()
     for name in ("replace", "fsync", "chmod"):
@@ -264,7 +264,7 @@ def test_a_checkpoint_that_fails_does_not_end_the_training(folder):
     )  # fmt: skip
     assert done.returncode == 0
     assert without_comment(done.stderr) == (
-        "microgpt: 'run' cannot be written: No space left on device; what was there before is unchanged; training goes on\n"
+        "microgpt: 'run' cannot be written: No space left on device; an existing file is unchanged; training continues\n"
     )
     assert len(microgpt.training.start(DOCS, resume="run").losses) == 30
     assert sorted(os.listdir(folder)) == ["docs.txt", "run"]
@@ -292,7 +292,7 @@ def test_nothing_held_out_is_the_reference_s_run():
 
 
 def test_patience():
-    """A model that memorises: training stops, where it stops is the same on resuming, and the summary says so."""
+    """A model that memorizes: training stops, at the same step after resuming, and the summary says so."""
     training, evaluation = TrainConfig(num_steps=2000, schedule="constant"), EvalConfig(0.3, 10, 3)
     run = microgpt.train(DOCS, GPTConfig(), training, evaluation=evaluation)
     assert run.finished and run.stopped_early and len(run.losses) < 2000
@@ -345,7 +345,7 @@ def test_the_log_and_the_summary(folder):
     vocab_size = run.model.tokenizer.vocab_size
     assert first.startswith(f"microgpt: loss {smoothed:.4f}, the mean of the last 100 steps (the last step's own, ")
     assert first.endswith(f"guessing at random has ln({vocab_size}) = {math.log(vocab_size):.4f}")
-    assert f"held-out loss {run.val_losses[-1][1]:.4f} a token after step 150, on 2 documents not trained on; " in second
+    assert f"held-out loss {run.val_losses[-1][1]:.4f} per token after step 150, on 2 documents not trained on; " in second
     assert f"the best was {run.best[1]:.4f} after step {run.best[0]}" in second
 
 
@@ -357,7 +357,7 @@ def test_long_documents(folder):
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL)
     assert done.stderr == (
         "microgpt: 80% of the documents are longer than --block-size 16, and 68% of the text is never learned; see "
-        "microgpt inspect, and --documents text or --long-docs for what can be done\n"
+        "microgpt inspect, and use --documents text or --long-docs to learn the rest\n"
     )
     done = microgpt_command("train", "prose.txt", "--steps", 2, *SMALL, "--long-docs", "split")
     assert done.stderr == "" and done.stdout.startswith("num docs: 17\n")

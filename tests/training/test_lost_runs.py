@@ -25,7 +25,7 @@ def steps_in(path):
 @posix
 @pytest.mark.parametrize("close", [True, False], ids=["its terminal is closed", "SIGHUP alone"])
 def test_a_closed_terminal_saves_the_run(folder, close):
-    """The terminal gone, nothing can be written to it either, and SIGHUP comes twice: by the kernel and by the shell."""
+    """When the terminal is gone, nothing can be written to it, and SIGHUP arrives twice: from the kernel and from the shell."""
     import pty
 
     master, slave = pty.openpty()
@@ -82,7 +82,7 @@ def wait_for_step(child):
 @posix
 @pytest.mark.parametrize("kept", ["--out", "--log"])
 def test_a_reader_that_has_seen_enough(folder, kept):
-    """`microgpt train ... | head -2`: what was asked for is there all the same; the exit code says that output was lost."""
+    """`microgpt train ... | head -2`: the requested files are still written; the exit code says that output was lost."""
     name = {"--out": "run", "--log": "log.csv"}[kept]
     with subprocess.Popen(driver("", "train", "docs.txt", "--steps", 20_000, *SMALL, kept, name), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, encoding="utf-8", env=environment()) as child:  # fmt: skip
@@ -90,7 +90,7 @@ def test_a_reader_that_has_seen_enough(folder, kept):
         child.stdout.close()
         err = child.stderr.read()
     assert child.returncode == 1
-    assert without_comment(err) == (f"microgpt: the output cannot be written: Broken pipe; training goes on, for {name!r}\n")
+    assert without_comment(err) == (f"microgpt: the output cannot be written: Broken pipe; training continues, to write {name!r}\n")
     if kept == "--out":
         assert steps_in("run") == 20_000
         assert microgpt_command("sample", "run", "-n", 1).returncode == 0
@@ -108,7 +108,7 @@ def test_a_full_disk_under_the_output(folder, steps):
         )  # fmt: skip
     assert done.returncode == 1
     assert without_comment(done.stderr) == (
-        "microgpt: the output cannot be written: No space left on device; training goes on, for 'run'\n"
+        "microgpt: the output cannot be written: No space left on device; training continues, to write 'run'\n"
     )
     assert steps_in("run") == steps
 
@@ -135,15 +135,13 @@ def test_a_full_disk_under_the_log(folder, name):
         capture_output=True, encoding="utf-8", env=environment(),
     )  # fmt: skip
     assert done.returncode == 1 and "step   30 /   30" in done.stdout and "sample 20" in done.stdout
-    assert without_comment(done.stderr) == (
-        f"microgpt: the log {name!r} cannot be written: No space left on device; it is incomplete, and nothing more is added\n"
-    )
+    assert without_comment(done.stderr) == (f"microgpt: the log {name!r} cannot be written: No space left on device; it stays incomplete\n")
     assert steps_in("run") == 30
 
 
 @posix
 def test_a_save_that_fails_in_the_end(folder):
-    """The samples are printed, the run is kept elsewhere, and the message says where."""
+    """The samples are printed, the run is saved elsewhere, and the message says where."""
     (folder / "spare").mkdir()
     code = (
         "import os, errno, microgpt.common.files as files; real = files._write\n"
@@ -155,7 +153,7 @@ def test_a_save_that_fails_in_the_end(folder):
     options = ["train", "docs.txt", "--steps", 30, *SMALL, "--out", "run"]
     done = subprocess.run(driver(code, *options), capture_output=True, encoding="utf-8", env=environment(TMPDIR=str(folder / "spare")))
     found = re.fullmatch(
-        r"microgpt: 'run' cannot be written: No space left on device; what was there before is unchanged; "
+        r"microgpt: 'run' cannot be written: No space left on device; an existing file is unchanged; "
         r"the run is in '(.*/spare/run-.*)' instead\n",
         without_comment(done.stderr),
     )
@@ -164,7 +162,7 @@ def test_a_save_that_fails_in_the_end(folder):
     assert steps_in(found[1]) == 30
     code = code.replace("if path.endswith('/run')", "if True")
     done = subprocess.run(driver(code, *options), capture_output=True, encoding="utf-8", env=environment(TMPDIR=str(folder / "spare")))
-    assert done.returncode == 1 and "nor could it be kept anywhere else\n" in done.stderr and "sample 20: " in done.stdout
+    assert done.returncode == 1 and "it could not be saved anywhere else either\n" in done.stderr and "sample 20: " in done.stdout
     assert [os.path.join(folder, "spare", name) for name in os.listdir("spare")] == [found[1]]
     assert not [name for name in os.listdir(folder) if name.endswith(".part")]
 
@@ -174,7 +172,7 @@ def test_a_save_that_fails_in_the_end(folder):
 
 def test_a_model_that_was_not_saved(folder):
     """At the end, on standard error, as after Ctrl-C (see test_ctrl_c in test_cli.py)."""
-    hint = "microgpt: the model was not saved, for which there is --out FILE\n"
+    hint = "microgpt: the model was not saved; to save it, give --out FILE\n"
     for more, expected in ([], hint), (["--out", "run"], ""), (["--samples", 0], hint), (["--log", "log.csv"], hint):
         done = subprocess.run(driver("", "train", "docs.txt", "--steps", 300, *SMALL, *more), capture_output=True, encoding="utf-8")
         assert (done.returncode, done.stderr) == (0, expected)

@@ -1,4 +1,4 @@
-"""`--resume --steps N`: a run that is finished goes on, and every step has the learning rate that is stated."""
+"""`--resume --steps N`: a finished run continues, and every step has the documented learning rate."""
 
 from command_line import SMALL, fail, succeed
 from command_line import TEN_NAMES as DOCS
@@ -15,7 +15,7 @@ def steps_in(path):
 
 
 def test_more_steps_for_a_finished_run(folder, engine):
-    """Steps done stay; each one left has the learning rate of a run of so many steps: Adam by hand says the same."""
+    """Steps done stay; each remaining one has the learning rate of a run with the new number of steps, as computed by hand."""
     from microgpt import reference
 
     first = microgpt.train(DOCS, CONFIG, TrainConfig(num_steps=6), engine=engine)
@@ -82,7 +82,7 @@ def test_fewer_steps_for_a_run_that_is_not_finished(folder):
     run = microgpt.train(DOCS, training=TrainConfig(num_steps=6), resume="run")
     assert run.finished and len(run.losses) == 6 and run.lr(5) == TrainConfig(num_steps=6).lr(5)
     start(DOCS, CONFIG, TrainConfig(num_steps=12)).save("run")
-    assert start(DOCS, training=TrainConfig(num_steps=6), resume="run").extended == []  # it had not begun
+    assert start(DOCS, training=TrainConfig(num_steps=6), resume="run").extended == []  # it had no steps yet
 
 
 def test_a_run_with_patience_that_is_made_to_end_where_it_is_has_its_best_weights(folder):

@@ -1,4 +1,4 @@
-"""Training in the kernel of a notebook: what a cell shows, and what is left when it is interrupted."""
+"""Training in the kernel of a notebook: the output of a cell, and the state after an interrupt."""
 
 import re
 import textwrap
@@ -18,7 +18,7 @@ docs, config = ["emma", "bob"], GPTConfig(n_embd=4, n_head=2)
 @pytest.fixture(scope="module")
 def kernel():
     opened = Kernel()
-    assert opened.run(EAGER) == ([], None)  # here, since the tests of this file may be shared among processes
+    assert opened.run(EAGER) == ([], None)  # in each test, because the tests of this file may run in several processes
     yield opened
     opened.close()
 
@@ -56,7 +56,7 @@ def test_interrupting_the_kernel_keeps_the_run(kernel):
 
 
 def test_the_cell_of_the_docs(kernel):
-    """Compiled, it shows what the page says it does; and Python has the same numbers."""
+    """The compiled cell prints what the page says, and Python gives the same numbers."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "notebooks.md").read_text(encoding="utf-8")
     cell, results = (textwrap.dedent(part) for part in re.findall(r"\n\n((?: {4}(?:%%microgpt|microgpt run).*\n(?: {4}.*\n|\n)*))", page))
     report, values = results.split("\n", 1)

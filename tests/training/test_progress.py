@@ -1,4 +1,4 @@
-"""What a training shows while it lasts. `microgpt train`: to a pipe a line for each step, on a terminal a live one, which
+"""The progress of training. `microgpt train` prints a line for each step to a pipe, and shows a live line on a terminal, which
 train(progress=True) shows too, on standard error or in a notebook."""
 
 import re
@@ -27,7 +27,7 @@ class Counting:
 
 
 class Steps:
-    """A run for the displays: losses come as the test says."""
+    """A run for the displays, with losses that the test determines."""
 
     def __init__(self, num_steps):
         self.training, self.losses, self.val_losses = TrainConfig(num_steps=num_steps), [], []
@@ -42,7 +42,7 @@ def test_steps_are_written_as_they_happen_but_not_one_by_one():
         run.losses.extend([2.0] * 500)
         lines.update()
         assert out.text.count("\n") == 501 and out.flushes == 2
-        run.losses.append(1.25)  # a step before training was interrupted
+        run.losses.append(1.25)  # a step before the interruption
     assert out.text.endswith("step  501 / 1000 | loss 2.0000\nstep  502 / 1000 | loss 1.2500\n")
 
 
@@ -58,7 +58,7 @@ FINAL = r"step {0}/{0} \| loss \d+\.\d{{4}} \| smoothed \d+\.\d{{4}} \| [\d.,]+k
 
 
 def frames(shown):
-    """The states of the live line: what stands between carriage returns, without escape sequences."""
+    """The states of the live line: the texts between carriage returns, without escape sequences."""
     text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
     return [frame for frame in re.split(r"[\r\n]", text) if frame.startswith("step ")]
 
@@ -68,22 +68,22 @@ def test_a_live_line(data):
     code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 40, "--samples", 2, *TINY))
     assert (code, without_comment(err)) == (0, "")
     assert shown.startswith("num docs: 6\nvocab size: 12\nnum params: 320\n")
-    assert " / " not in shown  # none of the reference's lines for a step
+    assert " / " not in shown  # none of the reference's step lines
     *live, last = frames(shown)
     assert len(live) > 3
     for frame in live:
         assert re.fullmatch(r"step +\d+/40 \| loss .* \| smoothed .* \| .* steps/s \| [\d.,]+k? tokens/s \| .* left", frame)
     assert re.fullmatch(FINAL.format(40), last)
-    assert "\x1b[1A\x1b[2K" in shown[shown.rindex(" left") :]  # the live line is wiped before the last one
+    assert "\x1b[1A\x1b[2K" in shown[shown.rindex(" left") :]  # the live line is erased before the final one
     after = shown[shown.rindex("step 40/40") :].split("\n")
     assert re.fullmatch(r"loss \d\.\d{4}, the mean of the last 40 steps .*; guessing at random has ln\(12\) = 2.4849", after[1])
     assert after[2:4] == ["", "--- inference (new, hallucinated names) ---"]
     assert after[4].startswith("sample  1: ") and after[5].startswith("sample  2: ")
-    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is visible again
 
 
 def test_samples_on_the_way(data):
-    """They change nothing of what comes after them, and each is one by the weights of its step."""
+    """Samples during training do not change the run, and each is drawn from the weights of its step."""
     options = ["train", data, "--steps", 40, "--samples", 3, *TINY]
     lines = microgpt_command(*options, "--sample-every", 15).stdout.splitlines()
     samples = [line for line in lines if line.startswith("sample at step ")]
@@ -113,7 +113,7 @@ def test_the_held_out_loss_on_a_terminal(data):
         step = int(re.match(r"step +(\d+)/40 ", frame)[1])
         assert (" | held-out " in frame) == (step >= 15), frame
     held_out = re.fullmatch(r"step 40/40 \| .* \| held-out (\d\.\d{4}) \| .* steps/s \| .* s", last)[1]
-    assert f"\nheld-out loss {held_out} a token after step 40, on 1 document not trained on" in shown
+    assert f"\nheld-out loss {held_out} per token after step 40, on 1 document not trained on" in shown
 
 
 @posix
@@ -128,7 +128,7 @@ def test_a_narrow_terminal(data, columns):
 
 
 def test_a_long_run_without_a_terminal_says_how_far_it_is(data):
-    """On standard error, now and then; standard output stays the reference's."""
+    """Occasional notes on standard error; standard output stays the reference's."""
     code = "from microgpt import live; live.FIRST_NOTE, live.NEXT_NOTES = 0.0, 1e9"
     done = subprocess.run(
         driver(code, "train", data, "--steps", 6, "--samples", 3, *TINY), capture_output=True, encoding="utf-8", env=environment()
@@ -136,7 +136,7 @@ def test_a_long_run_without_a_terminal_says_how_far_it_is(data):
     assert done.stdout == printed(NAMES)
     assert re.fullmatch(r"microgpt: step [1-5]/6 \| smoothed \d\.\d{4} \| \S+ steps/s \| \d+\.\d s left\n", without_comment(done.stderr))
     plain = microgpt_command("train", data, "--steps", 6, "--samples", 3, *TINY)
-    assert plain.stderr == ""  # a short one says nothing
+    assert plain.stderr == ""  # a short run prints no notes
 
 
 @posix
@@ -144,7 +144,7 @@ def test_a_short_run_on_a_terminal_does_not_wait_for_rich(data):
     code = (
         "import atexit; atexit.register(lambda: print('rich' in sys.modules, file=sys.stderr))\n"
         "import itertools, types; from microgpt import live; live.BEGIN_SECONDS = 0; ticks = itertools.count()\n"
-        "live.time = types.SimpleNamespace(perf_counter=lambda: next(ticks) / 1000)"  # whatever else this machine does
+        "live.time = types.SimpleNamespace(perf_counter=lambda: next(ticks) / 1000)"  # independent of the load of this machine
     )
     code, shown, err = on_terminal(driver(code, "train", data, "--steps", 40, "--samples", 0, *TINY))
     assert (code, without_comment(err)) == (0, "False\n")
@@ -177,7 +177,7 @@ def test_ctrl_c_on_a_terminal(data):
     )
     code, shown, err = on_terminal(command, when=r"step +1\d/1000000")
     assert code == 130
-    step = re.fullmatch(r"microgpt: interrupted after step (\d+) of 1000000; the model was not saved, .*\n", err)[1]
+    step = re.fullmatch(r"microgpt: interrupted after step (\d+) of 1000000; the model was not saved; .*\n", err)[1]
     assert re.match(rf"step +{step}/1000000 \| .* steps/s \| [\d.]+ s$", frames(shown)[-1])
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
@@ -214,7 +214,7 @@ def train_with_progress(*arguments, eager=EAGER):
 @posix
 @pytest.mark.parametrize("streams", [("stderr",), ("stdout", "stderr")], ids=str)
 def test_progress_on_a_terminal(streams):
-    """On standard error; what a callback prints goes where it always goes, and the line does not run into it."""
+    """The line is on standard error; the output of a callback goes to its usual place and does not mix with the line."""
     code, shown, other = on_terminal(train_with_progress("callback"), streams=streams)
     *live_ones, last = [frame for frame in frames(shown) if not frame.startswith("at ")]
     assert code == 0 and len(live_ones) > 3 and re.fullmatch(FINAL.format(40), last)
@@ -223,7 +223,7 @@ def test_progress_on_a_terminal(streams):
 
 
 def test_progress_without_a_terminal():
-    """Nothing of a short training, a note now and then of a long one, and all of it on standard error."""
+    """Nothing for a short training, occasional notes for a long one, all on standard error."""
     for eager, expected in [
         ("", ""),
         ("from microgpt import live; live.FIRST_NOTE, live.NEXT_NOTES = 0.0, 1e9", r"microgpt: step \d+/40 \| .* left\n"),

@@ -1,4 +1,4 @@
-"""Snapshots of the weights on the way through a training: where they are taken, kept and shown."""
+"""Snapshots of the weights during a training: when they are taken, and how they are saved and shown."""
 
 import copy
 from array import array
@@ -26,7 +26,7 @@ def test_their_steps_are_ever_farther_apart(count, num_steps):
 
 @pytest.mark.parametrize("engine", ["exact", "fast", "python"])
 def test_they_are_the_weights_after_these_steps(engine, tmp_path):
-    """Taking them changes no bit; the file gives them back; the one without them is as it was."""
+    """Taking snapshots changes no bit; a saved run has them; a file without them is unchanged."""
     seen = {}
     training = TrainConfig(num_steps=12)
     run = microgpt.train(
@@ -53,7 +53,7 @@ def test_a_resumed_run_keeps_and_goes_on_taking_them(tmp_path):
     assert microgpt.train(NAMES, resume=path).snapshots == whole.snapshots
     longer = microgpt.train(NAMES, training=TrainConfig(num_steps=30), resume=path, snapshots=6)
     assert longer.snapshots.steps[-1] == 30 and longer.snapshots.steps[: len(run.snapshots.steps)] == run.snapshots.steps
-    with pytest.raises(ValueError, match="was started with snapshots 6, not 7; omit snapshots, or begin a new run"):
+    with pytest.raises(ValueError, match="was started with snapshots 6, not 7; omit snapshots, or start a new run"):
         microgpt.train(NAMES, resume=path, snapshots=7)
 
 
@@ -78,7 +78,7 @@ def test_what_cannot_be(tmp_path, monkeypatch):
 
 
 def test_the_slider_shows_what_the_model_was(show):
-    """At every stop the page computes with the snapshot's weights; the last one is the model itself, and the address says where it is."""
+    """At every stop, the page computes with the snapshot's weights; the last stop is the model itself; the address contains the stop."""
     run = microgpt.train(NAMES, TINY, TrainConfig(num_steps=30), snapshots=6)
     driver = show(run.model, losses=run.losses, training=run.training, snapshots=run.snapshots)
     browser.type_in(driver, "em")

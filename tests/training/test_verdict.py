@@ -1,4 +1,4 @@
-"""What is said of a run that diverged or has hardly learned anything, on every engine, before samples are printed."""
+"""The message about a run that diverged or has hardly learned anything, on every engine, before samples are printed."""
 
 import math
 import os
@@ -17,13 +17,13 @@ CONFIG = GPTConfig(n_embd=8, n_head=2)
 
 
 def train(*arguments):
-    """`microgpt train`, its stderr with the comments that microgpt_command leaves out."""
+    """`microgpt train`, with the comments on stderr that microgpt_command removes."""
     return subprocess.run(driver("", "train", *map(str, arguments)), capture_output=True, encoding="utf-8", env=environment())
 
 
 @pytest.mark.parametrize("engine", ["fast", "graph", "exact", "python"])
 def test_divergence_is_said_before_the_samples(folder, engine):
-    """A rate of 3 in float32 goes on with losses in the thousands; in float64 a logarithm of 0 ends it. Neither is silent."""
+    """With a rate of 3, a run in float32 continues with losses in the thousands; in float64, log of 0 ends it. Both give a message."""
     done = train("docs.txt", "--learning-rate", 3, "--steps", 60, "--engine", engine, *SMALL)
     assert "training diverged" in done.stderr and "is far too large" in done.stderr and "; try 0.01\n" in done.stderr
     if done.returncode == 0:
@@ -34,7 +34,7 @@ def test_divergence_is_said_before_the_samples(folder, engine):
 
 @pytest.mark.parametrize("engine", microgpt.engines.EXACT)
 def test_divergence_with_finite_losses(engine):
-    """In every engine alike, and it ends nothing, as the reference goes on."""
+    """The same on every engine, and the run continues, like the reference."""
     training = TrainConfig(num_steps=25, learning_rate=0.4)
     with pytest.warns(microgpt.TrainingWarning, match="training diverged: .* is 15.01, and guessing .* below 0.4 or a smaller init_std$"):
         run = microgpt.train(DOCS, CONFIG, training, engine=engine)
@@ -45,14 +45,14 @@ def test_divergence_with_finite_losses(engine):
 def test_the_rule():
     guessing = math.log(27)
     assert not verdict.diverged([], 27) and not verdict.diverged([3.0, *[9.0] * 8], 27) and verdict.diverged([3.0, *[9.0] * 9], 27)
-    assert not verdict.diverged([5.0] * 10, 27)  # as bad as it began
+    assert not verdict.diverged([5.0] * 10, 27)  # no worse than at the start
     assert verdict.diverged([3.3, *[5.0] * 100], 27) and not verdict.diverged([3.3, *[4.9] * 100], 27)
     assert verdict.diverged([1.0, *[5.0] * 100], 27) and not verdict.diverged([1.0, *[4.9] * 100], 27)
     assert not verdict.diverged([3.3, *[50.0] * 10, *[2.5] * 100], 27)  # it has recovered
     assert "is untrained" in verdict.complaint([], 27)
     assert verdict.complaint([guessing - 0.01], 27) is None and "guessing at random has 3.296" in verdict.complaint([guessing + 0.01], 27)
     assert verdict.complaint([2.8], 27, 2.81) is None
-    assert verdict.complaint([1e-9], 2, Windows("x" * 9, Tokenizer("x"), 4, 0).entropy()) is None  # a text of one character, known by heart
+    assert verdict.complaint([1e-9], 2, Windows("x" * 9, Tokenizer("x"), 4, 0).entropy()) is None  # a text of one character, memorized
     assert verdict.complaint([2.82], 27, 2.81) == (
         "the model has hardly learned anything: the mean loss of the last 1 step is 2.82, and the frequencies of the characters "
         "alone give 2.81"
@@ -77,7 +77,7 @@ def test_samples_of_a_model_that_has_hardly_learned(folder):
     assert train("docs.txt", "--steps", 300, *SMALL, "--out", "run").stderr == ""
     assert microgpt_command("sample", "run", "-n", 2).stderr == ""
     microgpt.load("run").save("model")
-    assert microgpt_command("sample", "model", "-n", 2).stderr == ""  # nobody knows
+    assert microgpt_command("sample", "model", "-n", 2).stderr == ""  # a model alone has no losses
     succeeded = train("docs.txt", "--steps", 0, *SMALL, "--init", "model")
     assert "untrained" not in succeeded.stderr
 

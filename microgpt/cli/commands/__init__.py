@@ -1,6 +1,6 @@
-"""The commands of `microgpt`, a module each, with `configure(parser)` and `run(arguments)`; and what they share.
+"""The commands of `microgpt`, each a module with `configure(parser)` and `run(arguments)`; and what they share.
 
-A command's module is imported only when that command runs, since start-up counts.
+A command's module is imported only when that command runs, so that start-up is fast.
 """
 
 import argparse
@@ -18,18 +18,18 @@ from microgpt.common.words import printable, quoted
 
 COMMANDS = {  # in the order in which `microgpt --help` shows them
     "train": "train a model and print samples of it",
-    "sample": "print documents that a saved model makes up",
+    "sample": "generate documents from a saved model",
     "eval": "measure a saved model on documents: loss, perplexity, bits per character",
-    "sweep": "train with many settings and say which is the best",
-    "diff": "say what differs in two runs or models, to the last bit",
-    "explore": "write a saved model as a web page to look into it",
-    "export": "write a saved model for other programs: a folder for the Hugging Face Hub, or ONNX",
+    "sweep": "train with many settings and report the best",
+    "diff": "show what differs in two runs or models, to the last bit",
+    "explore": "write a web page that shows how a saved model works",
+    "export": "convert a saved model for other programs: a folder for the Hugging Face Hub, or ONNX",
     "plot": "draw the losses of runs",
     "inspect": "look at the data before training on it",
     "run": "run your own microgpt script, compiled",
     "verify": "prove that this installation reproduces the reference",
     "bench": "time the engines against the pure reference",
-    "info": "what a saved model is; or version, platform, engines and build",
+    "info": "describe a saved model; or show version, platform, engines and build",
 }
 
 
@@ -37,15 +37,15 @@ ENDED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}  # how a signal ends a co
 
 
 class Failure(Exception):
-    """A failure that its message explains; exit code 1."""
+    """A failure explained by its message. Exit code 1."""
 
 
 class Usage(Exception):
-    """The command was called wrongly; the message says how to call it. Exit code 2."""
+    """Wrong usage of a command; the message says how to use it. Exit code 2."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the command; the message says what that left. Exit code 128 + the signal's number, as in shells."""
+    """A signal ended the command; the message says what remains. Exit code 128 + the signal's number, as in shells."""
 
     def __init__(self, number, rest):
         super().__init__(f"{ENDED.get(signal.Signals(number).name, 'interrupted')} {rest}")
@@ -53,7 +53,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def load(source, documents="lines", arguments=None):
-    """load_docs for a command; arguments: with what add_reading added."""
+    """load_docs for a command; arguments: may have the options of add_reading."""
     from microgpt.corpus.loading import load_docs
 
     with data_notes(), _in_options(arguments):
@@ -61,7 +61,7 @@ def load(source, documents="lines", arguments=None):
 
 
 def load_lines(source, arguments):
-    """As load(source, "lines", arguments), without an object for each: a microgpt.corpus.lines.Lines."""
+    """Like load(source, "lines", arguments), but without an object for each line: a microgpt.corpus.lines.Lines."""
     from microgpt.corpus.lines import Lines
     from microgpt.corpus.loading import read
 
@@ -75,18 +75,18 @@ def load_lines(source, arguments):
 
 
 def add_reading(group, what="DATA"):
-    """The options that say how data are read."""
+    """Add the options that say how to read data."""
     group.add_argument(
         "--encoding",
         type=characters,
         metavar="NAME",
         default="utf-8",
-        help=f"of {what}: latin-1, cp1252, utf-16 and others (default: utf-8)",
+        help=f"the encoding of {what}: latin-1, cp1252, utf-16 and others (default: utf-8)",
     )
     group.add_argument(
         "--column", type=characters, metavar="NAME",
-        help=f"of {what}, which is a table (CSV, or with tabs), take this column: its name in the first line, or its number where "
-        "there is none (default: it is no table)",
+        help=f"a column of {what}, a table separated by commas or tabs: its name in the first line, or its number if there are no "
+        "names (default: not a table)",
     )  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def _reading(arguments):
 
 @contextmanager
 def _in_options(arguments):
-    """Within it, a DataError names options; arguments: None where the command has none of add_reading's."""
+    """A context in which a DataError names options; arguments: None if the command has none of the options of add_reading."""
     from microgpt.corpus.loading import DataError
 
     try:
@@ -107,14 +107,14 @@ def _in_options(arguments):
 
 
 def _as_options(text):
-    """What is said of data, with options in place of keywords."""
+    """A message about data, with options in place of keywords."""
     text = re.sub(r"\b(encoding|column)='([\w. -]+)'", lambda found: f"--{found[1]} {shlex.quote(found[2])}", str(text))
     return text.replace("documents 'paragraphs'", "--documents paragraphs").replace("give another encoding", "give another --encoding")
 
 
 @contextmanager
 def data_notes():
-    """Within it, a DataWarning is a line on standard error."""
+    """A context in which a DataWarning is a line on standard error."""
     from microgpt.corpus.loading import DataWarning
 
     with warnings.catch_warnings():
@@ -124,13 +124,13 @@ def data_notes():
 
 
 def note(text):
-    """A passing line on standard error that the next one replaces; nothing where that is no terminal."""
+    """A line on standard error that the next one replaces; nothing if standard error is not a terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{printable(text)}", end="", file=sys.stderr, flush=True)
 
 
 def for_output(text):
-    """Other people's text as it goes to standard output: unchanged, but on a terminal without what that would obey."""
+    """Untrusted text for standard output: unchanged, but on a terminal without control characters."""
     return printable(text) if sys.stdout.isatty() else text
 
 
@@ -140,11 +140,11 @@ LONGEST_NUMBER = 1000  # digits
 
 
 def characters(text):
-    """UTF-8 whatever the locale says, as in everything else that microgpt reads and prints."""
+    """Text in UTF-8 whatever the locale, like everything else that microgpt reads and prints."""
     try:
         text.encode()
         return text
-    except UnicodeEncodeError:  # bytes that the locale's encoding does not have
+    except UnicodeEncodeError:  # bytes that are not valid in the locale's encoding
         pass
     try:
         return os.fsencode(text).decode()
@@ -153,7 +153,7 @@ def characters(text):
 
 
 def whole(text):
-    if len(text) > LONGEST_NUMBER and text.strip().lstrip("+-").isdigit():  # for which int() would have no time, or no sentence
+    if len(text) > LONGEST_NUMBER and text.strip().lstrip("+-").isdigit():  # int() would take too long, or fail with another message
         raise argparse.ArgumentTypeError(f"must have at most {LONGEST_NUMBER} digits, not {quoted(text)}")
     try:
         return int(text)
@@ -166,7 +166,7 @@ def whole_or_several(text):
 
 
 def or_word(read, word):
-    """The type of an argument that is a number, as whole or number reads it, or this word."""
+    """An argument type: a number, read by whole or number, or this word."""
 
     def reader(text):
         try:
@@ -181,7 +181,7 @@ SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def duration(text):
-    """Seconds, from text such as 90, 90s, 1m or 0.5h."""
+    """The seconds in text such as 90, 90s, 1m or 0.5h."""
     unit = text[-1:] if text[-1:] in SECONDS else ""
     try:
         seconds = float(text.removesuffix(unit)) * SECONDS[unit]

@@ -1,4 +1,4 @@
-"""microgpt bench: the engines against the pure reference, on this machine."""
+"""microgpt bench: compare the speed of the engines and the pure reference on this machine."""
 
 import json
 
@@ -9,14 +9,14 @@ from microgpt.config import GPTConfig
 from microgpt.proof import bench
 
 DESCRIPTION = (
-    "Time the training of each engine against the pure reference, with Python's garbage collector on and off. A result "
-    "that differs from the reference's gets no time. Takes about a minute; wide models take longer."
+    "Compare the training time of each engine with that of the pure reference, with Python's garbage collector on and off. No time is "
+    "shown for a result that differs from the reference's. Takes about a minute; wide models take longer."
 )
 
 
 def configure(parser):
     parser.add_argument("--data", metavar="DATA", default="names", help="the text file to train on, as for train (default: %(default)s)")
-    parser.add_argument("--rounds", type=whole, metavar="N", default=3, help="measurements of each (default: %(default)s)")
+    parser.add_argument("--rounds", type=whole, metavar="N", default=3, help="number of measurements of each (default: %(default)s)")
     parser.add_argument("--n-embd", type=whole, metavar="N", nargs="+", default=[16], help="widths of the models (default: 16)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
@@ -25,11 +25,11 @@ def run(arguments):
     if arguments.rounds < 1:
         raise Usage("--rounds must be at least 1")
     if arguments.data == "-":
-        raise Usage("--data must be a file: every measurement reads it again in a process of its own")
+        raise Usage("--data must be a file, because every measurement reads it again in its own process; name a file")
     for n_embd in arguments.n_embd:
         if n_embd < 1 or n_embd % GPTConfig.n_head:
             raise Usage(f"--n-embd must be a multiple of {GPTConfig.n_head}, the number of heads; not {quoted(n_embd)}")
-    load(arguments.data)  # what is wrong with it is said once, here
+    load(arguments.data)  # report errors in the data once, here
     machine = bench.machine()
     if not arguments.json:
         print("\n".join(f"{name:15} {fact}" for name, fact in machine.items()), "\n", flush=True)

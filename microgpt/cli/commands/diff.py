@@ -1,4 +1,4 @@
-"""microgpt diff: what differs in two runs or models."""
+"""microgpt diff: show what differs in two runs or models."""
 
 import json
 from dataclasses import asdict
@@ -7,17 +7,17 @@ from microgpt.cli.commands import Usage, for_output
 from microgpt.lab.differences import diff
 
 DESCRIPTION = (
-    "Say what differs in two runs: every setting, the alphabet, the data, and the first step's loss and the first weight that do, with both "
-    "values to the last bit and how many units in the last place they are apart. Each is a saved run or model, a log (.csv, .jsonl), a model as JSON, or a text "
-    "with a loss a line or the reference's printed output; what both have is compared. The exit code is 0 where all of that is equal, 1 where "
-    "it differs and 2 where it cannot be compared."
+    "Show what differs in two runs: every setting, the alphabet, the data, and the first loss and the first weight that differ, with both "
+    "values to the last bit and their distance in units in the last place. A and B are saved runs or models, logs (.csv, .jsonl), models "
+    "as JSON, or text with one loss per line or the reference's printed output. Everything that both have is compared. The exit code is 0 "
+    "if all of it is equal, 1 if something differs and 2 if nothing can be compared."
 )
 
 
 def configure(parser):
     parser.add_argument("a", metavar="A", help="a run, a model or its losses")
     parser.add_argument("b", metavar="B", help="another")
-    parser.add_argument("--json", action="store_true", help="as JSON, an array of what differs (default: in words)")
+    parser.add_argument("--json", action="store_true", help="print a JSON array of the differences (default: sentences)")
 
 
 def run(arguments):
@@ -35,5 +35,5 @@ def run(arguments):
 
 
 def _exact(values):
-    """Floats as JSON has them, and as hex, which has the infinite ones too."""
+    """Floats as JSON numbers and as hexadecimal strings, which can also be infinite."""
     return values | {f"{name}_hex": value.hex() for name, value in values.items() if name in "ab" and isinstance(value, float)}

@@ -1,4 +1,4 @@
-"""microgpt eval: what a saved model is worth on documents."""
+"""microgpt eval: measure a saved model on documents."""
 
 import json
 import math
@@ -12,18 +12,22 @@ from microgpt.lab.evaluation import evaluate
 from microgpt.model import GPT
 
 DESCRIPTION = (
-    "Measure a saved model on documents: the mean loss of a token in nats, perplexity, and bits per character. DATA is read as the model was "
-    "trained: its lines, its paragraphs, or one text."
+    "Measure a saved model on documents: mean loss per token in nats, perplexity, and bits per character. DATA is divided into documents "
+    "as for the model's training: lines, paragraphs, or one text."
 )
 
 
 def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model")
     parser.add_argument("data", metavar="DATA", help="a text file, '-', 'names' or 'shakespeare', as for train")
-    parser.add_argument("--per-document", action="store_true", help="each document's loss too, the worst last (default: their mean)")
-    parser.add_argument("--json", action="store_true", help="as a JSON object (default: a line for each number)")
     parser.add_argument(
-        "--engine", choices=engines.ENGINES, help=f"what computes: fast in float32, the others with equal bits (default: {engines.DEFAULT})"
+        "--per-document", action="store_true", help="also print the loss of each document, the worst last (default: the mean)"
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object (default: a line for each number)")
+    parser.add_argument(
+        "--engine",
+        choices=engines.ENGINES,
+        help=f"the engine: fast computes in float32, all others with equal bits (default: {engines.DEFAULT})",
     )
     add(parser, [THREADS])
     add_reading(parser)
@@ -47,7 +51,7 @@ def run(arguments):
             print(f"{loss:.4f}  {i + 1:{len(str(found.documents))}}  {for_output(shortened(_text(docs, model, i)))}")
     noun = "windows" if model.config.documents == "text" else "documents"
     facts = {
-        "loss": f"{found.loss!r} nats a token",
+        "loss": f"{found.loss!r} nats per token",
         "perplexity": f"{found.perplexity:.6g}",
         "bits per character": f"{found.bits_per_character:.6g}",
         noun: f"{found.documents:,}",
@@ -58,14 +62,14 @@ def run(arguments):
 
 
 def _text(docs, model, i):
-    """Document i, or what is predicted in window i of a text."""
+    """Document i, or the predicted part of window i of a text."""
     if model.config.documents != "text":
         return docs[i]
     return docs[0][1 + i * model.config.block_size :][: model.config.block_size]
 
 
 def _print_json(found, docs, model, per_document):
-    """JSON has no infinite numbers: null stands for one."""
+    """Print JSON. null stands for infinity, which JSON does not have."""
     whole = {name: _finite(value) for name, value in vars(found).items() if name != "losses"}
     if per_document:
         whole["per_document"] = [{"document": _text(docs, model, i), "loss": _finite(loss)} for i, loss in enumerate(found.losses)]

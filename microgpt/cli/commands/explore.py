@@ -13,25 +13,25 @@ from microgpt.storage import checkpoint
 
 DESCRIPTION = (
     "Write a model as one HTML page that needs no network: type a beginning and see what may follow, where the "
-    "attention heads look, how the characters relate, what the model makes up, and how it learned. MODEL is a file "
-    "that microgpt train --out wrote; two of them are compared."
+    "attention heads look, how the characters relate, what the model generates, and how it learned. MODEL is a file "
+    "written by microgpt train --out; two models are compared."
 )
 
 
 def configure(parser):
     parser.add_argument(
         "models", nargs="+", metavar="MODEL",
-        help="the saved model; the page contains all its weights. Two are shown beside each other: they read the same text",
+        help="the saved model; the page contains all its weights. Two models are shown side by side and read the same text",
     )  # fmt: skip
     parser.add_argument("-o", "--out", metavar="FILE", help="the page (default: MODEL's name with .html, in the current folder)")
     parser.add_argument(
         "--log", action="append", metavar="FILE",
-        help="what microgpt train --log wrote (.csv or .jsonl), for the loss curve; once for each MODEL, in their order (default: the "
+        help="a log of microgpt train --log (.csv or .jsonl), for the loss curve; once for each MODEL, in their order (default: the "
         "losses in MODEL)",
     )  # fmt: skip
     parser.add_argument(
         "--data", metavar="DATA",
-        help="what MODEL was trained on, which the page then contains, to count how many of the model's texts are new (default: not known)",
+        help="the training data of MODEL; the page then contains them, and counts how many of the model's texts are new (default: none)",
     )  # fmt: skip
     add_reading(parser, "--data")
     parser.add_argument("--force", action="store_true", help=places.FORCE)
@@ -41,7 +41,7 @@ def configure(parser):
 def run(arguments):
     paths, logs = arguments.models, arguments.log or []
     _check_options(arguments)
-    names = [Path(os.path.abspath(path)).stem for path in paths]  # that of the folder ".", too
+    names = [Path(os.path.abspath(path)).stem for path in paths]  # also the name of the folder "."
     out = arguments.out or f"{'-'.join(names)}.html"
     sources = [*(("the model", path) for path in paths), *(("the log", log) for log in logs), ("the data", arguments.data)]
     places.check("--out", out, "a page of microgpt explore", explore.is_page, arguments.force, sources)
@@ -56,7 +56,7 @@ def run(arguments):
         import webbrowser
 
         if not webbrowser.open(where.as_uri()):
-            raise Failure(f"no browser could be opened here; open {quoted_path(where)} in one yourself")
+            raise Failure(f"no browser could be opened here; open {quoted_path(where)} in a browser yourself")
 
 
 def _check_options(arguments):
@@ -77,7 +77,7 @@ def _check_options(arguments):
 
 
 def _shown(path, name, log, arguments):
-    """A saved model with what its file says of its training; its losses are those of the log, where there is one."""
+    """A saved model with the facts about its training from its file; the losses are those of the log, if there is one."""
     saved = checkpoint.read(path)
     model = GPT(saved.config, saved.tokenizer, saved.params)
     return explore.Shown(
@@ -86,7 +86,7 @@ def _shown(path, name, log, arguments):
 
 
 def _docs(path, config, arguments):
-    """The documents of the data, or None."""
+    """The documents of --data, or None."""
     if arguments.data is None:
         return None
     if config.documents == "text":
@@ -95,7 +95,7 @@ def _docs(path, config, arguments):
 
 
 def _losses(log, progress):
-    """Fields of explore.Shown: the losses of the log, else those in the file, else none."""
+    """Fields of explore.Shown: the losses of the log, or those in the file, or none."""
     if log:
         found = history.read(log)
         return {"steps": found.steps, "losses": found.losses, "val_losses": found.val_losses}
@@ -105,7 +105,7 @@ def _losses(log, progress):
 
 
 def _snapshots(saved):
-    """Fields of explore.Shown: the snapshots in the file, and of which step the model is."""
+    """Fields of explore.Shown: the snapshots in the file, and the step of the model's weights."""
     progress = saved.progress
     if progress is None or progress.snapshots is None:
         return {}

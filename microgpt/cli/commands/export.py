@@ -1,4 +1,4 @@
-"""microgpt export: a saved model for other programs, as a folder for the Hugging Face Hub or as an ONNX file."""
+"""microgpt export: convert a saved model for other programs, to a folder for the Hugging Face Hub or an ONNX file."""
 
 import os
 
@@ -9,23 +9,25 @@ from microgpt.model import GPT
 from microgpt.storage import checkpoint, onnxfile, pretrained
 
 DESCRIPTION = (
-    "Write a model for other programs. FOLDER is in the layout of the Hugging Face Hub: config.json, model.safetensors and a card, "
-    "README.md, with the figures of its run; every command takes it where it takes a MODEL. --onnx FILE is for ONNX runtimes. MODEL is a "
-    "file that microgpt train --out wrote."
+    "Convert a model for other programs. FOLDER gets the layout of the Hugging Face Hub: config.json, model.safetensors and a model card, "
+    "README.md, with the losses of its run; every command accepts it as a MODEL. --onnx FILE is for ONNX runtimes. MODEL is a file written "
+    "by microgpt train --out."
 )
 
 
 def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model")
-    parser.add_argument("folder", metavar="FOLDER", nargs="?", help="the folder, new or there; files that microgpt did not write stay")
+    parser.add_argument(
+        "folder", metavar="FOLDER", nargs="?", help="the folder, new or existing; files that microgpt did not write are kept"
+    )
     parser.add_argument(
         "--pytorch", action="store_true",
-        help="with modeling_microgpt.py, by which PyTorch loads the folder without this package (default: without)",
+        help="add modeling_microgpt.py, with which PyTorch loads the folder without this package (default: not)",
     )  # fmt: skip
     parser.add_argument(
         "--onnx",
         metavar="FILE",
-        help="write the model here too, as ONNX in float32; needs pip install 'microgpt-cython[onnx]' (default: not)",
+        help="write the model as ONNX in float32 to this file; needs pip install 'microgpt-cython[onnx]' (default: not)",
     )
     parser.add_argument("--force", action="store_true", help=f"with --onnx: {places.FORCE}")
 
@@ -33,7 +35,7 @@ def configure(parser):
 def run(arguments):
     folder, onnx = arguments.folder, arguments.onnx
     if folder is None and onnx is None:
-        raise Usage("say where to: give a FOLDER, or --onnx FILE")
+        raise Usage("the output is missing; give a FOLDER, or --onnx FILE")
     for option in ("pytorch", "force"):
         if getattr(arguments, option) and (folder if option == "pytorch" else onnx) is None:
             raise Usage(f"--{option} has no effect without {'a FOLDER' if option == 'pytorch' else '--onnx FILE'}; omit it")

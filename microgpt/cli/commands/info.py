@@ -1,4 +1,4 @@
-"""microgpt info: what a saved model is; without one, which version this is, on what it runs and what it was built with."""
+"""microgpt info: describe a saved model, or else this installation: its version, platform, engines and build."""
 
 import hashlib
 import json
@@ -14,15 +14,15 @@ from microgpt.storage import checkpoint, tensorfile
 from microgpt.verdict import smoothed
 
 DESCRIPTION = (
-    "Say what a saved model is: its shape, its alphabet, what it was trained with and on, and its losses. Without MODEL: which version "
-    "this is, on what it runs and how the exact engine computes here. The environment variables MICROGPT_ISA (one of the instruction sets "
-    "shown) and MICROGPT_LIBM (vector or plain) choose for it."
+    "Describe a saved model: its shape, alphabet, settings, data and losses. Without MODEL, describe this installation: its version, its "
+    "platform, and the code that the exact engine uses. The environment variables MICROGPT_ISA (one of the instruction sets shown) and "
+    "MICROGPT_LIBM (vector or plain) choose other code."
 )
 
 
 def configure(parser):
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a saved model or run (default: this installation)")
-    parser.add_argument("--json", action="store_true", help="as a JSON object (default: a line for each fact)")
+    parser.add_argument("--json", action="store_true", help="print a JSON object (default: a line for each fact)")
 
 
 def run(arguments):
@@ -37,20 +37,20 @@ def run(arguments):
 
 def _of_installation():
     exact = _exact.info()
-    libm = {"vector": "in vectors, checked against the C library", "plain": "by the C library"}[exact["libm"]]
+    libm = {"vector": "vector code, checked against the C library", "plain": "of the C library"}[exact["libm"]]
     return {
         "microgpt": __version__,
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         "platform": platform.platform(),
         "compiler": exact["compiler"],
         "engines": ", ".join(engines.ENGINES),
-        "instruction set": f"{exact['isa']} (there are {', '.join(exact['isas'])})",
+        "instruction set": f"{exact['isa']} (available: {', '.join(exact['isas'])})",
         "exp and pow": libm,
     }
 
 
 def _of_model(path):
-    """Name -> fact of a saved model: what JSON has, too."""
+    """Name -> fact about a saved model, as in the JSON object."""
     path = checkpoint.file_of(path)
     saved = checkpoint.read(path)
     with tensorfile.opened(path) as contents:

@@ -1,4 +1,4 @@
-"""microgpt inspect: what is in the data, how much of it a model would see, and what the training would take."""
+"""microgpt inspect: what the data contain, how much of them a model would see, and the time and memory of training."""
 
 import math
 import time
@@ -14,20 +14,20 @@ from microgpt.corpus.loading import DOCUMENTS
 from microgpt.training import start
 
 DESCRIPTION = (
-    "Look at a text file before training on it: its documents, what --block-size cuts off, and the model's size, its "
-    "memory and its time on this machine, which is measured in half a second. Its options are train's."
+    "Look at a text file before training on it: its documents, how much --block-size cuts off, and the model's size, memory and "
+    "training time on this machine, which is measured in half a second. The options are those of train."
 )
 MEASURE_SECONDS = 0.5
-MEASURED, FAR = 16, 1.02  # documents for the first loss; how many times that of guessing is too much
+MEASURED, FAR = 16, 1.02  # documents for the first loss; the factor above the loss of guessing at which there is a note
 
 
 def configure(parser):
     parser.add_argument("data", metavar="DATA", nargs="?", help="a text file, '-', 'names' or 'shakespeare', as for train")
-    parser.set_defaults(auto=False)  # which is train's
+    parser.set_defaults(auto=False)  # an option of train
     add_reading(parser.add_argument_group("the data"))
     group = parser.add_argument_group("the run")
     add_preset(group)
-    group.add_argument("--engine", choices=engines.ENGINES, help=f"what would compute, and is timed (default: {engines.DEFAULT})")
+    group.add_argument("--engine", choices=engines.ENGINES, help=f"the engine to time (default: {engines.DEFAULT})")
     add(parser.add_argument_group("the model"), MODEL)
     add(parser.add_argument_group("the training (Adam)"), TRAINING)
 
@@ -60,13 +60,13 @@ def run(arguments):
 
 
 def _share(run):
-    """How much of the data one document is."""
+    """The share of the data that is one document."""
     corpus = run.corpus
     return corpus.mean_length() / (len(corpus.tokens) - 1)
 
 
 def describe(docs, config, recommended, why):
-    """Name -> text, of what can be said without a model. recommended, why: what advice.recommend() says."""
+    """Name -> text of the facts that need no model. recommended, why: from advice.recommend()."""
     block_size = config.block_size
     lengths = sorted(map(len, docs))
     characters = Counter()
@@ -114,7 +114,7 @@ def describe(docs, config, recommended, why):
 
 
 def first_loss(run):
-    """What the model has before its first step, and what to do where that is worse than guessing."""
+    """The loss before the first step, and what to do if it is worse than guessing."""
     losses = run.model.engine.losses(run.corpus, range(min(MEASURED, len(run.corpus))))
     loss, guessing = sum(losses) / len(losses), math.log(run.model.tokenizer.vocab_size)
     text = f"{loss:.4g}, where guessing has {guessing:.4g}"
@@ -125,7 +125,7 @@ def first_loss(run):
 
 
 def measure(run):
-    """Seconds a step, from the first steps of a run that is thrown away."""
+    """Seconds per step, from the first steps of a run that is thrown away."""
     engine, done, steps, started = run.model.engine, 0, [], time.perf_counter()
     while done < run.training.num_steps and time.perf_counter() - started < MEASURE_SECONDS:
         portion = min(max(1, done), run.training.num_steps - done)

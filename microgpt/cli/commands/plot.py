@@ -1,4 +1,4 @@
-"""microgpt plot: the losses of runs in one picture."""
+"""microgpt plot: draw the losses of runs in one picture."""
 
 import os
 import re
@@ -9,12 +9,11 @@ from microgpt.common.words import counted, printable, quoted_path, sized
 from microgpt.display import history, plot
 
 DESCRIPTION = (
-    "Draw the losses of one run or several into one picture: of single steps, smoothed, and of documents held out. LOG "
-    "is what microgpt train --log wrote, or a run that --out saved. Logs that train --seeds wrote are one curve, the mean of the seeds, in a "
-    "band of one standard deviation. Needs matplotlib: "
-    "pip install 'microgpt-cython[plot]'"
+    "Draw the losses of one or more runs in one picture: of single steps, smoothed, and held-out. LOG is a file written by microgpt train "
+    "--log or --out. Logs of train --seeds are drawn as one curve, the mean of the seeds, with a band of one standard deviation. Needs "
+    "matplotlib: pip install 'microgpt-cython[plot]'"
 )
-SEED = re.compile(r"-seed--?\d+(\.\w+)$")  # in the names of files that train --seeds wrote
+SEED = re.compile(r"-seed--?\d+(\.\w+)$")  # in the names of files written by train --seeds
 LONGEST_NAME = 40  # in the legend
 
 
@@ -23,7 +22,7 @@ def configure(parser):
     parser.add_argument("-o", "--out", metavar="FILE", required=True, help=f"the picture: {', '.join(plot.FORMATS)}")
     parser.add_argument(
         "--label", type=characters, metavar="NAME", action="append",
-        help="a curve's name in the legend, in the order of the logs; once for each curve (default: the logs' names)",
+        help="name of a curve in the legend; once for each curve, in the order of the logs (default: the names of the logs)",
     )  # fmt: skip
     parser.add_argument("--x", choices=plot.UNITS, default="step", help="the horizontal axis (default: step)")
     parser.add_argument("--log-x", action="store_true", help="make the horizontal axis logarithmic (default: not)")
@@ -34,7 +33,7 @@ def configure(parser):
 def run(arguments):
     logs, out = arguments.logs, arguments.out
     if not out.endswith(plot.FORMATS):
-        raise Usage(f"--out must end in {', '.join(plot.FORMATS)}, which says how to draw it; not {quoted_path(out)}")
+        raise Usage(f"--out must end in {', '.join(plot.FORMATS)}, which determines its format; not {quoted_path(out)}")
     for i, log in enumerate(logs):
         if any(places.same(log, other) for other in logs[:i]):
             raise Usage(f"{quoted_path(log)} is given twice")
@@ -43,7 +42,8 @@ def run(arguments):
     if arguments.label is not None:
         if len(arguments.label) != len(curves) or len(set(arguments.label)) < len(curves):
             raise Usage(
-                f"--label names each of {counted(len(curves), 'curve')} once, in their order; it was given {len(arguments.label)} times"
+                f"--label must be given once for each of {counted(len(curves), 'curve')}, in their order; it was given "
+                f"{len(arguments.label)} times"
             )
         curves = dict(zip(arguments.label, curves.values()))
     try:
@@ -55,7 +55,7 @@ def run(arguments):
 
 
 def curves_of(logs):
-    """Name in the legend -> the logs of one curve: one, or those of several seeds of one training, see microgpt.cli.repeats."""
+    """Name in the legend -> the logs of one curve: one log, or those of several seeds of the same training, see microgpt.cli.repeats."""
     found = {}
     for log in logs:
         found.setdefault(SEED.sub(r"\1", log), []).append(log)
@@ -65,18 +65,18 @@ def curves_of(logs):
 
 
 def short_names(paths):
-    """Names for a legend: of each path as many folders as tell them apart, and its ending where that is needed."""
+    """Names for a legend: each path with as many folders as make the names unique, and with its ending if needed."""
     parts = [os.path.abspath(path).split(os.sep) for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         for ends in (lambda name: os.path.splitext(name)[0], lambda name: name):
             names = [ends(os.sep.join(path[-depth:])) for path in parts]
             if len(set(map(_printable, names))) == len(names):
                 return [_printable(name) for name in names]
-    return [f"{i}: {_printable(name)}" for i, name in enumerate(names, 1)]  # bytes that cannot be shown tell them apart
+    return [f"{i}: {_printable(name)}" for i, name in enumerate(names, 1)]  # the names differ only in bytes that cannot be shown
 
 
 def _printable(name):
-    """Without what is no character, and with its middle left out where it is long."""
+    """A name without invalid characters, and shortened in the middle if it is long."""
     name = printable(os.fsencode(name).decode("utf-8", "replace"))
     half = LONGEST_NAME // 2
     return name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"

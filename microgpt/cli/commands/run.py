@@ -1,25 +1,25 @@
-"""microgpt run: somebody's own microgpt-like script, unchanged, on the compiled Value."""
+"""microgpt run: run a user's own microgpt-like script, unchanged, on the compiled Value."""
 
 from microgpt.cli.commands import Failure
 
 DESCRIPTION = (
-    "Run a script as Python would, with what in it is the reference's (Value, linear, softmax, rmsnorm, attention, Adam) "
-    "compiled. Its output is the same, only sooner. One line on standard error says what was replaced and what was left alone."
+    "Run a script as Python would, but compile the parts that are like the reference's (Value, linear, softmax, rmsnorm, attention, "
+    "Adam). The output is the same, only faster. One line on standard error says what was compiled and what was not."
 )
 
 
 def configure(parser):
     parser.usage = "microgpt run [--explain | --quiet] [-m] SCRIPT [ARGS ...]"
     talk = parser.add_mutually_exclusive_group()
-    talk.add_argument("--explain", action="store_true", help="say for each place in the script what was done with it")
-    talk.add_argument("--quiet", action="store_true", help="say nothing on standard error that the script does not say")
+    talk.add_argument("--explain", action="store_true", help="say for each place in the script what was done and why")
+    talk.add_argument("--quiet", action="store_true", help="print nothing on standard error besides the script's own output")
     parser.add_argument("-m", dest="as_module", action="store_true", help="SCRIPT is the name of a module or package, as for python -m")
     parser.add_argument("script", metavar="SCRIPT", help="the Python file to run")
     parser.add_argument("arguments", metavar="ARGS", nargs="*", default=[], help="the script's own arguments, options included")
 
 
 def split(argv):
-    """`argv` up to the script, and what comes after it, which is the script's even where it looks like an option."""
+    """`argv` up to the script, and the rest, which belongs to the script even if it looks like an option."""
     for i, argument in enumerate(argv):
         if not argument.startswith("-") or argument == "-":
             return argv[: i + 1], argv[i + 1 :]

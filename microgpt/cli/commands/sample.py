@@ -15,37 +15,42 @@ from microgpt.storage import checkpoint
 
 MANY = 1000  # documents
 DESCRIPTION = (
-    "Print documents that a model makes up, one a line; paragraphs with a blank line between; of a model of text, a text that goes "
-    "on for --length characters. MODEL is a file that microgpt train --out wrote."
+    "Print documents that a model generates, one per line. Paragraphs are separated by blank lines; a model of text writes one text of "
+    "--length characters. MODEL is a file written by microgpt train --out."
 )
 
 
 def configure(parser):
     parser.add_argument("model", metavar="MODEL", help="the saved model")
-    parser.add_argument("-n", type=count, metavar="N", help="how many documents (default: 20, or 1 text)")
+    parser.add_argument("-n", type=count, metavar="N", help="number of documents (default: 20, or 1 text)")
     parser.add_argument("--length", type=count, metavar="N", help=length_help())
-    parser.add_argument("--prompt", type=characters, metavar="TEXT", default="", help="what every document begins with (default: nothing)")
-    parser.add_argument("--seed", type=whole, metavar="S", help="the same seed prints the same (default: another each time)")
+    parser.add_argument("--prompt", type=characters, metavar="TEXT", default="", help="the beginning of every document (default: none)")
+    parser.add_argument(
+        "--seed",
+        type=whole,
+        metavar="S",
+        help="seed of the random numbers; the same seed gives the same documents (default: a new seed each time)",
+    )
     parser.add_argument(
         "--engine", choices=engines.ENGINES,
-        help=f"what computes: {engines.BULK} writes many at a time, with random numbers of its own, the others all print the same "
+        help=f"the engine: {engines.BULK} generates many documents at once, with its own random numbers; all others print the same "
         f"for a seed (default: {engines.DEFAULT}; {engines.BULK} for {MANY} documents or more without --seed)",
     )  # fmt: skip
     add(parser, [THREADS])
     add(parser.add_argument_group("which character comes next"), CHOICE.values())
     group = parser.add_argument_group("which documents are printed")
-    group.add_argument("--unique", action="store_true", help="none twice (default: repetitions are printed)")
-    group.add_argument("--novel", metavar="DATA", help="none that is in this file (default: all)")
+    group.add_argument("--unique", action="store_true", help="print no document twice (default: repetitions are printed)")
+    group.add_argument("--novel", metavar="DATA", help="print no document of this file (default: all are printed)")
     add_reading(group, "--novel")
     group.add_argument(
         "--scores", action="store_true",
-        help="after each document, the probability the model gave each character and the end, whatever the temperature "
+        help="print after each document the probabilities of its characters and its end, whatever the temperature "
         "(default: documents only)",
     )  # fmt: skip
 
 
 def length_help():
-    return f"{LENGTH.text.split(';')[0]} (default: up to block_size in all, or {TEXT_LENGTH} of a text)"
+    return f"{LENGTH.text.split(';')[0]} (default: up to block_size in all, or {TEXT_LENGTH} for a text)"
 
 
 def run(arguments):
@@ -71,7 +76,7 @@ def run(arguments):
         raise Usage(f"--novel compares documents, and {quoted_path(arguments.model)} writes one long text; omit --novel")
     exclude = load(arguments.novel, kind, arguments) if arguments.novel is not None else ()
     documents = Documents(sys.stdout, kind, arguments.prompt)
-    chosen = arguments.unique or arguments.novel is not None  # so that some are not printed
+    chosen = arguments.unique or arguments.novel is not None  # then some documents are not printed
     try:
         found = model.portions(
             arguments.n, **vars(choice), seed=arguments.seed, prompt=arguments.prompt, length=arguments.length,
@@ -87,7 +92,7 @@ def run(arguments):
 
 
 def _warn_if_not_learned(saved):
-    if saved.progress and saved.evaluation.patience is None:  # else its weights need not be those that the last losses are of
+    if saved.progress and saved.evaluation.patience is None:  # with patience, the last losses may not be those of its weights
         complaint = verdict.complaint(saved.progress.losses, saved.tokenizer.vocab_size)
         if complaint:
             say(complaint)

@@ -1,4 +1,4 @@
-"""microgpt sweep: try many settings, on as many processes and machines as join the study, and say which is the best."""
+"""microgpt sweep: try many settings, on all processes and machines that join the study, and report the best."""
 
 import argparse
 import re
@@ -37,8 +37,8 @@ from microgpt.training import SEED
 
 DESCRIPTION = (
     "Train with many settings and compare their held-out losses. Any option of the model, the training and the held-out loss may be a "
-    "range, such as --learning-rate 1e-4..1e-1 (logarithmic where its end is 10 times its beginning or more), or a list, such as --n-embd "
-    "16,32,64. The same command on any machine that sees the study joins it, and continues it after an interruption."
+    "range, such as --learning-rate 1e-4..1e-1 (logarithmic if its end is at least 10 times its beginning), or a list, such as --n-embd "
+    "16,32,64. The same command, on any machine with access to the study, joins it, or continues it after an interruption."
 )
 
 
@@ -47,7 +47,7 @@ def configure(parser):
     group = parser.add_argument_group("the study")
     group.add_argument(
         "--study", type=characters, metavar="FILE",
-        help="where its trials are kept: a file, the URL of a database, or redis://HOST:PORT (default: nowhere, for this command alone)",
+        help="where the trials are kept: a file, the URL of a database, or redis://HOST:PORT (default: nowhere, only in this command)",
     )  # fmt: skip
     group.add_argument(
         "--trials",
@@ -55,27 +55,29 @@ def configure(parser):
         metavar="N",
         help=f"{TRIALS.text} (default: {TRIALS.default}; every combination of a grid; no limit with --time)",
     )
-    group.add_argument("--time", type=duration, metavar="TIME", help="after which no trial begins: 90s, 10m, 1h (default: no limit)")
+    group.add_argument("--time", type=duration, metavar="TIME", help="time after which no trial begins: 90s, 10m, 1h (default: no limit)")
     group.add_argument(
         "--sampler", choices=SAMPLERS, default="tpe",
-        help="how settings are chosen: tpe learns from the trials so far, random does not, grid takes every combination (default: tpe)",
+        help="how settings are chosen: tpe learns from the trials so far, random does not, grid tries every combination (default: tpe)",
     )  # fmt: skip
     group.add_argument("--workers", type=whole, metavar="N", default=WORKERS.default, help=f"{WORKERS.text} (default: 1)")
     group.add_argument(
         "--plot", metavar="FILE",
-        help=f"draw each setting against the held-out loss at the end, with matplotlib: {', '.join(plot.FORMATS)} (default: no picture)",
+        help=f"at the end, draw each setting against the held-out loss, with matplotlib: {', '.join(plot.FORMATS)} (default: no picture)",
     )  # fmt: skip
     group.add_argument("--force", action="store_true", help=places.FORCE)
     group = parser.add_argument_group("every run")
     add_preset(group)
     add(group, [SEED, ENGINE, THREADS, LONG_DOCS])
     add_reading(parser.add_argument_group("the data"), "DATA and --val")
-    model = parser.add_argument_group("the model, a value, a range or a list each")
+    model = parser.add_argument_group("the model: for each option a value, a range or a list")
     _add_varied(model, MODEL)
     _add_varied(parser.add_argument_group("the training (Adam), likewise"), TRAINING)
     measured = parser.add_argument_group("the held-out loss, likewise")
     _add_varied(measured, EVALUATION)
-    measured.add_argument("--val", metavar="FILE", help="measure on these documents, given as DATA is, and hold none out (default: none)")
+    measured.add_argument(
+        "--val", metavar="FILE", help="measure on these documents, given like DATA, instead of holding some out (default: none)"
+    )
 
 
 def _add_varied(group, options):
@@ -91,12 +93,12 @@ def _add_varied(group, options):
 def run(arguments):
     if arguments.plot is not None:
         if not arguments.plot.endswith(plot.FORMATS):
-            raise Usage(f"--plot must end in {', '.join(plot.FORMATS)}, which says how to draw it; not {quoted_path(arguments.plot)}")
+            raise Usage(f"--plot must end in {', '.join(plot.FORMATS)}, which determines its format; not {quoted_path(arguments.plot)}")
         try:
-            require("matplotlib", "--plot", "plot")  # now, and not after hours
+            require("matplotlib", "--plot", "plot")  # before the sweep, not hours later
         except ImportError as error:
             raise Failure(error) from None
-        read = [("the study", arguments.study), ("the training data", file_of(arguments.data)), ("what --val names", arguments.val)]
+        read = [("the study", arguments.study), ("the training data", file_of(arguments.data)), ("the file of --val", arguments.val)]
         places.check("--plot", arguments.plot, "a picture of microgpt plot", plot.is_plot, arguments.force, read)
     complete(arguments)
     base = argparse.Namespace(**{name: None if name in spaces.OPTIONS else value for name, value in vars(arguments).items()})
@@ -154,9 +156,9 @@ def _conclude(study, arguments, base):
 
 
 def _command(found, arguments, base):
-    """The words of the `microgpt train` that does the run with these settings, a GPTConfig, TrainConfig and EvalConfig, bit for bit.
+    """The words of the `microgpt train` command for the run with the settings `found`: a GPTConfig, a TrainConfig and an EvalConfig.
 
-    base: those that train has with the options of `arguments` which are no settings.
+    base: the settings of `microgpt train` with only those options of `arguments` that are not settings.
     """
     words = ["microgpt", "train", *([] if arguments.data is None else [arguments.data])]
     for name in ("preset", "documents", "engine", "seed", "threads", "long_docs", "column", "val"):

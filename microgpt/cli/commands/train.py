@@ -1,4 +1,4 @@
-"""microgpt train: train a new model, or go on with one, and print what it makes up."""
+"""microgpt train: train a new model or continue a saved run, and print samples."""
 
 import math
 import os
@@ -39,14 +39,14 @@ from microgpt.snapshots import ABOUT, SNAPSHOTS
 from microgpt.storage import checkpoint
 from microgpt.training import SEED, DivergenceError, Interrupted, start
 
-DESCRIPTION = "Train a model on a text file, one document a line (see --documents), and print documents that it makes up."
+DESCRIPTION = "Train a model on a text file, one document per line (see --documents), and print documents that it generates."
 
-INFERENCE = {  # what a revision prints above and in front of its samples
+INFERENCE = {  # what a revision prints above its samples, and before each
     "current": ("--- inference (new, hallucinated names) ---", "sample {:2d}: "),
     "first": ("--- inference ---", "sample {}: "),
 }
-LARGE_SHARE = 0.1  # of the text; where more is never learned, the command says so
-NOT_SAVED = "the model was not saved, for which there is --out FILE"
+LARGE_SHARE = 0.1  # fraction of the text; if more is never learned, there is a note
+NOT_SAVED = "the model was not saved; to save it, give --out FILE"
 
 
 def run(arguments):
@@ -113,7 +113,7 @@ def run(arguments):
 
 
 def _make_folder(run, arguments, temperature):
-    """The new folder of --run-dir, with all that is known before the first step."""
+    """Make the new folder of --run-dir, with everything known before the first step."""
     try:
         folder = folders.create(arguments.run_dir, arguments.data)
         command = as_command(["microgpt", *arguments.argv])
@@ -124,19 +124,19 @@ def _make_folder(run, arguments, temperature):
 
 
 def _check_files(arguments, out, seeds):
-    """Before training for hours: can be written what is to be written, and is nothing lost by it?"""
+    """Check, before training for hours, that all files can be written and none is lost."""
     for option in ("resume", "init", "val"):
         if getattr(arguments, option) == "":
             raise Usage(f"--{option} needs the name of a file; it was given an empty one")
     if arguments.run_dir == "":
         raise Usage("--run-dir needs the name of a folder; it was given an empty one")
     if arguments.resume and arguments.init:
-        raise Usage("--resume goes on with a run's own weights; give it or --init, not both")
+        raise Usage("--resume continues a run with its own weights; give it or --init, not both")
     for option in ("out", "log"):
         if arguments.run_dir and getattr(arguments, option) is not None:
-            raise Usage(f"--run-dir keeps what --{option} does, in a folder of its own; omit one of them")
+            raise Usage(f"--run-dir also writes the file of --{option}, in a new folder; omit one of them")
     if arguments.log_gradient_norm and not (arguments.log or arguments.run_dir):
-        raise Usage("--log-gradient-norm adds to the log; give --log FILE too, or --run-dir")
+        raise Usage("--log-gradient-norm adds a column to the log; give --log FILE too, or --run-dir")
     if arguments.data == arguments.val == "-":
         raise Usage("standard input can be read only once; give a file to train on or to --val")
     if arguments.checkpoint_every is not None:
@@ -150,18 +150,18 @@ def _check_files(arguments, out, seeds):
         if arguments.samples == 0 and arguments.sample_every is None and getattr(arguments, option) is not None:
             raise Usage(f"--{option} has no effect with --samples 0; omit one of them")
     if arguments.log and not arguments.log.endswith(history.FORMATS):
-        raise Usage(f"--log must end in {' or '.join(history.FORMATS)}, which says how to write it; not {quoted_path(arguments.log)}")
-    read = [("the training data", file_of(arguments.data)), ("what --val names", arguments.val and file_of(arguments.val))]
+        raise Usage(f"--log must end in {' or '.join(history.FORMATS)}, which determines its format; not {quoted_path(arguments.log)}")
+    read = [("the training data", file_of(arguments.data)), ("the file of --val", arguments.val and file_of(arguments.val))]
     if seeds:
-        read.append(("what --init starts from", arguments.init))
+        read.append(("the file of --init", arguments.init))
         repeats.check_files(arguments, seeds, read)
         return
     if arguments.out is not None:
         places.check("--out", arguments.out, "a model that microgpt saved", checkpoint.is_saved, arguments.force, read)
-    elif out and os.path.exists(out):  # what --resume reads is checked when it is read
+    elif out and os.path.exists(out):  # the file of --resume is checked when it is read
         places.check("--resume", out, "", lambda path: True)
     if arguments.log is not None:
-        read += [("what --out saves", out), ("what --resume goes on with", arguments.resume), ("what --init starts from", arguments.init)]
+        read += [("the file of --out", out), ("the file of --resume", arguments.resume), ("the file of --init", arguments.init)]
         places.check("--log", arguments.log, "a log of microgpt train", history.is_log, arguments.force, read)
 
 
@@ -173,18 +173,21 @@ def _warn_if_cut(run):
     if of_text > LARGE_SHARE:
         say(
             f"{of_docs:.0%} of the documents are longer than --block-size {block_size}, and {of_text:.0%} of "
-            "the text is never learned; see microgpt inspect, and --documents text or --long-docs for what can be done"
+            "the text is never learned; see microgpt inspect, and use --documents text or --long-docs to learn the rest"
         )
 
 
 def _warn_if_rounded_differently(before, engine):
     if before != engine.name and not (engine.exact and engines.engine_class(before).exact):
-        say(f"this run was computed by the engine {before}; {engine.name} rounds differently, so it goes on as another run would")
+        say(
+            f"this run was computed by the engine {before}; {engine.name} rounds differently, so the result will differ from that of an "
+            "uninterrupted run"
+        )
 
 
 def _warn_if_not_learned(run, arguments):
     if run.evaluation.patience is not None or arguments.init and not run.losses:
-        return  # its weights are not those that the last losses are of
+        return  # the last losses are not those of its weights
     if run.diverged:
         say(in_options(verdict.divergence(run)))
     elif arguments.samples != 0:
@@ -194,7 +197,7 @@ def _warn_if_not_learned(run, arguments):
 
 
 def _train(run, arguments, screen, keeping, temperature):
-    """All the steps, with what shows and keeps them. Stopped where a signal ended it, after the step it came in."""
+    """Do all the steps, showing and saving them. Raises Stopped after the step in which a signal arrived."""
     with interrupts.Noted(interrupts.STOPPING, interrupts.received) as stopped:
         try:
             with progress.display(run, screen) as shown:
@@ -209,10 +212,10 @@ def _train(run, arguments, screen, keeping, temperature):
                 run.train(
                     progress=update, pause_every=math.gcd(*periods) or None, stopped=stopped, gradient_norms=arguments.log_gradient_norm
                 )
-        except DivergenceError as error:  # saving now would replace good weights, and going on diverge again
-            left = f"; {keeping.state()}, which --init starts from" if keeping.newest else ""
+        except DivergenceError as error:  # saving now would replace good weights, and resuming would diverge again
+            left = f"; {keeping.state()}; start from it with --init" if keeping.newest else ""
             raise Failure(f"{in_options(error)}{left}") from error
-        except Interrupted:  # a second Ctrl-C, while the held-out loss was measured: the run is whole
+        except Interrupted:  # a second Ctrl-C, while the held-out loss was measured: the run is intact
             pass
         except KeyboardInterrupt:  # in the middle of a step
             raise Stopped(stopped[-1], f"in step {len(run.losses) + 1} of {run.training.num_steps}; {keeping.state()}") from None
@@ -220,13 +223,13 @@ def _train(run, arguments, screen, keeping, temperature):
             keeping.update_log()
             keeping.close_log()
         if keeping.out:
-            keeping.finish()  # before the samples: from here on there is nothing that could be lost
+            keeping.finish()  # before the samples, so that from here on nothing can be lost
     if stopped:
         raise _stopped(stopped[-1], arguments, keeping)
 
 
 def _sample_on_the_way(run, temperature, length):
-    """A line with a document by the weights as they are; its random numbers are its own, so that the run's stay as they were."""
+    """A line with a document generated by the current weights, with its own random numbers, so that those of the run do not change."""
     try:
         [text] = run.model.generate(1, temperature, seed=len(run.losses), length=length)
     except (ArithmeticError, ValueError) as error:
@@ -245,12 +248,12 @@ def _how_to_go_on(arguments, keeping):
         return NOT_SAVED
     if keeping.newest is None or keeping.newest[1] < len(keeping.run.losses):
         return keeping.state()
-    again = ", the same text on standard input," if "-" in (arguments.data, arguments.val) else ""
-    return f"go on{again} with: {_command_to_go_on(arguments.argv, keeping.newest[0])}"
+    again = ", giving the same text on standard input," if "-" in (arguments.data, arguments.val) else ""
+    return f"resume{again} with: {_command_to_go_on(arguments.argv, keeping.newest[0])}"
 
 
 def _command_to_go_on(argv, out):
-    """The command line as it was, with --resume in place of the options it replaces."""
+    """The original command line, with --resume in place of the options that it replaces."""
     kept, arguments = [], iter(argv)
     for argument in arguments:
         name, equals, _ = argument.partition("=")
@@ -259,7 +262,7 @@ def _command_to_go_on(argv, out):
         if name in ("--out", "--resume", "--init"):
             if not equals:
                 next(arguments)
-        elif argument == "--force":  # the file is microgpt's own by now
+        elif argument == "--force":  # by now microgpt has written the file
             continue
         else:
             kept.append(argument)
@@ -278,7 +281,7 @@ def _print_samples(run, n, length, temperature, screen, heading, label):
         try:
             echo = partial(documents.echo, label=begin) if screen.isatty() else None
             [text] = run.generate(1, temperature, length=length, echo=echo)
-        except (ArithmeticError, ValueError) as error:  # the last step's weights are out of range
+        except (ArithmeticError, ValueError) as error:  # the weights after the last step are out of range
             advice = in_options(verdict.remedy(run, len(run.losses) + 1))
             raise Failure(f"no sample can be drawn: {error}; {advice}, or a higher --temperature") from None
         except KeyboardInterrupt:
@@ -286,7 +289,7 @@ def _print_samples(run, n, length, temperature, screen, heading, label):
             raise
         documents.print([text], begin)
         texts.append(text)
-        if time.perf_counter() - started > 0.02:  # a slow one is seen when it is there
+        if time.perf_counter() - started > 0.02:  # show slow samples at once
             screen.flush()
     return texts
 
@@ -300,34 +303,36 @@ def configure(parser):
         metavar="DATA",
         nargs="?",
         help="a text file (UTF-8; also .gz), an http(s) address, '-' for standard input, 'names' for the reference's list of names or "
-        "'shakespeare' for 40,000 lines of Shakespeare (default: input.txt in the current folder where there is one, else names)",
+        "'shakespeare' for 40,000 lines of Shakespeare (default: input.txt in the current folder if there is one, else names)",
     )
     group = parser.add_argument_group("the run")
     group.add_argument(
         "--auto", action="store_true",
-        help="choose documents, model, engine and steps from the data and --time, except for what is given, and say which (default: as below)",
+        help="choose documents, model, engine and steps to suit the data and --time, except for given options (default: as below)",
     )  # fmt: skip
-    group.add_argument("--time", type=duration, metavar="TIME", help="how long --auto may train on this machine: 30s, 5m, 1h (default: 1m)")
+    group.add_argument("--time", type=duration, metavar="TIME", help="training time for --auto on this machine: 30s, 5m, 1h (default: 1m)")
     add_preset(group)
     add(group, [SEED, ENGINE, THREADS, LONG_DOCS], several=["seed"], engine="with --resume, the saved run's")
     repeats.add_options(group)
     add_reading(parser.add_argument_group("the data"), "DATA and --val")
     files = parser.add_argument_group("files")
-    files.add_argument("--out", metavar="FILE", help="save the model here, for microgpt sample (default: with --resume, there)")
+    files.add_argument(
+        "--out", metavar="FILE", help="save the model in this file, for microgpt sample (default: the file of --resume, if given)"
+    )
     files.add_argument(
         "--checkpoint-every", type=whole, metavar="N",
-        help="save to --out every N steps too (default: only at the end, or after Ctrl-C)",
+        help="also save to --out every N steps (default: only at the end, or after Ctrl-C)",
     )  # fmt: skip
-    files.add_argument("--resume", metavar="FILE", help="go on with a run that was saved before its end (default: a new run)")
-    files.add_argument("--init", metavar="FILE", help="start from a saved model's weights (default: random ones)")
-    files.add_argument("--log", metavar="FILE", help="write every step's losses: .csv or .jsonl (default: no file)")
+    files.add_argument("--resume", metavar="FILE", help="continue a saved run (default: a new run)")
+    files.add_argument("--init", metavar="FILE", help="start with the weights of a saved model (default: random weights)")
+    files.add_argument("--log", metavar="FILE", help="write the losses of every step: .csv or .jsonl (default: no file)")
     files.add_argument(
         "--log-gradient-norm", action="store_true",
-        help="write the length of each step's gradients too, before clipping (default: not)",
+        help="also write the norm of each step's gradient, before clipping (default: not)",
     )  # fmt: skip
     files.add_argument(
         "--run-dir", metavar="DIR",
-        help="keep the run in a new folder there, such as DIR/2026-11-27-names-001: settings and command, losses, model and samples "
+        help="write settings and command, losses, model and samples into a new folder in DIR, such as DIR/2026-11-27-names-001 "
         "(default: no folder)",
     )  # fmt: skip
     files.add_argument("--force", action="store_true", help=places.FORCE)
@@ -335,13 +340,17 @@ def configure(parser):
     add(parser.add_argument_group("the training (Adam)"), TRAINING)
     measured = parser.add_argument_group("the held-out loss")
     add(measured, EVALUATION)
-    measured.add_argument("--val", metavar="FILE", help="measure on these documents, given as DATA is, and hold none out (default: none)")
+    measured.add_argument(
+        "--val", metavar="FILE", help="measure on these documents, given like DATA, instead of holding some out (default: none)"
+    )
     parser.add_argument_group("the page of microgpt explore").add_argument(
         "--snapshots", type=whole, nargs="?", const=ABOUT, metavar="N",
-        help=f"{SNAPSHOTS.text}; {ABOUT} times where no N is given (default: never)",
+        help=f"{SNAPSHOTS.text}; without N {ABOUT} times (default: never)",
     )  # fmt: skip
     samples = parser.add_argument_group("the samples")
-    samples.add_argument("--samples", type=count, metavar="N", help="how many to print (default: 20, or 1 text)")
+    samples.add_argument("--samples", type=count, metavar="N", help="number of samples to print (default: 20, or 1 text)")
     samples.add_argument("--length", type=count, metavar="N", help=length_help())
-    samples.add_argument("--sample-every", type=whole, metavar="N", help="print one on the way too, after every N steps (default: none)")
+    samples.add_argument(
+        "--sample-every", type=whole, metavar="N", help="also print a sample after every N steps of the training (default: none)"
+    )
     add(samples, [CHOICE["temperature"]])

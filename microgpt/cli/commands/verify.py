@@ -1,4 +1,4 @@
-"""microgpt verify: a table of engines, a hash, and PASS or the first difference with its reason."""
+"""microgpt verify: print a table of engines, a hash, and PASS or the first difference with its reason."""
 
 import time
 
@@ -8,11 +8,11 @@ from microgpt.config import PRESETS
 from microgpt.proof import published, verify
 
 DESCRIPTION = (
-    "Train each exact engine as the reference's published run does and compare every loss, the final parameters and the "
-    "samples with the published results. Exit code 1 if anything differs that should not."
+    "Repeat the reference's published run with each exact engine, and compare every loss, the final parameters and the "
+    "samples with the published results. The exit code is 1 if anything differs that should not."
 )
 
-PYTHON_STEPS = 20  # compared with pure Python where there is nothing published to compare with
+PYTHON_STEPS = 20  # compared with pure Python if there are no published results for the data
 
 
 def configure(parser):
@@ -22,7 +22,7 @@ def configure(parser):
         "--against",
         choices=["published", "python"],
         default="published",
-        help="python: also run the whole pure version here, which takes a minute or two (default: %(default)s)",
+        help="python: also run the whole pure version, which takes a minute or two (default: %(default)s)",
     )
 
 
@@ -35,7 +35,7 @@ def run(arguments):
 
 
 def _verify(docs, preset, known, against_python):
-    """Print the part of the report that is about one revision; true if all is as it should be."""
+    """Print the report on one revision; returns whether everything is as it should be."""
     print(f"\nrevision {preset!r}, {PRESETS[preset].training.num_steps} steps\n")
     print(f"{'engine':8} " + " ".join(f"{part:14}" for part in verify.PARTS) + " seconds", flush=True)
     outcomes = [verify.compute("python", docs, preset, _progress)] if against_python else []
@@ -50,7 +50,7 @@ def _verify(docs, preset, known, against_python):
     agree = all(result == results[0] for result in results)
     as_published = known and results[0] == expected
     equal_here = agree
-    if agree and not as_published and not against_python:  # then pure Python says who is right
+    if agree and not as_published and not against_python:  # pure Python then decides who is right
         first = verify.difference(results[0], expected)
         num_steps = first.step if first and first.step else PYTHON_STEPS
         equal_here = verify.equals_python(outcomes[0], docs, preset, num_steps, _progress)
@@ -67,7 +67,7 @@ def _verdict(agree, equal_here, as_published, known):
         return "PASS: this installation reproduces the published run in every bit"
     here = "equal to Python on this machine: yes\n"
     if known:
-        return here + "PASS here: this machine's C library rounds exp, log or pow otherwise than that of the published run"
+        return here + "PASS here: this machine's C library rounds exp, log or pow differently from that of the published run"
     return here + "PASS on this data; for the published results use the reference's names.txt (--data names)"
 
 
@@ -79,8 +79,8 @@ def _print_row(outcome, differs):
     print(f"{outcome.engine:8} " + " ".join(f"{cell:14}" for cell in cells) + f" {outcome.seconds:7.2f}", flush=True)
 
 
-def _progress(step, state={}):  # noqa: B006 - it remembers when the next line is due
-    """A line on a terminal, a few times a second, while pure Python takes its time."""
+def _progress(step, state={}):  # noqa: B006 - remembers when the next line is due
+    """Show a line on a terminal, a few times per second, while pure Python runs."""
     if time.monotonic() > state.get("next", 0):
         state["next"] = time.monotonic() + 0.2
         note(f"python: step {step.step} of {step.num_steps}")

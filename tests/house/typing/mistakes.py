@@ -1,4 +1,4 @@
-"""Mistakes that a type checker must find: each ignored line has one, and both checkers report an ignore that nothing needs."""
+"""Mistakes that a type checker must find: each ignored line has one, and both checkers report unnecessary ignores."""
 
 import microgpt
 
