@@ -34,7 +34,6 @@ SCALAR = {
     "changed_data_not_noticed": ("scalar/test_functions.py -k changed_since", {"recent-data": replace("operands_hold(found)", "1")}),
     "changed_data_not_counted": ("scalar/test_functions.py -k changed_since", {"count-writes": delete}),
     "updates_by_adam_not_counted": ("scalar/test_functions.py -k changed_since", {"count-adam": delete}),
-    "updates_by_a_script_not_counted": ("scripts/test_run.py", {"count-updates": delete}),
     # ---- gradients of vectors ----
     "gradient_lent_to_two_vectors": (SHARED, {"lend": replace("LENT | IS_OBJECT(GRAD)", "IS_OBJECT(GRAD)")}),
     "lent_gradients_not_settled": (SHARED, {"settle": never}),
