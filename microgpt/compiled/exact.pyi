@@ -27,6 +27,22 @@ class Network:
     @property
     def v(self) -> memoryview | None: ...
 
+class AdamKernel:
+    def __init__(self) -> None: ...
+    def __call__(
+        self,
+        params: array[float],
+        gradients: array[float],
+        m: array[float],
+        v: array[float],
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        c1: float,
+        c2: float,
+    ) -> None: ...
+
 class Decoder:
     def __init__(self, network: Network) -> None: ...
     def __call__(self, token: int) -> list[float]: ...

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
+__all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "relu", "matrix", "Adam"]
 
 class Value:
     """A number in a computation graph: it keeps its operands and its derivative with respect to each of them.
@@ -127,6 +127,9 @@ def cross_entropy(logits: Sequence[Value], target: int) -> Value:
     Raises:
         ValueError: The probability of `target` is so small that it is 0.
     """
+
+def relu(x: Value) -> Value:
+    """`x.relu()`, for the engine `graph`."""
 
 def matrix(nout: int, nin: int, std: float = 0.08, rng: random.Random = ...) -> list[list[Value]]:
     """A matrix of random Values from a Gaussian distribution of mean 0, drawn row by row.

@@ -36,14 +36,21 @@ cdef extern from "exact/model.h" nogil:
         double *v
         double beta1, beta2, eps, c1, c2
         uint64_t num_steps
+        bint large
+
+    ctypedef struct AdamStep:
+        double beta1, rest1, beta2, rest2, c1, c2, lr, eps, inverse_c1, inverse_c2, decay
 
     ctypedef struct Kernels:
         const char *isa
         size_t width
+        size_t (*adam)(const Shape *, double *params, Adam *, const AdamStep *) noexcept nogil
         int (*decode)(const Shape *, const double *, Cache *, Group *, uint32_t, double *, double *) noexcept nogil
         void (*softmax)(const Shape *, double *, double *, size_t) noexcept nogil
         int (*libm_agrees)() noexcept nogil
         int (*rounds_as_written)() noexcept nogil
+
+    const Kernels exact_kernels_baseline
 
 
 cdef extern from "exact/engine.h" nogil:
@@ -281,6 +288,33 @@ cdef class Buffer:
         view.format = b"d"
         view.shape, view.strides = self.shape, self.strides
         view.suboffsets, view.internal = NULL, NULL
+
+
+# ---- Adam alone ---------------------------------------------------------------------------------------------------------
+
+cdef class AdamKernel:
+    """A step of Adam on flat buffers: how scalar.Adam, which has the numbers and checks their ranges, updates many Values at once."""
+
+    cdef Shape shape
+    cdef const Kernels *kernels
+
+    def __cinit__(self):
+        self.kernels = &exact_kernels_baseline  # wide vectors lower the clock of some processors, for the code around this as well
+        check_build(self.kernels)
+        self.shape.vector_libm = vectors_for(self.kernels, os.environ.get("MICROGPT_LIBM", ""))
+
+    def __call__(
+        self, double[::1] params, double[::1] gradients, double[::1] m, double[::1] v, double lr, double beta1, double beta2, double eps,
+        double c1, double c2,
+    ):
+        """Update params, m and v. All gradients are below 1e17 in absolute value, so that no square overflows; m and v below 1e50, v
+        not below 0; both betas from 0 to below 1; c1 and c2, which are 1 - beta**step, above 0.
+        """
+        cdef Adam adam
+        cdef AdamStep step = AdamStep(beta1, 1 - beta1, beta2, 1 - beta2, c1, c2, lr, eps, 1 / c1, 1 / c2, 0.0)
+        adam.gradients, adam.m, adam.v, adam.eps, adam.large = &gradients[0], &m[0], &v[0], eps, False
+        self.shape.n_params = params.shape[0]
+        self.kernels.adam(&self.shape, &params[0], &adam, &step)
 
 
 # ---- Reading and writing ------------------------------------------------------------------------------------------------

@@ -2,13 +2,17 @@
 
 from array import array
 
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.mem cimport PyMem_Calloc
 from libc.math cimport pow
 
 
 cdef extern from "scalar/adam.h":
     int adam_update(
         Node *p, double *m, double *v, double lr, double beta1, double beta2, double eps, double c1, double c2)
+    bint adam_in_range(double lr, double beta1, double beta2, double eps, double c1, double c2)
+    bint adam_moments_in_range(const double *m, const double *v, Py_ssize_t n)
+    bint adam_gather(list params, double *data, double *gradients)
+    void adam_scatter(list params, const double *data)
 
 
 @cython.binding(False)  # as for Value
@@ -23,8 +27,10 @@ Gradient descent with momentum and a step size for each parameter (Kingma and Ba
     cdef list params
     cdef public object learning_rate, beta1, beta2, eps  # as they were given: an int stays one
     cdef public long long num_steps
-    cdef double *m_
-    cdef double *v_
+    cdef double[::1] m_, v_, data, gradients  # the last two: the parameters', in a step
+    cdef tuple arrays  # whose memory these are: data, gradients, m, v
+    cdef object kernel  # of a step of all parameters at once; None if one is there twice
+    cdef bint in_range  # the moments are known to be in its range
     cdef dict odd  # index -> (m, v), where they are not both floats: for gradients that are numbers of another kind
 
     def __cinit__(self, params, *args, **kwargs):
@@ -32,18 +38,15 @@ Gradient descent with momentum and a step size for each parameter (Kingma and Ba
         for p in self.params:
             if not isinstance(p, Value):
                 raise TypeError(f"Adam's parameters must be Values, not {type(p).__name__}")
-        self.m_ = <double *> PyMem_Calloc(len(self.params) or 1, sizeof(double))
-        self.v_ = <double *> PyMem_Calloc(len(self.params) or 1, sizeof(double))
-        if self.m_ is NULL or self.v_ is NULL:
-            raise MemoryError()
+        self.arrays = tuple([array("d", bytes(8 * len(self.params))) for _ in range(4)])
+        self.data, self.gradients, self.m_, self.v_ = self.arrays
+        if self.params and len({id(p) for p in self.params}) == len(self.params):  # mutant: parameter-twice
+            from microgpt.compiled.exact import AdamKernel  # here, because scripts need only Values
+            self.kernel = AdamKernel()
 
     def __init__(self, params, learning_rate=0.01, beta1=0.85, beta2=0.99, eps=1e-8):
         self.learning_rate, self.beta1, self.beta2, self.eps = learning_rate, beta1, beta2, eps
         self.num_steps = 0
-
-    def __dealloc__(self):
-        PyMem_Free(self.m_)
-        PyMem_Free(self.v_)
 
     @property
     def m(self):
@@ -75,6 +78,7 @@ Gradient descent with momentum and a step size for each parameter (Kingma and Ba
         return self.odd[i] if i in self.odd else (self.m_[<Py_ssize_t> i], self.v_[<Py_ssize_t> i])
 
     cdef _keep(self, i, m, v):
+        self.in_range = False
         if type(m) is float and type(v) is float:
             self.m_[<Py_ssize_t> i], self.v_[<Py_ssize_t> i] = m, v
             self.odd.pop(i, None)
@@ -83,8 +87,7 @@ Gradient descent with momentum and a step size for each parameter (Kingma and Ba
 
     def __reduce__(self):
         numbers = self.learning_rate, self.beta1, self.beta2, self.eps, self.num_steps
-        m = array("d", [self.m_[i] for i in range(len(self.params))])
-        v = array("d", [self.v_[i] for i in range(len(self.params))])
+        m, v = self.arrays[2:]
         return copyreg.__newobj__, (type(self), self.params), (numbers, (m, v), dict(self.odd), getattr(self, "__dict__", None))
 
     def __setstate__(self, state):
@@ -106,6 +109,14 @@ Gradient descent with momentum and a step size for each parameter (Kingma and Ba
         cdef double c2 = 1 - pow(beta2, self.num_steps + 1)
         cdef Py_ssize_t i
         cdef object p
+        if self.kernel is not None and not self.odd and adam_in_range(lr, beta1, beta2, self.eps, c1, c2):
+            self.in_range = self.in_range or adam_moments_in_range(&self.m_[0], &self.v_[0], self.m_.shape[0])
+            if self.in_range and adam_gather(self.params, &self.data[0], &self.gradients[0]):
+                self.kernel(*self.arrays, lr, beta1, beta2, self.eps, c1, c2)
+                adam_scatter(self.params, &self.data[0])
+                self.num_steps += 1
+                return
+        self.in_range = False
         for i in range(len(self.params)):
             p = self.params[i]
             if (self.odd and i in self.odd) or not adam_update(

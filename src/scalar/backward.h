@@ -60,6 +60,7 @@ static void recycle(Stack *spare, Stack stack) {
 
 /* child.grad += local * grad by Python's operators, for ints beyond 2**53. Steals the references to local and grad. */
 static int accumulate_objects(Node *child, PyObject *local, PyObject *grad) {
+    settle(child);
     PyObject *old = slot_get(child, GRAD);
     PyObject *product = old && local && grad ? PyNumber_Multiply(local, grad) : NULL;
     PyObject *sum = product ? PyNumber_Add(old, product) : NULL;
@@ -77,8 +78,11 @@ static int accumulate_objects(Node *child, PyObject *local, PyObject *grad) {
 static inline int accumulate(Node *child, const Node *node, int local_slot) {
     unsigned flags = node->f.flags;
     double product = node->f.slot[local_slot].number * node->f.slot[GRAD].number;
-    if ((flags | child->f.flags) & IS_OBJECT(GRAD))
-        return accumulate_objects(child, slot_get(node, local_slot), slot_get(node, GRAD));
+    if ((flags | child->f.flags) & (IS_OBJECT(GRAD) | LENT)) {
+        settle(child);
+        if ((flags | child->f.flags) & IS_OBJECT(GRAD))
+            return accumulate_objects(child, slot_get(node, local_slot), slot_get(node, GRAD));
+    }
     /* mutant: int-gradient */
     if (flags & IS_INT(GRAD) && flags & IS_INT(local_slot)) {
         double sum = child->f.slot[GRAD].number + (product + 0.0); /* an int has no -0.0 */
@@ -94,7 +98,8 @@ static inline int accumulate(Node *child, const Node *node, int local_slot) {
 }
 
 static inline int accumulate_float(Node *child, double local, double grad) {
-    if (child->f.flags & KIND(GRAD)) {
+    if (child->f.flags & (KIND(GRAD) | LENT)) {
+        settle(child);
         if (child->f.flags & IS_OBJECT(GRAD))
             return accumulate_objects(child, PyFloat_FromDouble(local), PyFloat_FromDouble(grad));
         child->f.flags &= ~IS_INT(GRAD);
@@ -140,14 +145,10 @@ static int accumulate_start(Node *dot) {
     return accumulate_float(dot_start(dot), 1.0, dot->f.slot[at].number);
 }
 
-/* Products end - 1, ..., first of a DOT node in the order of the traversal. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k].
- * The start of the sum gets its gradient before product[0] passes its own to its children; if the last child is visited first,
- * before all products: it is then number `size` in the traversal. backwards: last_first, as a constant, so that the loops are
- * compiled for each. */
-static inline int propagate_dot(Node *dot, uint32_t first, uint32_t end, const int backwards) {
-    const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
+/* Reads a DOT's gradient into slot LOCAL0: once, since in a cyclic graph it may change between two runs. */
+static inline void read_dot_gradient(Node *dot) {
     /* mutant: read-dot-gradient */
-    if (!(dot->f.flags & PROPAGATED)) { /* read the gradient once: in a cyclic graph it may change between two runs */
+    if (!(dot->f.flags & PROPAGATED)) {
         if (dot->f.flags & IS_OBJECT(GRAD))
             slot_set(dot, LOCAL0, dot->f.slot[GRAD].object);
         else {
@@ -157,6 +158,32 @@ static inline int propagate_dot(Node *dot, uint32_t first, uint32_t end, const i
         }
         dot->f.flags |= PROPAGATED;
     }
+}
+
+/* All products of a DOT node at once, if the gradients of its vectors can be lent; else 0, with nothing changed. */
+static inline int propagate_vectors(Node *dot, uint32_t first, uint32_t end) {
+    Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
+    if (first > 0 || end != w->size || dot->f.flags & START_NODE) /* mutant: whole-run */
+        return 0;
+    read_dot_gradient(dot);
+    if (dot->f.flags & KIND(LOCAL0) || !lend_row(w) || !lend_vector(x)) /* mutant: float-gradient */
+        return 0;
+    double grad = dot->f.slot[LOCAL0].number, *restrict w_grads = w->grads, *restrict x_grads = x->grads;
+    const double *restrict w_data = w->data, *restrict x_data = x->data;
+    for (uint32_t k = 0; k < end; k++) {
+        w_grads[k] += x_data[k] * grad;
+        x_grads[k] += w_data[k] * grad;
+    }
+    return 1;
+}
+
+/* Products end - 1, ..., first of a DOT node in the order of the traversal. product[k] = w[k] * x[k], so d product[k] / d w[k] = x[k].
+ * The start of the sum gets its gradient before product[0] passes its own to its children; if the last child is visited first,
+ * before all products: it is then number `size` in the traversal. backwards: last_first, as a constant, so that the loops are
+ * compiled for each. */
+static inline int propagate_dot(Node *dot, uint32_t first, uint32_t end, const int backwards) {
+    const Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
+    read_dot_gradient(dot);
     double grad = dot->f.slot[LOCAL0].number;
     if (dot->f.flags & IS_OBJECT(LOCAL0)) {
         grad = PyFloat_AsDouble(dot->f.slot[LOCAL0].object); /* as float * int converts the int */
@@ -301,6 +328,10 @@ static inline int propagate(Pass *pass, const int backwards) {
     for (size_t i = pass->tape.size; i-- > 0 && status == 0;) {
         Entry entry = pass->tape.entries[i]; /* mutant: tape-order */
         Node *node = entry.node;
+        node->f.flags &= ~VISITED;
+        settle(node);
+        if (node->f.flags & DOT && propagate_vectors(node, entry.first, entry.end))
+            continue;
         if (node->f.flags & DOT)
             status = propagate_dot(node, entry.first, entry.end, backwards);
         else if (node->f.flags & MANY_CHILDREN)
@@ -312,8 +343,8 @@ static inline int propagate(Pass *pass, const int backwards) {
             if (node->f.flags & TWO_CHILDREN && status == 0) /* mutant: second-child */
                 status = accumulate(node->f.child[1], node, LOCAL1);
         }
-        node->f.flags &= ~VISITED;
     }
+    settle_all();
     return status;
 }
 

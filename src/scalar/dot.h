@@ -26,14 +26,16 @@ enum { FLOATS, FLOATS_AND_INTS };
 static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allowed) {
     if (size < 1 || size > INT32_MAX)
         return NULL;
-    size_t bytes = sizeof(Operands) + (size_t)size * (sizeof(double) + sizeof(Node *) + (allowed == FLOATS_AND_INTS));
+    size_t bytes = sizeof(Operands) + (size_t)size * (2 * sizeof(double) + sizeof(Node *) + (allowed == FLOATS_AND_INTS));
     Operands *operands = PyMem_Malloc(bytes);
     if (!operands) {
         PyErr_NoMemory();
         return NULL;
     }
-    Node **nodes = (Node **)(operands->data + size);
-    *operands = (Operands){.references = 1, .size = (uint32_t)size, .change = num_changes, .nodes = nodes};
+    Node **nodes = (Node **)(operands->data + 2 * size);
+    *operands =
+        (Operands){.references = 1, .size = (uint32_t)size, .change = num_changes, .writes = num_writes, .nodes = nodes};
+    operands->grads = operands->data + size;
     operands->is_int = (uint8_t *)(nodes + size);
     unsigned refused = IS_OBJECT(DATA) | (allowed == FLOATS ? IS_INT(DATA) : 0), seen = 0;
     for (Py_ssize_t i = 0; i < size; i++) {
@@ -59,18 +61,25 @@ static Operands *operands_new(PyObject *const *items, Py_ssize_t size, int allow
  * while its nodes have the same data, the previous token's vector is reused. */
 static Operands *recent[2048];
 
+/* Whether the nodes still have these data. */
+static int operands_hold(const Operands *operands) {
+    for (uint32_t k = 0; k < operands->size; k++) {
+        const NodeFields *now = &operands->nodes[k]->f;
+        if (now->flags & KIND(DATA) || memcmp(&now->slot[DATA].number, &operands->data[k], sizeof(double)) != 0)
+            return 0;
+    }
+    return 1;
+}
+
 /* operands_new for floats. */
 static Operands *operands_of_floats(PyObject *const *items, Py_ssize_t size) {
     Operands **place = &recent[(uint32_t)((uintptr_t)items >> 3) * 2654435761u >> 21], *found = *place;
-    Py_ssize_t same = 0;
-    if (found && found->size == (size_t)size && found->change == num_changes)
-        for (; same < size && (PyObject *)found->nodes[same] == items[same]; same++) {
-            const NodeFields *now = &found->nodes[same]->f;
-            if (now->flags & KIND(DATA) || memcmp(&now->slot[DATA].number, &found->data[same], sizeof(double)) != 0)
-                break;
-        }
-    if (same > 0 && same == size)
+    if (found && found->size == (size_t)size && found->change == num_changes &&
+        memcmp(found->nodes, items, (size_t)size * sizeof(Node *)) == 0 &&
+        (found->writes == num_writes || operands_hold(found))) { /* mutant: recent-data */
+        found->writes = num_writes;
         return operands_xincref(found);
+    }
     Operands *made = operands_new(items, size, FLOATS);
     if (made) {
         made->place = place;

@@ -39,7 +39,12 @@ static Operands *operands_of(PyObject *vector, Py_ssize_t start, Py_ssize_t size
     if (!is_vector(vector) || start < 0 || size > PySequence_Fast_GET_SIZE(vector) - start)
         return NULL;
     PyObject *const *items = PySequence_Fast_ITEMS(vector) + start;
-    return allowed == FLOATS ? operands_of_floats(items, size) : operands_new(items, size, allowed);
+    Operands *operands = operands_of_floats(items, size);
+    return operands || allowed == FLOATS || PyErr_Occurred() ? operands : operands_new(items, size, allowed);
+}
+
+static PyObject *relu_node(PyObject *x) {
+    return or_none(is_exact(x) && is_unmodified() ? (PyObject *)node_relu((Node *)x) : NULL);
 }
 
 /* ---- linear: x (n_in,), w (n_out, n_in) -> (n_out,) -------------------------------------------------------------- */

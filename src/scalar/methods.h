@@ -11,6 +11,7 @@
 #define MICROGPT_METHODS_H
 
 #include "formula.h"
+#include "lent.h"
 #include "steps.h"
 
 #define MAX_METHODS 48
@@ -147,6 +148,7 @@ static int node_flow(Node *node) {
         is_int[i] = registers.is_int[of->flows.output[i]];
     }
     for (int i = 0; i < of->num_children; i++) {
+        settle(node->f.child[i]);
         PyObject *sum = NULL, *old = slot_get(node->f.child[i], GRAD);
         PyObject *added = is_int[i] ? PyLong_FromLongLong((long long)flow[i]) : PyFloat_FromDouble(flow[i]);
         if (old && added && (sum = PyNumber_Add(old, added)))

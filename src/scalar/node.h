@@ -38,12 +38,16 @@ typedef struct Operands {
     uint32_t size;
     uint8_t all_leaves; /* every node was an ordinary leaf at `change` */
     uint8_t has_ints;
+    uint8_t lends, is_row;   /* its nodes' gradients are in `grads`; it is one of lent_rows, see lent.h */
     uint64_t change;         /* num_changes when the vector was made */
+    uint64_t writes;         /* num_writes when the nodes had these data */
     uint64_t pass;           /* number of the last backward pass that visited all its nodes */
     struct Operands **place; /* among the recent ones, see dot.h, if it has not been replaced there; or NULL */
+    struct Operands *next;   /* of lent_rows */
+    double *grads;           /* of the nodes, while they are lent */
     Node **nodes;            /* counted references */
     uint8_t *is_int;         /* which data are ints; only if has_ints */
-    double data[];           /* of the nodes, when the vector was made; nodes and is_int follow in the same allocation */
+    double data[];           /* of the nodes, when the vector was made; grads, nodes and is_int follow in the same allocation */
 } Operands;
 
 typedef struct {
@@ -81,12 +85,16 @@ struct Node {
 #define START_FIRST 0x20000u /* a DOT whose sum is start + product[0] + ..., not product[0] + start + ... */
 #define START_NODE 0x40000u  /* a DOT whose sum starts with the node in `start`, not with a new 0 */
 #define FLOWS 0x80000u       /* a formula (methods.h), not local gradients, gives its children's gradients */
+#define LENT 0x100000u       /* its gradient is in `grads` of a vector (lent.h); if it is a leaf, of operands[0] */
 
 #define LARGEST_INT 9007199254740992.0 /* 2**53: a smaller sum or product of ints is exact; beyond, a double may be rounded */
 
 /* How often an existing node was given edges, or an object as a number. While this does not change, a vector of ordinary leaves
  * remains one. */
 static uint64_t num_changes;
+
+/* How often data of existing nodes were changed, by as many calls. While this does not change, a vector's data are its nodes'. */
+static uint64_t num_writes;
 
 /* The kinds of the numbers that Value itself puts into nodes: a new gradient's 0, the local gradients 1 of a sum, data that
  * are ints. They are ints, as in the reference; a script's class may have floats instead, see script.h. */
@@ -145,6 +153,7 @@ static int slot_set(Node *node, int i, PyObject *value) {
     double d;
     int kind = node->f.flags & CUSTOM ? -1 : number_kind(value, &d);
     node->f.flags &= ~KIND(i);
+    num_writes += i == DATA; /* mutant: count-writes */
     if (kind < 0) {
         node->f.slot[i].object = Py_NewRef(value);
         node->f.flags |= IS_OBJECT(i);

@@ -8,6 +8,7 @@ The graph itself is C. This file is its interface to Python. Each header include
     extras.h      attributes of nodes that are not stored in them
     lifetime.h    how nodes are created and deallocated
     dot.h         a dot product as one node
+    lent.h        gradients of whole vectors during a backward pass
     flat.h        a part of a graph as bytes; pickle.pxi is what pickle sees of it
     edges.h       _children and _local_grads
     operators.h   Value's operators
@@ -30,7 +31,7 @@ import random
 
 more_names = []  # attributes of nodes beyond the four, see script_places
 
-__all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "matrix", "Adam"]
+__all__ = ["Value", "linear", "softmax", "rmsnorm", "attention", "cross_entropy", "relu", "matrix", "Adam"]
 
 
 cdef extern from "scalar/node.h":
@@ -88,6 +89,7 @@ cdef extern from "scalar/functions.h":
     object rmsnorm_nodes(object x)
     object attention_nodes(object q, object keys, object values, object n_head)
     object cross_entropy_nodes(object logits, object target)
+    object relu_node(object x)
 
 
 # mutant: plain-methods
@@ -278,6 +280,12 @@ def cross_entropy(logits, target):
     """-log of the probability of the token id `target` under softmax(logits). (n,) -> a Value"""
     loss = cross_entropy_nodes(logits, target)
     return fallback().cross_entropy(logits, target) if loss is None else loss
+
+
+def relu(x):
+    """x.relu()"""
+    y = relu_node(x)
+    return x.relu() if y is None else y
 
 
 def matrix(nout, nin, std=0.08, rng=random):

@@ -120,6 +120,7 @@ static int store_param(PyObject *params, const Formula *formula, const Spot *out
                 return -1;
         } else {
             p->f.slot[outputs[k].slot].number = number;
+            num_writes++;
             p->f.flags = (p->f.flags & ~IS_INT(outputs[k].slot)) | kind;
         }
     }

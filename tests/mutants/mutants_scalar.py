@@ -5,6 +5,8 @@ import sys
 from mutants_changes import always, before, delete, instead, never, replace, reverse_loop, swap
 
 RANDOM = "scalar/test_value.py -k random_programs"
+SHARED = "scalar/test_functions.py -k share_nodes"
+ADAM = "scalar/test_functions.py -k any_settings"
 
 # name: (tests that must fail, {tag: change})
 SCALAR = {
@@ -23,12 +25,21 @@ SCALAR = {
     "dot_forgets_passed_gradient": (RANDOM, {"passed-gradient": never}),
     "dot_gradient_not_normalised": ("scalar/test_functions.py", {"dot-gradient": replace("0.0 + dot", "dot")}),
     "dot_reads_data_at_backward": (
-        "scalar/test_functions.py -k data_changed",
+        "scalar/test_functions.py",
         {"dot-product-gradients": replace("w->data[k]", "w->nodes[k]->f.slot[DATA].number")},
     ),
     "dot_sum_starts_negative": ("scalar/test_functions.py", {"dot-sum": replace("0.0", "-0.0")}),
     "leaves_assumed_to_stay_leaves": (RANDOM, {"all-leaves": replace("&& operands->change == num_changes", "")}),
     "dot_int_data_as_float": (RANDOM, {"dot-in-objects": replace("x->has_ints", "0")}),
+    "changed_data_not_noticed": ("scalar/test_functions.py -k changed_since", {"recent-data": replace("operands_hold(found)", "1")}),
+    "changed_data_not_counted": ("scalar/test_functions.py -k changed_since", {"count-writes": delete}),
+    "updates_by_adam_not_counted": ("scalar/test_functions.py -k changed_since", {"count-adam": delete}),
+    # ---- gradients of vectors ----
+    "gradient_lent_to_two_vectors": (SHARED, {"lend": replace("LENT | IS_OBJECT(GRAD)", "IS_OBJECT(GRAD)")}),
+    "lent_gradients_not_settled": (SHARED, {"settle": never}),
+    "leaves_of_a_row_assumed_to_stay_leaves": (SHARED, {"row-of-leaves": replace("|| of->change != num_changes", "")}),
+    "part_of_a_run_taken_for_the_whole": (SHARED, {"whole-run": replace("first > 0 || end != w->size ||", "")}),
+    "int_gradient_taken_for_a_float": (SHARED, {"float-gradient": replace("dot->f.flags & KIND(LOCAL0) ||", "")}),
     # ---- operators made of others ----
     "sigmoid_of_a_subclass": (
         "scalar/test_corners.py -k sigmoid",
@@ -72,6 +83,10 @@ SCALAR = {
         "scalar/test_functions.py scalar/test_corners.py -k adam",
         {"square-domain": instead("return 1;"), "root-domain": instead("return 1;")},
     ),
+    "adam_by_vectors_without_eps": (ADAM, {"adam-settings": replace("eps >= 1e-15 &&", "")}),
+    "adam_by_vectors_with_negative_moments": (ADAM, {"moment-ranges": replace("v[i] >= 0.0 &&", "")}),
+    "adam_by_vectors_with_large_gradients": (ADAM, {"large-gradients": never}),
+    "adam_by_vectors_with_a_parameter_twice": (ADAM, {"parameter-twice": replace("== len(self.params)", ">= 0")}),
     "backward_goes_on_after_an_error": (
         "scalar/test_corners.py -k error_in_the_middle",
         {"second-child": replace("&& status == 0", "")},

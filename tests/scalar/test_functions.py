@@ -48,7 +48,7 @@ def test_vector_functions(data):
         same(run)
 
 
-@pytest.mark.parametrize("change", ["data", "sign", "kind", "item", "length"])
+@pytest.mark.parametrize("change", ["data", "sign", "kind", "item", "length", "adam"])
 def test_a_vector_that_has_changed_since_it_was_multiplied(change):
     """The vector of an existing graph is reused only while it is unchanged."""
 
@@ -64,6 +64,9 @@ def test_a_vector_that_has_changed_since_it_was_multiplied(change):
                 row[1].data = 0
             case "item":
                 row[1] = layer.Value(0.0)
+            case "adam":
+                row[0].grad = 0.5
+                layer.Adam(row).step()
             case "length":
                 row.append(layer.Value(1.0)), x.append(layer.Value(2.0))
         after = layer.linear(x, [row, row])
@@ -110,6 +113,40 @@ def test_attention(n_head, head_dim, positions, seed):
         rng = random.Random(seed)
         q, *rest = ([layer.Value(rng.gauss(0, 2)) for _ in range(n_head * head_dim)] for _ in range(2 * positions + 1))
         return after_backward(layer.attention(q, rest[:positions], rest[positions:], n_head), [*q, *sum(rest, [])])
+
+    same(run)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=300, deadline=None)
+def test_matrices_that_share_nodes(seed):
+    """Rows and vectors of a few nodes: the same in two places, in two rows, in a row and in the vector, and in other operations."""
+
+    def run(layer):
+        rng = random.Random(seed)
+        leaves = [layer.Value(rng.choice([rng.gauss(0, 1), rng.gauss(0, 1), rng.gauss(0, 1), 2])) for _ in range(rng.randint(5, 24))]
+        size, nodes, seen = rng.randint(1, 4), [*leaves], []
+        some = lambda of: rng.sample(of, size) if rng.random() < 0.8 else rng.choices(of, k=size)
+        rows = [some(leaves) for _ in range(4)]
+        for _ in range(3):
+            for _ in range(rng.randint(1, 6)):
+                a, b = rng.choice(nodes), rng.choice(nodes)
+                made = rng.choice([lambda: layer.linear(some(nodes), rng.sample(rows, 3)), lambda: [a + b, a * b, a.relu()]])()
+                nodes += made
+            for _ in range(rng.randint(0, 2)):
+                leaf = rng.choice(leaves)
+                match rng.randrange(4):
+                    case 0:
+                        leaf.data = rng.gauss(0, 1)
+                    case 1:
+                        leaf.grad = rng.choice([3, 2**60, -0.0, 0.5])
+                    case 2:
+                        layer.Adam(rng.sample(leaves, 2)).step()
+                    case _:
+                        leaf._children, leaf._local_grads = (rng.choice(leaves[:2]),), (0.5,)
+            rng.choice(nodes[-3:]).backward()
+            seen += [(exact(v.data), exact(v.grad)) for v in nodes]
+        return seen
 
     same(run)
 
@@ -223,6 +260,44 @@ def test_adam(parameters, learning_rate):
             optimizer.step(learning_rate * (1 - step / 4))
             lines += [(exact(float(v.data)), exact(v.grad)) for v in values]
         return lines + [exact(float(x)) for x in (*optimizer.m, *optimizer.v)]
+
+    same(run)
+
+
+HARD = [0.0, -0.0, 0.5, -3.0, 1e-320, 1e16, 1e18, -1e40, 1e51, -1e60, 1e300, float("inf"), float("nan")]
+
+
+@given(st.integers(0, 2**32), st.sampled_from([False, False, True]))
+@settings(max_examples=300, deadline=None)
+def test_adam_with_any_settings_and_moments(seed, twice):
+    def run(layer):
+        rng = random.Random(seed)
+        hard = rng.choice([0.0, 0.02, 0.1])
+        some = lambda: rng.gauss(0, 1) if rng.random() >= hard else rng.choice(HARD)
+        params = [layer.Value(some()) for _ in range(6)]
+        params += params[:1] if twice else []
+        settings = (
+            rng.choice([0.01, some()]),
+            rng.choice([0.85, 0.85, 0.85, 0, 1, 1.5, -0.5]),
+            rng.choice([0.99, 0.99, 0.99, 0.0, 1, 2]),
+            rng.choice([1e-8, 1e-8, 0.0, 1]),
+        )
+        optimizer, lines = layer.Adam(params, *settings), []
+        optimizer.num_steps = rng.choice([0, 0, 7, -1, -3])
+        for _ in range(3):
+            if rng.random() < 0.5:
+                optimizer.m, optimizer.v = [some() for _ in params], [some() if rng.random() < hard else abs(some()) for _ in params]
+            for value in params:
+                value.grad = rng.choice([some(), some(), some(), 0.0]) if rng.random() >= hard else -1e200
+            try:
+                optimizer.step()
+            except (ArithmeticError, TypeError) as error:
+                lines.append(type(error).__name__)
+            lines += [(exact(v.data), exact(v.grad)) for v in params]
+            lines += [*map(exact, optimizer.m), *map(exact, optimizer.v)]
+            if any(type(x) is complex for x in optimizer.v):
+                break
+        return lines
 
     same(run)
 
