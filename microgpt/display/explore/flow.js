@@ -8,20 +8,22 @@ class FlowView {
     [this.page] = pages;
     chooseModel("flow-model", pages, (page) => {
       this.page = page;
-      this.show(page.reading);
+      if (page.reading) this.show(page.reading);
     });
     /** The places gone through, the last one shown: a tensor, or a number in it. @type {{ id: string, position: number, index?: number }[]} */
     this.trail = [];
+    /** @type {Trace[]} */
+    this.traces = [];
     this.body = byId("flow-body");
-    drawings.add({ canvas: byId("flow"), redraw: () => this.traces && this.render() }); // in the page's new colours
+    drawings.add({ canvas: byId("flow"), redraw: () => this.traces.length && this.render() }); // in the page's new colours
     byId("flow-position").addEventListener("change", () => {
       this.trail = [];
       this.render();
     });
-    byId("flow").addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !this.trail.length) return;
+    byId("flow").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+      const left = event.key === "Escape" ? this.trail.pop() : undefined;
+      if (!left) return;
       event.preventDefault();
-      const left = this.trail.pop();
       this.render();
       const selector = this.trail.length ? `[data-index="${left.index}"]` : `[data-id="${left.id}"]`;
       (this.body.querySelector(selector) ?? this.body.querySelector("button"))?.focus();
@@ -59,7 +61,7 @@ class FlowView {
     const tensors = this.tensors(place?.position ?? position);
     const tensor = tensors.find(({ id }) => id === place?.id);
     this.showTrail();
-    if (!tensor) this.showTensors(tensors, position);
+    if (!tensor || !place) this.showTensors(tensors, position);
     else if (place.index === undefined) this.showCells(tensor, place.position);
     else this.showSum(tensor, /** @type {any} */ (place));
   }
@@ -117,7 +119,7 @@ class FlowView {
   /** @param {Tensor} tensor @param {{ id: string, position: number, index: number }} place */
   showSum(tensor, { position, index }) {
     const parts = tensor.of(index).map(({ text, terms = [], value }) => {
-      const row = ({ factors, sum }) => this.term(factors, sum);
+      const row = (/** @type {{ factors: Factor[], sum: number }} */ { factors, sum }) => this.term(factors, sum);
       const list = element("ol", { className: "flow-terms" }, ...terms.slice(0, MOST_TERMS).map(row));
       const item = element("li", {}, `${text} = `, element("strong", {}, String(value)), list);
       if (terms.length > MOST_TERMS) {
