@@ -92,8 +92,8 @@ class NextView {
     this.page.part("full").textContent = percent(full);
     rows.forEach(({ fill, mark, number, button }, i) => {
       const id = shown[i];
-      fill.style.transform = `scaleX(${(tempered[id] || 0) / full})`;
-      mark.style.transform = `scaleX(${(own[id] || 0) / full})`;
+      fill.style.transform = `scaleX(${((tempered[id] || 0) / full).toFixed(3)})`; // what stays the same costs no time
+      mark.style.transform = `scaleX(${((own[id] || 0) / full).toFixed(3)})`;
       write(number, percent(tempered[id]));
       number.classList.toggle("faint", tempered[id] < 0.0005);
       if (inMotion) return; // the name that is read aloud waits until it rests
