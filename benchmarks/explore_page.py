@@ -224,7 +224,7 @@ def main():
         numbers, longs = results.get(name), tasks.get(name)
         measured = f"{statistics.median(numbers):14,.1f}   {min(numbers):,.1f} .. {max(numbers):,.1f}" if numbers else ""
         told = "" if longs is None else f"   {len(longs)} tasks over 50 ms" + (f", the longest {max(longs):.0f}" if longs else "")
-        print(f"{name:48}{measured}{told}")
+        print(f"{name:48}{measured:40}{told}".rstrip())
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ function percent(p) {
   return `${(100 * p).toFixed(1)}%`;
 }
 
-/** @param {number} number */
-const grouped = (number) => number.toLocaleString("en");
+/** A whole number as the page writes it. The browser's own toLocaleString takes 50 ms when it is first used. @param {number} number */
+const grouped = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
 
 /** Let the browser save a file. @param {string} name @param {BlobPart} content @param {string} type */
 function saveFile(name, content, type) {
