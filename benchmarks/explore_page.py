@@ -1,11 +1,13 @@
-"""The page of `microgpt explore` in a headless Chromium: how fast it trains and samples the published model, and what holds it up.
+"""The page of `microgpt explore` in a headless Chromium: how fast it trains, samples and follows its slider, and what holds it up.
 
     python benchmarks/explore_page.py [--seconds 4] [--rounds 3] [--page FILE]
 
-Needs the extra "browser". Each round measures in turn: steps per second of the training section, including curves and samples; those of
-its worker alone, with a page that shows nothing; characters per second of the section of 100,000 texts, at the temperatures 0.5 and 1; and
-frames per second while the slider of a model of 40,000 parameters moves, with the time per frame. Each comes with the longest task of the
-page's main thread. If `node` is installed, training and sampling are timed there too. --page: keep the page of the published model.
+Needs the extra "browser". In each round, in turns: steps a second of the training section, curves and samples included; those of its
+worker with a page that looks at nothing; characters a second of the section of 100,000 texts, at the temperatures 0.5 and 1; and, while
+the slider of a model of 40,000 parameters moves, frames a second, and the processor time of one on the page's own thread and in its whole
+process, which draws without a graphics processor. With each, how many tasks of the page's thread took more than 50 ms, and the longest.
+Then the same of what a user does: opening pages, filling in 32,000 names, showing the model trained. These times are a clock's, so other
+programs lengthen them. Where `node` is there, training and sampling are timed there too. --page: keep the page of the published model.
 """
 
 import argparse
@@ -24,22 +26,21 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 import browser
 
 WATCHED = """
-    let longest = 0;
-    const observer = new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => (longest = Math.max(longest, duration))));
-    observer.observe({ entryTypes: ["longtask"] });
-    const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+    const longs = [];
+    const observer = new PerformanceObserver((list) => longs.push(...list.getEntries().map(({ duration }) => duration)));
     const [seconds, given] = arguments;
+    observer.observe({ type: "longtask", buffered: given === "from the beginning" });
+    const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 """
 TRAIN = """
-    byId("train-docs").value = page.data.documents.join("\\n");
+    trainer.take(page.data.documents.join("\\n"));
     byId("train-num_steps").value = 10000000;
     byId("train").scrollIntoView();
     byId("train-start").click();
     await pause(1500); // until it is compiled
-    longest = 0; // without the layout of a field of 32,000 lines
     const [steps, start] = [trainer.losses.length, performance.now()];
     await pause(1000 * seconds);
-    const result = [(1000 * (trainer.losses.length - steps)) / (performance.now() - start), longest];
+    const result = [(1000 * (trainer.losses.length - steps)) / (performance.now() - start), longs];
     byId("train-stop").click();
     await pause(200);
     return result;
@@ -54,7 +55,7 @@ WORKER = """
     const [before, start] = [steps, performance.now()];
     await pause(1000 * seconds);
     worker.terminate();
-    return [(1000 * (steps - before)) / (performance.now() - start), longest];
+    return [(1000 * (steps - before)) / (performance.now() - start), longs];
 """
 SAMPLE = """
     byId("temperature").value = given;
@@ -66,18 +67,11 @@ SAMPLE = """
     byId("many-write").click();
     while (page.many.worker) await pause(10);
     page.many.show = show;
-    return [(1000 * last.characters) / (performance.now() - start), longest];
+    return [(1000 * last.characters) / (performance.now() - start), longs];
 """
 SLIDE = """
     page.set("mari");
     await page.update();
-    const times = [];
-    const use = page.use;
-    page.use = async function (...given) {
-      const start = performance.now();
-      await use.apply(this, given);
-      times.push(performance.now() - start);
-    };
     let [frames, stop] = [0, 0];
     const start = performance.now();
     while (performance.now() < start + 1000 * seconds) {
@@ -86,9 +80,35 @@ SLIDE = """
       await new Promise(requestAnimationFrame);
       frames++;
     }
-    page.use = use;
-    times.sort((a, b) => a - b);
-    return [(1000 * frames) / (performance.now() - start), longest, times[times.length >> 1]];
+    return [(1000 * frames) / (performance.now() - start), longs, frames];
+"""
+OPENED = """
+    await pause(500);
+    return [performance.getEntriesByName("first-paint")[0].startTime, longs];
+"""
+NAMES = """
+    trainer.take(page.data.documents.join("\\n"));
+    byId("train").scrollIntoView();
+    await pause(1000);
+    return [0, longs];
+"""
+TRAINED = """
+    byId("train-num_steps").value = 100;
+    byId("train-start").click();
+    while (trainer.losses.length < 100) await pause(50);
+    longs.length = 0;
+    byId("train-show").click();
+    await page.ready;
+    await pause(1000);
+    return [0, longs];
+"""
+SCROLLED = """
+    await page.update();
+    for (let y = 0; y < document.body.scrollHeight; y += innerHeight) {
+      scrollTo(0, y);
+      await pause(100);
+    }
+    return [0, longs];
 """
 NODE = """
     const [, file, seconds] = process.argv;
@@ -124,40 +144,65 @@ NODE = """
 """
 
 
+SHAPES = {  # of the pages; all have snapshots
+    "published": (GPTConfig(), 1000),
+    "large": (GPTConfig(n_layer=3, n_embd=32), 300),
+    "8 heads x 3 layers": (GPTConfig(n_layer=3, n_embd=32, n_head=8), 100),
+}
+
+
 def pages(folder):
-    """The pages of the published model and of one with 40,000 parameters, both with snapshots."""
-    docs = microgpt.load_docs("names")
-    found = []
-    for name, config, steps in ("published", GPTConfig(), 1000), ("large", GPTConfig(n_layer=3, n_embd=32), 300):
+    """A page for each of SHAPES, and one of the first two beside each other: their files by name."""
+    docs, shown = microgpt.load_docs("names"), []
+    for name, (config, steps) in SHAPES.items():
         run = microgpt.train(docs, config, TrainConfig(steps), engine="fast", snapshots=40)
-        explore.write(folder / f"{name}.html", run.model, losses=run.losses, training=run.training, snapshots=run.snapshots, docs=docs)
-        found.append(folder / f"{name}.html")
-    return found
+        shown.append(explore.Shown(run.model, name, run.losses, training=run.training, snapshots=run.snapshots, docs=docs))
+    files = {name: folder / f"{number}.html" for number, name in enumerate((*SHAPES, "two models"))}
+    for file, one, beside in zip(files.values(), [*shown, shown[0]], [None] * len(shown) + [shown[1]]):
+        options = {name: value for name, value in vars(one).items() if name != "model"}
+        explore.write(file, one.model, **options, beside=beside)
+    return files
 
 
-def measure(rounds, seconds, published, large):
-    """Two dicts: name of a measurement -> [a number for each round, ...], and -> the longest task."""
+def measure(rounds, seconds, files):
+    """What was measured -> [one number of each round, ...], and -> the tasks over 50 ms, in milliseconds, both by name."""
     results, tasks = {}, {}
 
     def take(name, code, given=None):
-        number, longest, *more = browser.wait(driver, WATCHED + code, seconds, given)
-        results.setdefault(name, []).append(number)
-        tasks[name] = max(tasks.get(name, 0), longest)
-        if more:
-            results.setdefault("milliseconds a frame", []).extend(more)
+        number, longs, *more = browser.wait(driver, WATCHED + code, seconds, given)
+        if number:
+            results.setdefault(name, []).append(number)
+        tasks.setdefault(name, []).extend(longs)
+        return more
+
+    def processor():
+        """Seconds of the page's own thread, and of its process."""
+        found = {metric["name"]: metric["value"] for metric in driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]}
+        return found["TaskDuration"], found["ProcessTime"]
 
     with browser.chromium() as driver:
+        driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
         for _ in range(rounds):
-            browser.show(driver, published)
+            browser.show(driver, files["published"])
             take("steps a second in the page", TRAIN)
             take("steps a second of its worker", WORKER)
             take("characters a second at 0.5", SAMPLE, 0.5)
             take("characters a second at 1", SAMPLE, 1)
-            browser.show(driver, large)
-            take("frames a second", SLIDE)
+            browser.show(driver, files["large"])
+            before = processor()
+            [frames] = take("frames a second", SLIDE)
+            for name, start, end in zip(("its thread", "its process"), before, processor()):
+                results.setdefault(f"milliseconds a frame, {name}", []).append(1000 * (end - start) / frames)
+            for name, file in files.items():
+                browser.show(driver, file)
+                take(f"milliseconds to first paint, {name}", OPENED, "from the beginning")
+                take(f"scrolling, {name}", SCROLLED)
+            browser.show(driver, files["large"])
+            take("filling in 32,000 names", NAMES)
+            take("showing the model trained", TRAINED)
             if shutil.which("node"):
                 output = subprocess.run(
-                    ["node", "-e", NODE, str(published), str(seconds)], capture_output=True, text=True, check=True
+                    ["node", "-e", NODE, str(files["published"]), str(seconds)], capture_output=True, text=True, check=True
                 ).stdout
                 for name, number in zip(("steps a second", "characters a second at 0.5", "characters a second at 1"), output.split()):
                     results.setdefault(f"{name} in Node", []).append(float(number))
@@ -171,13 +216,15 @@ def main():
     parser.add_argument("--page")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        published, large = pages(Path(folder))
+        files = pages(Path(folder))
         if arguments.page:
-            shutil.copy(published, arguments.page)
-        results, tasks = measure(arguments.rounds, arguments.seconds, published, large)
-    for name, numbers in results.items():
-        task = f"   longest task {tasks[name]:.0f} ms" if name in tasks else ""
-        print(f"{name:38}{statistics.median(numbers):14,.0f}   {min(numbers):,.0f} .. {max(numbers):,.0f}{task}")
+            shutil.copy(files["published"], arguments.page)
+        results, tasks = measure(arguments.rounds, arguments.seconds, files)
+    for name in dict.fromkeys((*results, *tasks)):
+        numbers, longs = results.get(name), tasks.get(name)
+        measured = f"{statistics.median(numbers):14,.1f}   {min(numbers):,.1f} .. {max(numbers):,.1f}" if numbers else ""
+        told = "" if longs is None else f"   {len(longs)} tasks over 50 ms" + (f", the longest {max(longs):.0f}" if longs else "")
+        print(f"{name:48}{measured:40}{told}".rstrip())
 
 
 if __name__ == "__main__":

@@ -445,7 +445,8 @@ def test_the_loss_curve(show, trained):
     smoothed, val = history.smoothed(trained.losses), trained.val_losses[-1][1]
     assert text_of(driver, "loss").startswith(f"Step 300: loss {smoothed:.4f}; held out {val:.4f} after step 300. ")
     assert painted(driver, "losses") > 1000
-    rows = dict(line.split("\t")[:2] for line in text_of(driver, "configuration").split("\n"))
+    cells = "return [...byId('configuration').rows].map(({ cells }) => [cells[0].innerText, cells[1].innerText])"
+    rows = dict(driver.execute_script(cells))
     expected = {"n_layer": "2", "n_embd": "8", "num_steps": "300", "steps_done": "300", "clip_norm": "none"}
     assert expected.items() <= rows.items()
     driver = show(trained.model)
@@ -454,9 +455,10 @@ def test_the_loss_curve(show, trained):
 
 
 def painted(driver, canvas):
-    """How many pixels of a canvas are not empty."""
-    wait_for(lambda: driver.execute_script("return byId(arguments[0]).width > 1", canvas))
-    browser.wait(driver, "await new Promise(requestAnimationFrame)")
+    """How many pixels of a canvas are not empty, once it is near the window, far from which nothing is painted."""
+    driver.execute_script("byId(arguments[0]).scrollIntoView()", canvas)
+    is_due = "[...drawings].some((one) => one.canvas === byId(arguments[0]) && (!one.isNear || due.has(one)))"
+    wait_for(lambda: not driver.execute_script(f"return {is_due}", canvas))
     return driver.execute_script(
         """
         const canvas = byId(arguments[0]);

@@ -169,6 +169,31 @@ def wait_until(driver, condition):
     ) is True  # fmt: skip
 
 
+def test_of_a_long_list_the_field_shows_a_part(section):
+    """Its layout would take seconds; all of it is trained on."""
+    driver = section
+    names = [random.Random(i).choice("ab") * (1 + i % 5) for i in range(30_000)]
+    fill(driver, ["b"])
+    browser.wait(
+        driver,
+        """
+        const clipboardData = new DataTransfer();
+        clipboardData.setData("text/plain", arguments[0].join("\\n"));
+        const field = byId("train-docs");
+        field.setSelectionRange(0, 0);
+        field.dispatchEvent(new ClipboardEvent("paste", { clipboardData, cancelable: true }));
+        """,
+        [*names, ""],
+    )
+    docs = driver.execute_script("return trainer.wanted().docs")
+    assert sorted(docs) == sorted([*names, "b"])
+    assert driver.execute_script("return byId('train-docs').value.split('\\n').length") == 301
+    assert driver.execute_script("return byId('train-rest').textContent").startswith("29,701 further lines are kept too")
+    driver.find_element("id", "train-docs").send_keys("\ue009a\ue000\ue017")  # Control+A, Delete
+    assert driver.execute_script("return trainer.wanted()").startswith("There is nothing to train on")
+    assert not driver.find_element("id", "train-rest").is_displayed()
+
+
 def test_training_in_the_page(section):
     driver = section
     fill(driver, num_steps=200, n_layer=2)

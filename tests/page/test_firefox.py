@@ -102,10 +102,18 @@ def test_its_workers_train_and_count(show):
 @pytest.mark.parametrize("width", [390, 1280, 2560])
 def test_all_is_drawn_and_nothing_is_wider_than_the_window(show, width):
     driver = show(width)
-    driver.run("page.set('olivia'); await page.update(); await new Promise((done) => setTimeout(done, 300))")
+    driver.run("""
+        page.set("olivia");
+        await page.update();
+        for (let y = 0; y < document.body.scrollHeight; y += innerHeight / 2) { // what is far is not drawn
+          scrollTo(0, y);
+          await new Promise((done) => setTimeout(done, 100));
+        }""")
     empty = driver.run("""
         const isEmpty = (canvas) => canvas.checkVisibility() && canvas.clientWidth &&
           !canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean);
         return [...document.querySelectorAll("canvas")].filter(isEmpty).map(({ id }) => id);""")
     assert empty == []
+    lefts = "return [...new Set([...byId('configuration').rows].map((row) => row.getBoundingClientRect().left))].length"
+    assert driver.run(lefts) == (1 if width < 1280 else 2 if width < 2560 else 3)  # the configuration's columns
     assert driver.run("return document.documentElement.scrollWidth <= innerWidth")

@@ -3,10 +3,20 @@
 const SMALL_MARGIN = 2;
 const FEWEST = 6; // positions that the matrix has room for: the page stays in place while the first ones are typed
 
+/** The button of a head: @typedef {HTMLButtonElement & { drawing: Drawing, place: [layer: number, head: number] }} HeadButton */
+
 class AttentionView {
+  /** @type {Reading} */
+  reading;
+  /** @type {Trace[]} */
+  traces = [];
+
+  /** @param {Page} page */
   constructor(page) {
     this.page = page;
     this.layer = this.head = 0;
+    /** @type {HTMLCanvasElement} */
+    this.pixels = element("canvas"); // see image()
     this.cell = { row: 0, column: 0 }; // the selected cell: position `row` attends to position `column`
     this.drawing = new Drawing(this.page.part("attention"), (pen, width) => this.drawMatrix(pen, width));
     this.drawing.onPoint((x, y) => this.point(x, y));
@@ -14,6 +24,7 @@ class AttentionView {
     this.makeHeads();
   }
 
+  /** @param {Reading} reading */
   show(reading, inMotion = false) {
     const isSame = String(this.reading?.tokens) === String(reading.tokens); // with other weights: the cell stays selected
     this.reading = reading;
@@ -28,7 +39,7 @@ class AttentionView {
     this.describe();
   }
 
-  /** The weights that a head, the selected one by default, gives to each position up to this one. (position + 1) */
+  /** The weights that a head, the selected one by default, gives to each position up to this one. (position + 1) @param {number} position */
   weights(position, layer = this.layer, head = this.head) {
     return rowOf(this.traces[position].layers[layer].weights, head, position + 1);
   }
@@ -39,6 +50,7 @@ class AttentionView {
     return Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a] || a - b);
   }
 
+  /** @param {number} position */
   symbol(position) {
     return this.page.alphabet.symbol(this.reading.tokens[position]);
   }
@@ -62,6 +74,12 @@ class AttentionView {
     this.choose(0, 0);
   }
 
+  /** The buttons of all heads, layer by layer. @returns {NodeListOf<HeadButton>} */
+  get buttons() {
+    return this.page.part("heads").querySelectorAll("button");
+  }
+
+  /** @param {number} layer @param {number} head */
   headButton(layer, head) {
     const canvas = element("canvas", { "aria-hidden": "true" });
     const name = this.page.config.n_layer > 1 ? `layer ${layer}, head ${head}` : `head ${head}`;
@@ -78,11 +96,12 @@ class AttentionView {
     return button;
   }
 
+  /** @param {number} layer @param {number} head */
   choose(layer, head) {
     [this.layer, this.head] = [layer, head];
-    for (const button of this.page.part("heads").querySelectorAll("button")) {
+    for (const button of this.buttons) {
       const chosen = button.place[0] === layer && button.place[1] === head;
-      button.setAttribute("aria-checked", chosen);
+      button.setAttribute("aria-checked", String(chosen));
       button.tabIndex = chosen ? 0 : -1;
     }
     if (!this.reading) return;
@@ -96,20 +115,10 @@ class AttentionView {
     this.fit();
     this.drawing.redraw();
     this.describe();
-    this.paintHeads();
+    for (const { drawing } of this.buttons) drawing.redraw();
   }
 
-  /** Paint the small matrices, in slices because there may be many. */
-  async paintHeads() {
-    const { reading } = this;
-    const pace = pacer();
-    for (const button of this.page.part("heads").querySelectorAll("button")) {
-      await pace();
-      if (reading !== this.reading) return;
-      button.drawing.paint();
-    }
-  }
-
+  /** @param {Pen} pen @param {number} width @param {number} layer @param {number} head */
   drawHead(pen, width, layer, head) {
     if (!this.reading) return;
     const size = (width - 2 * SMALL_MARGIN) / Math.max(this.reading.tokens.length, 4);
@@ -126,12 +135,13 @@ class AttentionView {
   /**
    * For a canvas of this width, in CSS pixels: {margin, size, all, x}. margin: before the cells; size: the width of a cell;
    * all: of margin and cells; x: turns a place, counted in the direction of the text, into one on the canvas and back.
+   * @param {number} width
    */
   layout(width) {
     const margin = 30;
     const size = Math.min(48, (width - margin - 2) / this.room);
     const all = margin + this.room * size + 2;
-    return { margin, size, all, x: (place) => (this.isMirrored ? all - place : place) };
+    return { margin, size, all, x: (/** @type {number} */ place) => (this.isMirrored ? all - place : place) };
   }
 
   /** Whether the text is written from right to left: so are the columns then. */
@@ -139,7 +149,7 @@ class AttentionView {
     return this.reading.direction === "rtl";
   }
 
-  /** Draw within this width in the direction of the text. */
+  /** Draw within this width in the direction of the text. @param {Pen} pen @param {number} width @param {() => void} draw */
   mirror(pen, width, draw) {
     pen.save();
     if (this.isMirrored) pen.transform(-1, 0, 0, 1, width, 0);
@@ -157,12 +167,12 @@ class AttentionView {
    * A head's weights as an image with one pixel per cell, which the browser enlarges. If a row has more than `most`
    * cells, several share a pixel, which shows the largest. Opacity is the square root of the weight, so that small
    * weights are visible too.
+   * @param {number} layer @param {number} head @param {number} most
    */
   image(layer, head, most) {
     const count = this.reading.tokens.length;
     const size = Math.min(count, Math.ceil(most));
-    const canvas = element("canvas", { width: size, height: size });
-    const pen = canvas.getContext("2d");
+    const pen = contextOf(Object.assign(this.pixels, { width: size, height: size }));
     const image = pen.createImageData(size, size);
     for (let row = 0; row < count; row++) {
       const weights = this.weights(row, layer, head);
@@ -176,9 +186,10 @@ class AttentionView {
     pen.globalCompositeOperation = "source-in"; // keeps the opacity, replaces the colour
     pen.fillStyle = colour("accent");
     pen.fillRect(0, 0, size, size);
-    return canvas;
+    return this.pixels;
   }
 
+  /** @param {Pen} pen @param {number} margin @param {number} size @param {number} layer @param {number} head */
   drawCells(pen, margin, size, layer, head) {
     const count = this.reading.tokens.length;
     pen.fillStyle = pen.colour("panel");
@@ -193,7 +204,7 @@ class AttentionView {
     }
   }
 
-  /** Outline the cells of the positions to come. */
+  /** Outline the cells of the positions to come. @param {Pen} pen @param {number} margin @param {number} size */
   drawRoom(pen, margin, size) {
     pen.lineWidth = 1;
     pen.strokeStyle = pen.colour("line");
@@ -204,6 +215,7 @@ class AttentionView {
     }
   }
 
+  /** @param {Pen} pen @param {number} width */
   drawMatrix(pen, width) {
     if (!this.reading) return;
     this.fit(); // the width may have changed
@@ -219,6 +231,7 @@ class AttentionView {
     });
     pen.direction = this.reading.direction; // in which the sign of the beginning looks the other way
     const every = Math.ceil(12 / size); // without room for all labels, only every so many
+    /** @type {(position: number, chosen: boolean, left: number, y: number) => void} */
     const label = (position, chosen, left, y) => {
       if (position % every && !chosen) return;
       if (!chosen && every > 1 && Math.min(Math.abs(position - row), Math.abs(position - column)) < every) return;
@@ -234,23 +247,27 @@ class AttentionView {
     }
   }
 
+  /** @param {number} left @param {number} y */
   point(left, y) {
     if (!this.reading) return;
     const { margin, size, x } = this.layout(this.page.part("attention").clientWidth);
-    const inside = (at) => Math.min(this.reading.tokens.length - 1, Math.max(0, Math.floor((at - margin) / size)));
+    const inside = (/** @type {number} */ at) => Math.min(this.reading.tokens.length - 1, Math.max(0, Math.floor((at - margin) / size)));
     this.go(inside(y), inside(x(left)));
   }
 
+  /** @param {string} key */
   key(key) {
     const { row, column } = this.cell;
     if (!this.reading) return false;
     const right = this.isMirrored ? -1 : 1;
+    /** @type {Record<string, [number, number]>} */
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -right], ArrowRight: [0, right] };
     if (!(key in moves)) return false;
     this.go(row + moves[key][0], column + moves[key][1]);
     return true;
   }
 
+  /** @param {number} row @param {number} column */
   go(row, column) {
     row = Math.min(this.reading.tokens.length - 1, Math.max(0, row));
     column = Math.min(row, Math.max(0, column));
@@ -265,7 +282,7 @@ class AttentionView {
     const { row, column } = this.cell;
     const weights = this.weights(row);
     const { alphabet } = this.page;
-    const at = (position) => glyph(this.symbol(position), alphabet.points[this.reading.tokens[position]]);
+    const at = (/** @type {number} */ position) => glyph(this.symbol(position), alphabet.points[this.reading.tokens[position]]);
     const most = this.strongest()
       .slice(0, 4)
       .flatMap((position, i) => [i ? ", " : "", at(position), ` ${percent(weights[position])}`]);

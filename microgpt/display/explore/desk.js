@@ -5,13 +5,23 @@ const LETTERS = ["A", "B"];
 const SUFFIXES = ["", "-b"]; // of the ids of a model's elements
 
 class Desk {
-  /** models: {data, weights, snapshots} of each. @param {{ data: any, weights: Float64Array, snapshots: string }[]} models */
+  /** @type {TrainingView} */
+  training;
+  /** @type {Address} */
+  address;
+  /** @type {Film} */
+  film;
+  /** @type {FlowView} */
+  flow;
+
+  /** @param {Given[]} models */
   constructor(models) {
     this.isPair = models.length > 1;
-    document.querySelector("main").classList.toggle("pair", this.isPair);
+    document.querySelector("main")?.classList.toggle("pair", this.isPair);
     if (this.isPair) double(SUFFIXES[1]);
     const pictures = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("main section[data-picture]"));
-    for (const section of pictures) offerPicture(section, section.querySelector("h2"));
+    for (const section of pictures) offerPicture(section, headingOf(section));
+    watchSections(document.querySelectorAll("main section"));
     this.temperature = Number(byId("temperature").value);
     /** @type {Page[]} */
     this.pages = models.map((model, i) => new Page(this, model, this.isPair ? LETTERS[i] : "", SUFFIXES[i]));
@@ -20,10 +30,12 @@ class Desk {
   async start() {
     const { pages } = this;
     this.title();
+    await turn(); // what there is so far can be seen
     showConfiguration(pages);
     this.training = new TrainingView(pages);
     this.flow = new FlowView(pages);
     const shared = [this.flow, new UnitsView(pages)];
+    await turn();
     this.address = new Address(this);
     this.film = new Film(this);
     for (const page of pages) {
@@ -100,15 +112,15 @@ class Desk {
     const text = byId("text");
     const writesLines = this.pages.some(({ alphabet }) => alphabet.ids.has(0x0a));
     for (const page of this.pages) page.part("shortcut").textContent = writesLines ? "Ctrl+Enter in the field" : "or Enter in the field";
-    text.addEventListener("input", (event) => event.isComposing || this.update());
+    text.addEventListener("input", (/** @type {InputEvent} */ event) => event.isComposing || this.update());
     text.addEventListener("compositionend", () => this.update());
-    text.addEventListener("keydown", (event) => {
+    text.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       if (event.key !== "Enter" || event.isComposing || (writesLines && !event.ctrlKey)) return;
       event.preventDefault();
       this.write();
     });
     byId("temperature").addEventListener("input", () => this.heat());
-    byId("controls").addEventListener("submit", (event) => event.preventDefault());
+    byId("controls").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
   }
 
   /** Stop what goes on, before other models take their place. */
@@ -141,9 +153,12 @@ function double(suffix) {
       }
     }
     section.after(copy);
-    for (const [i, one] of [section, copy].entries()) one.querySelector("h2").append(" ", badge(LETTERS[i]));
+    for (const [i, one] of [section, copy].entries()) headingOf(one).append(" ", badge(LETTERS[i]));
   }
 }
+
+/** @param {Element} section */
+const headingOf = (section) => /** @type {HTMLElement} */ (section.querySelector("h2"));
 
 /** Let a fieldset of radio buttons choose one of two models; without a second it stays hidden. @param {string} name @param {Page[]} pages @param {(page: Page) => void} act */
 function chooseModel(name, pages, act) {

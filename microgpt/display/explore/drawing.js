@@ -1,37 +1,76 @@
-// Canvases in the page's colours and at the screen's resolution, redrawn when either changes.
+// Canvases in the page's colours and at the screen's resolution, redrawn when either changes. Those far from the window wait until they
+// come near.
 
 const FONT = getComputedStyle(document.documentElement).fontFamily;
-const drawings = new Set(); // of {canvas, redraw}
-const palette = new Map(); // name -> colour, see colour()
+const NEAR = "50%"; // of the window's height: how far outside of it is near
+
+/** What is redrawn in new colours: drawings, and what is made of elements. @type {Set<Drawing | { canvas: HTMLElement, redraw: () => void }>} */
+const drawings = new Set();
+/** Those to paint as soon as they are near. @type {Set<Drawing>} */
+const due = new Set();
+/** The next frame, if anything is painted in it. @type {number | undefined} */
+let painting;
+/** The page's colours by name, see colour(). @type {Map<string, string>} */
+const palette = new Map();
+
+/** @typedef {[x: number, y: number]} Point in CSS pixels */
+/** @typedef {{ left: number, right: number, top: number, bottom: number }} Rectangle in CSS pixels */
+/**
+ * A canvas's context, or a SvgPen, which has all that drawings use of one. colour(name): the page's custom property; size(pixels, weight):
+ * sets the font.
+ * @typedef {CanvasRenderingContext2D & { colour: (name: string) => string, size: (pixels: number, weight?: number) => void }} Pen
+ */
 
 class Drawing {
-  /** draw(pen, width, height): draws on a cleared canvas, in CSS pixels; pen.colour(name) gives the page's colours. */
+  isNear = false;
+
+  /**
+   * draw(pen, width, height): draws on a cleared canvas, in CSS pixels.
+   * @param {HTMLCanvasElement} canvas
+   * @param {(pen: Pen, width: number, height: number) => void} draw
+   */
   constructor(canvas, draw) {
     this.canvas = canvas;
     this.draw = draw;
     drawings.add(this);
-    Drawing.observer.observe(canvas);
+    Drawing.resizes.observe(canvas);
+    Drawing.approaches.observe(canvas);
     this.redraw();
   }
 
-  static observer = new ResizeObserver((entries) => {
-    for (const drawing of drawings) if (entries.some(({ target }) => target === drawing.canvas)) drawing.redraw();
+  static resizes = new ResizeObserver((entries) => {
+    for (const drawing of Drawing.of(entries)) drawing.redraw();
   });
 
-  /** Draw in the next frame, once, however often this is called until then. */
+  static approaches = new IntersectionObserver(
+    (entries) => {
+      const near = new Set(entries.filter(({ isIntersecting }) => isIntersecting).map(({ target }) => target));
+      for (const drawing of Drawing.of(entries)) drawing.isNear = near.has(drawing.canvas);
+      paintSoon();
+    },
+    { rootMargin: `${NEAR} 0px` },
+  );
+
+  /** The drawings that an observer tells about. @param {{ target: Element }[]} entries @returns {Drawing[]} */
+  static of(entries) {
+    const canvases = new Set(entries.map(({ target }) => target));
+    return [...drawings].filter((one) => one instanceof Drawing).filter(({ canvas }) => canvases.has(canvas));
+  }
+
+  /** Draw in one of the next frames, once, however often this is called until then. */
   redraw() {
-    this.frame ??= requestAnimationFrame(() => this.paint());
+    due.add(this);
+    paintSoon();
   }
 
   /** Draw now. */
   paint() {
-    cancelAnimationFrame(this.frame);
-    this.frame = undefined;
+    due.delete(this);
     const { canvas } = this;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     const ratio = window.devicePixelRatio || 1;
     if (!width || !height) return;
-    const pen = canvas.getContext("2d");
+    const pen = contextOf(canvas);
     const [columns, rows] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (canvas.width === columns && canvas.height === rows) pen.reset();
     else Object.assign(canvas, { width: columns, height: rows }); // which costs a new bitmap
@@ -39,25 +78,25 @@ class Drawing {
     this.drawWith(pen);
   }
 
-  /** Draw with a pen that is at the upper left corner: a canvas's context, or a SvgPen. */
+  /** Draw with a pen that is at the upper left corner: a canvas's context, or a SvgPen. @param {any} pen which becomes a Pen */
   drawWith(pen) {
     pen.direction = "ltr";
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     pen.letterSpacing = "0px";
     pen.colour = colour;
-    pen.size = (size, weight = 400) => (pen.font = `${weight} ${size}px ${FONT}`);
+    pen.size = (/** @type {number} */ pixels, weight = 400) => (pen.font = `${weight} ${pixels}px ${FONT}`);
     this.draw(pen, this.canvas.clientWidth, this.canvas.clientHeight);
   }
 
-  /** Call act(x, y), in CSS pixels, when a pointer moves over the canvas or presses it. */
+  /** Call act(x, y), in CSS pixels, when a pointer moves over the canvas or presses it. @param {(x: number, y: number) => void} act */
   onPoint(act) {
-    for (const type of ["pointermove", "pointerdown"]) {
+    for (const type of /** @type {const} */ (["pointermove", "pointerdown"])) {
       this.canvas.addEventListener(type, (event) => act(event.offsetX, event.offsetY));
     }
   }
 
-  /** Call act(key) for each key pressed; it returns whether it handled the key. */
+  /** Call act(key) for each key pressed; it returns whether it handled the key. @param {(key: string) => boolean} act */
   onKey(act) {
     this.canvas.addEventListener("keydown", (event) => {
       if (!event.ctrlKey && !event.metaKey && !event.altKey && act(event.key)) event.preventDefault();
@@ -65,15 +104,43 @@ class Drawing {
   }
 }
 
-/** The current colour of the page's custom property `--name`. */
+/** Tell page.css which sections are far. @param {Iterable<Element>} sections */
+function watchSections(sections) {
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) target.classList.toggle("far", !isIntersecting);
+    },
+    { rootMargin: `${NEAR} 0px` },
+  );
+  for (const section of sections) observer.observe(section);
+}
+
+/** Paint in the next frame what is due and near; what takes longer than a slice goes on in the frame after it. */
+function paintSoon() {
+  if (painting !== undefined || ![...due].some(({ isNear }) => isNear)) return;
+  painting = requestAnimationFrame(() => {
+    painting = undefined;
+    const end = performance.now() + SLICE;
+    for (const drawing of due) if (drawing.isNear && performance.now() < end) drawing.paint();
+    paintSoon();
+  });
+}
+
+addEventListener("beforeprint", () => {
+  for (const drawing of due) drawing.paint();
+});
+
+/** The current colour of the page's custom property `--name`. @param {string} name @returns {string} */
 function colour(name) {
-  if (!palette.has(name)) {
+  let found = palette.get(name);
+  if (found === undefined) {
     const probe = document.body.appendChild(element("span", { hidden: true }));
     probe.style.color = `var(--${name})`;
-    palette.set(name, getComputedStyle(probe).color);
+    found = getComputedStyle(probe).color;
+    palette.set(name, found);
     probe.remove();
   }
-  return palette.get(name);
+  return found;
 }
 
 /** Redraw everything in the page's new colours, but for what belonged to a model no longer shown. */
@@ -81,11 +148,14 @@ function repaint() {
   palette.clear();
   for (const drawing of drawings) {
     if (drawing.canvas.isConnected) drawing.redraw();
-    else drawings.delete(drawing);
+    else drawings.delete(drawing) && due.delete(/** @type {Drawing} */ (drawing));
   }
 }
 
-/** Draw a thin line between two places. */
+/** What draws on a canvas. @param {HTMLCanvasElement} canvas */
+const contextOf = (canvas) => /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+
+/** Draw a thin line between two places. @param {Pen} pen @param {Point} from @param {Point} to */
 function line(pen, from, to) {
   pen.lineWidth = 1;
   pen.beginPath();
@@ -94,7 +164,7 @@ function line(pen, from, to) {
   pen.stroke();
 }
 
-/** Draw a filled circle. */
+/** Draw a filled circle. @param {Pen} pen @param {number} x @param {number} y @param {number} radius */
 function disc(pen, x, y, radius) {
   pen.beginPath();
   pen.arc(x, y, radius, 0, 2 * Math.PI);

@@ -5,13 +5,27 @@ const MOST_LABELS = 400;
 const FRAME = 6; // between the ink of the chosen token and the outside of its frame, in CSS pixels
 
 class EmbeddingsView {
+  /** Of the tokens that are not marked, by id: see labelOthers. @type {Map<number, Label>} */
+  unmarked = new Map();
+  /** Of all tokens. @type {Map<number, Label>} */
+  labels = new Map();
+  /** Of the chosen token, with their distances. @type {[id: number, distance: number][]} */
+  nearest = [];
+  /** @type {string | undefined} */
+  size; // of the picture for which the first of these were made
+
+  /** @param {Page} page */
   constructor(page) {
     this.page = page;
     this.chosen = 0;
+    this.weighed = page.weighed;
+    /** @type {Set<number>} */
     this.typed = new Set();
     const { vocab_size, n_embd } = page.config;
     const { points, shares, directions } = principalComponents(page.model.params.wte, vocab_size, n_embd);
-    this.points = this.own = points;
+    /** Of each token, in the directions of the model's own weights. @type {Point[]} */
+    this.points = points;
+    this.own = points;
     this.directions = directions;
     if (n_embd > 2) this.page.part("shares").textContent = ` (${percent(shares[0] + shares[1])} of all their variance)`;
     this.drawing = new Drawing(this.page.part("embeddings"), (pen, width, height) => this.draw(pen, width, height));
@@ -20,9 +34,11 @@ class EmbeddingsView {
     this.choose(0);
   }
 
+  /** @param {Reading} reading */
   show(reading) {
+    if (this.weighed !== this.page.weighed) this.reweigh();
     this.typed = new Set(reading.tokens);
-    if (reading.tokens.length > 1) this.choose(reading.tokens.at(-1), false);
+    if (reading.tokens.length > 1) this.choose(reading.tokens[reading.tokens.length - 1], false);
     this.drawing.redraw();
   }
 
@@ -30,16 +46,18 @@ class EmbeddingsView {
   reweigh() {
     const { vocab_size, n_embd } = this.page.config;
     this.points = project(this.page.model.params.wte, vocab_size, n_embd, this.directions);
+    this.weighed = this.page.weighed;
     this.size = undefined;
     this.page.part("shares").hidden = !this.page.reel.isOwn; // they are the model's own
     this.choose(this.chosen, false);
   }
 
+  /** @param {number} id */
   choose(id, aloud = true) {
     const { alphabet, model, config } = this.page;
     this.chosen = id;
     this.nearest = nearest(model.params.wte, config.vocab_size, config.n_embd, id, NEIGHBOURS);
-    const name = (token) => glyph(alphabet.symbol(token), alphabet.points[token]);
+    const name = (/** @type {number} */ token) => glyph(alphabet.symbol(token), alphabet.points[token]);
     this.page.part("neighbours").replaceChildren(
       name(id),
       id === alphabet.bos ? " (BOS)" : "",
@@ -51,10 +69,10 @@ class EmbeddingsView {
     if (aloud && document.activeElement === this.drawing.canvas) speak(this.page.part("neighbours").textContent);
   }
 
-  /** [x, y] of each point, in CSS pixels: centred in a canvas of this size, at one scale for both directions. */
+  /** Of each point: centred in a canvas of this size, at one scale for both directions. @param {number} width @param {number} height @returns {Point[]} */
   places(width, height) {
     const [xs, ys] = [this.own.map(([x]) => x), this.own.map(([, y]) => y)];
-    const ends = (values) =>
+    const ends = (/** @type {number[]} */ values) =>
       values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
     const [[left, right], [bottom, top]] = [ends(xs), ends(ys)];
     const margin = 24;
@@ -65,6 +83,7 @@ class EmbeddingsView {
     ]);
   }
 
+  /** @param {Pen} pen @param {number} width @param {number} height */
   draw(pen, width, height) {
     const places = this.places(width, height);
     const near = this.nearest.map(([id]) => id);
@@ -87,10 +106,11 @@ class EmbeddingsView {
       pen.fillStyle = pen.colour(id === this.chosen ? "second" : this.typed.has(id) ? "accent" : "ink");
       pen.fillText(this.symbol(id), at.x, at.y);
     }
-    if (this.labels.has(this.chosen)) this.frame(pen, this.labels.get(this.chosen));
+    const chosen = this.labels.get(this.chosen);
+    if (chosen) this.frame(pen, chosen);
   }
 
-  /** Draw a frame just within a box. */
+  /** Draw a frame just within a box. @param {Pen} pen @param {Rectangle} box */
   frame(pen, { left, right, top, bottom }) {
     pen.lineWidth = 2;
     pen.strokeStyle = pen.colour("second");
@@ -99,22 +119,27 @@ class EmbeddingsView {
     pen.stroke();
   }
 
+  /** @param {number} id */
   symbol(id) {
     return this.page.alphabet.symbol(id);
   }
 
-  /** Set the pen to the font of a token. */
+  /** Set the pen to the font of a token. @param {Pen} pen @param {number} id @param {boolean} isMarked */
   font(pen, id, isMarked) {
     const size = isMarked ? 18 : this.points.length <= 100 ? 16 : 12;
     pen.size(this.symbol(id).length > 2 ? 0.7 * size : size, isMarked ? 700 : 400);
   }
 
+  /** @param {Pen} pen @param {number} id @param {boolean} isMarked */
   ink(pen, id, isMarked) {
     this.font(pen, id, isMarked);
     return inkOf(pen, this.symbol(id), isMarked && id === this.chosen ? FRAME : 0);
   }
 
-  /** Boxes by id for the tokens that are marked, the most important first. */
+  /**
+   * Those of the tokens that are marked, by id.
+   * @param {Pen} pen @param {Point[]} places @param {number[]} ids the most important first @param {number} width @param {number} height
+   */
   labelMarked(pen, places, ids, width, height) {
     const labels = new Labels(new Map(ids.map((id) => [id, places[id]])), width, height);
     for (const id of labels.points.keys()) {
@@ -125,8 +150,9 @@ class EmbeddingsView {
   }
 
   /**
-   * The boxes of all labels by id. Those of the tokens that are not marked stay in place whatever is marked, and give way
+   * Those of all tokens, by id. The labels of tokens that are not marked stay in place whatever is marked, and give way
    * to marked ones; where there are too many tokens, or too close, they are points without a label.
+   * @param {Pen} pen @param {Point[]} places @param {Map<number, Label>} marked @param {number} width @param {number} height
    */
   labelOthers(pen, places, marked, width, height) {
     const size = `${width} ${height}`;
@@ -139,6 +165,7 @@ class EmbeddingsView {
     return new Map([...free, ...marked]);
   }
 
+  /** @param {Pen} pen @param {Point[]} places @param {number} width @param {number} height @returns {Map<number, Label>} */
   labelAll(pen, places, width, height) {
     if (places.length > MOST_LABELS) return new Map();
     const labels = new Labels(new Map(places.entries()), width, height);
@@ -148,18 +175,21 @@ class EmbeddingsView {
     return labels.boxes;
   }
 
+  /** @param {number} x @param {number} y */
   point(x, y) {
     const { clientWidth, clientHeight } = this.drawing.canvas;
-    const label = [...(this.labels ?? [])].find(([, at]) => contains(at, x, y));
+    const label = [...this.labels].find(([, at]) => contains(at, x, y));
     const distances = this.places(clientWidth, clientHeight).map(([px, py]) => (px - x) ** 2 + (py - y) ** 2);
     const id = label?.[0] ?? distances.indexOf(distances.reduce((a, b) => Math.min(a, b)));
     if (id !== this.chosen) this.choose(id);
   }
 
+  /** @param {string} key */
   key(key) {
+    /** @type {Record<string, number>} */
     const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
     const count = this.points.length;
-    const typed = [...key].length === 1 ? this.page.alphabet.ids.get(key.codePointAt(0)) : undefined;
+    const typed = [...key].length === 1 ? this.page.alphabet.ids.get(/** @type {number} */ (key.codePointAt(0))) : undefined;
     if (!(key in steps) && typed === undefined) return false;
     this.choose(typed ?? (this.chosen + steps[key] + count) % count);
     return true;

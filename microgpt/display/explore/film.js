@@ -19,6 +19,8 @@ class Reel {
     this.losses = losses;
     this.at = this.last = Math.max(0, steps.length - 1);
     this.lines = snapshots.trim().split("\n");
+    /** The weights of each stop that was shown. @type {Float32Array[]} */
+    this.decoded = [];
     this.own = this.last ? weights.slice() : weights; // the page computes with the array it was given
   }
 
@@ -38,19 +40,21 @@ class Reel {
     return this.losses[this.at] ?? null;
   }
 
-  /** The weights where it is. @returns {Float64Array} (num_params) */
+  /** The weights where it is; decoded once. @returns {Float32Array | Float64Array} (num_params) */
   weights() {
     if (this.isOwn) return this.own;
-    const binary = atob(this.lines[this.at]);
-    const view = new DataView(new ArrayBuffer(binary.length));
-    for (let i = 0; i < binary.length; i++) view.setUint8(i, binary.charCodeAt(i));
-    const weights = new Float64Array(binary.length / 4);
-    for (let i = 0; i < weights.length; i++) weights[i] = view.getFloat32(4 * i, true);
-    return weights;
+    return (this.decoded[this.at] ??= singles(this.lines[this.at]));
   }
 }
 
 class Film {
+  /** @type {Drawing | undefined} */
+  curve;
+  /** @type {HTMLInputElement} */
+  slider = byId("step");
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  playing;
+
   /** @param {Desk} desk */
   constructor(desk) {
     this.desk = desk;
@@ -60,7 +64,6 @@ class Film {
     this.at = this.last = Math.max(0, this.steps.length - 1);
     byId("film").hidden = this.last === 0;
     if (this.last === 0) return;
-    this.slider = /** @type {HTMLInputElement} */ (byId("step"));
     this.slider.max = String(this.last);
     this.curve = new Drawing(byId("film-curve"), (pen, width, height) => this.draw(pen, width, height));
     this.slider.addEventListener("input", () => {
@@ -129,7 +132,7 @@ class Film {
     this.slider.setAttribute("aria-valuetext", moment);
     byId("moment").textContent = moment;
     byId("caption").textContent = this.desk.isPair ? this.captions(step) : caption(step, this.pages[0]);
-    this.curve.redraw();
+    this.curve?.redraw();
   }
 
   /** What a stop means for each of two models, in a sentence each. @param {number} step @returns {string} */
@@ -148,7 +151,7 @@ class Film {
 
   /**
    * The loss at each stop, above the slider's own places.
-   * @param {any} pen @param {number} width @param {number} height
+   * @param {Pen} pen @param {number} width @param {number} height
    */
   draw(pen, width, height) {
     const known = /** @type {number[]} */ (this.pages.flatMap(({ reel }) => reel.losses).filter((loss) => loss !== null));

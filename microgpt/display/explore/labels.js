@@ -4,28 +4,43 @@ const GAP = 2; // between labels, in CSS pixels
 const DISTANCES = [3, 8, 15, 24]; // of a label from its point; beyond the first, a line leads to it
 const DIRECTIONS = Array.from({ length: 16 }, (_, i) => [Math.cos((i * Math.PI) / 8), Math.sin((i * Math.PI) / 8)]);
 
+/** @typedef {{ left: number, right: number, above: number, below: number }} Ink what a text covers: how far it reaches from its place */
+/** @typedef {Rectangle & { x: number, y: number, from: Point | null }} Label where its text is drawn, and where a line leads to it */
+
 class Labels {
-  /** points: a Map of [x, y] by id, which labels must leave free; width, height: of the drawing they must stay within. */
+  /**
+   * points: by id, which labels must leave free; width, height: of the drawing they must stay within.
+   * @param {Map<number, Point>} points
+   * @param {number} width
+   * @param {number} height
+   */
   constructor(points, width, height) {
     this.points = points;
     this.width = width;
     this.height = height;
-    this.boxes = new Map(); // id -> see box()
-    this.lines = []; // [x, y]: places along the lines
+    /** By id. @type {Map<number, Label>} */
+    this.boxes = new Map();
+    /** Along the lines. @type {Point[]} */
+    this.lines = [];
   }
 
-  /** Place a label on its point. ink: see inkOf. Returns whether there was room. */
+  /** @param {number} id */
+  point(id) {
+    return /** @type {Point} */ (this.points.get(id));
+  }
+
+  /** Point a label on its point. Returns whether there was room. @param {number} id @param {Ink} ink */
   centre(id, ink) {
-    return this.take(id, box(this.points.get(id), ink), []);
+    return this.take(id, box(this.point(id), ink), []);
   }
 
-  /** Place a label as near to its point as there is room. Returns whether there was any. */
+  /** Point a label as near to its point as there is room. Returns whether there was any. @param {number} id @param {Ink} ink */
   beside(id, ink) {
-    const [x, y] = this.points.get(id);
+    const [x, y] = this.point(id);
     const [half, halfHeight] = [(ink.left + ink.right) / 2, (ink.above + ink.below) / 2];
     for (const distance of DISTANCES) {
       for (const [dx, dy] of DIRECTIONS) {
-        /** @type {[number, number]} */
+        /** @type {Point} */
         const middle = [x + dx * (distance + half), y + dy * (distance + halfHeight)];
         const at = box(middle, ink);
         at.from = distance === DISTANCES[0] ? null : [clamp(x, at.left, at.right), clamp(y, at.top, at.bottom)];
@@ -35,6 +50,7 @@ class Labels {
     return false;
   }
 
+  /** @param {number} id @param {Label} at @param {Point[]} line */
   take(id, at, line) {
     const inside = at.left >= 1 && at.top >= 1 && at.right <= this.width - 1 && at.bottom <= this.height - 1;
     if (!inside || this.covers(at) || line.some(([x, y]) => this.covers({ left: x, right: x, top: y, bottom: y })))
@@ -45,14 +61,14 @@ class Labels {
     return true;
   }
 
-  /** Whether a box would cover a label or a line. */
+  /** Whether a box would cover a label or a line. @param {Rectangle} at */
   covers(at) {
     for (const other of this.boxes.values()) if (overlap(at, other)) return true;
     return this.lines.some(([x, y]) => contains(at, x, y));
   }
 }
 
-/** What a text covers when it is drawn at a place: how far it reaches from there, and a margin. The pen has its font. */
+/** What a text covers when it is drawn at a place: how far it reaches from there, and a margin. The pen has its font. @param {Pen} pen @param {string} text @returns {Ink} */
 function inkOf(pen, text, margin = 0) {
   const ink = pen.measureText(text);
   return {
@@ -63,7 +79,7 @@ function inkOf(pen, text, margin = 0) {
   };
 }
 
-/** The box of a label whose ink is centred on a place; x, y: where to draw it; from: where a line leads to it. */
+/** A label whose ink is centred on a place. @param {Point} place @param {Ink} ink @returns {Label} */
 function box([x, y], { left, right, above, below }) {
   const [half, halfHeight] = [(left + right) / 2, (above + below) / 2];
   return {
@@ -77,15 +93,18 @@ function box([x, y], { left, right, above, below }) {
   };
 }
 
+/** @type {(value: number, low: number, high: number) => number} */
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
+/** @type {(a: Rectangle, b: Rectangle) => boolean} */
 const overlap = (a, b) =>
   a.left < b.right + GAP && b.left < a.right + GAP && a.top < b.bottom + GAP && b.top < a.bottom + GAP;
 
+/** @type {(box: Rectangle, x: number, y: number) => boolean} */
 const contains = ({ left, right, top, bottom }, x, y) =>
   x > left - GAP && x < right + GAP && y > top - GAP && y < bottom + GAP;
 
-/** Places on the line between two, a few pixels apart. */
+/** Places on the line between two, a few pixels apart. @param {Point} from @param {Point} to @returns {Point[]} */
 function along([x, y], [toX, toY]) {
   const steps = Math.ceil(Math.hypot(toX - x, toY - y) / 3);
   return Array.from({ length: steps }, (_, i) => [x + ((toX - x) * i) / steps, y + ((toY - y) * i) / steps]);

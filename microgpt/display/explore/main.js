@@ -2,11 +2,35 @@
 
 const MANY_LAYERS = 6;
 
+/**
+ * What Python tells of a model, see _data() of __init__.py.
+ * @typedef {object} PageData
+ * @property {string} name
+ * @property {string} version of microgpt
+ * @property {Config} config
+ * @property {[name: string, rows: number, columns: number][]} layout
+ * @property {number} num_params
+ * @property {number[]} characters their code points
+ * @property {[name: string, value: Setting, description: string][]} configuration
+ * @property {Losses | null} losses
+ * @property {string[] | null} documents that it was trained on
+ * @property {Record<string, any>} training the fields of TrainConfig
+ * @property {FilmData | null} film
+ */
+/** A model, and its weights before, see Reel. @typedef {{ data: PageData, weights: Float64Array, snapshots: string }} Given */
+
+/**
+ * What a model makes of a text. logits: of the next token; scores: the probability of each known character.
+ * @typedef {Typed & { traces: Trace[], logits: Vector, scores: number[] }} Reading
+ */
+
+/** Shows a reading. inMotion: whether another one follows at once. @typedef {{ show: (reading: Reading, inMotion?: boolean) => void, drawing?: Drawing }} View */
+
 class Page {
   /**
    * letter: what it is called beside another, else empty; suffix: of the ids of its elements.
    * @param {Desk} desk
-   * @param {{ data: any, weights: Float64Array, snapshots: string }} model
+   * @param {Given} model
    * @param {string} letter
    * @param {string} suffix
    */
@@ -23,6 +47,9 @@ class Page {
     this.context = new Context(this.model);
     this.reel = new Reel(data.film, snapshots, weights);
     this.run = 0;
+    /** How often the weights have changed. */
+    this.weighed = 0;
+    /** @type {View[]} */
     this.views = [];
   }
 
@@ -43,12 +70,24 @@ class Page {
     return this.desk.address;
   }
 
-  /** shared: views that show one model at a time. @param {any[]} shared */
+  /** @type {SamplesView} */
+  samples;
+  /** @type {ManyView} */
+  many;
+  /** @type {AttentionView} */
+  attention;
+  /** @type {NextView} */
+  next;
+  /** @type {Reading | undefined} */
+  reading;
+
+  /** shared: views that show one model at a time. @param {View[]} shared */
   start(shared) {
     this.samples = new SamplesView(this);
     this.many = new ManyView(this);
     this.attention = new AttentionView(this);
-    this.views = [new NextView(this), this.attention, new EmbeddingsView(this), ...shared];
+    this.next = new NextView(this);
+    this.views = [this.next, this.attention, new EmbeddingsView(this), ...shared];
     if (!this.letter) this.arrange();
   }
 
@@ -60,47 +99,47 @@ class Page {
     second.append(sections[0]);
   }
 
-  /** Alphabet.read of the text in the field. */
+  /** What the model reads of the text in the field. */
   read() {
     return this.alphabet.read(byId("text").value, this.config.block_size);
   }
 
   /**
-   * Run the model on the text and show the results. this.reading: that of read(), with `logits`, those of the next
-   * token, `scores`, the probability of each known character, and `traces`, the model's Trace of each position.
-   * inMotion: whether another one follows at once, so that views which take long may wait for the last.
+   * Run the model on the text and show the results. inMotion: whether another one follows at once, so that views which take long, or
+   * are far from the window, may wait for the last.
    */
   async update(inMotion = false) {
     const run = ++this.run;
-    const reading = this.read();
+    const typed = this.read();
     this.address.note();
     this.desk.explain();
     this.samples.compare();
-    if (!(await follow(this.context, reading.tokens, () => run === this.run))) return;
-    reading.traces = [...this.context.traces]; // a copy: the context may already be reading another text when they are shown
-    reading.logits = reading.traces.at(-1).logits;
+    if (!(await follow(this.context, typed.tokens, () => run === this.run))) return;
+    const traces = [...this.context.traces]; // a copy: the context may already be reading another text when they are shown
     // character number block_size is scored too, though the model does not read it
-    const scored = reading.ids.slice(0, this.config.block_size);
-    reading.scores = scored.map((id, i) => probabilities(reading.traces[i].logits)[id]);
+    const scored = typed.ids.slice(0, this.config.block_size);
+    const scores = scored.map((id, i) => probabilities(traces[i].logits)[id]);
+    const reading = { ...typed, traces, logits: traces[traces.length - 1].logits, scores };
     this.reading = reading;
     const pace = pacer();
     for (const view of this.views) {
+      if (inMotion && view.drawing && !view.drawing.isNear) continue; // it is not seen, and another one follows
       view.show(reading, inMotion);
       await pace();
       if (run !== this.run) return;
     }
   }
 
-  /** Compute with these weights from now on, (num_params). inMotion: see update. */
+  /** Compute with these weights from now on. inMotion: see update. @param {ArrayLike<number>} weights (num_params) */
   use(weights, inMotion = false) {
     this.model.weights.set(weights);
     this.context.rewind(0);
     this.samples.forget();
-    for (const view of this.views) view.reweigh?.();
+    this.weighed++;
     return this.update(inMotion);
   }
 
-  /** What part of a text the model cannot read, as sentences; "" where it reads all. */
+  /** What part of a text the model cannot read, as sentences; "" where it reads all. @param {Typed} typed */
   refusal({ unknown, ids }) {
     const { block_size } = this.config;
     const room = block_size - 1;
@@ -123,7 +162,7 @@ class Page {
     return [...sentences, `What you see is for ${read ? isolate(read) : "an empty text"}.`].join(" ");
   }
 
-  /** How many characters it reads of a text, and of how many. */
+  /** How many characters it reads of a text, and of how many. @param {Typed} typed */
   room({ ids }) {
     return `${ids.length} of ${this.config.block_size - 1}`;
   }
@@ -141,7 +180,7 @@ class Page {
   /** Follow the temperature. */
   heat() {
     this.samples.compare();
-    if (this.reading) this.views[0].showBars();
+    if (this.reading) this.next.showBars();
   }
 
   /** Stop what goes on, before another model takes its place. */
@@ -183,34 +222,27 @@ showTheme();
 
 // ---- The data that Python inserted into the page -------------------------------------------------------------------
 
-/** Base64 of little-endian doubles -> Float64Array. */
-function decode(base64) {
-  const binary = atob(base64);
-  const view = new DataView(new ArrayBuffer(binary.length));
-  for (let i = 0; i < binary.length; i++) view.setUint8(i, binary.charCodeAt(i));
-  const numbers = new Float64Array(binary.length / 8);
-  for (let i = 0; i < numbers.length; i++) numbers[i] = view.getFloat64(8 * i, true);
-  return numbers;
-}
-
 const models = SUFFIXES.filter((suffix) => byId(`data${suffix}`)).map((suffix) => ({
   data: JSON.parse(byId(`data${suffix}`).textContent),
-  weights: decode(byId(`weights${suffix}`).textContent),
+  weights: doubles(byId(`weights${suffix}`).textContent),
   snapshots: byId(`snapshots${suffix}`).textContent,
 }));
 const parts = () => [...document.querySelectorAll("#controls, main > :not(#train)")];
 const fresh = parts().map((part) => part.cloneNode(true));
-let desk, page; // page: that of the first model
+/** @type {Desk} */
+let desk;
+/** Of the first model. @type {Page} */
+let page;
 showModels(models);
 
-/** @param {{ data: any, weights: Float64Array, snapshots: string }[]} models */
+/** @param {Given[]} models */
 function showModels(models) {
   desk = new Desk(models);
   [page] = desk.pages;
   page.ready = desk.start();
 }
 
-/** Show another model: all but the trainer begins anew, in elements to which nothing listens yet. */
+/** Show another model: all but the trainer begins anew, in elements to which nothing listens yet. @param {PageData} data @param {Float64Array} weights */
 function showModel(data, weights) {
   desk.close();
   parts().forEach((part, i) => part.replaceWith(fresh[i].cloneNode(true)));

@@ -3,6 +3,11 @@
 const MANY = 100_000;
 
 class ManyView {
+  /** @type {Worker | undefined} */
+  worker;
+  /** Of what is written, in words and elements. @type {(Node | string)[]} */
+  circumstances = [];
+
   /** @param {Page} page */
   constructor(page) {
     this.page = page;
@@ -48,7 +53,7 @@ class ManyView {
   /** @param {Counted} counted */
   show({ written, characters, time, different, known, found, frequent }) {
     const { documents } = this.page.data;
-    const share = known === null ? "" : `; ${percent(known / written)} are in the training data, and ${percent(found / documents.length)} of that came up`;
+    const share = known === null || !documents ? "" : `; ${percent(known / written)} are in the training data, and ${percent(found / documents.length)} of that came up`;
     const speed = `${((1000 * characters) / time / 1e6).toPrecision(2)} million characters a second`;
     this.part("many-told").replaceChildren(`${grouped(written)} `, ...this.circumstances, `: ${grouped(different)} different${share}; ${speed}.`);
     this.part("many-keys").hidden = known === null;

@@ -2,12 +2,19 @@
 
 const OVERFLOW = "This model’s numbers overflow here: there are no probabilities.";
 
+/** An item of the list, and its parts that change. @typedef {{ item: HTMLElement, button: HTMLElement, fill: HTMLElement, mark: HTMLElement, number: HTMLElement }} Row */
+
 class NextView {
-  /** page: the Page of main.js. */
+  /** The tokens shown but the first, and of which code points they are. @type {{ points: string | undefined, tokens: HTMLElement[] }} */
+  read = { points: undefined, tokens: [] };
+
+  /** @param {Page} page */
   constructor(page) {
     this.page = page;
+    /** @type {HTMLElement} */
     this.list = this.page.part("bars");
-    this.rows = new Map(); // id -> {item: its <li>, and the parts that change}
+    /** By id. @type {Map<number, Row>} */
+    this.rows = new Map();
     this.most = matchMedia("(max-width: 34rem)").matches ? 12 : 40;
     this.order = "probability";
     const radios = /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName(`order${page.suffix}`));
@@ -22,40 +29,51 @@ class NextView {
       this.showBars();
     });
     arrowKeys(this.list);
+    this.columns = 1;
+    new ResizeObserver(() => this.fit()).observe(this.list);
   }
 
-  /** Show a reading, see Page.update. */
+  /** @type {Reading} */
+  reading;
+
+  /** Show a reading, see Page.update. @param {Reading} reading */
   show(reading, inMotion = false) {
     this.reading = reading;
     this.showTokens();
     this.showBars(inMotion);
   }
 
+  /** The characters read, each with the probability it had. With other weights only the numbers change. */
   showTokens() {
+    const { points, scores } = this.reading;
+    const { alphabet } = this.page;
+    if (this.read.points !== String(points)) this.makeTokens();
+    let known = 0; // how many of the characters so far
+    this.read.tokens.forEach((token, i) => {
+      const p = alphabet.ids.has(points[i]) ? scores[known++] : undefined;
+      if (p === undefined) return;
+      token.style.setProperty("--p", String(p));
+      token.title = `${codePoint(points[i])}: the model gave it ${percent(p)}`;
+      write(/** @type {Element} */ (token.lastElementChild), percent(p));
+    });
+  }
+
+  makeTokens() {
     const { points, scores, direction } = this.reading;
     const { alphabet } = this.page;
-    let known = 0; // how many of the characters so far
     const { opening } = alphabet;
-    const before = opening === alphabet.bos ? "BOS" : "before";
+    let known = 0;
+    /** @type {HTMLElement[]} */
+    const tokens = points.map((point) => {
+      const isRead = alphabet.ids.has(point) && known++ < scores.length;
+      if (isRead) return element("span", { className: "token" }, glyph(symbol(point), point), element("small"));
+      return element("span", { className: "token unread", title: `${codePoint(point)}: not read` }, glyph(symbol(point), point));
+    });
     const sign = glyph(alphabet.symbol(opening), alphabet.points[opening]);
-    const beginning = element("span", { className: "token" }, sign, element("small", {}, before));
+    const before = element("small", {}, opening === alphabet.bos ? "BOS" : "before");
     this.page.part("read").dir = direction;
-    this.page.part("read").replaceChildren(
-      beginning,
-      ...points.map((point) => {
-        const token = element("span", { className: "token" }, glyph(symbol(point), point));
-        const p = alphabet.ids.has(point) ? scores[known++] : undefined;
-        if (p !== undefined) {
-          token.style.setProperty("--p", p);
-          token.append(element("small", {}, percent(p)));
-          token.title = `${codePoint(point)}: the model gave it ${percent(p)}`;
-        } else {
-          token.classList.add("unread");
-          token.title = `${codePoint(point)}: not read`;
-        }
-        return token;
-      }),
-    );
+    this.page.part("read").replaceChildren(element("span", { className: "token" }, sign, before), ...tokens);
+    this.read = { points: String(points), tokens };
   }
 
   showBars(inMotion = false) {
@@ -74,10 +92,9 @@ class NextView {
     this.page.part("full").textContent = percent(full);
     rows.forEach(({ fill, mark, number, button }, i) => {
       const id = shown[i];
-      fill.style.transform = `scaleX(${(tempered[id] || 0) / full})`;
-      mark.style.transform = `scaleX(${(own[id] || 0) / full})`;
-      const share = percent(tempered[id]);
-      if (number.textContent !== share) number.textContent = share;
+      fill.style.transform = `scaleX(${((tempered[id] || 0) / full).toFixed(3)})`; // what stays the same costs no time
+      mark.style.transform = `scaleX(${((own[id] || 0) / full).toFixed(3)})`;
+      write(number, percent(tempered[id]));
       number.classList.toggle("faint", tempered[id] < 0.0005);
       if (inMotion) return; // the name that is read aloud waits until it rests
       button.setAttribute(
@@ -85,29 +102,54 @@ class NextView {
         `${alphabet.name(id, true)}: ${percent(tempered[id])}, at temperature 1 ${percent(own[id])}`,
       );
     });
-    this.place(rows.map(({ item }) => item));
+    this.place(rows.map(({ item }) => item), inMotion);
     this.showRest(ranked, tempered);
     this.summarise(ranked, tempered);
   }
 
-  /** Put the list items into this order, moving only those out of place; the focused item keeps the focus. */
-  place(items) {
-    const focused = this.list.contains(document.activeElement) ? document.activeElement : null;
+  /**
+   * Put the list items into this order, moving only those out of place; the focused item keeps the focus. While the weights change
+   * from frame to frame they are only shown in this order, which takes the browser less time; they get into it when that ends.
+   * @param {HTMLElement[]} items
+   * @param {boolean} inMotion
+   */
+  place(items, inMotion) {
+    const focused = this.list.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement) : null;
+    /** @type {Set<Element>} */
+    const wanted = new Set(items);
+    for (const item of [...this.list.children]) if (!wanted.has(item)) item.remove();
     items.forEach((item, i) => {
+      item.style.order = inMotion ? String(i) : "";
       const there = this.list.children[i];
-      if (there !== item) this.list.insertBefore(item, there ?? null);
+      if (inMotion ? !item.isConnected : there !== item) this.list.insertBefore(item, there ?? null);
     });
-    while (this.list.children.length > items.length) this.list.lastChild.remove();
+    this.fill();
     const stop = focused?.isConnected ? focused : this.list.querySelector("button");
     tabStop(this.list, stop);
-    if (focused) stop.focus();
+    if (focused) /** @type {HTMLElement | null} */ (stop)?.focus();
   }
 
+  /** Fill column after column. A grid does so where it knows the numbers of both, and takes less time than columns of text do. */
+  fit() {
+    const { columnWidth, columnGap } = getComputedStyle(this.list);
+    const [least, gap] = [parseFloat(columnWidth), parseFloat(columnGap)];
+    this.columns = Math.max(1, Math.floor((this.list.clientWidth + gap) / (least + gap)));
+    this.list.style.setProperty("--columns", String(this.columns));
+    this.fill();
+  }
+
+  fill() {
+    this.list.style.setProperty("--rows", String(Math.ceil(this.list.children.length / this.columns)));
+  }
+
+  /** @param {number} id @returns {Row} */
   row(id) {
-    if (!this.rows.has(id)) this.rows.set(id, this.newRow(id));
-    return this.rows.get(id);
+    const row = this.rows.get(id) ?? this.newRow(id);
+    this.rows.set(id, row);
+    return row;
   }
 
+  /** @param {number} id */
   newRow(id) {
     const { alphabet } = this.page;
     const isEnd = id === alphabet.bos;
@@ -121,6 +163,7 @@ class NextView {
     return { item: element("li", {}, button), button, fill, mark, number };
   }
 
+  /** @param {number[]} ranked ids, the likeliest first @param {Vector} tempered probabilities */
   showRest(ranked, tempered) {
     const hidden = ranked.slice(this.most);
     const sum = hidden.reduce((total, id) => total + tempered[id], 0);
@@ -128,6 +171,7 @@ class NextView {
     this.page.part("rest").textContent = `and ${grouped(hidden.length)} more, together ${percent(sum)}`;
   }
 
+  /** @param {number[]} ranked @param {Vector} tempered as for showRest */
   summarise(ranked, tempered) {
     const { alphabet } = this.page;
     const entropy = tempered.reduce((sum, p) => (p === 0 ? sum : sum - p * Math.log(p)), 0);

@@ -18,20 +18,19 @@ function principalComponents(rows, count, width) {
   }
   let total = 0;
   for (let i = 0; i < width; i++) total += covariance[i * width + i];
-  /** @type {number[][]} */
-  const points = Array.from({ length: count }, () => []);
+  /** @type {number[]} */
   const shares = [];
+  /** @type {Float64Array[]} */
   const directions = [];
   for (let component = 0; component < 2; component++) {
     const { direction, variance } = dominant(covariance, width);
     for (let i = 0; i < width; i++) {
       for (let j = 0; j < width; j++) covariance[i * width + j] -= variance * direction[i] * direction[j];
     }
-    points.forEach((point, r) => point.push(dot(centred.subarray(r * width, (r + 1) * width), direction)));
     directions.push(direction);
     shares.push(total > 0 ? variance / total : 0);
   }
-  return { points, shares, directions };
+  return { points: project(rows, count, width, directions), shares, directions };
 }
 
 /**
@@ -40,12 +39,15 @@ function principalComponents(rows, count, width) {
  * @param {number} count
  * @param {number} width
  * @param {Float64Array[]} directions
+ * @returns {[x: number, y: number][]}
  */
 function project(rows, count, width, directions) {
   const centred = centre(rows, count, width);
-  return Array.from({ length: count }, (_, r) =>
-    directions.map((direction) => dot(centred.subarray(r * width, (r + 1) * width), direction)),
-  );
+  const [along, across] = directions;
+  return Array.from({ length: count }, (_, r) => {
+    const row = rowOf(centred, r, width);
+    return [dot(row, along), dot(row, across)];
+  });
 }
 
 /** The rows minus their mean. @param {Float64Array} rows @param {number} count @param {number} width */

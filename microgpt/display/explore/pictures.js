@@ -14,7 +14,7 @@ function offerPicture(shown, heading) {
     made.addEventListener("click", save);
     return made;
   };
-  const name = () => `${document.title} ${title()}`.toLowerCase().match(/[\p{L}\p{N}]+/gu).join("-");
+  const name = () => `${document.title} ${title()}`.toLowerCase().match(/[\p{L}\p{N}]+/gu)?.join("-");
   const buttons = element(
     "div",
     { className: "save" },
@@ -89,11 +89,10 @@ function drawBox(pen, { left, top, width, height }, style) {
     pen.roundRect(left, top, width, height, style.borderTopLeftRadius.endsWith("%") ? Math.min(width, height) / 2 : radius);
     pen.fill();
   }
-  const sides = ["Top", "Right", "Bottom", "Left"].map((side) => ({
-    size: style[`border${side}Style`] === "none" ? 0 : parseFloat(style[`border${side}Width`]),
-    colour: style[`border${side}Color`],
-    dashes: style[`border${side}Style`] === "dashed" ? [3, 2] : [],
-  }));
+  const sides = ["top", "right", "bottom", "left"].map((side) => {
+    const [kind, size, colour] = ["style", "width", "color"].map((name) => style.getPropertyValue(`border-${side}-${name}`));
+    return { size: kind === "none" ? 0 : parseFloat(size), colour, dashes: kind === "dashed" ? [3, 2] : [] };
+  });
   const [one] = sides;
   pen.setLineDash(one.dashes);
   if (sides.every(({ size, colour }) => size === one.size && colour === one.colour)) {
@@ -134,7 +133,7 @@ function drawScale(pen, { left, top, width, height }) {
 /** @param {any} pen @param {HTMLCanvasElement} canvas */
 function drawCanvas(pen, canvas) {
   const { left, top, width, height } = canvas.getBoundingClientRect();
-  const drawing = [...drawings].find((one) => one.canvas === canvas && one.draw);
+  const drawing = [...drawings].filter((one) => one instanceof Drawing).find((one) => one.canvas === canvas);
   pen.save();
   pen.translate(left + canvas.clientLeft, top + canvas.clientTop);
   if (drawing) drawing.drawWith(pen);
@@ -165,6 +164,7 @@ function linesOf(node) {
   range.selectNodeContents(node);
   const boxes = range.getClientRects();
   if (boxes.length === 1 && !/^\s|\s\s|[\n\t]/.test(node.data)) return [{ ...boxes[0].toJSON(), text: node.data }];
+  /** @type {{ text: string, left: number, right: number, top: number }[]} */
   const lines = [];
   for (let i = 0; i < node.length; i++) {
     range.setStart(node, i);

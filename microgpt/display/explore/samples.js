@@ -2,7 +2,19 @@
 
 const SAMPLES = 10;
 
+/**
+ * A text that a model wrote.
+ * @typedef {object} Sample
+ * @property {number[]} ids its tokens, without the opening
+ * @property {number[]} scores their probabilities at temperature 1 and, if the text ended before it reached block_size, that of the end
+ * @property {boolean} ended whether it did
+ */
+
 class SamplesView {
+  /** What the samples were written for. @type {{ prompt: number[], temperature: number } | undefined} */
+  settings;
+
+  /** @param {Page} page */
   constructor(page) {
     this.page = page;
     this.context = new Context(page.model);
@@ -65,17 +77,19 @@ class SamplesView {
     return beginning.length ? element("bdi", {}, ...beginning) : "an empty text";
   }
 
+  /** @param {Sample} sample @param {number} given how many of its characters are those of the prompt */
   row({ ids, scores, ended }, given) {
     const { alphabet } = this.page;
     const text = ids.map((id) => alphabet.text(id)).join("");
     const spoken = ids.map((id, i) => `${alphabet.name(id)} ${percent(scores[i])}`);
-    if (ended) spoken.push(`end ${percent(scores.at(-1))}`);
+    const last = ended ? scores[scores.length - 1] : 0;
+    if (ended) spoken.push(`end ${percent(last)}`);
     const shown = alphabet.running(ids);
     const characters = ids.map((id, i) =>
       element(
         "span",
         {
-          title: `${codePoint(alphabet.points[id])}: ${percent(scores[i])}`,
+          title: `${codePoint(/** @type {number} */ (alphabet.points[id]))}: ${percent(scores[i])}`, // none of them is BOS
           style: { "--p": scores[i] },
           className: `${i < given ? "given" : ""} ${kind(shown[i])}`,
         },
@@ -83,7 +97,6 @@ class SamplesView {
       ),
     );
     const loss = scores.reduce((sum, p) => sum - Math.log(p), 0) / scores.length;
-    const last = ended ? scores.at(-1) : 0;
     const end = ended
       ? `the text ends: ${percent(last)}`
       : `cut at block_size, ${this.page.config.block_size} characters`;
@@ -99,13 +112,17 @@ class SamplesView {
   }
 }
 
-/** The class of a symbol in a text: a code point is set apart from the characters around it. */
+/** The class of a symbol in a text: a code point is set apart from the characters around it. @param {string} shown */
 const kind = (shown) => (isCode(shown) ? "code" : "");
 
 /**
- * Resolves to {ids, scores, ended}, or to null once not wanted(). prompt: tokens, the opening first. ids: the text's
- * tokens, without it; scores: their probabilities at temperature 1 and, if the text ended before it reached block_size, that
- * of the end; ended: whether it did. random: see draw.
+ * Resolves to a text, or to null once not wanted().
+ * @param {Context} context
+ * @param {number[]} prompt tokens, the opening first
+ * @param {number} temperature
+ * @param {() => boolean} wanted
+ * @param {() => number} random see draw
+ * @returns {Promise<Sample | null>}
  */
 async function writeText(context, prompt, temperature, wanted, random = Math.random) {
   const { config } = context.model;
@@ -115,7 +132,7 @@ async function writeText(context, prompt, temperature, wanted, random = Math.ran
   const scores = prompt.slice(1).map((id, i) => probabilities(context.traces[i].logits)[id]);
   const ids = prompt.slice(1);
   for (;;) {
-    const logits = context.traces.at(-1).logits;
+    const { logits } = context.traces[context.traces.length - 1];
     const id = draw(choices(logits, temperature, config), random);
     scores.push(probabilities(logits)[id]);
     if (id === bos) return { ids, scores, ended: true };

@@ -6,6 +6,8 @@ const PEN_STATE = [
   "imageSmoothingEnabled", "dashes", "matrix", "clipped",
 ];
 
+/** @typedef {Record<string, number | string | undefined>} Attributes those that are undefined are not written */
+
 class SvgPen {
   fillStyle = "#000";
   strokeStyle = "#000";
@@ -30,7 +32,7 @@ class SvgPen {
     /** @type {string[]} elements */
     this.parts = [];
     this.clips = 0;
-    this.ruler = element("canvas").getContext("2d"); // measures texts
+    this.ruler = contextOf(element("canvas")); // measures texts
     /** @type {any[]} */
     this.saved = [];
     this.path = "";
@@ -43,28 +45,33 @@ class SvgPen {
   }
 
   save() {
-    this.saved.push(Object.fromEntries(PEN_STATE.map((name) => [name, this[name]])));
+    this.saved.push(Object.fromEntries(PEN_STATE.map((name) => [name, /** @type {any} */ (this)[name]])));
   }
 
   restore() {
     Object.assign(this, this.saved.pop());
   }
 
+  /** @param {number} a @param {number} b @param {number} c @param {number} d @param {number} e @param {number} f as of a canvas */
   transform(a, b, c, d, e, f) {
     const [A, B, C, D, E, F] = this.matrix;
     this.matrix = [A * a + C * b, B * a + D * b, A * c + C * d, B * c + D * d, A * e + C * f + E, B * e + D * f + F];
   }
 
+  /** @param {number} x @param {number} y */
   translate(x, y) {
     this.transform(1, 0, 0, 1, x, y);
   }
 
+  /** @param {number[]} dashes */
   setLineDash(dashes) {
     this.dashes = dashes;
   }
 
+  /** @param {string} text */
   measureText(text) {
-    for (const name of ["font", "letterSpacing", "textAlign", "textBaseline", "direction"]) this.ruler[name] = this[name];
+    const { font, letterSpacing, textAlign, textBaseline, direction } = this;
+    Object.assign(this.ruler, { font, letterSpacing, textAlign, textBaseline, direction });
     return this.ruler.measureText(text);
   }
 
@@ -74,7 +81,7 @@ class SvgPen {
     this.path = "";
   }
 
-  /** A place, moved as the pen is, so that equal pictures are equal texts wherever on the page they are. What mirrors is an attribute. */
+  /** A place, moved as the pen is, so that equal pictures are equal texts wherever on the page they are. What mirrors is an attribute. @param {number} x @param {number} y */
   at(x, y) {
     const [, , , , dx, dy] = this.moved ? [] : this.matrix;
     return [short2(x + (dx ?? 0)), short2(y + (dy ?? 0))];
@@ -85,29 +92,33 @@ class SvgPen {
     return this.matrix.slice(0, 4).join() === "1,0,0,1" ? undefined : `matrix(${this.matrix.map(short2).join(" ")})`;
   }
 
+  /** @param {number} x @param {number} y */
   moveTo(x, y) {
     this.path += `M${this.at(x, y).join(" ")}`;
   }
 
+  /** @param {number} x @param {number} y */
   lineTo(x, y) {
     this.path += `${this.path ? "L" : "M"}${this.at(x, y).join(" ")}`;
   }
 
-  /** A whole circle. */
+  /** A whole circle. @param {number} x @param {number} y @param {number} radius */
   arc(x, y, radius) {
     const half = `a${short2(radius)} ${short2(radius)} 0 1 0`;
     this.moveTo(x - radius, y);
     this.path += `${half} ${short2(2 * radius)} 0${half} ${short2(-2 * radius)} 0Z`;
   }
 
+  /** @param {number} x @param {number} y @param {number} width @param {number} height */
   rect(x, y, width, height) {
     this.moveTo(x, y);
     this.path += `h${short2(width)}v${short2(height)}h${short2(-width)}Z`;
   }
 
+  /** @param {number} x @param {number} y @param {number} width @param {number} height @param {number} radius */
   roundRect(x, y, width, height, radius) {
     const r = Math.min(radius, width / 2, height / 2);
-    const corner = (dx, dy) => `a${short2(r)} ${short2(r)} 0 0 1 ${short2(dx * r)} ${short2(dy * r)}`;
+    const corner = (/** @type {number} */ dx, /** @type {number} */ dy) => `a${short2(r)} ${short2(r)} 0 0 1 ${short2(dx * r)} ${short2(dy * r)}`;
     this.moveTo(x + r, y);
     this.path +=
       `h${short2(width - 2 * r)}${corner(1, 1)}v${short2(height - 2 * r)}${corner(-1, 1)}` +
@@ -129,11 +140,13 @@ class SvgPen {
     this.clipped = id;
   }
 
+  /** @param {number} x @param {number} y @param {number} width @param {number} height */
   fillRect(x, y, width, height) {
     const [left, top] = this.at(x, y);
     this.put("rect", { x: left, y: top, width, height, ...this.paint("fill", this.fillStyle) });
   }
 
+  /** @param {number} x @param {number} y @param {number} width @param {number} height */
   strokeRect(x, y, width, height) {
     this.beginPath();
     if (width && height) this.rect(x, y, width, height);
@@ -146,22 +159,24 @@ class SvgPen {
 
   // ---- Texts and images ------------------------------------------------------------------------------------------------
 
+  /** @param {string} text @param {number} x @param {number} y */
   fillText(text, x, y) {
     this.text(text, x, y, this.paint("fill", this.fillStyle));
   }
 
+  /** @param {string} text @param {number} x @param {number} y */
   strokeText(text, x, y) {
     this.text(text, x, y, { fill: "none", ...this.line() });
   }
 
-  /** At its baseline and its left end, which every program that shows SVG understands. */
+  /** At its baseline and its left end, which every program that shows SVG understands. @param {string} text @param {number} x @param {number} y @param {Attributes} paint */
   text(text, x, y, paint) {
     const { textAlign, textBaseline } = this;
     const placed = this.measureText(text);
     Object.assign(this, { textAlign: "left", textBaseline: "alphabetic" });
     const plain = this.measureText(text);
     Object.assign(this, { textAlign, textBaseline });
-    const [, style, weight, size, family] = /^(italic )?(\S+) ([\d.]+)px (.*)$/.exec(this.font);
+    const [, style, weight, size, family] = /^(italic )?(\S+) ([\d.]+)px (.*)$/.exec(this.font) ?? [];
     const across = plain.actualBoundingBoxLeft - placed.actualBoundingBoxLeft;
     const [left, base] = this.at(x + across, y + plain.actualBoundingBoxAscent - placed.actualBoundingBoxAscent);
     const font = { "font-family": family, "font-size": size, "font-weight": weight, "font-style": style?.trim() };
@@ -170,7 +185,7 @@ class SvgPen {
     this.put("text", { x: left, y: base, ...font, "letter-spacing": spacing, ...direction, ...paint, "xml:space": "preserve" }, text);
   }
 
-  /** @param {HTMLCanvasElement} canvas */
+  /** @param {HTMLCanvasElement} canvas @param {number} x @param {number} y @param {number} width @param {number} height */
   drawImage(canvas, x, y, width, height) {
     const [left, top] = this.at(x, y);
     const rendering = this.imageSmoothingEnabled ? undefined : "image-rendering:pixelated";
@@ -179,22 +194,24 @@ class SvgPen {
 
   // ---- Elements --------------------------------------------------------------------------------------------------------
 
-  /** The attributes of a colour, as `fill` or `stroke`. */
+  /** The attributes of a colour. @param {"fill" | "stroke"} kind @param {string} colour @returns {Attributes} */
   paint(kind, colour) {
     const [rgb, alpha] = channels(colour);
     return { [kind]: rgb, [`${kind}-opacity`]: seen(alpha * this.globalAlpha) };
   }
 
+  /** The attributes of a line. @returns {Attributes} */
   line() {
     const dashes = this.dashes.length ? this.dashes.join(" ") : undefined;
     const join = this.lineJoin === "miter" ? undefined : this.lineJoin;
     return { ...this.paint("stroke", this.strokeStyle), "stroke-width": this.lineWidth, "stroke-dasharray": dashes, "stroke-linejoin": join };
   }
 
+  /** @param {string} tag @param {Attributes} attributes @param {string} [text] */
   put(tag, attributes, text) {
     const written = Object.entries({ ...attributes, transform: this.moved })
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => ` ${name}="${escaped(typeof value === "number" ? short2(value) : value)}"`)
+      .map(([name, value]) => ` ${name}="${escaped(typeof value === "number" ? short2(value) : String(value))}"`)
       .join("");
     const made = text === undefined ? `<${tag}${written}/>` : `<${tag}${written}>${escaped(text)}</${tag}>`;
     this.parts.push(this.clipped ? `<g clip-path="url(#${this.clipped})">${made}</g>` : made);
@@ -204,7 +221,7 @@ class SvgPen {
 /** To a hundredth of a pixel. @type {(number: number) => string} */
 const short2 = (number) => String(Number(number.toFixed(2)));
 
-/** An opacity; undefined for 1, which need not be written. */
+/** An opacity; undefined for 1, which need not be written. @param {number} alpha */
 const seen = (alpha) => (alpha === 1 ? undefined : Number(alpha.toFixed(4)));
 
 /** A colour as CSS computes it -> [its rgb(), its alpha]. @param {string} colour @returns {[string, number]} */

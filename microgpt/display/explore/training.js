@@ -3,11 +3,12 @@
 class TrainingView {
   /** @param {Page[]} pages */
   constructor(pages) {
-    const known = pages.filter(({ data }) => data.losses);
-    byId("no-losses").hidden = known.length > 0;
-    byId("learned").hidden = !known.length;
-    if (!known.length) return;
-    const runs = known.map(({ letter, config, data }) => ({ letter, guessing: Math.log(config.vocab_size), ...data.losses }));
+    const runs = pages.flatMap(({ letter, config, data: { losses } }) =>
+      losses ? [{ letter, guessing: Math.log(config.vocab_size), ...losses }] : [],
+    );
+    byId("no-losses").hidden = runs.length > 0;
+    byId("learned").hidden = !runs.length;
+    if (!runs.length) return;
     byId("held-out-key").hidden = !runs.some(({ held_out }) => held_out.length);
     byId("runs").hidden = pages.length === 1;
     byId("runs").replaceChildren(...pages.map(({ letter, data }) => key(letter, data)));
@@ -20,7 +21,7 @@ class TrainingView {
   }
 }
 
-/** Which line is that of a model. */
+/** Which line is that of a model. @param {string} letter @param {PageData} data */
 const key = (letter, { name, losses }) =>
   element(
     "span",
@@ -31,15 +32,21 @@ const key = (letter, { name, losses }) =>
   );
 
 /**
- * The losses of a run: see curve() of __init__.py. letter: the model's beside another; guessing: the loss of that.
- * @typedef {{ letter: string, guessing: number, steps: number[], smoothed: number[], low: number[], high: number[], held_out: [number, number | null][] }} RunLosses
+ * See curve() of __init__.py.
+ * @typedef {{ steps: number[], smoothed: number[], low: number[], high: number[], held_out: [number, number | null][] }} Losses
+ */
+/** Those of a run. letter: the model's beside another; guessing: the loss of that. @typedef {Losses & { letter: string, guessing: number }} RunLosses */
+/**
+ * Where a curve is drawn: its edges, the losses and the last step that it shows, and the places of steps and losses.
+ * @typedef {{ left: number, right: number, top: number, bottom: number, low: number, high: number, last: number, x: (step: number) => number, y: (loss: number) => number }} Plot
  */
 
 class LossCurve {
-  /** On a canvas. readout: the element that describes the chosen step. @param {RunLosses[]} runs */
+  /** readout: the element that describes the chosen step. @param {HTMLCanvasElement} canvas @param {HTMLElement} readout @param {RunLosses[]} runs */
   constructor(canvas, readout, runs) {
     this.readout = readout;
-    this.take(runs);
+    this.runs = runs;
+    this.steps = stepsOf(runs);
     this.chosen = this.steps.length - 1;
     this.drawing = new Drawing(canvas, (pen, width, height) => this.draw(pen, width, height));
     this.drawing.onPoint((x) => this.point(x));
@@ -47,15 +54,11 @@ class LossCurve {
     this.describe();
   }
 
-  take(runs) {
-    this.runs = runs;
-    this.steps = union(runs.map(({ steps }) => steps));
-  }
-
   /** Show other losses; the last step stays chosen. @param {RunLosses[]} runs */
   update(runs) {
     const isLast = this.chosen === this.steps.length - 1;
-    this.take(runs);
+    this.runs = runs;
+    this.steps = stepsOf(runs);
     this.choose(isLast ? this.steps.length - 1 : Math.min(this.chosen, this.steps.length - 1));
   }
 
@@ -68,15 +71,16 @@ class LossCurve {
       ...smoothed,
       ...held_out.map(([, loss]) => loss),
     ]);
-    const finite = numbers.filter(Number.isFinite);
+    const finite = numbers.filter((loss) => loss !== null).filter(Number.isFinite);
     const [low, high] = [finite.reduce((a, b) => Math.min(a, b)), finite.reduce((a, b) => Math.max(a, b))];
     return [low - 0.04 * (high - low), high + 0.06 * (high - low)];
   }
 
+  /** @param {number} width @param {number} height @returns {Plot} */
   layout(width, height) {
     const [left, right, top, bottom] = [38, width - 8, 8, height - 26];
     const [low, high] = this.range();
-    const last = Math.max(this.steps.at(-1), 2);
+    const last = Math.max(this.steps[this.steps.length - 1], 2);
     return {
       left,
       right,
@@ -90,6 +94,7 @@ class LossCurve {
     };
   }
 
+  /** @param {Pen} pen @param {number} width @param {number} height */
   draw(pen, width, height) {
     const plot = this.layout(width, height);
     this.drawAxes(pen, plot);
@@ -99,12 +104,10 @@ class LossCurve {
     pen.clip();
     for (const run of this.runs) this.drawBand(pen, plot, run);
     for (const loss of new Set(this.runs.map(({ guessing }) => guessing))) {
-      const ends = [1, plot.last].map((step) => [step, loss]);
-      this.line(pen, "quiet", 1.5, ends, plot, [5, 4]);
+      this.line(pen, "quiet", 1.5, [[1, loss], [plot.last, loss]], plot, [5, 4]);
     }
     for (const run of this.runs) {
-      const points = run.steps.map((step, i) => [step, run.smoothed[i]]);
-      this.line(pen, hue(run.letter), 2, points, plot);
+      this.line(pen, hue(run.letter), 2, run.steps.map((step, i) => [step, run.smoothed[i]]), plot);
     }
     pen.restore();
     for (const run of this.runs) this.drawHeldOut(pen, plot, run);
@@ -118,7 +121,7 @@ class LossCurve {
     }
   }
 
-  /** Between which losses most steps are. */
+  /** Between which losses most steps are. @param {Pen} pen @param {Plot} plot @param {RunLosses} run */
   drawBand(pen, plot, { letter, steps, low, high }) {
     pen.fillStyle = pen.colour(hue(letter));
     pen.globalAlpha = 0.2;
@@ -129,9 +132,9 @@ class LossCurve {
     pen.globalAlpha = 1;
   }
 
-  /** The held-out losses: of one model in the second colour, of two in that of each. */
+  /** The held-out losses: of one model in the second colour, of two in that of each. @param {Pen} pen @param {Plot} plot @param {RunLosses} run */
   drawHeldOut(pen, plot, { letter, held_out }) {
-    const dots = held_out.filter(([, loss]) => loss !== null);
+    const dots = /** @type {[number, number][]} */ (held_out.filter(([, loss]) => loss !== null));
     const name = letter ? hue(letter) : "second";
     this.line(pen, name, letter ? 1 : 1.5, dots, plot, letter ? [2, 3] : []);
     pen.fillStyle = pen.colour(name);
@@ -139,6 +142,7 @@ class LossCurve {
       disc(pen, plot.x(step), plot.y(loss), Math.max(1.5, Math.min(3.5, 200 / dots.length)));
   }
 
+  /** @param {Pen} pen @param {Plot} plot */
   drawAxes(pen, plot) {
     pen.size(12);
     pen.lineWidth = 1;
@@ -161,6 +165,10 @@ class LossCurve {
     }
   }
 
+  /**
+   * @param {Pen} pen @param {string} name of its colour @param {number} width @param {[step: number, loss: number][]} points @param {Plot} plot
+   * @param {number[]} dashes
+   */
   line(pen, name, width, points, plot, dashes = []) {
     pen.strokeStyle = pen.colour(name);
     pen.lineWidth = width;
@@ -171,6 +179,7 @@ class LossCurve {
     pen.setLineDash([]);
   }
 
+  /** @param {number} x */
   point(x) {
     const { left, right, last } = this.layout(this.drawing.canvas.clientWidth, this.drawing.canvas.clientHeight);
     const step = 1 + ((last - 1) * (x - left)) / (right - left);
@@ -179,8 +188,10 @@ class LossCurve {
     );
   }
 
+  /** @param {string} key */
   key(key) {
     const far = Math.ceil(this.steps.length / 20);
+    /** @type {Record<string, number>} */
     const to = {
       ArrowLeft: this.chosen - 1,
       ArrowRight: this.chosen + 1,
@@ -200,6 +211,7 @@ class LossCurve {
     this.choose(lastUntil(this.steps, step));
   }
 
+  /** @param {number} index of a step */
   choose(index) {
     this.chosen = index;
     this.describe();
@@ -218,17 +230,20 @@ class LossCurve {
 /** The loss of a run until a step, in words. @param {RunLosses} run @param {number} step */
 function lossAt({ steps, smoothed, held_out }, step) {
   const at = lastUntil(steps, step);
-  const evaluated = held_out.filter(([at, loss]) => at <= step && loss !== null).at(-1);
-  const held = evaluated ? `; held out ${evaluated[1].toFixed(4)} after step ${grouped(evaluated[0])}` : "";
+  const [evaluated, loss] = held_out.findLast(([at, loss]) => at <= step && loss !== null) ?? [];
+  const held = loss == null ? "" : `; held out ${loss.toFixed(4)} after step ${grouped(/** @type {number} */ (evaluated))}`;
   const own = steps[at] < step && at === steps.length - 1 ? ` in its last step, ${grouped(steps[at])}` : "";
   return `${smoothed[at].toFixed(4)}${own}${held}`;
 }
 
-/** About `count` evenly spaced round numbers between low and high. */
+/** The steps of any of the runs. @param {RunLosses[]} runs */
+const stepsOf = (runs) => union(runs.map(({ steps }) => steps));
+
+/** About `count` evenly spaced round numbers between low and high. @param {number} low @param {number} high @param {number} count */
 function ticks(low, high, count) {
   const raw = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= raw);
+  const step = power * ([1, 2, 5].find((n) => n * power >= raw) ?? 10);
   const first = Math.ceil(low / step);
   return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) =>
     Number(((first + i) * step).toPrecision(12)),

@@ -10,8 +10,10 @@ class UnitsView {
   unit = 0;
   position = 0;
   isChosen = false; // by the user
-  /** @type {Reading | null} */
-  reading = null;
+  /** @type {Reading} */
+  reading;
+  /** See image(). @type {HTMLCanvasElement} */
+  pixels = element("canvas");
 
   /** It shows one of these models, the first to begin with. @param {Page[]} pages */
   constructor(pages) {
@@ -19,7 +21,7 @@ class UnitsView {
     chooseModel("units-model", pages, (page) => {
       this.page = page;
       this.begin();
-      this.show(page.reading);
+      if (page.reading) this.show(page.reading);
     });
     this.drawing = new Drawing(byId("units"), (pen, width) => this.draw(pen, width));
     this.drawing.onKey((key) => this.key(key));
@@ -34,13 +36,13 @@ class UnitsView {
   /** Begin with a model: with its first layer, and no unit chosen yet. */
   begin() {
     const { n_layer, n_embd } = this.page.config;
-    Object.assign(this, { layer: 0, unit: 0, position: 0, isChosen: false, reading: null });
+    Object.assign(this, { layer: 0, unit: 0, position: 0, isChosen: false, reading: undefined });
     byId("units-layer").replaceChildren(...Array.from({ length: n_layer }, (_, i) => element("option", {}, String(i))));
     byId("units-layer").parentElement.hidden = n_layer === 1;
     byId("units-unit").max = 4 * n_embd - 1;
   }
 
-  /** Show a reading, see Page.update. Until the user chooses a unit, it is the one that the last character excites most. */
+  /** Show a reading, see Page.update. Until the user chooses a unit, it is the one that the last character excites most. @param {Reading} reading */
   show(reading, inMotion = false) {
     if (reading !== this.page.reading) return; // it is the other model's
     const isSame = String(this.reading?.tokens) === String(reading.tokens);
@@ -48,8 +50,9 @@ class UnitsView {
     const last = reading.tokens.length - 1;
     if (!isSame) this.position = last;
     if (!this.isChosen && !inMotion) this.unit = largestAt(this.active(last));
-    if (inMotion) this.drawing.redraw();
-    else this.describe();
+    if (inMotion) return this.drawing.redraw();
+    this.fit();
+    this.describe();
   }
 
   /** The units of the layer at a position, after the activation. (4 * n_embd) @param {number} position @returns {Vector} */
@@ -65,16 +68,23 @@ class UnitsView {
 
   // ---- The picture: a row for each position, a column for each unit --------------------------------------------------
 
+  /** @param {number} width */
   layout(width) {
     const [rows, columns] = [this.reading.tokens.length, 4 * this.page.config.n_embd];
     const row = Math.min(ROW, TALLEST / rows);
-    return { rows, columns, row, column: (width - LABELS) / columns, height: Math.ceil(rows * row) + 2 };
+    return { rows, columns, row, column: (width - LABELS) / columns };
   }
 
+  /** Make the canvas as high as its rows require. */
+  fit() {
+    const { rows, row } = this.layout(0);
+    this.drawing.canvas.style.height = `${Math.ceil(rows * row) + 2}px`;
+  }
+
+  /** @param {Pen} pen @param {number} width */
   draw(pen, width) {
     if (!this.reading) return;
-    const { rows, columns, row, column, height } = this.layout(width);
-    this.drawing.canvas.style.height = `${height}px`;
+    const { rows, columns, row, column } = this.layout(width);
     pen.fillStyle = pen.colour("panel");
     pen.fillRect(LABELS, 1, width - LABELS, rows * row);
     pen.imageSmoothingEnabled = false;
@@ -94,13 +104,12 @@ class UnitsView {
     }
   }
 
-  /** The excitations as an image of one pixel each, which the browser enlarges; the strongest is opaque. */
+  /** The excitations as an image of one pixel each, which the browser enlarges; the strongest is opaque. @param {number} rows @param {number} columns */
   image(rows, columns) {
-    const canvas = element("canvas", { width: columns, height: rows });
-    const pen = canvas.getContext("2d");
+    const pen = contextOf(Object.assign(this.pixels, { width: columns, height: rows }));
     const image = pen.createImageData(columns, rows);
     const largest = this.largest();
-    const colours = ["accent", "second"].map((name) => channels(colour(name))[0].match(/\d+/g).map(Number));
+    const colours = ["accent", "second"].map((name) => channels(colour(name))[0].match(/\d+/g)?.map(Number) ?? []);
     for (let position = 0, at = 0; position < rows; position++) {
       for (const value of this.active(position)) {
         image.data.set(colours[value < 0 ? 1 : 0], at);
@@ -109,7 +118,7 @@ class UnitsView {
       }
     }
     pen.putImageData(image, 0, 0);
-    return canvas;
+    return this.pixels;
   }
 
   /** The strongest excitation in the layer, of either sign; 1 where there is none. */
@@ -121,6 +130,7 @@ class UnitsView {
     return largest || 1;
   }
 
+  /** @param {number} x @param {number} y */
   point(x, y) {
     if (!this.reading) return;
     const { rows, columns, row, column } = this.layout(this.drawing.canvas.clientWidth);
@@ -128,7 +138,9 @@ class UnitsView {
     this.choose(this.layer, within((x - LABELS) / column, columns), within((y - 1) / row, rows));
   }
 
+  /** @param {string} key */
   key(key) {
+    /** @type {Record<string, [number, number]>} */
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     if (!(key in moves) || !this.reading) return false;
     const { rows, columns } = this.layout(this.drawing.canvas.clientWidth);
@@ -140,10 +152,12 @@ class UnitsView {
 
   // ---- The chosen unit -----------------------------------------------------------------------------------------------
 
+  /** @param {number} position */
   symbol(position) {
     return this.page.alphabet.symbol(this.reading.tokens[position]);
   }
 
+  /** @param {number} id */
   glyphOf(id) {
     return glyph(this.page.alphabet.symbol(id), this.page.alphabet.points[id]);
   }
@@ -173,7 +187,7 @@ class UnitsView {
     byId("units-list").replaceChildren(...items);
   }
 
-  /** What the unit is at a position, and which characters would excite it there. */
+  /** What the unit is at a position, and which characters would excite it there. @param {number} position @param {number} largest */
   item(position, largest) {
     const value = this.active(position)[this.unit];
     const share = Math.abs(value) / largest;
@@ -189,7 +203,7 @@ class UnitsView {
     );
   }
 
-  /** The characters that alone would excite the unit most at a position. */
+  /** The characters that alone would excite the unit most at a position. @param {number} position */
   exciting(position) {
     const { model, alphabet } = this.page;
     const values = alone(model, this.layer, this.unit, position);
