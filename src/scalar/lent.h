@@ -14,7 +14,8 @@
 static Operands *lent_rows;   /* linked; some of them may be settled */
 static Operands *lent_vector; /* or NULL */
 
-/* Moves the gradients of the nodes to `grads`. 0, with nothing changed, if one is an object or lent, or is there twice. */
+/* Moves the gradients of the nodes, which are not in `grads`, there. 0, with nothing changed, if one is an object or lent, or is
+ * there twice. */
 static int lend(Operands *of) {
     uint32_t k = 0;
     for (; k < of->size && !(of->nodes[k]->f.flags & (LENT | IS_OBJECT(GRAD))); k++) { /* mutant: lend */
@@ -61,19 +62,23 @@ static inline void settle(const Node *node) {
         settle_vector(node->f.flags & EDGES ? lent_vector : node->f.operands[0]);
 }
 
-/* Lends a row of leaves, if it has not been settled in this pass. */
+/* Lends a row of leaves, if it has not been settled in this pass. Returns whether it is lent. */
 static int lend_row(Operands *of) {
-    if (of->is_row || !of->all_leaves || of->change != num_changes || !lend(of)) /* mutant: row-of-leaves */
+    if (of == lent_vector)
+        settle_lent_vector();
+    if (of->is_row)
         return of->lends;
+    if (!of->all_leaves || of->change != num_changes || !lend(of)) /* mutant: row-of-leaves */
+        return 0;
     of->is_row = 1;
     of->next = lent_rows;
     lent_rows = of;
     return 1;
 }
 
-/* Lends a vector in place of lent_vector. */
+/* Lends a vector in place of lent_vector, if it is not lent as a row. Returns whether it is lent. */
 static int lend_vector(Operands *of) {
-    if (of == lent_vector && of->lends)
+    if (of->lends) /* mutant: lent-as-row */
         return 1;
     settle_lent_vector();
     if (lend(of))

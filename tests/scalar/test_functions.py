@@ -151,6 +151,23 @@ def test_matrices_that_share_nodes(seed):
     same(run)
 
 
+@given(st.integers(0, 2**32))
+@settings(max_examples=200, deadline=None)
+def test_lists_that_are_a_row_here_and_the_vector_there(seed):
+    def run(layer):
+        rng = random.Random(seed)
+        size = rng.randint(1, 4)
+        lists = [[layer.Value(rng.gauss(0, 1)) for _ in range(size)] for _ in range(rng.randint(1, 3))]
+        leaves, total = sum(lists, []), layer.Value(0.0)
+        for _ in range(rng.randint(2, 8)):
+            x, rows = rng.choice(lists), [rng.choice(lists) for _ in range(size)]
+            lists += [layer.linear(x, rows)] if rng.random() < 0.5 else []
+            total = total + layer.linear(x, rows[:1])[0] * rng.gauss(0, 1)
+        return after_backward([total], leaves)
+
+    same(run)
+
+
 def test_shared_nodes_inside_a_dot_product():
     """w[k] depends on x[j] and vice versa, so that contributions interleave with those of whole subgraphs."""
 
