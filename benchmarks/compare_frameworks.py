@@ -27,7 +27,6 @@ from microgpt.proof import bench
 from microgpt.training import start
 
 MODULES = ("frameworks.numpy_gpt", "frameworks.torch_gpt")
-TRAINING = TrainConfig(num_steps=10_000_000)
 OURS = {  # name -> engine, documents a step, threads
     "graph": ("graph", 1, 1),
     "exact": ("exact", 1, 1),
@@ -110,19 +109,20 @@ def measure(name, shape, seconds=1.0):
     """Microseconds per document of one competitor, in this process; or what differs."""
     config = GPTConfig(init_std=0.32 * shape["n_embd"] ** -0.5, **shape)  # 0.08 at 16; wide models would saturate with it
     docs = documents(config.block_size)
+    training = TrainConfig(num_steps=10_000_000, learning_rate=0.01 if config.n_embd <= 128 else 0.0002)  # wide models would diverge
     if name in OURS:
         engine, batch, threads = OURS[name]
-        run = start(docs, config, replace(TRAINING, batch_size=batch), engine=engine, threads=threads)
+        run = start(docs, config, replace(training, batch_size=batch), engine=engine, threads=threads)
         trainer, dtype = EngineTrainer(run, threads), "float32" if engine == "fast" else "float64"
         steps = trainer.steps
     else:
         make, batch = next(m.variants()[name] for m in map(importlib.import_module, MODULES) if name in m.variants())
-        run = start(docs, config, TRAINING)
+        run = start(docs, config, training)
         trainer, dtype = make(run.model), "float32" if "float32" in name else "float64"
 
         def steps(first, n):
             for i in range(first, first + n):
-                trainer.step([run.corpus[(i * batch + j) % len(run.corpus)] for j in range(batch)], TRAINING)
+                trainer.step([run.corpus[(i * batch + j) % len(run.corpus)] for j in range(batch)], training)
 
     wrong = difference(trainer, run, [run.corpus[i] for i in range(batch)], TOLERANCE[dtype])
     if wrong:
@@ -189,7 +189,7 @@ def main():
         if wrong:
             print(f"{name:34} {n_embd:6} no time: {wrong}")
             continue
-        us, ours = [r["us"] for r in found], [r["us"] for r in results[YARDSTICK, n_embd]]
+        us, ours = [r["us"] for r in found], [r.get("us", math.nan) for r in results[YARDSTICK, n_embd]]
         ratio = statistics.median(a / b for a, b in zip(us, ours))
         print(f"{name:34} {n_embd:6} {statistics.median(us):14,.1f} {f'{min(us):,.1f} .. {max(us):,.1f}':>20} {ratio:19,.1f}")
     print(json.dumps([{"name": name, "n_embd": n_embd, "results": found} for (name, n_embd), found in results.items()]))
