@@ -160,7 +160,7 @@ static inline void read_dot_gradient(Node *dot) {
     }
 }
 
-/* All products of a DOT node at once, if the gradients of its vectors can be lent; else 0, with nothing changed. */
+/* All products of a DOT node at once, if its vectors are two whose gradients can be lent; else 0, with nothing changed. */
 static inline int propagate_vectors(Node *dot, uint32_t first, uint32_t end) {
     Operands *w = dot->f.operands[0], *x = dot->f.operands[1];
     if (first > 0 || end != w->size || w == x || dot->f.flags & START_NODE) /* mutant: whole-run */

@@ -41,7 +41,6 @@ SCALAR = {
     "leaves_of_a_row_assumed_to_stay_leaves": (SHARED, {"row-of-leaves": replace("|| of->change != num_changes", "")}),
     "part_of_a_run_taken_for_the_whole": (SHARED, {"whole-run": replace("first > 0 || end != w->size ||", "")}),
     "row_lent_once_more_as_the_vector": (ROW_HERE, {"lent-as-row": replace("of->lends", "of == lent_vector")}),
-    "one_vector_taken_for_two": (ROW_HERE, {"whole-run": replace("w == x || ", "")}),
     "int_gradient_taken_for_a_float": (SHARED, {"float-gradient": replace("dot->f.flags & KIND(LOCAL0) ||", "")}),
     # ---- operators made of others ----
     "sigmoid_of_a_subclass": (
