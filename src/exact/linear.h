@@ -15,9 +15,9 @@
 #define VECS 1 /* 8 of 16 */
 #endif
 
-#define CACHED 32768 /* numbers */
+#define CACHED 32768 /* numbers that stay in the cache beside others */
 
-/* Rows of `stride` numbers that stay in the cache, a multiple of a tile's. */
+/* Rows of `stride` numbers that stay in the cache, a multiple of 16. */
 INLINE size_t cached_rows(size_t stride) { return stride > CACHED / 16 ? 16 : CACHED / stride / 16 * 16; }
 
 /* ---- forward: y = w x ----------------------------------------------------------------------------------------------- */
@@ -32,7 +32,7 @@ INLINE void forward_tile(double *y, const double *w, const double *x, size_t fea
     UNROLL_FOR (int r = 0; r < rows; r++)
         UNROLL_FOR (int c = 0; c < vecs; c++)
             sum[r][c] = resume ? vload(y + r * stride + c * W) : vset1(0.0); /* mutant: forward-start */
-    for (size_t j = 0; j < features; j++) { /* mutant: forward-fold */
+    for (size_t j = 0; j < features; j++) {                                  /* mutant: forward-fold */
         UNROLL_FOR (int r = 0; r < rows; r++)
             UNROLL_FOR (int c = 0; c < vecs; c++)
                 sum[r][c] = sum[r][c] + vset1(w[r * n_in + j]) * vload(x + j * stride + c * W);
@@ -57,7 +57,7 @@ static void linear_forward(double *y, const double *w, const double *x, Range ro
     size_t most = cached_rows(stride);
     for (size_t j = 0; j < n_in; j += most) {
         size_t i = rows.first;
-#define FROM(i) y + (i)*stride, w + (i)*n_in + j, x + j * stride, smaller(most, n_in - j), n_in, stride, j > 0
+#define FROM(i) y + (i)*stride, w + (i)*n_in + j, x + j *stride, smaller(most, n_in - j), n_in, stride, j > 0
         for (; i + 8 <= rows.end; i += 8)
             forward_rows(FROM(i), 8);
         for (; i + 4 <= rows.end; i += 4)
@@ -75,7 +75,8 @@ static void linear_forward(double *y, const double *w, const double *x, Range ro
  * Where several matrices, or several heads' rows of them, read x, dx is one sum over all these rows: over the segments in the
  * given order, each from its last row to its first.
  *
- * A tile of it, from feature j and column p on; with resume, the sums continue from what is in dx. dx: (rows) */
+ * A tile of it, from feature j and column p on; with resume, the sums continue from what is in dx. dx: (rows). Unless next is
+ * NULL, the weights from it on, `apart` from row to row, are fetched meanwhile. */
 INLINE void backward_x_tile(double *dx, const Segment *segments, size_t n_segments, size_t j, size_t p, size_t n_in,
                             size_t stride, int resume, const double *next, size_t apart, const int rows, const int vecs) {
     vd sum[8][VECS];
@@ -118,7 +119,6 @@ static void backward_x_segments(double *dx, const Segment *segments, size_t n_se
 }
 
 #define FEW_ROWS 128
-#define MANY_WEIGHTS 32768 /* as many numbers as stay in the cache */
 
 /* At most FEW_ROWS rows of a large matrix, all columns. The weights of a tile are a cache line of each row, and these lines are
  * far apart: so they are copied next to each other, once for all columns, and those of the next tile are fetched meanwhile. */
@@ -144,7 +144,7 @@ static void linear_backward_x(double *dx, const Segment *segments, size_t n_segm
     size_t rows = 0;
     for (size_t s = 0; s < n_segments; s++)
         rows += segments[s].rows;
-    if (rows * n_in <= MANY_WEIGHTS) {
+    if (rows * n_in <= CACHED) {
         backward_x_segments(dx, segments, n_segments, features, n_in, stride, 0);
         return;
     }
