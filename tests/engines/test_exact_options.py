@@ -264,7 +264,7 @@ def test_any_number_of_threads(config, training):
     assert all(result == results[0] for result in results)
 
 
-@pytest.mark.parametrize("n_embd, block_size, batch_size", [(100, 24, 7), (72, 120, 2)])
+@pytest.mark.parametrize("n_embd, block_size, batch_size", [(100, 24, 12), (72, 120, 3)])
 def test_matrices_that_do_not_fit_the_cache(on_path, n_embd, block_size, batch_size):
     """Partial sums are stored and resumed: of the backward pass, and where 120 columns leave room for fewer features, of the forward
     pass too. A batch has several groups of documents."""
