@@ -26,7 +26,7 @@ INLINE void half_forward_tile(float *y, const float *w, size_t across, const flo
         UNROLL_FOR (int r = 0; r < rows; r++)
             sum[r] = vfma(vset2(w + r * across), terms, sum[r]);
     }
-    if (n) {
+    if (n) { /* mutant: odd-term */
         vf terms = vpairs(vload(x), vset1(0.0f));
         UNROLL_FOR (int r = 0; r < rows; r++)
             sum[r] = vfma(vset1(w[r * across]), terms, sum[r]);
