@@ -17,6 +17,7 @@ from command_line import (
     driver,
     environment,
     microgpt_command,
+    microgpt_here,
     posix,
     printed,
     without_comment,
@@ -49,15 +50,7 @@ def test_output_is_the_reference_s(data, preset):
     ],
 )
 def test_the_whole_golden_run(preset, digest, tmp_path):
-    done = microgpt_command(
-        "train",
-        "--preset",
-        preset,
-        "--engine",
-        "graph",
-        cwd=tmp_path,
-        env=environment(MICROGPT_NAMES=os.environ["MICROGPT_NAMES"]),
-    )
+    done = microgpt_command("train", "--preset", preset, cwd=tmp_path, env=environment(MICROGPT_NAMES=os.environ["MICROGPT_NAMES"]))
     assert (done.returncode, done.stderr) == (0, "")
     assert hashlib.sha256(done.stdout.encode()).hexdigest() == digest, done.stdout
 
@@ -74,7 +67,7 @@ def test_input_txt_in_the_current_folder(tmp_path):
 
 
 def test_no_steps_and_no_samples(data):
-    done = microgpt_command("train", data, "--steps", 0, "--samples", 0, *TINY)
+    done = microgpt_here("train", data, "--steps", 0, "--samples", 0, *TINY)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == ["num docs: 6", "vocab size: 12", "num params: 320"]
 
@@ -196,9 +189,9 @@ def test_every_field_has_an_option():
 
 def test_seed_engine_and_temperature(settings, data):
     assert settings("--seed", "7", "--engine", "python")[2:] == (7, "python")
-    done = microgpt_command("train", data, "--seed", 7, "--steps", 6, "--samples", 3, *TINY)
+    done = microgpt_here("train", data, "--seed", 7, "--steps", 6, "--samples", 3, *TINY)
     assert done.stdout == printed(NAMES, seed=7)
-    greedy = microgpt_command("train", data, "--steps", 6, "--samples", 3, "--temperature", 0, *TINY)
+    greedy = microgpt_here("train", data, "--steps", 6, "--samples", 3, "--temperature", 0, *TINY)
     assert len({line.split(": ")[1] for line in greedy.stdout.splitlines()[-3:]}) == 1
 
 

@@ -102,18 +102,18 @@ print(used())
     assert float(out) < 60
 
 
-@pytest.mark.slow
 @needs_proc
 def test_memory_is_flat_over_ten_thousand_steps():
     out = run(
         PEAK
         + """
-from microgpt import TrainConfig, train
+from microgpt import GPTConfig, TrainConfig, train
 seen = []
 def callback(step):
     if step.step in (1000, 10_000):
         seen.append(used())
-train(["anna", "bob", "clara", "d"], training=TrainConfig(num_steps=10_000), engine="graph", callback=callback)
+config, training = GPTConfig(n_embd=2, n_head=1, block_size=4), TrainConfig(num_steps=10_000)
+train(["anna", "bob", "clara", "d"], config, training, engine="graph", callback=callback)
 print(seen[0], seen[1] - seen[0])
 """
     )
