@@ -108,21 +108,21 @@ SCALAR = {
         },
     ),
     # ---- depth ----
-    "recursive_deallocation": ("scalar/test_memory.py -k million", {"last-reference": never, "nesting-limit": never}),
+    "recursive_deallocation": ("scalar/test_memory.py -k chain", {"last-reference": never, "nesting-limit": never}),
     "recursive_deallocation_of_data": (
-        "scalar/test_memory.py -k million",
+        "scalar/test_memory.py -k chain",
         {
             "release-data": replace("dead = release(node->f.slot[i].object, dead)", "Py_DECREF(node->f.slot[i].object)"),
             "nesting-limit": never,
         },
     ),
-    "recursive_deallocation_through_lists": ("scalar/test_memory.py -k million", {"nesting-limit": never}),
+    "recursive_deallocation_through_lists": ("scalar/test_memory.py -k chain", {"nesting-limit": never}),
     "waiting_nodes_forgotten": (
         "scalar/test_memory.py -k leak",
         {"deferred-nodes": replace("nesting == 1 ? deferred : NULL", "NULL")},
     ),
     "recursive_backward": (
-        "scalar/test_memory.py -k million",
+        "scalar/test_memory.py -k chain",
         {
             "build-tape": before("size_t base = pass->stack.size;"),
             "traversal": replace("pass->stack.size", "pass->stack.size > base"),

@@ -40,7 +40,7 @@ needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux") or "MICROGP
     ],
 )
 @pytest.mark.slow
-def test_a_chain_of_a_million_nodes(grow):
+def test_a_chain_of_300_000_nodes(grow):
     """Built, run backward, and freed, on a C stack of one megabyte."""
     out = run(
         f"""
@@ -51,7 +51,7 @@ class Slotted(Value):
     __slots__ = ()
 first = x = Value(1.0)
 one = Value(1.0)
-for _ in range(1_000_000 if "rmsnorm" not in {grow!r} else 100_000):
+for _ in range(300_000 if "rmsnorm" not in {grow!r} else 100_000):
     x = {grow}
 x.backward()
 print(abs(first.grad) > 0 or {grow!r} == "Value(x)")
