@@ -189,9 +189,9 @@ def test_every_field_has_an_option():
 
 def test_seed_engine_and_temperature(settings, data):
     assert settings("--seed", "7", "--engine", "python")[2:] == (7, "python")
-    done = microgpt_here("train", data, "--seed", 7, "--steps", 6, "--samples", 3, *TINY)
+    done = microgpt_command("train", data, "--seed", 7, "--steps", 6, "--samples", 3, *TINY)
     assert done.stdout == printed(NAMES, seed=7)
-    greedy = microgpt_here("train", data, "--steps", 6, "--samples", 3, "--temperature", 0, *TINY)
+    greedy = microgpt_command("train", data, "--steps", 6, "--samples", 3, "--temperature", 0, *TINY)
     assert len({line.split(": ")[1] for line in greedy.stdout.splitlines()[-3:]}) == 1
 
 

@@ -25,7 +25,7 @@ from microgpt.cli.commands import COMMANDS
 from microgpt.proof import bench, verify
 from microgpt.scripts import script
 
-SOME = 30  # calls per command
+SOME = 25  # calls per command
 SECONDS, ENDLESS = 30, 0.2  # the longest time of a call on a busy machine; the time after which a run of 10**20 steps is stopped
 LONGEST = 400  # characters in a message
 VALUES = [
