@@ -140,7 +140,7 @@ SCALAR = {
     "leak_of_scratch": ("scalar/test_memory.py -k leak", {"free-scratch": delete}),
     "leak_of_type": ("scalar/test_memory.py -k leak", {"release-type": delete}),
     # ---- Python ----
-    "methods_do_not_check_self": ("scalar/test_corners.py -k check_what", {"plain-methods": replace("False", "True")}),
+    "methods_do_not_check_self": ("scalar/test_interpreter.py -k check_what", {"plain-methods": replace("False", "True")}),
     "replaced_operators_ignored": (
         "scalar/test_corners.py -k replaced",
         {"replaced-attribute": replace("PyDict_GetItem(value_type->tp_dict, name) != attribute", "0")},
@@ -148,7 +148,7 @@ SCALAR = {
     "custom_subclasses_ignored": ("scalar/test_corners.py", {"custom-class": delete}),
     "always_the_slow_path": ("scalar/test_corners.py -k slow_path", {"known-version": instead("return 0;")}),
     "children_counted_after_the_tuple": (
-        "scalar/test_corners.py -k collector",
+        "scalar/test_interpreter.py -k collector",
         {
             "two-children": replace(
                 "pack((PyObject *)node_incref(node->f.child[0]), (PyObject *)node_incref(node->f.child[1]))",
@@ -157,11 +157,11 @@ SCALAR = {
         },
     ),
     "items_borrowed_over_a_collection": (
-        "scalar/test_corners.py -k collector",
+        "scalar/test_interpreter.py -k collector",
         {"scaled-item": replace("xs->nodes[i]", "(Node *)PySequence_Fast_ITEMS(x)[i]")},
     ),
     "rows_borrowed_over_a_collection": (
-        "scalar/test_corners.py -k collector",
+        "scalar/test_interpreter.py -k collector",
         {"linear-row": replace("i < PySequence_Fast_GET_SIZE(w)", "1")},
     ),
     # ---- the compiler ----
