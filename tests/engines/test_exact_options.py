@@ -158,7 +158,7 @@ def test_clipping_gradients_that_are_not_finite(on_path):
     """Huge weights whose infinities relu keeps out of the loss, but not out of the gradients, so the norm is NaN."""
     config, docs, seen = GPTConfig(n_embd=4, n_head=2, block_size=5), ["abca", "b"], 0
     training = TrainConfig(num_steps=1, batch_size=2, clip_norm=0.5)
-    for seed in range(400):
+    for seed in (*range(70), 204, 345, 348):  # in 64 and the last three, the loss is finite, and a gradient is NaN
         results = []
         for name, path in [("graph", PATHS[0]), *(("exact", path) for path in PATHS)]:
             on_path(*path)

@@ -1,5 +1,5 @@
 """Scripts with effects that compiled code could miss: side effects in operators, properties that print, changed classes, errors in
-the middle, numbers of all kinds, identity, copies, aliases. Used like those of people.py."""
+the middle, numbers of all kinds, identity, copies, aliases. Used like those of people.py, and like it a long table."""
 
 from people import EQUAL, KARPATHY, MICROGRAD, PAIRS
 
