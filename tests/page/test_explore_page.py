@@ -343,7 +343,7 @@ def test_text_of_users_is_harmless(show):
         type_in(driver, text)
         browser.wait(driver, "await page.samples.write()")
         assert text_of(driver, "samples").count(text) == 10 or not text.isprintable()
-    assert driver.execute_script("return document.scripts.length") == 5
+    assert driver.execute_script("return document.scripts.length") == 4
     assert driver.execute_script("return document.images.length") == 0
     shown = {label for label, _ in bars(driver)}
     assert {"<", ">", "&", "2028", "0000", "␣"} <= shown

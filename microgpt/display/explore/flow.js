@@ -20,6 +20,8 @@ class FlowView {
   /** What the page's address asks for, until a text is there. @type {URLSearchParams | null} */
   asked = null;
   run = 0;
+  section = byId("flow");
+  rests = true;
 
   /** It shows one of these models, the first to begin with. @param {Page[]} pages */
   constructor(pages) {
@@ -63,12 +65,9 @@ class FlowView {
   /**
    * Show a reading, see Page.update. What is open stays open while the text is the same.
    * @param {Reading | undefined} reading
-   * @param {boolean} inMotion
    */
-  show(reading, inMotion = false) {
+  show(reading) {
     if (!reading || reading !== this.page.reading) return; // it is the other model's
-    this.run++; // gradients that are being computed are those of other weights or another text
-    if (inMotion) return;
     const { model, alphabet } = this.page;
     const { tokens, targets } = reading;
     if (String(tokens) !== this.tokens || model !== this.pass?.model) {
@@ -122,6 +121,7 @@ class FlowView {
 
   /** @param {Stop[]} trail */
   async go(trail) {
+    if (this.page.isLate) this.show(this.page.reading); // the numbers that are opened are those of one reading
     this.trail = trail;
     await this.render();
     this.page.address?.note();
@@ -143,11 +143,13 @@ class FlowView {
   /** Show what is open. Gradients are computed once they are to be shown. */
   async render() {
     const run = ++this.run;
+    const { page } = this;
+    const { weighed } = page;
     const pass = /** @type {Pass} */ (this.pass);
     const side = this.open?.side ?? this.side;
     if (side === "gradients" && !pass.gradients && pass.targets.length) {
       this.body.setAttribute("aria-busy", "true");
-      pass.gradients = await gradientsOf(pass.model, pass.traces, pass.targets, () => run === this.run);
+      pass.gradients = await gradientsOf(pass.model, pass.traces, pass.targets, () => run === this.run && weighed === page.weighed);
       if (!pass.gradients) return;
     }
     this.body.setAttribute("aria-busy", "false");

@@ -10,6 +10,7 @@ class UnitsView {
   unit = 0;
   position = 0;
   isChosen = false; // by the user
+  section = sectionOf(byId("units"));
   /** @type {Reading} */
   reading;
   /** See image(). @type {HTMLCanvasElement} */
@@ -190,8 +191,7 @@ class UnitsView {
   /** What the unit is at a position, and which characters would excite it there. @param {number} position @param {number} largest */
   item(position, largest) {
     const value = this.active(position)[this.unit];
-    const share = Math.abs(value) / largest;
-    const bar = element("i", { className: value < 0 ? "negative" : "", style: { transform: `scaleX(${share})` } });
+    const bar = element("i", { className: value < 0 ? "negative" : "", style: { width: share(Math.abs(value), largest) } });
     return element(
       "li",
       {},
