@@ -1,5 +1,5 @@
 """The page of `microgpt explore` as Python assembles it, and the command; in a browser: test_explore_numbers.py,
-test_explore_page.py."""
+test_explore_page.py and its neighbours."""
 
 import base64
 import hashlib

@@ -29,9 +29,9 @@ from microgpt.snapshots import Snapshots
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
-    "elements", "numbers", "activations", "model", "alphabet", "pca", "near", "drawing", "svg", "pictures", "next", "samples", "many", "attention",
-    "labels", "embeddings", "gradients", "sums", "flow", "units", "film", "training", "configuration", "desk", "address", "opening", "safetensors",
-    "trainer", "main",
+    "elements", "numbers", "activations", "model", "alphabet", "pca", "near", "drawing", "svg", "pixels", "pictures", "next",
+    "samples", "many", "attention", "labels", "embeddings", "kernels", "gradients", "sums", "flow", "units", "film",
+    "training", "configuration", "desk", "address", "opening", "safetensors", "trainer", "main",
 )  # fmt: skip
 # and those that train, in a Web Worker
 WORKER = ("activations", "random", "kernels", "learn", "sampler", "counting", "worker")

@@ -248,8 +248,8 @@ class FlowView {
   }
 
   /** A tensor, closed. @param {Tensor} tensor @param {Place["side"]} side @param {number} position */
-  box({ id, title, values, rows, token }, side, position) {
-    const lines = rows ? rows().length : 1;
+  box({ id, title, values, columns, rows, token }, side, position) {
+    const lines = rows ? values.length / columns : 1;
     const count = `${grouped(values.length / lines)} number${values.length === 1 ? "" : "s"}`;
     const label = token === undefined ? title : `${title}: ${this.page.alphabet.name(token, id.startsWith("lm_head"))}`;
     const quiet = (/** @type {string} */ text) => element("span", { className: "quiet" }, text);
@@ -380,34 +380,15 @@ function short(value) {
   return Math.abs(value) < 0.001 || Math.abs(value) >= 1000 ? value.toExponential(1) : value.toFixed(3);
 }
 
-/** The largest absolute value, or 1 where there is none. @param {Vector} values */
-function largestOf(values) {
-  let largest = 0;
-  for (const value of values) largest = Math.max(largest, Math.abs(value));
-  return largest || 1;
-}
-
 /** The style of a number: its sign as a colour, its share of the largest as the opacity. @param {number} value @param {number} largest */
 const tint = (value, largest) => ({
   className: value < 0 ? "negative" : "positive",
   style: { "--p": Number.isFinite(value) ? Math.abs(value) / largest : 0 },
 });
 
-/** Rows of numbers as colours: an image of one pixel a number, which the browser enlarges. @param {Vector} values @param {number} rows */
-function strip(values, rows = 1) {
-  const columns = values.length / rows;
-  const className = rows > 1 ? "flow-strip flow-matrix" : "flow-strip";
-  const canvas = element("canvas", { className, width: columns, height: rows, "aria-hidden": "true" });
-  const pen = canvas.getContext("2d");
-  const image = pen.createImageData(columns, rows);
-  const { data } = image;
-  const largest = largestOf(values);
-  const [plus, minus] = ["accent", "second"].map((name) => String(channels(colour(name))[0]).match(/\d+/g)?.map(Number) ?? []);
-  for (let i = 0, at = 0; i < values.length; i++) {
-    const tone = values[i] < 0 ? minus : plus;
-    for (let channel = 0; channel < 3; channel++) data[at++] = tone[channel];
-    data[at++] = (255 * Math.abs(values[i])) / largest;
-  }
-  pen.putImageData(image, 0, 0);
+/** Rows of numbers as pixels. @param {Vector} values @param {number} rows */
+function strip(values, rows) {
+  const canvas = element("canvas", { className: rows > 1 ? "flow-strip flow-matrix" : "flow-strip", "aria-hidden": "true" });
+  paintNumbers(canvas, Array.from({ length: rows }, (_, i) => rowOf(values, i, values.length / rows)));
   return canvas;
 }
