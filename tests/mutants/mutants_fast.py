@@ -64,7 +64,7 @@ FAST = {
         FAST_ENGINE,
         {"float-betas": replace("<float>training.beta1, <float>training.beta2", "training.beta1, training.beta2")},
     ),
-    "decay-undone": (FAST_ENGINE, {"decayed-step": replace("p * a->keep", "p")}),
+    "decay-undone": (FAST_ENGINE, {"decayed-step": replace("* a->keep", "")}),
     # ---- writing on ----
     "slides-by-a-block": (TEXTS, {"slid-half": replace("- block / 2", "")}),
     "no-bos-after-sliding": (TEXTS, {"slid-beginning": replace("begins ?", "begins && 0 ?")}),
