@@ -17,7 +17,7 @@ const MANY_LAYERS = 6;
  * @property {Record<string, any>} training the fields of TrainConfig
  * @property {FilmData | null} film
  */
-/** A model, and its weights before, see Reel. @typedef {{ data: PageData, weights: Float64Array, snapshots: string[][] }} Given */
+/** A model, and its weights before, see Reel. @typedef {{ data: PageData, weights: Float64Array, snapshots: Element[] }} Given */
 
 /**
  * What a model makes of a text. logits: of the next token; scores: the probability of each known character.
@@ -240,13 +240,10 @@ addEventListener("beforeprint", () => {
 
 // ---- The data that Python inserted into the page -------------------------------------------------------------------
 
-/** The texts of the elements in an element. @param {Element} element */
-const textsIn = (element) => [...element.children].map(({ textContent }) => textContent);
-
 const models = SUFFIXES.filter((suffix) => byId(`data${suffix}`)).map((suffix) => ({
   data: JSON.parse(byId(`data${suffix}`).textContent),
-  weights: doubles(textsIn(byId(`weights${suffix}`))),
-  snapshots: [...byId(`snapshots${suffix}`).children].map(textsIn),
+  weights: doubles(byId(`weights${suffix}`)),
+  snapshots: [...byId(`snapshots${suffix}`).children],
 }));
 const parts = () => [...document.querySelectorAll("#controls, main > :not(#train)")];
 const fresh = parts().map((part) => part.cloneNode(true));
