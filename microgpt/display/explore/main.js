@@ -25,8 +25,9 @@ const MANY_LAYERS = 6;
  */
 
 /**
- * Shows readings in a section of the page. inMotion: whether another one follows at once; rests: whether it waits for the last of them.
- * @typedef {{ show: (reading: Reading, inMotion?: boolean) => void, section: Element, rests?: boolean }} View
+ * Shows readings in a section of the page, what takes longer than a slice in slices. inMotion: whether another one follows at once; rests:
+ * whether it waits for the last of them.
+ * @typedef {{ show: (reading: Reading, inMotion?: boolean) => Promise<void> | void, section: Element, rests?: boolean }} View
  */
 
 class Page {
@@ -137,10 +138,10 @@ class Page {
   }
 
   /** Let all views show all of the reading. */
-  settle() {
+  async settle() {
     if (!this.isLate) return;
     this.isLate = false;
-    for (const view of this.views) view.show(/** @type {Reading} */ (this.reading));
+    await Promise.all(this.views.map((view) => view.show(/** @type {Reading} */ (this.reading))));
   }
 
   /** Compute with these weights from now on. inMotion: see update. @param {ArrayLike<number>} weights (num_params) */
