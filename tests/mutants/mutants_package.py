@@ -52,8 +52,8 @@ PACKAGE = {
     ),
     "copied-runs-forget-moments": ("storage/test_copies.py -k goes_on_alike", {"copied-moments": replace("if self.losses", "if False")}),
     # ---- saved files ----
-    "missing-field-is-damage": ("storage/test_checkpoint.py", {"missing-field": replace("field.default is MISSING and", "")}),
-    "unknown-field-accepted": ("storage/test_checkpoint.py", {"unknown-field": delete}),
+    "missing-field-is-damage": ("storage/test_damage.py", {"missing-field": replace("field.default is MISSING and", "")}),
+    "unknown-field-accepted": ("storage/test_damage.py", {"unknown-field": delete}),
     "metadata-in-any-order": (
         "storage/test_checkpoint.py",
         {"metadata-order": replace("sorted(metadata.items())", "{*metadata.items()}")},
