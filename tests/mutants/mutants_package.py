@@ -25,7 +25,7 @@ PACKAGE = {
     ),
     "page-gradient-without-the-residual": (
         "page/test_explore_numbers.py -k its_gradient",
-        {"page-residual": replace("add(out, ", "(out, ")},
+        {"page-residual": replace("add(dy, ", "(dy, ")},
     ),
     "torch-relu2-is-relu": ("storage/test_torch.py", {"torch-activations": replace(": relu2", ": torch.relu")}),
     "torch-gelu-by-erf": ("storage/test_torch.py", {"torch-activations": replace(', approximate="tanh"', "")}),

@@ -154,6 +154,33 @@ y.backward()
 print([repr(a.grad) for a in x])
 '''
 
+NASTY["backward that frees the graph"] = KARPATHY.replace('''                child.grad += local * v.grad
+''', '''                child.grad += local * v.grad
+            v._children = v._local_grads = ()
+''') + LINEAR + '''
+y = sum(linear(linear(x, w), w))
+y.backward()
+print(y._children, y.grad, [a.grad for a in x])
+y.backward()
+print([a.grad for a in x])
+'''
+
+NASTY["backward that returns something"] = KARPATHY.replace('''                child.grad += local * v.grad
+''', '''                child.grad += local * v.grad
+        return topo
+''') + LINEAR + '''
+print(len(sum(linear(linear(x, w), w)).backward()), [a.grad for a in x])
+'''
+
+NASTY["backward that frees closures"] = MICROGRAD.replace('''            node._backward()
+''', '''            node._backward()
+            node._backward = None
+''') + LINEAR + '''
+y = sum(linear(linear(x, w), w))
+y.backward()
+print(y._backward, [a.grad for a in x])
+'''
+
 NASTY["identity"] = KARPATHY + LINEAR + '''
 y = linear(x, w)
 z = y[0]
