@@ -30,7 +30,8 @@
 /* Where the weights of the query at p lie among those of a head, for documents d, d + 1, ... */
 INLINE size_t pairs_at(const Group *g, size_t p, size_t d) { return g->pairs[p] + d * (p + 1); }
 
-/* Features whose sums are in registers at a time: f(n) for the next n of them, features j to j + n - 1, up to hd. */
+/* f(n) for features j to j + n - 1, whose numbers are in registers, up to hd: so that the keys are gone over few times, because
+ * each end of a loop over keys costs as much as two keys. */
 #define CHUNK (REGISTERS / 4)
 #define IN_CHUNKS(j, hd, f)                                                                                                    \
     for (size_t j = 0; j < hd;)                                                                                                \

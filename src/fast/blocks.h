@@ -41,7 +41,8 @@ INLINE void tile(float *y, size_t stride, size_t n_rows, size_t n_columns, Rows 
                 UNROLL_FOR (int c = 0; c < vecs; c++)
                     sum[r][c] = vload_some(y + r * stride + c * W, n_columns - c * W);
     const float *end = x + n * PANEL;
-    if (vecs == 1 && a.along == 1) /* a row's address serves four terms: indexed operands take two operations of the processor */
+    /* Four terms at a time share a row's address: an operand whose address is a sum of two registers takes two operations. */
+    if (vecs == 1 && a.along == 1)
         for (; end - x >= 4 * PANEL; a.at += 4, x += 4 * PANEL) {
             const float *row = a.at;
             vf xi[4];
