@@ -113,9 +113,9 @@ SCROLLED = """
 NODE = """
     const [, file, seconds] = process.argv;
     const html = require("fs").readFileSync(file, "utf8");
-    const part = (id) => html.match(new RegExp(`id="${id}">\\n?(.*?)</script>`, "s"))[1];
+    const part = (id, end = "</script>") => html.match(new RegExp(`id="${id}".*?>\\n?(.*?)${end}`, "s"))[1];
     const data = JSON.parse(part("data"));
-    const bytes = Uint8Array.from(atob(part("weights")), (char) => char.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(part("weights", "</div>").replace(/<.*?>/g, "")), (char) => char.charCodeAt(0));
     Object.assign(globalThis, { onmessage: null, postMessage: null });
     new Function("data", "weights", "seconds", `${part("worker")}
       turns.port1.close();

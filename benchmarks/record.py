@@ -4,10 +4,12 @@
     python benchmarks/record.py loss_against_time --seconds 1        # any script of this folder, with its arguments
 
 A record is a folder of two files. log.txt is the output of the command. record.json has the command, the machine, the date, the commit, the
-share of the processors that other programs took meanwhile, and for `bench` the rows of its table. Records are added, never edited.
+share of the processors that other programs took meanwhile, and for `bench` the rows of its table. Records are added, never edited or
+replaced: the second of a day is in DATE_WHAT_2.
 """
 
 import datetime
+import itertools
 import json
 import os
 import shlex
@@ -37,7 +39,6 @@ def record(what, arguments):
     """Run the benchmark, and write its record. Returns the folder. If the benchmark fails, raises SystemExit and writes nothing."""
     typed, run = command(what, arguments)
     date = datetime.date.today().isoformat()
-    folder = RECORDS / f"{date}_{what}"
     found = {"date": date, "command": shlex.join(typed), "commit": commit(), "machine": bench.machine()}
     before, started = processor_seconds(), time.perf_counter()
     done = subprocess.run([sys.executable, *run], stdout=subprocess.PIPE, encoding="utf-8")
@@ -50,9 +51,17 @@ def record(what, arguments):
         found["rows"] = json.loads(log)["rows"]
         rows = [bench.Row(**row | {"case": bench.Case(**row["case"])}) for row in found["rows"]]
         log = bench.table(rows) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = new_folder(f"{date}_{what}")
     (folder / "log.txt").write_text(log, encoding="utf-8")
     (folder / "record.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return folder
+
+
+def new_folder(name):
+    """Make the folder of a record: NAME, or NAME_2 and so on if there is such a record."""
+    names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2)))
+    folder = next(RECORDS / name for name in names if not (RECORDS / name).exists())
+    folder.mkdir(parents=True)
     return folder
 
 

@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 from pathlib import Path
@@ -5,7 +6,6 @@ from pathlib import Path
 import browser
 import pytest
 from command_line import NAMES, TEN_NAMES
-from heap import own_heap
 from hypothesis import settings
 
 import microgpt
@@ -13,14 +13,19 @@ from microgpt import EvalConfig, GPTConfig, TrainConfig, engines, load_docs, ref
 from microgpt.compiled import scalar
 from microgpt.display import explore
 
-__all__ = ["own_heap"]  # a fixture
-
 settings.register_profile("microgpt", deadline=None)  # a busy machine must not cause failures
 settings.load_profile("microgpt")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job of a shell; programs that tests interrupt would inherit this
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_heap():
+    """The cyclic garbage collector, which takes most of pure Python's time, ignores what earlier modules have allocated."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=[reference, scalar], ids=["python", "compiled"])

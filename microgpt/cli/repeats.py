@@ -18,7 +18,7 @@ from microgpt.storage import checkpoint
 from microgpt.training import SEED
 from microgpt.verdict import SMOOTHED_STEPS, smoothed
 
-ALONE = ("resume", "checkpoint_every", "sample_every", "samples", "length", "temperature", "log_gradient_norm")  # options for a single run
+ALONE = ("resume", "checkpoint_every", "sample_every", "samples", "length", "temperature")  # options for a single run
 
 
 def add_options(group):
@@ -26,7 +26,7 @@ def add_options(group):
         "--seeds", type=whole, metavar="N",
         help="train with N seeds, --seed and the following ones, and report the mean and the spread of the losses (default: one run)",
     )  # fmt: skip
-    group.add_argument("--workers", type=whole, metavar="N", help=f"{WORKERS.text} with several seeds (default: one per core)")
+    group.add_argument("--workers", type=whole, metavar="N", help=f"{WORKERS.text}, with several seeds (default: one per core)")
 
 
 def asked(arguments):
@@ -106,8 +106,8 @@ def run(arguments, seeds, docs, val_docs, config, training, evaluation, temperat
         with data_notes():
             repeats = repeat(
                 docs, config, training, seeds=seeds, engine=arguments.engine, threads=threads, evaluation=evaluation, val_docs=val_docs,
-                long_docs=arguments.long_docs, init=arguments.init, snapshots=arguments.snapshots, workers=arguments.workers,
-                callback=report, watch=watch,
+                long_docs=arguments.long_docs, init=arguments.init, snapshots=arguments.snapshots, gradient_norms=arguments.log_gradient_norm,
+                workers=arguments.workers, callback=report, watch=watch,
             )  # fmt: skip
     except OSError as error:
         raise Failure(f"--run-dir: {quoted_path(arguments.run_dir)} cannot be written: {error.strerror or error}") from None

@@ -22,7 +22,7 @@ from microgpt.training import SEED, DivergenceError, Run, start
 
 CONFIDENCE = 0.95
 SEEDS = Option("seeds", int, 1, "number of runs that differ only in their seed", least=1, most=1000)
-WORKERS = Option("workers", int, 1, "runs at a time", least=1, most=256)
+WORKERS = Option("workers", int, 1, "runs at a time on this machine", least=1, most=256)
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,7 @@ def repeat(
     long_docs: str | None = None,
     init: GPT | str | PathLike[str] | None = None,
     snapshots: int | None = None,
+    gradient_norms: bool = False,
     workers: int | None = None,
     callback: Callable[[Run], object] | None = None,
     watch: Callable[[Run], Callable[[], object]] | None = None,
@@ -153,7 +154,7 @@ def repeat(
                             warnings.simplefilter("ignore", DataWarning)
                         run = start(docs, config, training, seed=seed, init=init, snapshots=snapshots, **options)
                     progress = watch(run) if watch else None
-                    active[pool.submit(run.train, progress=progress, stopped=stopped)] = run
+                    active[pool.submit(run.train, progress=progress, stopped=stopped, gradient_norms=gradient_norms)] = run
                 if not active:
                     break
                 for future in wait(active, 0.5, FIRST_COMPLETED).done:

@@ -15,6 +15,7 @@ from microgpt.config import EvalConfig, GPTConfig, TrainConfig
 from microgpt.corpus import documents
 from microgpt.engines import DEFAULT, engine_class
 from microgpt.lab import space as spaces
+from microgpt.lab.repeats import WORKERS
 from microgpt.lab.study import Plan, Study, Trial, in_memory, join, optuna_or_error
 from microgpt.lab.workers import Worker, supervise
 from microgpt.training import SEED, start
@@ -23,7 +24,6 @@ SAMPLERS = ("tpe", "random", "grid")
 TRIALS = Option(
     "trials", int, 20, "number of trials in the whole study, including those of earlier commands and other machines", least=1, digits=9
 )
-WORKERS = Option("workers", int, 1, "number of training processes on this machine", least=1, most=256)
 HELD_OUT = 0.1  # default val_fraction
 MEASUREMENTS, FEWEST = 5, 200  # default number of measurements in a run, which pruning needs, and the least documents in each
 

@@ -49,7 +49,7 @@ def negative(x):
 def compare(operator, left, right):
     name = {ast.Lt: "<", ast.Gt: ">", ast.LtE: "<=", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}.get(type(operator))
     if name is None:
-        raise Unread("a comparison that is not between numbers")
+        raise Unread("a comparison is not one of numbers")
     return {">": ("<", right, left), ">=": ("<=", right, left)}.get(name, (name, left, right))
 
 
@@ -137,7 +137,7 @@ def program(inputs, fixed, outputs):
         if x not in registers:
             operands = [register(part) for part in x[1:]]
             if len(registers) >= MAX_REGISTERS:
-                raise Unread("a formula that is too long")
+                raise Unread("the formula is too long")
             code.extend([OPERATIONS.index(x[0]), *operands, *[0] * (3 - len(operands))])
             registers[x] = len(registers)
         return registers[x]

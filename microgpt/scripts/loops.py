@@ -24,12 +24,12 @@ PARAM, INDEX = object(), object()  # the meanings of the loop's variables
 def compiled_loop(loop, names, roles):
     """The loop with its new iterable. Raises Unread if it is anything but arithmetic on each parameter."""
     if loop.orelse:
-        raise Unread(f"line {loop.orelse[0].lineno}: an else")
+        raise Unread(f"line {loop.orelse[0].lineno}: the loop has an else")
     body = Body(loop, names, roles)
     state = body.run(loop.body)
     outputs = {place: value for place, value in state.items() if place[0] != "name" and value != ("input", place)}
     if not outputs:
-        raise Unread(f"line {loop.lineno}: it changes no parameter")
+        raise Unread(f"line {loop.lineno}: the loop changes no parameter")
     call = body.replacement("loop", outputs, [repr(body.yields)])
     new = copy.copy(loop)
     new.iter = at(loop.iter, call)
@@ -92,7 +92,7 @@ class Body(Execution):
         }
         header = {part.id for node in (self.params, *self.lists.values()) for part in ast.walk(node) if isinstance(part, ast.Name)}
         if self.assigned & (header | set(self.variables)):
-            raise Unread(f"line {loop.lineno}: it changes its own parameters")
+            raise Unread(f"line {loop.lineno}: the loop assigns to its own variables")
 
     def _header(self, loop):
         """for p in params; for i, p in enumerate(params); for i in range(len(params)); for p, mi in zip(params, m)"""
@@ -100,7 +100,7 @@ class Body(Execution):
         variables = [target] if isinstance(target, ast.Name) else list(getattr(target, "elts", ()))
         function, arguments = self._built_in(iterable)
         if not all(isinstance(variable, ast.Name) for variable in variables) or not variables:
-            raise Unread(f"line {loop.lineno}: its variables")
+            raise Unread(f"line {loop.lineno}: the loop's variables are not plain names")
         first, *others = [variable.id for variable in variables]
         if function == "enumerate" and len(arguments) == 1 and len(others) == 1:
             self.yields, self.params, self.variables = "pairs", arguments[0], {first: INDEX, others[0]: PARAM}
@@ -117,7 +117,7 @@ class Body(Execution):
         elif not others and function not in ("range", "zip", "enumerate"):
             self.yields, self.params, self.variables = "params", iterable, {first: PARAM}
         else:
-            raise Unread(f"line {loop.lineno}: it is not over a list of parameters")
+            raise Unread(f"line {loop.lineno}: the loop is not over a list of parameters")
 
     def _built_in(self, node):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and self.names.is_builtin(node.func.id) and not node.keywords:
@@ -135,7 +135,7 @@ class Body(Execution):
 
     def _check_pure(self, node):
         if not self._is_pure(node) or any(isinstance(part, ast.Call) for part in ast.walk(node)):
-            raise Unread(f"line {node.lineno}: what the loop is over")
+            raise Unread(f"line {node.lineno}: what the loop runs over may change in it")
 
     # ---- execution ---------------------------------------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class Body(Execution):
         """Raise Unread if what the loop should not change may be an element of its lists or a number of a parameter."""
         for part in ast.walk(node):
             if isinstance(part, ast.Attribute) and part.attr in self.attributes:
-                raise Unread(f"line {part.lineno}: it uses another node's .{part.attr}")
+                raise Unread(f"line {part.lineno}: the loop uses another node's .{part.attr}")
         return ("fixed", ast.unparse(node))
 
     def binary(self, node, left, right):
@@ -256,13 +256,13 @@ class Body(Execution):
         for source in fixed:
             for part in ast.walk(ast.parse(source)):
                 if isinstance(part, ast.Subscript) and ast.dump(part.value) in changed:
-                    raise Unread(f"line {self.params.lineno}: it uses another element of its lists")
+                    raise Unread(f"line {self.params.lineno}: the loop uses other elements of its lists")
         slots = {("data",): 0, ("grad",): 1, **{("list", source): 2 + i for i, source in enumerate(lists)}}
         places = [slots[place] for place in inputs] + [slots[place] for place in outputs if place in slots]
         try:
             number = scalar.script_loop(program(list(inputs), fixed, list(outputs.values())), places)
         except TypeError:
-            raise Unread(f"line {self.params.lineno}: a number that is no float") from None
+            raise Unread(f"line {self.params.lineno}: a number is not a float") from None
         sources = [*first, repr(number), "PARAMS", group(lists), f"lambda: {group(fixed)}" if fixed else "None"]
         call = ast.parse(f"__microgpt_{function}__({', '.join(sources)})", mode="eval").body
         call.args = [self.params if isinstance(argument, ast.Name) and argument.id == "PARAMS" else argument for argument in call.args]

@@ -68,7 +68,7 @@ class Reader(Execution):
         for name in (roles.children, None if roles.closure else roles.locals):
             kind = roles.kind if name == roles.children else "tuple"
             if name is not None and made.attributes.get(name) != Group(kind, ()):
-                raise Unread(f"line {self.methods['__init__'].lineno}: a new node's {name} is no empty {kind}")
+                raise Unread(f"line {self.methods['__init__'].lineno}: a new node's {name} is not an empty {kind}")
         for name, value in made.attributes.items():
             if name not in roles.compiled():
                 roles.extras[name] = extra(value)
@@ -101,7 +101,7 @@ class Reader(Execution):
     def _result(self, method, other):
         arguments = [Operand(0)] + ([] if other is None else [Operand(1) if other else ("input", 1)])
         if method.decorator_list or isinstance(method, ast.AsyncFunctionDef):
-            raise Unread(f"line {method.lineno}: a decorator")
+            raise Unread(f"line {method.lineno}: it has a decorator")
         result = self._call(method, arguments, {})
         if not isinstance(result, (Made, Delegation)):
             raise Unread(f"line {method.lineno}: it does not return a node")
@@ -116,18 +116,18 @@ class Reader(Execution):
         closure = attributes.pop(roles.closure, None) if roles.closure else None
         place = f"line {method.lineno}: "
         if attributes.pop(roles.grad) != number(float(roles.zero) if "." in roles.zero else 0):
-            raise Unread(place + "a gradient that is not 0")
+            raise Unread(place + "the gradient of a new node is not 0")
         if not isinstance(children, Group) or children.kind != roles.kind:
-            raise Unread(place + "its children are of another kind")
+            raise Unread(place + f"the children are not in a {roles.kind}, as in __init__")
         items, factors, flows = children.items, (), None
         if roles.pairs:
             if not all(is_pair(item) and item.kind == roles.pairs for item in items):
-                raise Unread(place + "its children are of another kind")
+                raise Unread(place + "a child is not paired with its local gradient, as it is elsewhere")
             items, factors = [item.items[0] for item in items], tuple(item.items[1] for item in items)
         elif roles.locals:
             group = attributes.pop(roles.locals)
             if not isinstance(group, Group) or group.kind != "tuple" or not all(map(is_expression, group.items)):
-                raise Unread(place + "its local gradients are of another kind")
+                raise Unread(place + "the local gradients are not a tuple of numbers")
             factors = group.items
         else:
             flows = self._flows(closure, items)
@@ -137,14 +137,14 @@ class Reader(Execution):
             else:
                 flows = None
         if len(factors) != len(items):
-            raise Unread(place + "not one local gradient for each child")
+            raise Unread(place + "there is not one local gradient for each child")
         if is_truth(data) or (not roles.closure and any(map(is_truth, factors))):
-            raise Unread(place + "a number that may be True or False")
+            raise Unread(place + "a number may be True or False")
         if any(part == GRAD for expression in (data, *factors) for part in parts(expression)):
-            raise Unread(place + "a node that depends on a gradient")
+            raise Unread(place + "the new node depends on a gradient")
         indices = tuple(self._child(child, place) for child in items)
         if flows and not {part[1] for flow in flows for part in parts(flow) if part[0] == "input"} <= {"grad", *indices}:
-            raise Unread(place + "a closure that uses what is no child")
+            raise Unread(place + "the closure uses something other than the children")
         return Node(data, indices, factors, tuple((name, extra(value)) for name, value in sorted(attributes.items())), flows)
 
     def _child(self, child, place):
@@ -153,7 +153,7 @@ class Reader(Execution):
             return child.index
         if isinstance(child, Made) and self._is_leaf(child):
             return 1
-        raise Unread(place + "a child that is neither operand")
+        raise Unread(place + "a child is neither of the operands")
 
     def _is_leaf(self, made):
         """Whether it is the leaf that the constructor makes from an operand that is a number."""
@@ -172,7 +172,7 @@ class Reader(Execution):
         if isinstance(closure, Closure) and is_nothing(closure.node) and not children:
             return ()
         if not isinstance(closure, Closure) or not isinstance(closure.node, ast.FunctionDef) or closure.node.args.args:
-            raise Unread("no closure for the backward pass")
+            raise Unread("there is no closure for the backward pass")
         flows, outer = [], self.environment
         self.environment = dict(closure.environment)
         try:
@@ -218,7 +218,7 @@ class Reader(Execution):
         of = function.args
         positional = [*of.posonlyargs, *of.args]
         if of.vararg or of.kwarg or len(arguments) > len(positional):
-            raise Unread(f"line {function.lineno}: the arguments of {function.name}")
+            raise Unread(f"line {function.lineno}: {function.name} is called with other arguments than it names")
         self.environment = {}
         defaults = dict(zip([a.arg for a in positional][len(positional) - len(of.defaults) :], of.defaults))
         defaults |= {a.arg: default for a, default in zip(of.kwonlyargs, of.kw_defaults) if default is not None}
@@ -229,7 +229,7 @@ class Reader(Execution):
             elif name not in bound and name in defaults:
                 bound[name] = self.value(defaults[name])
         if not set(keywords) <= set(bound) or len(bound) < len(positional) + len(of.kwonlyargs):
-            raise Unread(f"line {function.lineno}: the arguments of {function.name}")
+            raise Unread(f"line {function.lineno}: {function.name} is called with other arguments than it names")
         return bound
 
     def saved(self):
@@ -245,7 +245,7 @@ class Reader(Execution):
         if self.constructed is None:
             return value
         if value != Fixed(None) or not isinstance(self.environment.get(self.constructed), Made):
-            raise Unread("__init__ returns something")
+            raise Unread("__init__ returns a value")
         return self.environment[self.constructed]
 
     def merged(self, condition, yes, no, line):

@@ -182,14 +182,14 @@ class Rewriter(ast.NodeTransformer):
         done, i = [], 0
         while i < len(statements):
             first, second = statements[i], statements[i + 1] if i + 1 < len(statements) else None
-            if isinstance(second, ast.For) and self._are_its_own(second):
+            if isinstance(second, ast.For):
                 self._sum_in_a_loop(first, second)
             done.append(first)
             i += 1
         return done
 
     def _sum_in_a_loop(self, first, loop):
-        listed = self._program(self.lists.appended, loop, first, loop)
+        listed = self._program(self._appended, loop, first, loop)
         if listed is not None:
             what, name, call = listed
             self._over_nothing(loop, f"__microgpt_extend__({name}, CALL)", call)
@@ -203,9 +203,15 @@ class Rewriter(ast.NodeTransformer):
             self._over_nothing(loop, f"__microgpt_is_sum__({name}{start})", call)
             self.compiled(loop, what)
 
+    def _appended(self, first, loop):
+        found = self.lists.appended(first, loop)
+        self._must_be_its_own(loop)
+        return found
+
     def _accumulated(self, first, loop):
         name, term, over, start = self.lists.accumulated(first, loop)
         what, program = self.lists.total(term, over, start)
+        self._must_be_its_own(loop)
         return what, name, program
 
     def _over_nothing(self, loop, test, call):
@@ -215,10 +221,10 @@ class Rewriter(ast.NodeTransformer):
         nothing = ast.copy_location(ast.Tuple([], ast.Load()), loop.iter)
         loop.iter = ast.copy_location(ast.IfExp(test, nothing, loop.iter), loop.iter)
 
-    def _are_its_own(self, loop):
-        """Whether only the loop reads its variables and the names it assigns, except for the list or the sum that it makes."""
+    def _must_be_its_own(self, loop):
+        """Raise Unread unless only the loop reads its variables and the names it assigns, except for the list or the sum that it makes."""
         if self.looked_into or any(isinstance(part, (ast.Global, ast.Nonlocal)) for part in ast.walk(self.scope)):
-            return False
+            raise Unread("a loop whose variables may be read anywhere")
         stored = stored_names(loop)
         variables = {
             part.id for node in ast.walk(loop) if isinstance(node, ast.For) for part in ast.walk(node.target) if isinstance(part, ast.Name)
@@ -233,7 +239,8 @@ class Rewriter(ast.NodeTransformer):
         total = {
             ast.unparse(target) for target in getattr(only, "targets", None) or [getattr(only, "target", loop.target)]
         }  # the sum itself
-        return not variables & loose_names(self.scope) and not (stored - variables - total) & outside
+        if variables & loose_names(self.scope) or (stored - variables - total) & outside:
+            raise Unread("a loop whose variables are read after it")
 
     # ---- loops over parameters -------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import builtins
 import time
 from collections import Counter
 from functools import partial, wraps
-from types import FunctionType
+from types import CodeType, FunctionType
 
 from microgpt.compiled import scalar
 from microgpt.scripts.arithmetic import eval_number, is_expression
@@ -274,7 +274,8 @@ class Contribution:
     one, the script's own method does the backward pass."""
 
     def __init__(self, name, init):
-        self.name, self.codes = name, set(init.__code__.co_consts) if isinstance(init, FunctionType) else set()
+        constants = init.__code__.co_consts if isinstance(init, FunctionType) else ()
+        self.name, self.codes = name, {code for code in constants if isinstance(code, CodeType)}
 
     def __get__(self, node, owner=None):
         if node is None:

@@ -132,7 +132,7 @@ def extra(value):
         return value
     if isinstance(value, Closure) and is_nothing(value.node):
         return value
-    raise Unread("an attribute that is computed")
+    raise Unread("an attribute of the node is computed")
 
 
 def merged(condition, yes, no, line):

@@ -160,12 +160,20 @@ def propagate(node, grad):
 
 
 def gradients(program, name, roles, seed):
+    """Those after a call of the method; None if it fails, returns something, or changes another attribute of a node."""
     nodes = graph(roles, seed, program)
+    before = [dict(vars(node)) for node in nodes]
     try:
-        getattr(nodes[-1], name)()
+        if getattr(nodes[-1], name)() is not None or changed(nodes, before, roles.grad):
+            return None
         return [key_of(getattr(node, roles.grad)) for node in nodes]
     except Exception:
         return None
+
+
+def changed(nodes, before, grad):
+    """Whether nodes have other objects as attributes than before, besides their gradients."""
+    return any(value is not old.get(name) for node, old in zip(nodes, before) for name, value in vars(node).items() if name != grad)
 
 
 class Plain:

@@ -143,12 +143,12 @@ def flags_of(module):
 def check_statement(statement):
     line = f"line {statement.lineno}"
     if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Assign, ast.AnnAssign, ast.Expr, ast.Pass)):
-        raise NotReadable(f"{line} is not of a kind that the compiled class can carry")
+        raise NotReadable(f"{line} is neither a method nor an attribute, so the compiled class cannot have it")
     names = [getattr(statement, "name", None)]
     names += [target.id for target in getattr(statement, "targets", []) if isinstance(target, ast.Name)]
     for name in names:
         if name in DECISIVE:
-            raise NotReadable(f"it has {name} ({line})")
+            raise NotReadable(f"it defines {name} ({line})")
     for part in ast.walk(statement):
         if isinstance(part, ast.Name) and part.id in ("super", "__class__"):
             raise NotReadable(f"line {part.lineno} uses {part.id}")
@@ -161,9 +161,9 @@ def check_surroundings(found, survey):
     """Raise NotReadable if the script does something that the compiled class does not support."""
     name, names, roles = found.name, found.module.names, found.roles
     if survey.imports("microgpt") and not survey.only_accelerates():
-        raise NotReadable("the script imports microgpt itself")
+        raise NotReadable("the script imports more of microgpt than accelerate")
     if survey.imports("weakref"):
-        raise NotReadable("the script may refer to nodes weakly")
+        raise NotReadable("the script imports weakref, and compiled nodes have no weak references")
     if roles.closure and (survey.imports("copy") or survey.imports("pickle")):
         raise NotReadable("copies of its nodes would have the closures of the nodes they were copied from")
     for module, line in names.star_imports:
@@ -174,15 +174,15 @@ def check_surroundings(found, survey):
     slots = slots_of(found.node)
     found.slots = slots is not None
     if found.slots and (not set(slots) >= set(roles.names()) or set(slots) & {"__dict__", "__weakref__"}):
-        raise NotReadable("__slots__ has other attributes than __init__ sets")
+        raise NotReadable("__slots__ lacks an attribute of the nodes, or has __dict__ or __weakref__")
     check_attributes(found, survey)
     if roles.kind != "tuple" and any(roles.children in module.names.changed for module in survey.modules):
         raise NotReadable(f"the script changes a node's {roles.children} in place")
     if not found.slots and survey.reads & {"__dict__", "vars"}:
-        raise NotReadable("the script looks at a __dict__")
+        raise NotReadable("the script reads the __dict__ of an object")
     for theirs, ours in zip(PLACES, (roles.data, roles.grad, roles.children, roles.locals)):
         if ours not in (theirs, None) and ours in PLACES:
-            raise NotReadable(f"{ours} is not what the reference calls {ours}")
+            raise NotReadable(f"{ours} is the name of another attribute in the reference")
 
 
 def class_lines(found):
@@ -223,7 +223,7 @@ def check_attributes(found, survey):
         if place in of_class:
             raise NotReadable(f"{place} is set on the class and on its nodes")
         if place in PLACES or place in methods:
-            raise NotReadable(f"{place} is what the compiled class calls something else")
+            raise NotReadable(f"{place} is the name of another attribute or method in the compiled class")
 
 
 def slots_of(node):
@@ -324,7 +324,7 @@ def why_unread(reader, name, forms):
                 reader.form(name, case)
             except Unread as reason:
                 return str(reason)
-    return f"line {reader.methods[name].lineno}: it is made of other operators than the reference's"
+    return f"line {reader.methods[name].lineno}: it uses other operators than the reference does"
 
 
 def form_or_none(reader, name, case):
@@ -388,7 +388,7 @@ def check_extras(found, made_by, nodes, survey):
     for attribute, value in extras.items():
         if isinstance(value, Text):
             if not survey:
-                raise Unread("an attribute that is computed")
+                raise Unread("an attribute of the node is computed")
             if attribute in survey.reads:
                 found.floats |= KEEP_EXPONENT
     found.made_by[made_by] = extras
@@ -412,7 +412,9 @@ def finish(found):
         raise NotReadable(f"its nodes depend on several flags: {', '.join(sorted(name for _, name, _ in reader.guards))}")
     answer = order_of(reader.methods["backward"], reader.methods, roles, reader.names, equality(found))
     if answer is None:
-        found.own["backward"] = f"line {reader.methods['backward'].lineno}: it does not go through the graph as the compiled one can"
+        found.own["backward"] = (
+            f"line {reader.methods['backward'].lineno}: it visits the nodes in an order that the compiled backward pass does not have"
+        )
     else:
         found.order = ORDERS.index(answer[0])
         found.floats |= FLOAT_ROOT if "." in answer[1] else 0

@@ -161,13 +161,13 @@ static enum outcome gradients(Job *job, Team *team, size_t thread, size_t step, 
     while (end > 0) {
         if (thread == 0)
             job->outcome = fill(job, step, end);
-        meet(team);
-        if (job->outcome != DONE)
-            return job->outcome;
-        if (t->shape.n_embd >= SHARED_EMBD)
+        if (t->shape.n_embd >= SHARED_EMBD) {
+            meet(team);
+            if (job->outcome != DONE)
+                return job->outcome;
             pass(job, &all);
-        else if (thread == 0)
-            pass(job, &alone);
+        } else if (thread == 0 && job->outcome == DONE)
+            pass(job, &alone); /* no other thread reads the outcome before it is final */
         if (thread == 0)
             job->fused = job->lr && job->first_doc == 0 && !wants_norm(job) && separable(job);
         meet(team);

@@ -27,17 +27,24 @@ INLINE void add_rows(vf *sum, const float *a, size_t across, size_t along, const
     }
 }
 
-/* dots: [key][lane] key . query of the queries at p.., W keys at a time up to the last query's; key, query: at the document's
- * first token */
-static void dot_keys(float *dots, const float *key, const float *query, size_t p, size_t hd, size_t stride) {
-    for (size_t q = 0; q <= p; q += W) {
-        vf sum[W];
-        UNROLL_FOR (int k = 0; k < W; k++)
-            sum[k] = vset1(0.0f);
-        add_rows(sum, key + q, 1, stride, query + p, stride, hd, W);
-        UNROLL_FOR (int k = 0; k < W; k++)
-            vstore(dots + (q + k) * W, sum[k]);
-    }
+/* dots: [key][lane] key . query, for `rows` keys */
+INLINE void dot_rows(float *dots, const float *key, const float *query, size_t hd, size_t stride, const int rows) {
+    vf sum[W];
+    UNROLL_FOR (int k = 0; k < rows; k++)
+        sum[k] = vset1(0.0f);
+    add_rows(sum, key, 1, stride, query, stride, hd, rows);
+    UNROLL_FOR (int k = 0; k < rows; k++)
+        vstore(dots + k * W, sum[k]);
+}
+
+/* The same for the queries at p.. of a document with n tokens, and all keys up to the last query's; key, query: at the
+ * document's first token */
+static void dot_keys(float *dots, const float *key, const float *query, size_t p, size_t n, size_t hd, size_t stride) {
+    for (size_t q = 0; q <= p; q += W)
+        if (n - q > W / 2)
+            dot_rows(dots + q * W, key + q, query + p, hd, stride, W);
+        else
+            dot_rows(dots + q * W, key + q, query + p, hd, stride, W / 2);
 }
 
 /* Replaces query . key by weights, for the queries at p.. of a document with n tokens */
@@ -95,31 +102,36 @@ static void attention_by_document_forward(const Shape *s, const Group *g, Layer 
             float *pairs = a->weights + h * g->n_pairs + g->pairs[d];
             for (size_t p = 0; p < n; p += W) {
                 float *weights = weights_of(pairs, p);
-                dot_keys(weights, query + block, query, p, hd, stride);
+                dot_keys(weights, query + block, query, p, n, hd, stride);
                 softmax_of_queries(s, weights, p, n);
                 mix_keys(a->heads + row + p, weights, query + 2 * block, smaller(p + W, n), hd, stride);
             }
         }
 }
 
-/* Replaces d_weights by d_scores, for the queries at p..; out, d_out: at the queries */
+/* Replaces d_weights by d_scores, for the queries at p.. of a document with n tokens; out, d_out: at the queries */
 static void softmax_of_queries_backward(const Shape *s, float *d_weights, const float *weights, const float *out,
-                                        const float *d_out, size_t p, size_t stride) {
+                                        const float *d_out, size_t p, size_t n, size_t stride) {
+    size_t n_keys = smaller(p + W, n);
     vf sum = vset1(0.0f), inverse_root = vset1((float)s->inverse_root);
     for (size_t j = 0; j < s->head_dim; j++)
         sum = vfma(vload(out + j * stride), vload(d_out + j * stride), sum);
-    for (size_t q = 0; q < p + W; q++)
+    for (size_t q = 0; q < n_keys; q++)
         vstore(d_weights + q * W, vload(weights + q * W) * inverse_root * (vload(d_weights + q * W) - sum));
+    for (size_t q = n_keys; q < p + W; q++)
+        vstore(d_weights + q * W, vset1(0.0f));
 }
 
-/* d_key_t of W keys from q on, for W features, from d_scores and query_t; d_value_t from weights and d_out_t. Here features
- * fill the vectors, and a token has `padded` of them. Queries past the document's end, or before a key, add 0. */
-INLINE void key_backward(float *d_key_t, float *d_scores, const float *query_t, size_t q, size_t n, size_t padded) {
+/* d_key_t of W keys from q on, for W features, from d_scores and query_t; d_value_t from weights and d_out_t. Only the first
+ * `rows` of the keys are in the document. Here features fill the vectors, and a token has `padded` of them. Queries before a key
+ * add 0. */
+INLINE void key_backward(float *d_key_t, float *d_scores, const float *query_t, size_t q, size_t n, size_t padded,
+                         const int rows) {
     vf sum[W];
     UNROLL_FOR (int k = 0; k < W; k++)
         sum[k] = vset1(0.0f);
     for (size_t p = q; p < n; p += W)
-        add_rows(sum, weights_of(d_scores, p) + q * W, W, 1, query_t + p * padded, padded, W, W);
+        add_rows(sum, weights_of(d_scores, p) + q * W, W, 1, query_t + p * padded, padded, smaller(W, n - p), rows);
     UNROLL_FOR (int k = 0; k < W; k++)
         vstore(d_key_t + (q + k) * padded, sum[k]);
 }
@@ -136,17 +148,21 @@ static void attention_by_document_backward(const Shape *s, const Group *g, Layer
                   *d_value_t = g->d_value_t + at;
             for (size_t p = 0; p < n; p += W) {
                 float *ds = weights_of(d_scores, p);
-                dot_keys(ds, query + 2 * block, d_out, p, hd, stride);
-                softmax_of_queries_backward(s, ds, weights_of(weights, p), a->heads + row + p, d_out + p, p, stride);
+                dot_keys(ds, query + 2 * block, d_out, p, n, hd, stride);
+                softmax_of_queries_backward(s, ds, weights_of(weights, p), a->heads + row + p, d_out + p, p, n, stride);
                 mix_keys(a->d_qkv + row + p, ds, query + block, smaller(p + W, n), hd, stride);
             }
             transpose_to(query_t, query, hd, 0, n, stride);
             transpose_to(d_out_t, d_out, hd, 0, n, stride);
             for (size_t q = 0; q < n; q += W)
-                for (size_t j = 0; j < hd; j += W) {
-                    key_backward(d_key_t + j, d_scores, query_t + j, q, n, padded);
-                    key_backward(d_value_t + j, weights, d_out_t + j, q, n, padded);
-                }
+                for (size_t j = 0; j < hd; j += W)
+                    if (n - q > W / 2) {
+                        key_backward(d_key_t + j, d_scores, query_t + j, q, n, padded, W);
+                        key_backward(d_value_t + j, weights, d_out_t + j, q, n, padded, W);
+                    } else {
+                        key_backward(d_key_t + j, d_scores, query_t + j, q, n, padded, W / 2);
+                        key_backward(d_value_t + j, weights, d_out_t + j, q, n, padded, W / 2);
+                    }
             transpose_back(a->d_qkv + row + block, d_key_t, hd, n, stride);
             transpose_back(a->d_qkv + row + 2 * block, d_value_t, hd, n, stride);
         }

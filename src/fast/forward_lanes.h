@@ -12,7 +12,7 @@
 
 #define LANES (VECS * W)
 
-static const Columns ALL_LANES = {0, LANES, LANES, NULL};
+static const Columns ALL_LANES = {0, LANES, LANES, 0, NULL};
 
 /* Where the keys of a head and a vector of lanes are: those of the prefix, the same in all lanes, and those in the ring, the
  * last token's first. Values are n_embd features further on. */

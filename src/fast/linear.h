@@ -10,14 +10,12 @@
 #define MICROGPT_FAST_LINEAR_H
 
 #include "blocks.h"
+#include "halves.h"
 #include "model.h"
 #include "simd/floats.h"
 
 #define VECS 3
 #define TILE (VECS * W) /* columns of a tile: of ROWS by VECS sums, 24 or 12 */
-
-/* What is stored for a vector of sums; `other` is the same part of another activation. */
-typedef vf Epilogue(vf sum, const float *other);
 
 INLINE vf keep(vf sum, const float *other) {
     (void)other;
@@ -106,6 +104,12 @@ INLINE void linear(float *y, const float *w, size_t across, size_t along, const 
 /* y: (n_out) = epilogue(w: (n_out, n_in) times x: (n_in), other: (n_out)); y is neither x nor other. */
 INLINE void linear_forward_to(float *y, const float *w, const float *x, size_t n_out, size_t n_in, Columns to,
                               Epilogue *epilogue, const float *other) {
+#ifdef HAVE_PAIRS
+    if (to.half) {
+        half_forward(y, w, x, n_out, n_in, to.stride, epilogue, other);
+        return;
+    }
+#endif
     linear(y, w, n_in, 1, x, n_out, n_in, to, epilogue, other);
 }
 
@@ -116,6 +120,12 @@ INLINE void linear_forward(float *y, const float *w, const float *x, size_t n_ou
 /* dx: (n_in) = epilogue(w transposed times dy: (n_out), other: (n_in)); dx is neither dy nor other. */
 INLINE void linear_backward_to(float *dx, const float *w, const float *dy, size_t n_out, size_t n_in, Columns to,
                                Epilogue *epilogue, const float *other) {
+#ifdef HAVE_PAIRS
+    if (to.half && n_in > 1) {
+        half_backward(dx, w, dy, n_out, n_in, to.stride, epilogue, other);
+        return;
+    }
+#endif
     linear(dx, w, 1, n_in, dy, n_in, n_out, to, epilogue, other);
 }
 

@@ -77,6 +77,7 @@ typedef struct {
 /* Some of a group's tokens: whole vectors of them. */
 typedef struct {
     size_t first, end, stride;
+    int half;      /* whether they are one vector, of which tokens fill at most half */
     float *packed; /* room for linear.h */
 } Columns;
 

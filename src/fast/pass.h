@@ -108,8 +108,9 @@ static void columns(const Shape *s, const float *params, Group *g, size_t stage,
         step = TILE < WIDEST ? WIDEST : TILE / WIDEST * WIDEST;
         packed = NULL;
     }
+    int half = g->columns == W && g->n_tokens <= W / 2; /* mutant: half-a-vector */
     for (size_t c = first; c < end; c += step)
-        stage_for(s, params, g, stage, (Columns){c, smaller(c + step, end), g->stride, packed});
+        stage_for(s, params, g, stage, (Columns){c, smaller(c + step, end), g->stride, half, packed});
 }
 
 /* An odd stage, for heads first to end. */

@@ -49,17 +49,18 @@ static double sum_of_squares(const float *x, size_t n) {
     return total + vsum(sums);
 }
 
-/* Adam's settings, each in all lanes; and two sums that are 0 until a number overflows, and then NaN. */
+/* Adam's settings, each in all lanes; and two sums that are 0 until a number overflows, and then NaN. rest1: clip * (1 - beta1);
+ * root2: clip * (1 - beta2)**0.5 */
 typedef struct {
-    vf lr, beta1, rest1, beta2, rest2, eps, inverse_c2, keep, clip, overflowed_root, overflowed_p;
+    vf lr, beta1, rest1, beta2, root2, eps, inverse_c2, keep, overflowed_root, overflowed_p;
 } Adam;
 
 INLINE void adam_step(Adam *a, float *params, const float *gradients, float *m, float *v, size_t lanes) {
-    vf g = vload_some(gradients, lanes) * a->clip, p = vload_some(params, lanes), zero = vset1(0.0f);
-    vf mi = vfma(a->beta1, vload_some(m, lanes), a->rest1 * g);
-    vf vi = vfma(a->beta2, vload_some(v, lanes), a->rest2 * g * g);
-    vf root = vsqrt_near(vmax(vset1(FLT_MIN), vi * a->inverse_c2)) + a->eps;
-    p = p * a->keep - a->lr * vdivide_near(mi, root); /* mutant: decayed-step */
+    vf g = vload_some(gradients, lanes), p = vload_some(params, lanes), zero = vset1(0.0f), share = a->root2 * g;
+    vf mi = vfma(a->rest1, g, a->beta1 * vload_some(m, lanes));
+    vf vi = vfma(share, share, a->beta2 * vload_some(v, lanes));
+    vf root = vsqrt_near(vfma(vi, a->inverse_c2, vset1(FLT_MIN))) + a->eps; /* more than 0 */
+    p = vfnma(a->lr * mi, vinverse_near(root), p * a->keep);                /* mutant: decayed-step */
     /* mutant: overflowed-gradient */
     a->overflowed_root =
         vfma(root, zero, a->overflowed_root);         /* the root of infinity is infinity or NaN, and infinity * 0 is NaN */
@@ -72,9 +73,16 @@ INLINE void adam_step(Adam *a, float *params, const float *gradients, float *m, 
 /* Over n parameters. Returns 0, or 1 when the square of a gradient, or a parameter, overflowed. */
 static int update(const Update *u, float *params, const float *gradients, float *m, float *v, size_t n) {
     Adam a = {
-        vset1(u->lr),  vset1(u->beta1),      vset1(1.0f - u->beta1), vset1(u->beta2), vset1(1.0f - u->beta2),
-        vset1(u->eps), vset1(u->inverse_c2), vset1(u->keep),         vset1(u->clip),  vset1(0.0f),
-        vset1(0.0f),
+        .lr = vset1(u->lr),
+        .beta1 = vset1(u->beta1),
+        .rest1 = vset1(u->clip * (1.0f - u->beta1)),
+        .beta2 = vset1(u->beta2),
+        .root2 = vset1(u->clip * sqrtf(1.0f - u->beta2)),
+        .eps = vset1(u->eps),
+        .inverse_c2 = vset1(u->inverse_c2),
+        .keep = vset1(u->keep),
+        .overflowed_root = vset1(0.0f),
+        .overflowed_p = vset1(0.0f),
     };
     size_t i = 0;
     for (; i + W <= n; i += W)

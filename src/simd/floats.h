@@ -24,9 +24,9 @@ INLINE vf vsqrt(vf a) { return _mm512_sqrt_ps(a); }
 INLINE vf vfma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }   /* a * b + c */
 INLINE vf vfnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a * b */
 #define HAVE_NEAR 1
-INLINE vf vdivide_near(vf a, vf b) { /* 14 bits of 1 / b, then 28 */
-    vf r = _mm512_rcp14_ps(b);
-    return a * _mm512_fmadd_ps(_mm512_fnmadd_ps(b, r, _mm512_set1_ps(1.0f)), r, r);
+INLINE vf vinverse_near(vf a) { /* 14 bits of 1 / a, then 28 */
+    vf r = _mm512_rcp14_ps(a);
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(a, r, _mm512_set1_ps(1.0f)), r, r);
 }
 INLINE vf vsqrt_near(vf a) { /* 14 bits of 1 / the root, then 28 of the root */
     vf r = _mm512_rsqrt14_ps(a), root = a * r;
@@ -49,6 +49,22 @@ INLINE vf vsplit(vf a, vf *exponent) {
     *exponent = _mm512_cvtepi32_ps(_mm512_srai_epi32(bits, 23));
     return _mm512_castsi512_ps(
         _mm512_add_epi32(_mm512_and_si512(bits, _mm512_set1_epi32(0x7fffff)), _mm512_set1_epi32(0x3f3504f3)));
+}
+
+#define HAVE_PAIRS 1              /* two numbers in neighbouring lanes, eight times */
+INLINE vf vset2(const float *p) { /* p[0], p[1], p[0], p[1], ... */
+    double both;
+    memcpy(&both, p, sizeof both);
+    return _mm512_castpd_ps(_mm512_set1_pd(both));
+}
+INLINE vf vpairs(vf a, vf b) { /* a[0], b[0], a[1], b[1], ..., a[7], b[7] */
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
+}
+INLINE vf vfirsts(vf a) { /* a[0], a[2], ..., a[14], and eight zeros */
+    return _mm512_maskz_permutexvar_ps(0xff, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 0, 0, 0, 0, 0, 0, 0, 0), a);
+}
+INLINE vf vseconds(vf a) { /* a[1], a[3], ..., a[15], and eight zeros */
+    return _mm512_maskz_permutexvar_ps(0xff, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 0, 0, 0, 0, 0, 0, 0, 0), a);
 }
 
 #define HAVE_TRANSPOSE 1
@@ -249,10 +265,10 @@ INLINE void vtranspose(vf *r) { (void)r; }
 /* vscale(a, k): a * 2**i for k = 1.5 * 2**23 + i, an integer i kept in the low bits. vsplit(a, &e): m with a = m * 2**e and
  * sqrt(1/2) <= m < sqrt(2), for normal a > 0. */
 
-/* a / b and the root of a within 2 units in the last place, where a, b, 1 / b, a / b and the root are normal: with multiplications,
- * where the divider and the root take longer. */
+/* 1 / a and the root of a within 2 units in the last place, where a and both of them are normal: with multiplications, where the
+ * divider and the root take longer. */
 #ifndef HAVE_NEAR
-INLINE vf vdivide_near(vf a, vf b) { return a / b; }
+INLINE vf vinverse_near(vf a) { return vset1(1.0f) / a; }
 INLINE vf vsqrt_near(vf a) { return vsqrt(a); }
 #endif
 

@@ -1,5 +1,6 @@
 """microgpt bench: results are checked before they are timed."""
 
+import gc
 import json
 
 import pytest
@@ -47,21 +48,32 @@ def test_a_result_that_differs_gets_no_time(measured):
     assert row.us_per_document is None and row.differs == "samples ['anna'], reference ['ann']"
 
 
-@pytest.mark.slow
-def test_a_measurement(tmp_path):
+def test_a_measurement(tmp_path, monkeypatch):
     data = tmp_path / "docs.txt"
     data.write_text("emma\nolivia\nava\nisabella\n", encoding="utf-8")
-    pure = bench._in_fresh_process(bench.Case("python", n_embd=8), str(data))
-    for engine in ("python", "value", "graph", "exact", "fast"):
-        check(bench._in_fresh_process(bench.Case(engine, n_embd=8, collector=False), str(data)), pure, engine)
+    monkeypatch.setattr(bench, "SECONDS", 0.01)
+    monkeypatch.setattr(bench, "PYTHON_SECONDS", 0.01)
+    timings = {engine: bench.measure(bench.Case(engine, n_embd=8), str(data)) for engine in ("python", "value", "graph", "exact", "fast")}
+    pure = timings["python"]
+    for engine, timing in timings.items():
+        assert timing.losses == (pytest.approx(pure.losses, rel=1e-6) if engine == "fast" else pure.losses) and len(timing.losses) == 2
+        assert timing.samples == pure.samples and len(timing.samples) == 2
+        assert timing.us_per_token > 0 and timing.mean_tokens == 6.25
+        assert timing.characters_per_second > 0
+        assert timing.memory is None or timing.memory > 2**20
 
 
-def check(timing, pure, engine):
-    assert timing.losses == (pytest.approx(pure.losses, rel=1e-6) if engine == "fast" else pure.losses) and len(timing.losses) == 2
-    assert timing.samples == pure.samples and len(timing.samples) == 2
-    assert timing.us_per_token > 0 and timing.mean_tokens == 6.25
-    assert timing.characters_per_second > 0
-    assert timing.memory is None or timing.memory > 2**20
+@pytest.mark.parametrize("collector", [True, False])
+def test_the_collector_is_as_the_case_has_it(tmp_path, monkeypatch, collector):
+    data, seen = tmp_path / "docs.txt", []
+    data.write_text("ab\n", encoding="utf-8")
+    monkeypatch.setattr(bench, "SECONDS", 0.01)
+    monkeypatch.setattr(bench, "_sample", lambda *_: seen.append(gc.isenabled()) or ([], 1.0))
+    try:
+        bench.measure(bench.Case("exact", n_embd=8, collector=collector), str(data))
+    finally:
+        gc.enable()
+    assert seen == [collector]
 
 
 def test_a_failing_measurement_is_an_error():
@@ -97,7 +109,8 @@ def test_every_engine_and_instruction_set_is_measured():
 def test_an_instruction_set_can_be_chosen(tmp_path):
     data = tmp_path / "docs.txt"
     data.write_text("emma\n", encoding="utf-8")
-    assert bench._in_fresh_process(bench.Case("exact", n_embd=8, isa="baseline"), str(data)).us_per_token > 0
+    timing = bench._in_fresh_process(bench.Case("exact", n_embd=8, isa="baseline"), str(data))
+    assert timing.us_per_token > 0 and len(timing.losses) == len(timing.samples) == 2
     with pytest.raises(RuntimeError, match="MICROGPT_ISA is 'abacus'"):
         bench._in_fresh_process(bench.Case("exact", n_embd=8, isa="abacus"), str(data))
 

@@ -17,6 +17,7 @@ from command_line import (
     driver,
     environment,
     microgpt_command,
+    microgpt_here,
     posix,
     printed,
     without_comment,
@@ -49,15 +50,7 @@ def test_output_is_the_reference_s(data, preset):
     ],
 )
 def test_the_whole_golden_run(preset, digest, tmp_path):
-    done = microgpt_command(
-        "train",
-        "--preset",
-        preset,
-        "--engine",
-        "graph",
-        cwd=tmp_path,
-        env=environment(MICROGPT_NAMES=os.environ["MICROGPT_NAMES"]),
-    )
+    done = microgpt_command("train", "--preset", preset, cwd=tmp_path, env=environment(MICROGPT_NAMES=os.environ["MICROGPT_NAMES"]))
     assert (done.returncode, done.stderr) == (0, "")
     assert hashlib.sha256(done.stdout.encode()).hexdigest() == digest, done.stdout
 
@@ -74,7 +67,7 @@ def test_input_txt_in_the_current_folder(tmp_path):
 
 
 def test_no_steps_and_no_samples(data):
-    done = microgpt_command("train", data, "--steps", 0, "--samples", 0, *TINY)
+    done = microgpt_here("train", data, "--steps", 0, "--samples", 0, *TINY)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == ["num docs: 6", "vocab size: 12", "num params: 320"]
 

@@ -25,8 +25,8 @@ from microgpt.cli.commands import COMMANDS
 from microgpt.proof import bench, verify
 from microgpt.scripts import script
 
-SOME = 40  # calls per command
-SECONDS, ENDLESS = 30, 1  # the longest time of a call on a busy machine; the time after which a run of 10**20 steps is stopped
+SOME = 25  # calls per command
+SECONDS, ENDLESS = 30, 0.2  # the longest time of a call on a busy machine; the time after which a run of 10**20 steps is stopped
 LONGEST = 400  # characters in a message
 VALUES = [
     "", " ", "-", "--", "---", "=", "==", ".", "..", "/", "~", "*", "\n", "a\nb", "\t", "\r", "\x1b[31mred\x1b]0;title\x07", "\x9b2J",

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from command_line import SMALL, fail, microgpt_command, posix, succeed
+from command_line import SMALL, fail, microgpt_command, microgpt_here, posix, succeed
 from command_line import TEN_NAMES as DOCS
 
 import microgpt
@@ -41,7 +41,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(folder,
     os.mkdir("folder" + suffix)
     (folder / ("readonly" + suffix)).touch()
     os.chmod("readonly" + suffix, 0o444)
-    done = microgpt_command("train", "docs.txt", "--steps", 2, *SMALL, option, name + suffix, "--force")
+    done = microgpt_here("train", "docs.txt", "--steps", 2, *SMALL, option, name + suffix, "--force")
     if option == "--log" and name == "/dev/null":
         assert done.returncode == 2 and "--log must end in" in done.stderr
         return
@@ -68,7 +68,7 @@ def test_nobody_s_file_is_replaced(folder):
     small = ["--steps", 2, *SMALL]
     for option, data in (("--out", "docs.txt"), ("--log", "data.csv"), ("--out", "./docs.txt")):
         for force in ([], ["--force"]):
-            done = microgpt_command("train", os.path.basename(data), *small, option, data, *force)
+            done = microgpt_here("train", os.path.basename(data), *small, option, data, *force)
             assert done.returncode == 2 and f"{data!r} is the training data, which would be lost" in done.stderr
     for option, name, what in (
         ("--out", "mine", "a model that microgpt saved"), ("--log", "mine.csv", "a log of microgpt train"),
@@ -83,7 +83,7 @@ def test_nobody_s_file_is_replaced(folder):
             succeed("train", "docs.txt", *small, option, name, *(["--force"] if (folder / name).read_bytes() == before else []))
     assert (folder / "docs.txt").read_text(encoding="utf-8") == text
     succeed("train", "docs.txt", *small, "--out", "run.csv")
-    done = microgpt_command("train", "docs.txt", "--resume", "run.csv", "--out", "other", "--log", "run.csv", "--force")
+    done = microgpt_here("train", "docs.txt", "--resume", "run.csv", "--out", "other", "--log", "run.csv", "--force")
     assert done.returncode == 2 and "'run.csv' is the file of --resume, which would be lost" in done.stderr
     if os.path.exists("/dev/stdin"):
         with open("docs.txt") as data:
@@ -91,7 +91,7 @@ def test_nobody_s_file_is_replaced(folder):
         assert done.returncode == 2 and "'docs.txt' is the training data, which would be lost" in done.stderr
     (folder / "empty").touch()
     succeed("train", "docs.txt", *small, "--out", "empty")
-    done = microgpt_command("train", "docs.txt", *small, "--init", "empty", "--log", "empty")
+    done = microgpt_here("train", "docs.txt", *small, "--init", "empty", "--log", "empty")
     assert done.returncode == 2
     os.chmod("empty", 0o444)
     assert "'empty' cannot be written: it is write-protected" in fail("train", "docs.txt", "--resume", "empty", "--steps", 3)

@@ -18,6 +18,7 @@ from command_line import (
     environment,
     fail,
     microgpt_command,
+    microgpt_here,
     printed,
     succeed,
 )  # fmt: skip
@@ -62,7 +63,7 @@ def test_files_that_cannot_be_used(folder):
 )
 def test_the_table_of_bad_input(folder, arguments, message):
     """Cases in which the reference fails: they work here, or the error is one sentence."""
-    done = microgpt_command("train", "docs.txt", "--steps", 2, "--samples", 2, *arguments)
+    done = microgpt_here("train", "docs.txt", "--steps", 2, "--samples", 2, *arguments)
     if message is None:
         assert (done.returncode, done.stderr) == (0, "")
     else:
@@ -86,7 +87,7 @@ def test_what_cannot_be_done_is_refused_before_training(folder, arguments, messa
 
 
 def test_the_log_and_the_model_are_two_files(folder):
-    done = microgpt_command("train", "docs.txt", "--steps", 2, *SMALL, "--log", "x.csv", "--out", "x.csv")
+    done = microgpt_here("train", "docs.txt", "--steps", 2, *SMALL, "--log", "x.csv", "--out", "x.csv")
     assert done.returncode == 2 and "--log: 'x.csv' is the file of --out, which would be lost" in done.stderr
 
 
@@ -97,7 +98,7 @@ def test_how_many_were_found_before_there_was_no_other(folder):
     assert "after 1 of 50" in fail("sample", "run", *options, "--engine", "fast")
 
 
-# ---- In separate processes, with exit codes ------------------------------------------------------------------
+# ---- With exit codes ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -178,13 +179,13 @@ def test_data_that_cannot_be_trained_on(tmp_path, content, message):
     path = tmp_path / "docs.txt"
     if content is not None:
         path.write_bytes(content)
-    done = microgpt_command("train", path, *TINY)
+    done = microgpt_here("train", path, *TINY)
     assert done.stdout == ""
     assert_fails(done, 1, message)
 
 
 def test_a_folder_and_a_wrong_microgpt_names(tmp_path):
-    assert_fails(microgpt_command("train", tmp_path), 1, r"'.*' is a folder; .*")
+    assert_fails(microgpt_here("train", tmp_path), 1, r"'.*' is a folder; .*")
     done = microgpt_command("train", "names", env=environment(MICROGPT_NAMES=str(tmp_path / "nemo")))
     assert_fails(done, 1, r"there is no file '.*nemo' \(named by the environment variable MICROGPT_NAMES\); .*")
 
@@ -192,7 +193,7 @@ def test_a_folder_and_a_wrong_microgpt_names(tmp_path):
 def test_notes_go_to_standard_error(tmp_path):
     path = tmp_path / "docs.txt"
     path.write_text("\n".join(NAMES), encoding="utf-8-sig")
-    done = microgpt_command("train", path, "--steps", 6, "--samples", 3, *TINY)
+    done = microgpt_here("train", path, "--steps", 6, "--samples", 3, *TINY)
     assert (done.returncode, done.stdout) == (0, printed(NAMES))
     assert re.fullmatch(r"microgpt: '.*docs\.txt' begins with a byte order mark .*\n", done.stderr)
 
@@ -235,21 +236,21 @@ def test_divergence_says_which_step_and_why(data):
 )
 def test_what_is_at_fault_where_training_diverges(data, options, advice):
     for command in ("train", "inspect"):
-        done = microgpt_command(command, data, "--engine", "exact", *options)
+        done = microgpt_here(command, data, "--engine", "exact", *options)
         assert_fails(done, 1, rf"training (would diverge|diverged) at step \d+.*: .*; {advice}")
 
 
 def test_a_model_too_large_for_float32_is_refused_before_training(data, tmp_path):
     model = tmp_path / "model"
     options = ["--steps", 0, "--samples", 0, "--n-embd", 4, "--init-std", "1e40", "--out", model]
-    assert microgpt_command("train", data, *options).returncode == 0
-    done = microgpt_command("train", data, "--engine", "fast", "--init", model)
+    assert microgpt_here("train", data, *options).returncode == 0
+    done = microgpt_here("train", data, "--engine", "fast", "--init", model)
     assert done.stdout == ""
     assert_fails(done, 1, r"parameter \d+ is .*e\+\d\d, and the fast engine's numbers .*; start from smaller weights, or .*")
 
 
 def test_samples_that_cannot_be_drawn(data):
-    done = microgpt_command("train", data, "--steps", 1, "--learning-rate", "1e308", *TINY)
+    done = microgpt_here("train", data, "--steps", 1, "--learning-rate", "1e308", *TINY)
     assert_fails(done, 1, r"no sample can be drawn: .*; --learning-rate 1e\+308 is .*; try 0\.01, or a higher --temperature")
 
 
@@ -297,16 +298,16 @@ def test_a_free_threaded_python_that_keeps_the_gil_off(monkeypatch):
         exec(code, {"__path__": compiled.__path__})
 
 
-@pytest.mark.slow
 def test_the_reference_in_a_bare_checkout(tmp_path):
     """It runs alone, without the package, and prints what the published script prints."""
     page = shutil.copy(reference.__file__, tmp_path)
-    (tmp_path / "docs.txt").write_text("\n".join(TEN_NAMES), encoding="utf-8")
+    docs = ["ab", "b"]  # few letters, and so short samples
+    (tmp_path / "docs.txt").write_text("\n".join(docs), encoding="utf-8")
     options = {"cwd": tmp_path, "capture_output": True, "encoding": "utf-8", "env": environment(PYTHONPATH=None)}
     shorter = "import reference; reference.main('docs.txt', num_steps=3)"
     done = subprocess.run([sys.executable, "-S", "-c", shorter], **options)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == printed(TEN_NAMES, steps=3, samples=20, n_layer=1, n_embd=16, n_head=4, block_size=16)
+    assert done.stdout == printed(docs, steps=3, samples=20, engine="graph", n_layer=1, n_embd=16, n_head=4, block_size=16)
     done = subprocess.run([sys.executable, "-S", page], **options)
     assert done.returncode == 1 and done.stderr.startswith("usage: python reference.py FILE")
 
@@ -316,7 +317,7 @@ def test_the_reference_in_a_bare_checkout(tmp_path):
     [["--n-embd", "100000"], ["--n-layer", "1" + 22 * "0"], ["--block-size", "1" + 12 * "0"], ["--n-embd", "1" + 12 * "0"]],
 )
 def test_a_model_that_no_machine_holds_is_refused_at_once(data, options):
-    assert_fails(microgpt_command("train", data, *options), 1, r"a model of .* parameters takes .* GB to train, .* smaller --n-embd.*")
+    assert_fails(microgpt_here("train", data, *options), 1, r"a model of .* parameters takes .* GB to train, .* smaller --n-embd.*")
 
 
 @pytest.mark.parametrize("name", engines.ENGINES)
@@ -336,7 +337,7 @@ def test_a_training_that_the_machine_does_not_hold_is_refused_before_it_starts(m
 
 @pytest.mark.parametrize("option", ["--out", "--log", "--resume", "--init"])
 def test_an_empty_file_name_is_refused(data, option):
-    assert_fails(microgpt_command("train", data, option, ""), 2, f"{option} needs the name of a file.*")
+    assert_fails(microgpt_here("train", data, option, ""), 2, f"{option} needs the name of a file.*")
 
 
 def test_what_is_the_user_s_own_is_not_turned_into_options():

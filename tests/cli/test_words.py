@@ -331,7 +331,7 @@ def test_a_graph_too_deep_for_python(folder, capsys, monkeypatch):
 
     monkeypatch.setattr("microgpt.engines.scalar.ScalarEngine._backward", backward)
     for command in ("train", "inspect"):
-        sentence = said([command, "docs.txt", "--engine", "python"], capsys, 1)
+        sentence = said([command, "docs.txt", "--engine", "python", "--n-embd", 4], capsys, 1)
         assert sentence == "this model's graph is too deep for plain Python's recursion; use --engine graph, which gives the same bits"
 
 
@@ -397,8 +397,9 @@ def test_numbers_too_large_for_any_engine(engine, wrong, message):
 
 
 @posix
-@pytest.mark.parametrize("arguments", [["train", "--help"], ["run", "--help"], ["--version"]])
-@pytest.mark.parametrize("unbuffered", [None, "1"])
+@pytest.mark.parametrize(
+    "arguments, unbuffered", [(["train", "--help"], None), (["run", "--help"], None), (["--version"], None), (["--version"], "1")]
+)
 def test_help_that_nobody_takes(arguments, unbuffered):
     command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "microgpt", *arguments]
     options = {"stderr": subprocess.PIPE, "encoding": "utf-8", "env": environment(PYTHONUNBUFFERED=unbuffered)}

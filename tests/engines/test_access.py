@@ -18,6 +18,7 @@ from microgpt.training import start
 
 DOCS = ["emma", "olivia", "ava", "isabella", "sophia", "mia", "amelia", "harper"] * 5
 SMALL = GPTConfig(n_embd=8, n_head=2, block_size=8)
+SMALLER = GPTConfig(n_embd=4, n_head=2, block_size=8)  # for pure Python
 CALLS = {"python": 14, "graph": 280, "exact": 4000, "fast": 4000}
 
 
@@ -46,7 +47,7 @@ def joined(thread):
 
 @pytest.fixture(scope="module", params=ENGINES)
 def model(request):
-    return train(DOCS, SMALL, TrainConfig(num_steps=3), engine=request.param).model
+    return train(DOCS, SMALLER if request.param == "python" else SMALL, TrainConfig(num_steps=3), engine=request.param).model
 
 
 def answer(model, request):
@@ -119,11 +120,11 @@ def test_a_second_training_is_refused(name):
 def test_reading_while_another_thread_trains(name):
     """Every loss is that of the weights after some whole step, and reading and training both go on."""
     steps = {"python": 6, "graph": 40}.get(name, 400)
-    training, text = TrainConfig(num_steps=steps, batch_size=1), "isabella"
-    run, possible, seen, generated = start(DOCS, SMALL, training, engine=name), [], [], []
+    training, text, config = TrainConfig(num_steps=steps, batch_size=1), "isabella", SMALLER if name == "python" else SMALL
+    run, possible, seen, generated = start(DOCS, config, training, engine=name), [], [], []
     possible.append(run.model.loss(text))
     run.train(lambda step: possible.append(run.model.loss(text)))
-    run = start(DOCS, SMALL, training, engine=name)
+    run = start(DOCS, config, training, engine=name)
     thread = in_thread(lambda: run.train(lambda step: None))
     while thread.is_alive():
         seen.append(run.model.loss(text))
@@ -152,9 +153,9 @@ def test_readers_do_not_see_weights_that_are_replaced():
 def test_two_trainings_in_plain_python_at_a_time():
     """Python's limit of recursion is one for all threads."""
     limit, training = sys.getrecursionlimit(), TrainConfig(num_steps=2)
-    expected = train(DOCS, SMALL, training, engine="python").losses
+    expected = train(DOCS, SMALLER, training, engine="python").losses
     with ThreadPoolExecutor(4) as threads:
-        runs = list(threads.map(lambda _: train(DOCS, SMALL, training, engine="python"), range(4)))
+        runs = list(threads.map(lambda _: train(DOCS, SMALLER, training, engine="python"), range(4)))
     assert all(run.losses == expected for run in runs) and sys.getrecursionlimit() == limit
 
 

@@ -70,7 +70,7 @@ def options(draw):
 
 @pytest.mark.parametrize("name", COMPILED)
 @given(case=cases(), options=options(), least=st.sampled_from([0.0, 0.1, 1.0]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_training_options_equal_the_reference(name, case, options, least):
     docs, config, training, seed = case
     options["warmup_steps"] = min(options["warmup_steps"], max(training.num_steps - 1, 0))
@@ -83,7 +83,7 @@ def test_training_options_equal_the_reference(name, case, options, least):
 @pytest.mark.parametrize("name", [pytest.param("graph", marks=pytest.mark.slow), "exact"])
 @given(case=cases())
 @example(case=(["a"], GPTConfig(n_embd=1, n_head=1, block_size=1), TrainConfig(num_steps=3), 0))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_whole_runs_equal_the_reference(name, case):
     assert outcome(name, *case) == outcome(ORACLES[name], *case)
 
@@ -105,7 +105,7 @@ def outcome(engine, docs, config, training, seed):
 
 
 @pytest.mark.parametrize("options", [{}, EVERY_OPTION], ids=["defaults", "options"])
-def test_the_reference_s_own_loop_and_sampling(engine, options):
+def test_the_reference_s_own_loop_and_sampling(options):
     """train() and Run.generate() against reference.train_with and reference.sample, which share no code with them."""
     docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8, block_size=6), TrainConfig(num_steps=4, **options)
     rng, shuffled = random.Random(5), list(docs)
@@ -115,40 +115,41 @@ def test_the_reference_s_own_loop_and_sampling(engine, options):
     params = {name: reference.matrix(*shape, config.std(name), rng) for name, shape in shapes.items()}
     losses = list(reference.train_with([tokenizer.document(doc) for doc in shuffled], params, config, training))
     samples = [reference.sample(params, config, tokenizer.bos, tokenizer.vocab_size, rng, 0.7) for _ in range(4)]
-    run = train(docs, config, training, seed=5, engine=engine)
-    assert run.losses == losses
-    assert {name: view.tolist() for name, view in run.model.state_dict().items()} == {
-        name: [[p.data for p in row] for row in matrix] for name, matrix in params.items()
-    }
-    assert run.generate(4, temperature=0.7) == [tokenizer.decode(tokens) for tokens in samples]
+    for engine in engines.EXACT:
+        run = train(docs, config, training, seed=5, engine=engine)
+        assert run.losses == losses, engine
+        assert {name: view.tolist() for name, view in run.model.state_dict().items()} == {
+            name: [[p.data for p in row] for row in matrix] for name, matrix in params.items()
+        }
+        assert run.generate(4, temperature=0.7) == [tokenizer.decode(tokens) for tokens in samples]
 
 
 @pytest.mark.parametrize("activation", reference.ACTIVATIONS)
 @pytest.mark.parametrize("learning_rate", [5.0, 1e3, 1e30, 1e160])
-def test_divergence(engine, activation, learning_rate):
+def test_divergence(activation, learning_rate):
     """All engines stop at the same step with the same error, and keep the losses before it."""
 
     def diverge(name):
         with pytest.raises(DivergenceError) as info:
             train(
-                ["emma", "olivia"],
-                GPTConfig(n_embd=8, n_head=2, activation=activation),
+                ["emma", "ava"],
+                GPTConfig(n_embd=4, n_head=2, activation=activation),
                 TrainConfig(num_steps=200, learning_rate=learning_rate),
                 engine=name,
             )
         error = info.value
         return error.step, error.losses, str(error), type(error.__cause__), str(error.__cause__)
 
-    outcome = diverge(engine)
-    assert outcome == diverge("graph" if engine == "python" else "python")
-    step, losses, message, *_ = outcome
+    outcomes = list(map(diverge, engines.EXACT))
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    step, losses, message, *_ = outcomes[0]
     assert len(losses) == step - 1
     assert message.startswith(f"training diverged at step {step} of 200: ")
     assert f"learning_rate {learning_rate:g} is far too large" in message
 
 
 def test_steps_in_portions_equal_steps_at_once(engine):
-    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=8), TrainConfig(num_steps=9)
+    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=4), TrainConfig(num_steps=5)
     at_once = train(docs, config, training, engine=engine)
     one_by_one = train(docs, config, training, engine=engine, callback=lambda step: None)
     assert one_by_one.losses == at_once.losses
@@ -159,14 +160,14 @@ def test_steps_in_portions_equal_steps_at_once(engine):
 @pytest.mark.parametrize("other", engines.EXACT)
 def test_moments_move_from_engine_to_engine(engine, other, options):
     """Half a run on one engine and half on another, which gets its moments, equals a whole run."""
-    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=4), TrainConfig(num_steps=9, **options)
+    docs, config, training = ["emma", "olivia", "ava"], GPTConfig(n_embd=4), TrainConfig(num_steps=6, **options)
     whole, half = train(docs, config, training, engine="graph"), start(docs, config, training, engine=engine)
     corpus, losses = half.corpus, []
     assert [list(moments) for moments in half.model.engine.moments()] == [[0.0] * half.model.num_params] * 2
-    half.model.engine.train(corpus, range(4), training, losses)
+    half.model.engine.train(corpus, range(3), training, losses)
     rest = engines.create(other, config, half.model.tokenizer.vocab_size, half.model.params)
-    rest.restore(training, *half.model.engine.moments(), 4)
-    rest.train(corpus, range(4, 9), training, losses)
+    rest.restore(training, *half.model.engine.moments(), 3)
+    rest.train(corpus, range(3, 6), training, losses)
     assert losses == whole.losses
     assert params_hash(half.model) == params_hash(whole.model)
     assert [bytes(m) for m in rest.moments()] == [bytes(m) for m in whole.model.engine.moments()]
@@ -231,32 +232,30 @@ def test_unknown_engine():
         train(["a"], engine="gpu")
 
 
-@pytest.mark.slow
 def test_a_graph_too_deep_for_plain_recursion():
     """The published script ends with RecursionError here; compiled and pure still agree."""
-    config, training = GPTConfig(n_layer=2, n_embd=64), TrainConfig(num_steps=1)
+    config, training = GPTConfig(n_layer=16, n_embd=8), TrainConfig(num_steps=1)  # a path of 1,246 nodes
     runs = [train(["ab"], config, training, engine=name) for name in engines.EXACT]
     assert len({(run.losses[0], params_hash(run.model)) for run in runs}) == 1
 
 
 @pytest.mark.parametrize("activation", reference.ACTIVATIONS)
-@pytest.mark.parametrize("name", engines.ENGINES)
-def test_the_gradients_of_a_step(name, activation):
+def test_the_gradients_of_a_step(activation):
     """Settings that only the step uses change nothing by themselves, and training can continue."""
-    docs, training = ["emma", "olivia", "a"], TrainConfig(num_steps=4, batch_size=2)
-    config = GPTConfig(n_layer=2, n_embd=6, n_head=3, block_size=5, activation=activation, init_std=0.5)
-    pure, run = (start(docs, config, training, engine=engine) for engine in (ORACLES[name], name))
-    for step in range(3):
-        loss, gradients = run.model.engine.gradients(run.corpus, step, training)
-        expected_loss, expected = pure.model.engine.gradients(pure.corpus, step, training)
-        assert type(gradients) is array and len(gradients) == run.model.num_params
-        if run.model.engine.exact:
-            assert (loss, bytes(gradients)) == (expected_loss, bytes(expected))
-        else:
-            assert loss == pytest.approx(expected_loss, rel=1e-5)
-            assert list(gradients) == pytest.approx(list(expected), rel=1e-3, abs=1e-5)
-        for engine in (run.model.engine, pure.model.engine):
-            engine.train(run.corpus, range(step, step + 1), training, losses := [])
+    docs, training = ["emma", "ava", "a"], TrainConfig(num_steps=4, batch_size=2)
+    config = GPTConfig(n_layer=2, n_embd=4, n_head=2, block_size=4, activation=activation, init_std=0.5)
+    runs = [start(docs, config, training, engine=name) for name in engines.ENGINES]  # that of pure Python first
+    for step in range(2):
+        found = [run.model.engine.gradients(run.corpus, step, training) for run in runs]
+        expected_loss, expected = found[0]
+        for run, (loss, gradients) in zip(runs, found):
+            assert type(gradients) is array and len(gradients) == run.model.num_params
+            if run.model.engine.exact:
+                assert (loss, bytes(gradients)) == (expected_loss, bytes(expected))
+            else:
+                assert loss == pytest.approx(expected_loss, rel=1e-5)
+                assert list(gradients) == pytest.approx(list(expected), rel=1e-3, abs=1e-5)
+            run.model.engine.train(run.corpus, range(step, step + 1), training, losses := [])
             assert losses == [pytest.approx(expected_loss, rel=1e-5)]
 
 

@@ -61,9 +61,10 @@ def outcome(docs, config, training, threads=1, portions=(1000,), network=None, s
 )
 def test_any_number_of_threads(monkeypatch, docs, isa, config, batch_size, options):
     monkeypatch.setenv("MICROGPT_ISA", isa)
-    training = TrainConfig(num_steps=150, batch_size=batch_size, **options)  # enough to try what more threads do, see pace.h
+    num_steps = 150 if batch_size < 30 else 40  # enough to try what more threads do, see pace.h
+    training = TrainConfig(num_steps=num_steps, batch_size=batch_size, **options)
     expected = outcome(docs, config, training)
-    for threads in (1, 2, 3, 5):
+    for threads in (2, 3, 5):
         assert outcome(docs, config, training, threads) == expected, threads
 
 

@@ -8,7 +8,7 @@ from microgpt.proof import published, verify
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("engine", [pytest.param("python", marks=pytest.mark.slow), *verify.exact_engines()])
-def test_published_run(own_heap, names, engine, preset):
+def test_published_run(names, engine, preset):
     result = verify.compute(engine, names, preset).result
     assert verify.difference(result, published.RUNS[preset]) is None
     assert result == published.RUNS[preset]

@@ -82,8 +82,13 @@ def learning_rates(folder):
 
 
 def old_script(folder):
-    steps = [line for line in output_of("old_script", folder, 1) if line.startswith("step ")]
-    assert len(steps) == 1 and 3 < numbers(steps[0])[0] < 4  # about ln(34)
+    """Under `microgpt run`; accelerate.py starts it under Python, which takes seconds, and compares the outputs."""
+    command = [sys.executable, "-m", "microgpt", "run", EXAMPLES / "old_script.py", "1"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
+    assert done.stderr.startswith("microgpt run: compiled: Value, linear (3), list (4), sum (2), dot product, parameter update")
+    [step] = [line for line in done.stdout.splitlines() if line.startswith("step ")]
+    assert 3 < numbers(step)[0] < 4  # about ln(34)
 
 
 def accelerate(folder):
@@ -92,10 +97,6 @@ def accelerate(folder):
     assert [line.split("  ")[0] for line in lines[-3:]] == [
         "python old_script.py", "python, with the class imported", "microgpt run old_script.py",
     ]  # fmt: skip
-    command = [sys.executable, "-m", "microgpt", "run", EXAMPLES / "old_script.py", "1"]
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    said = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
-    assert said.stderr.startswith("microgpt run: compiled: Value, linear (3), list (4), sum (2), dot product, parameter update")
 
 
 CHECKS = [value_by_hand, own_operator, greek_names, learning_rates, old_script, accelerate]

@@ -46,11 +46,13 @@ def test_each_run_is_the_one_of_its_seed(engine, workers):
         engine=engine,
         evaluation=evaluation,
         workers=workers,
+        gradient_norms=True,
         callback=finished.append,
     )
     assert found.seeds == [7, 1, 2**70] and not found.diverged and sorted(map(id, finished)) == sorted(map(id, found.runs))
     for run in found.runs:
-        alone = microgpt.train(TEN_NAMES, CONFIG, TRAINING, seed=run.seed, engine=engine, evaluation=evaluation)
+        alone = microgpt.train(TEN_NAMES, CONFIG, TRAINING, seed=run.seed, engine=engine, evaluation=evaluation, gradient_norms=True)
+        assert run.gradient_norms == alone.gradient_norms and len(alone.gradient_norms) == len(run.losses)
         assert run.losses == alone.losses and run.val_losses == alone.val_losses and bytes(run.model.params) == bytes(alone.model.params)
         assert run.generate(3) == alone.generate(3)
         assert [*run.held_out] == [*found.runs[0].held_out]  # the same documents
@@ -112,7 +114,7 @@ def test_what_goes_wrong_ends_all_runs():
 
 
 def test_the_command(folder):
-    options = ["train", "docs.txt", "--steps", 12, *SMALL, "--val-fraction", 0.3]
+    options = ["train", "docs.txt", "--steps", 12, *SMALL, "--val-fraction", 0.3, "--log-gradient-norm"]
     printed = succeed(*options, "--seed", "5,6", "--out", "m.safetensors", "--log", "l.csv")
     for seed in (5, 6):
         succeed(*options, "--seed", seed, "--out", "alone", "--log", "alone.csv", "--samples", 0)

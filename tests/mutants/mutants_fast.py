@@ -47,6 +47,8 @@ FAST = {
             "padding": replace("g->shares[t] = 0.0f", "0.0f, g->shares[t] = g->shares[0]"),
         },
     ),
+    "half-a-vector-of-more": (FAST_ENGINE, {"half-a-vector": replace("<= W / 2", "<= W")}),
+    "odd-term-forgotten": (FAST_ENGINE, {"odd-term": replace("if (n)", "if (0)")}),
     "share-of-a-full-document": (FAST_ENGINE, {"share-of-token": replace("sorted[d]", "sorted[0]")}),
     "groups-wrap-around": (
         FAST_ENGINE,

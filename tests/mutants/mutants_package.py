@@ -25,7 +25,7 @@ PACKAGE = {
     ),
     "page-gradient-without-the-residual": (
         "page/test_explore_numbers.py -k its_gradient",
-        {"page-residual": replace("add(out, ", "(out, ")},
+        {"page-residual": replace("add(dy, ", "(dy, ")},
     ),
     "torch-relu2-is-relu": ("storage/test_torch.py", {"torch-activations": replace(": relu2", ": torch.relu")}),
     "torch-gelu-by-erf": ("storage/test_torch.py", {"torch-activations": replace(', approximate="tanh"', "")}),
@@ -52,8 +52,8 @@ PACKAGE = {
     ),
     "copied-runs-forget-moments": ("storage/test_copies.py -k goes_on_alike", {"copied-moments": replace("if self.losses", "if False")}),
     # ---- saved files ----
-    "missing-field-is-damage": ("storage/test_checkpoint.py", {"missing-field": replace("field.default is MISSING and", "")}),
-    "unknown-field-accepted": ("storage/test_checkpoint.py", {"unknown-field": delete}),
+    "missing-field-is-damage": ("storage/test_damage.py", {"missing-field": replace("field.default is MISSING and", "")}),
+    "unknown-field-accepted": ("storage/test_damage.py", {"unknown-field": delete}),
     "metadata-in-any-order": (
         "storage/test_checkpoint.py",
         {"metadata-order": replace("sorted(metadata.items())", "{*metadata.items()}")},

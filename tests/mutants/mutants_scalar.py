@@ -108,21 +108,21 @@ SCALAR = {
         },
     ),
     # ---- depth ----
-    "recursive_deallocation": ("scalar/test_memory.py -k million", {"last-reference": never, "nesting-limit": never}),
+    "recursive_deallocation": ("scalar/test_memory.py -k chain", {"last-reference": never, "nesting-limit": never}),
     "recursive_deallocation_of_data": (
-        "scalar/test_memory.py -k million",
+        "scalar/test_memory.py -k chain",
         {
             "release-data": replace("dead = release(node->f.slot[i].object, dead)", "Py_DECREF(node->f.slot[i].object)"),
             "nesting-limit": never,
         },
     ),
-    "recursive_deallocation_through_lists": ("scalar/test_memory.py -k million", {"nesting-limit": never}),
+    "recursive_deallocation_through_lists": ("scalar/test_memory.py -k chain", {"nesting-limit": never}),
     "waiting_nodes_forgotten": (
         "scalar/test_memory.py -k leak",
         {"deferred-nodes": replace("nesting == 1 ? deferred : NULL", "NULL")},
     ),
     "recursive_backward": (
-        "scalar/test_memory.py -k million",
+        "scalar/test_memory.py -k chain",
         {
             "build-tape": before("size_t base = pass->stack.size;"),
             "traversal": replace("pass->stack.size", "pass->stack.size > base"),
@@ -140,7 +140,7 @@ SCALAR = {
     "leak_of_scratch": ("scalar/test_memory.py -k leak", {"free-scratch": delete}),
     "leak_of_type": ("scalar/test_memory.py -k leak", {"release-type": delete}),
     # ---- Python ----
-    "methods_do_not_check_self": ("scalar/test_corners.py -k check_what", {"plain-methods": replace("False", "True")}),
+    "methods_do_not_check_self": ("scalar/test_interpreter.py -k check_what", {"plain-methods": replace("False", "True")}),
     "replaced_operators_ignored": (
         "scalar/test_corners.py -k replaced",
         {"replaced-attribute": replace("PyDict_GetItem(value_type->tp_dict, name) != attribute", "0")},
@@ -148,7 +148,7 @@ SCALAR = {
     "custom_subclasses_ignored": ("scalar/test_corners.py", {"custom-class": delete}),
     "always_the_slow_path": ("scalar/test_corners.py -k slow_path", {"known-version": instead("return 0;")}),
     "children_counted_after_the_tuple": (
-        "scalar/test_corners.py -k collector",
+        "scalar/test_interpreter.py -k collector",
         {
             "two-children": replace(
                 "pack((PyObject *)node_incref(node->f.child[0]), (PyObject *)node_incref(node->f.child[1]))",
@@ -157,11 +157,11 @@ SCALAR = {
         },
     ),
     "items_borrowed_over_a_collection": (
-        "scalar/test_corners.py -k collector",
+        "scalar/test_interpreter.py -k collector",
         {"scaled-item": replace("xs->nodes[i]", "(Node *)PySequence_Fast_ITEMS(x)[i]")},
     ),
     "rows_borrowed_over_a_collection": (
-        "scalar/test_corners.py -k collector",
+        "scalar/test_interpreter.py -k collector",
         {"linear-row": replace("i < PySequence_Fast_GET_SIZE(w)", "1")},
     ),
     # ---- the compiler ----

@@ -177,7 +177,7 @@ def test_the_command(runs, tmp_path, monkeypatch, capsys):
     assert text == explore.page(**vars(shown(runs[0], "one")), beside=shown(runs[1], "two"))
     for run, suffix in zip(runs, ["", "-b"]):
         data = json.loads(re.search(f'id="data{suffix}">(.*?)</script>', text)[1])
-        weights = re.search(f'id="weights{suffix}">\\n(.*?)</script>', text, re.DOTALL)[1]
+        weights = re.sub("<.*?>", "", re.search(f'id="weights{suffix}" hidden>(.*?)</div>', text, re.DOTALL)[1])
         assert data["config"]["n_embd"] == run.model.config.n_embd and base64.b64decode(weights) == bytes(run.model.params)
     Path("log.csv").write_text("step,loss\n1,2.5\n", encoding="utf-8")
     Path("log2.csv").write_text("step,loss\n1,3.5\n", encoding="utf-8")

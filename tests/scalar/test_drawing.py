@@ -175,10 +175,10 @@ def test_all_of_it_says_nothing_of_more():
 
 def test_deep_graphs(layer):
     leaf = node = layer.Value(1.0)
-    for _ in range(30_000):
+    for _ in range(10_000):
         node = node + 1
-    assert caption(draw(node, max_nodes=3)) == "3 Values of 60,001: … 59,998 more"
-    assert caption(draw(node, to=leaf, max_nodes=3)).startswith("shortest path of 30,000 edges")
+    assert caption(draw(node, max_nodes=3)) == "3 Values of 20,001: … 19,998 more"
+    assert caption(draw(node, to=leaf, max_nodes=3)).startswith("shortest path of 10,000 edges")
     while node is not leaf:  # freeing the pure graph would recurse as deep
         node = node._children[0]
 
@@ -259,7 +259,7 @@ Watched.STEPS = [Watched.backward if step is Program.backward else step for step
 
 @pytest.mark.parametrize("wild", [False, True])
 def test_programs_that_are_watched(wild):
-    for seed in range(150):
+    for seed in range(60):
         assert Watched(scalar, seed, wild).run(40) == Program(scalar, seed, wild).run(40), seed
 
 

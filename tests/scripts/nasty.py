@@ -1,5 +1,5 @@
 """Scripts with effects that compiled code could miss: side effects in operators, properties that print, changed classes, errors in
-the middle, numbers of all kinds, identity, copies, aliases. Used like those of people.py."""
+the middle, numbers of all kinds, identity, copies, aliases. Used like those of people.py, and like it a long table."""
 
 from people import EQUAL, KARPATHY, MICROGRAD, PAIRS
 
@@ -152,6 +152,33 @@ NASTY["printing in backward"] = KARPATHY.replace('''        self.grad = 1
 y = sum(linear(linear(x, w), w))
 y.backward()
 print([repr(a.grad) for a in x])
+'''
+
+NASTY["backward that frees the graph"] = KARPATHY.replace('''                child.grad += local * v.grad
+''', '''                child.grad += local * v.grad
+            v._children = v._local_grads = ()
+''') + LINEAR + '''
+y = sum(linear(linear(x, w), w))
+y.backward()
+print(y._children, y.grad, [a.grad for a in x])
+y.backward()
+print([a.grad for a in x])
+'''
+
+NASTY["backward that returns something"] = KARPATHY.replace('''                child.grad += local * v.grad
+''', '''                child.grad += local * v.grad
+        return topo
+''') + LINEAR + '''
+print(len(sum(linear(linear(x, w), w)).backward()), [a.grad for a in x])
+'''
+
+NASTY["backward that frees closures"] = MICROGRAD.replace('''            node._backward()
+''', '''            node._backward()
+            node._backward = None
+''') + LINEAR + '''
+y = sum(linear(linear(x, w), w))
+y.backward()
+print(y._backward, [a.grad for a in x])
 '''
 
 NASTY["identity"] = KARPATHY + LINEAR + '''

@@ -1,7 +1,7 @@
 """Whole scripts as different people might write them, small enough to run in a moment: engines of many styles, and programs on these.
 
 SCRIPTS: name -> {file: source}; the one to start is main.py, or for a package `python -m` its name. Each prints numbers to their last digit. STEPS: of
-training, which benchmarks/bench_run.py changes.
+training, which benchmarks/bench_run.py changes. This file is long because it is a table of programs; nobody reads it as a whole.
 """
 
 # ---- engines: each defines a class V -----------------------------------------------------------------------------------------

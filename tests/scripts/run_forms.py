@@ -1,6 +1,7 @@
 """The same small model in many styles: for each of its parts, the forms found in public scripts.
 
-`script` puts one form of each part together. Every combination must print under `microgpt run` what Python prints.
+`script` puts one form of each part together. Every combination must print under `microgpt run` what Python prints. (A table
+of forms for each part, long because it has many.)
 """
 
 HEAD = '''import math

@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 OPTIONS = (  # only the page itself may use the network; --no-sandbox: Chromium has no sandbox for root
@@ -65,6 +66,14 @@ def wait(driver, code, *arguments):
         (async function () {{ {code} }}).apply(null, arguments).then(done, (error) => done(`failed: ${{error}}`));
         """
     return driver.execute_async_script(code, *arguments)
+
+
+def wait_for(condition, seconds=20):
+    """Wait until condition() is true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def requested(entry):

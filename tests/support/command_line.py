@@ -91,12 +91,12 @@ def driver(code, *arguments):
     return [sys.executable, "-Werror", "-c", code, *map(str, arguments)]
 
 
-def printed(docs, preset="current", steps=6, samples=3, seed=42, **model):
+def printed(docs, preset="current", steps=6, samples=3, seed=42, engine="python", **model):
     """The reference's output for a tiny model, made from the library's results."""
     config, training, temperature = microgpt.PRESETS[preset]
     config = GPTConfig(**{**vars(config), "n_embd": 4, "n_head": 2, "block_size": 8, **model})
     training = TrainConfig(**{**vars(training), "num_steps": steps})
-    run = microgpt.train(docs, config, training, seed=seed, engine="python")
+    run = microgpt.train(docs, config, training, seed=seed, engine=engine)
     vocab_size = len(set("".join(docs))) + 1
     lines = [f"num docs: {len(docs)}", f"vocab size: {vocab_size}", f"num params: {run.model.num_params}"]
     lines += ["step %4d / %4d | loss %.4f" % (i, steps, loss) for i, loss in enumerate(run.losses, 1)]

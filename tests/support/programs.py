@@ -17,6 +17,11 @@ def exact(number):
     return f"{type(number).__name__} {number!r}"
 
 
+def exacts(values):
+    """The numbers of some Values as text."""
+    return [(exact(v.data), exact(v.grad)) for v in values]
+
+
 class Program:
     """One run. pool: the Values made so far. seen: the observations, in order."""
 

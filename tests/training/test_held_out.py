@@ -95,7 +95,7 @@ def test_a_run_without_a_split_seed_goes_on_as_it_began(tmp_path):
 
 @pytest.mark.parametrize("long_docs", ["truncate", "split"])
 def test_documents_given_to_measure_on_change_no_bit_of_the_training(engine, long_docs):
-    config = GPTConfig(n_embd=8, n_head=2, block_size=4)
+    config = GPTConfig(n_embd=4, n_head=2, block_size=4)
     plain = microgpt.train(DOCS, config, TRAINING, engine=engine, long_docs=long_docs)
     run = microgpt.train(
         DOCS, config, TRAINING, engine=engine, long_docs=long_docs, val_docs=VAL, evaluation=EvalConfig(eval_every=5, patience=9)

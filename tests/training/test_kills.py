@@ -1,6 +1,6 @@
 """Signals at random moments, from the first millisecond of a process: no saved data are lost, and no file is incomplete.
 
-MICROGPT_KILLS says how many signals are sent, instead of 24; a thousand take 20 minutes (pytest -o faulthandler_timeout=3000).
+MICROGPT_KILLS says how many signals are sent, instead of 12; a thousand take 20 minutes (pytest -o faulthandler_timeout=3000).
 """
 
 import os
@@ -18,7 +18,7 @@ from command_line import SMALL, TEN_NAMES, environment, posix, succeed, without_
 from microgpt.storage import checkpoint
 from microgpt.training import start
 
-KILLS = int(os.environ.get("MICROGPT_KILLS", "24"))
+KILLS = int(os.environ.get("MICROGPT_KILLS", "12"))
 STEPS = 3000
 OPTIONS = ["train", "docs.txt", "--steps", STEPS, "--engine", "graph", *SMALL, "--checkpoint-every", 50, "--samples", 2]
 OPTIONS += ["--val-fraction", 0.2, "--eval-every", 30]
@@ -38,14 +38,14 @@ def test_killed_at_random_moments(folder):
     succeed(*OPTIONS, "--out", "whole", "--log", "whole.csv")
     whole, log = (folder / "whole").read_bytes(), without_seconds(folder / "whole.csv")
     rng, outcomes, kills, reached, resumed = random.Random(KILLS), Counter(), 0, 0, 0
-    deadline = time.monotonic() + 60 + KILLS
-    while kills < KILLS or reached:
+    deadline = time.monotonic() + 120 + KILLS
+    while (more := kills < KILLS or not resumed) or reached:
         assert time.monotonic() < deadline, outcomes
         resume = ["--resume", "run"] if os.path.exists("run") else []
         command = [sys.executable, "-m", "microgpt", *map(str, OPTIONS), "--out", "run", "--log", "run.csv", *resume]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", env=environment()) as child:
             try:
-                _, err = child.communicate(timeout=rng.uniform(0.001, 1.2) if kills < KILLS else 100)
+                _, err = child.communicate(timeout=rng.uniform(0.001, 1.2) if more else 100)
                 name = None
             except subprocess.TimeoutExpired:
                 name = rng.choice(NUMBERS)
@@ -75,7 +75,7 @@ def test_killed_at_random_moments(folder):
         leftovers = Counter(entry[: -len("12345678.part")] for entry in os.listdir(folder) if entry.endswith(".part"))
         assert leftovers.keys() <= {".run.", ".run.csv."} and set(leftovers.values()) <= {1}  # the next run removes it
     print(*sorted(outcomes.items(), key=str), sep="\n")
-    assert resumed and not [entry for entry in os.listdir(folder) if entry.endswith(".part")]
+    assert not [entry for entry in os.listdir(folder) if entry.endswith(".part")]
 
 
 @posix

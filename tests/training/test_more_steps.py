@@ -7,7 +7,7 @@ import microgpt
 from microgpt import EvalConfig, GPTConfig, TrainConfig
 from microgpt.training import start
 
-CONFIG = GPTConfig(n_embd=8, n_head=2)
+CONFIG = GPTConfig(n_embd=4, n_head=2, block_size=6)
 
 
 def steps_in(path):

@@ -65,18 +65,18 @@ def frames(shown):
 
 @posix
 def test_a_live_line(data):
-    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 40, "--samples", 2, *TINY))
+    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 16, "--samples", 2, *TINY))
     assert (code, without_comment(err)) == (0, "")
     assert shown.startswith("num docs: 6\nvocab size: 12\nnum params: 320\n")
     assert " / " not in shown  # none of the reference's step lines
     *live, last = frames(shown)
     assert len(live) > 3
     for frame in live:
-        assert re.fullmatch(r"step +\d+/40 \| loss .* \| smoothed .* \| .* steps/s \| [\d.,]+k? tokens/s \| .* left", frame)
-    assert re.fullmatch(FINAL.format(40), last)
+        assert re.fullmatch(r"step +\d+/16 \| loss .* \| smoothed .* \| .* steps/s \| [\d.,]+k? tokens/s \| .* left", frame)
+    assert re.fullmatch(FINAL.format(16), last)
     assert "\x1b[1A\x1b[2K" in shown[shown.rindex(" left") :]  # the live line is erased before the final one
-    after = shown[shown.rindex("step 40/40") :].split("\n")
-    assert re.fullmatch(r"loss \d\.\d{4}, the mean of the last 40 steps .*; guessing at random has ln\(12\) = 2.4849", after[1])
+    after = shown[shown.rindex("step 16/16") :].split("\n")
+    assert re.fullmatch(r"loss \d\.\d{4}, the mean of the last 16 steps .*; guessing at random has ln\(12\) = 2.4849", after[1])
     assert after[2:4] == ["", "--- inference (new, hallucinated names) ---"]
     assert after[4].startswith("sample  1: ") and after[5].startswith("sample  2: ")
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is visible again
@@ -84,14 +84,14 @@ def test_a_live_line(data):
 
 def test_samples_on_the_way(data):
     """Samples during training do not change the run, and each is drawn from the weights of its step."""
-    options = ["train", data, "--steps", 40, "--samples", 3, *TINY]
+    options = ["train", data, "--steps", 32, "--samples", 3, *TINY]
     lines = microgpt_command(*options, "--sample-every", 15).stdout.splitlines()
     samples = [line for line in lines if line.startswith("sample at step ")]
     assert "\n".join(line for line in lines if line not in samples) + "\n" == microgpt_command(*options).stdout
     assert [line.split(":")[0] for line in samples] == ["sample at step 15", "sample at step 30"]
     assert lines[lines.index(samples[1]) - 1].startswith("step   30 /")
     config = GPTConfig(n_embd=4, n_head=2, block_size=8)
-    run = microgpt.train(NAMES, config, TrainConfig(num_steps=40), callback=lambda step: step.step == 15)
+    run = microgpt.train(NAMES, config, TrainConfig(num_steps=32), callback=lambda step: step.step == 15)
     assert samples[0] == f"sample at step 15: {run.model.generate(1, seed=15)[0]}"
 
 
@@ -119,7 +119,7 @@ def test_the_held_out_loss_on_a_terminal(data):
 @posix
 @pytest.mark.parametrize("columns", [30, 40, 60])
 def test_a_narrow_terminal(data, columns):
-    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), columns=columns)
+    code, shown, err = on_terminal(driver(EAGER, "train", data, "--steps", 8, "--samples", 2, *TINY), columns=columns)
     assert (code, without_comment(err)) == (0, "")
     live = frames(shown)[:-1]
     assert live and all(len(frame) <= columns and frame.endswith(" left") for frame in live)
@@ -160,7 +160,7 @@ def test_a_dumb_terminal_gets_the_reference_s_lines(data, variables):
 
 @posix
 def test_no_color(data):
-    code, shown, _ = on_terminal(driver(EAGER, "train", data, "--steps", 20, *TINY), NO_COLOR="1")
+    code, shown, _ = on_terminal(driver(EAGER, "train", data, "--steps", 8, "--samples", 2, *TINY), NO_COLOR="1")
     assert code == 0 and len(frames(shown)) > 2
     assert not re.search(r"\x1b\[[\d;]*m", shown)
 
@@ -200,10 +200,10 @@ TRAIN = """
 import sys, microgpt
 from microgpt import GPTConfig, TrainConfig
 def report(step):
-    if step.step % 20 == 0:
+    if step.step % 8 == 0:
         print("at", step.step)
 options = dict(callback=report) if "callback" in sys.argv else {}
-microgpt.train(["emma", "bob"], GPTConfig(n_embd=4, n_head=2), TrainConfig(num_steps=40), engine="python", progress=True, **options)
+microgpt.train(["emma", "bob"], GPTConfig(n_embd=4, n_head=2), TrainConfig(num_steps=16), engine="python", progress=True, **options)
 """
 
 
@@ -217,16 +217,16 @@ def test_progress_on_a_terminal(streams):
     """The line is on standard error; the output of a callback goes to its usual place and does not mix with the line."""
     code, shown, other = on_terminal(train_with_progress("callback"), streams=streams)
     *live_ones, last = [frame for frame in frames(shown) if not frame.startswith("at ")]
-    assert code == 0 and len(live_ones) > 3 and re.fullmatch(FINAL.format(40), last)
+    assert code == 0 and len(live_ones) > 3 and re.fullmatch(FINAL.format(16), last)
     text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown) if "stdout" in streams else other
-    assert re.findall(r"^\r?(at \d+)$", text.replace("\r", "\n"), re.MULTILINE) == ["at 20", "at 40"]
+    assert re.findall(r"^\r?(at \d+)$", text.replace("\r", "\n"), re.MULTILINE) == ["at 8", "at 16"]
 
 
 def test_progress_without_a_terminal():
     """Nothing for a short training, occasional notes for a long one, all on standard error."""
     for eager, expected in [
         ("", ""),
-        ("from microgpt import live; live.FIRST_NOTE, live.NEXT_NOTES = 0.0, 1e9", r"microgpt: step \d+/40 \| .* left\n"),
+        ("from microgpt import live; live.FIRST_NOTE, live.NEXT_NOTES = 0.0, 1e9", r"microgpt: step \d+/16 \| .* left\n"),
     ]:
         done = subprocess.run(train_with_progress(eager=eager), capture_output=True, encoding="utf-8", env=environment())
         assert (done.returncode, done.stdout) == (0, "") and re.fullmatch(expected, done.stderr)

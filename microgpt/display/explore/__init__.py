@@ -29,15 +29,16 @@ from microgpt.snapshots import Snapshots
 
 # joined into one script, in this order; the last one starts the page
 SCRIPTS = (
-    "elements", "numbers", "activations", "model", "alphabet", "pca", "drawing", "svg", "pictures", "next", "samples", "many", "attention",
-    "labels", "embeddings", "gradients", "sums", "flow", "units", "film", "training", "configuration", "desk", "address", "opening", "safetensors",
-    "trainer", "main",
+    "elements", "numbers", "activations", "model", "alphabet", "pca", "near", "drawing", "svg", "pixels", "pictures", "next",
+    "samples", "many", "attention", "labels", "embeddings", "kernels", "gradients", "sums", "flow", "units", "film",
+    "training", "configuration", "desk", "address", "opening", "safetensors", "trainer", "main",
 )  # fmt: skip
 # and those that train, in a Web Worker
 WORKER = ("activations", "random", "kernels", "learn", "sampler", "counting", "worker")
 SUFFIXES = ("", "-b")  # of the ids of each model's elements, as many as a page can show
 GENERATOR = "microgpt explore"  # in the page's head, by which is_page recognizes it
 MOST_POINTS = 500  # of the loss curve
+PART = 150_000  # bytes of numbers in an element, each of them whole: a multiple of 8, and of 3, so that Base64 needs no padding within
 LARGEST_LOSS = 1e300  # the sum of a hundred such losses is still finite
 
 
@@ -68,10 +69,11 @@ def page(model, *, name="", losses=(), val_losses=(), steps=None, training=None,
     # nothing may be fetched or sent, and only this script may run, and the worker that it makes
     only = f"script-src {_hash(script)}; worker-src blob:; style-src {_hash(style)}"
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {only}"
-    return Template(_source("page.html")).substitute(
+    html = Template(_source("page.html")).substitute(
         policy=policy, generator=f"{GENERATOR} {__version__}", style=style, script=script, worker=joined(WORKER),
         models="".join(map(_elements, shown, SUFFIXES)),
     )  # fmt: skip
+    return html.encode("ascii", "xmlcharrefreplace").decode()  # in ASCII, which browsers read three times as fast
 
 
 class Page:
@@ -117,8 +119,9 @@ def activations():
 
 
 def joined(scripts):
-    """The text of these scripts as one."""
-    return '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in scripts)
+    """The text of these scripts as one, in ASCII."""
+    text = '"use strict";\n' + "\n".join(_source(f"{script}.js") for script in scripts)
+    return re.sub(r"[^\0-\x7f]", lambda found: f"\\u{{{ord(found[0]):x}}}", text)
 
 
 def curve(losses, val_losses=(), steps=None, most=MOST_POINTS):
@@ -148,11 +151,11 @@ def _elements(shown, suffix):
     """The elements of a Shown, from which the page's script makes it; their ids end in the suffix."""
     if shown.model.config.activation not in activations():
         raise ValueError(f"the page cannot compute the activation {shown.model.config.activation!r}; it knows {', '.join(activations())}")
-    film, lines = _film(shown.snapshots, shown.losses, len(shown.losses) if shown.step is None else shown.step)
+    film, snapshots = _film(shown.snapshots, shown.losses, len(shown.losses) if shown.step is None else shown.step)
     return (
         f'<script type="application/json" id="data{suffix}">{_as_json(_data(shown) | {"film": film})}</script>\n'
-        f'<script type="text/plain" id="weights{suffix}">\n{_base64(array("d", shown.model.params))}</script>\n'
-        f'<script type="text/plain" id="snapshots{suffix}">\n{"".join(lines)}</script>\n'
+        f'<div id="weights{suffix}" hidden>\n{_base64(array("d", shown.model.params))}</div>\n'
+        f'<div id="snapshots{suffix}" hidden>\n{"".join(f"<div>{_base64(weights)}</div>" for weights in snapshots)}</div>\n'
     )
 
 
@@ -176,14 +179,14 @@ def _data(shown):
 
 
 def _film(snapshots, losses, step):
-    """The stops of the slider, and a line of Base64 for each but the last, which is the model's own step: all float32."""
+    """The stops of the slider, and the weights of each but the last, which is the model's own step: all float32."""
     if snapshots is None:
         return None, []
     kept = [(at, weights) for at, weights in zip(snapshots.steps, snapshots.weights) if at < step]
     stops = [*(at for at, _ in kept), step]
     known = len(losses) and not len(losses) < step
     shown = [verdict.smoothed(losses, max(1, at)) for at in stops] if known else [None] * len(stops)
-    return {"steps": stops, "losses": shown}, [_base64(weights).replace("\n", "") + "\n" for _, weights in kept]
+    return {"steps": stops, "losses": shown}, [weights for _, weights in kept]
 
 
 def _configuration(model, training, steps_done):
@@ -212,10 +215,13 @@ def _as_json(data):
 
 
 def _base64(numbers):
+    """Numbers in elements that are not seen. The browser can do something else between two of them, but not within one."""
     if sys.byteorder == "big":
         numbers = numbers[:]
         numbers.byteswap()
-    return base64.encodebytes(numbers.tobytes()).decode("ascii")
+    data = numbers.tobytes()
+    parts = (base64.b64encode(data[start : start + PART]).decode("ascii") for start in range(0, len(data), PART))
+    return "".join(f'<script type="text/plain">{part}</script>\n' for part in parts)
 
 
 def _source(name):

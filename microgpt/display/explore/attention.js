@@ -14,6 +14,7 @@ class AttentionView {
   /** @param {Page} page */
   constructor(page) {
     this.page = page;
+    this.section = sectionOf(page.part("attention"));
     this.layer = this.head = 0;
     /** @type {HTMLCanvasElement} */
     this.pixels = element("canvas"); // see image()

@@ -20,8 +20,8 @@ class Desk {
     document.querySelector("main")?.classList.toggle("pair", this.isPair);
     if (this.isPair) double(SUFFIXES[1]);
     const pictures = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("main section[data-picture]"));
-    for (const section of pictures) offerPicture(section, headingOf(section));
-    watchSections(document.querySelectorAll("main section"));
+    for (const section of pictures) offerPicture(section, headingOf(section), () => this.settle());
+    for (const section of document.querySelectorAll("main section")) watch(SECTIONS, section);
     this.temperature = Number(byId("temperature").value);
     /** @type {Page[]} */
     this.pages = models.map((model, i) => new Page(this, model, this.isPair ? LETTERS[i] : "", SUFFIXES[i]));
@@ -65,6 +65,12 @@ class Desk {
     await Promise.all(this.pages.map((page) => page.update(inMotion)));
   }
 
+  /** Show all that waits while the weights change, because it is to be kept. */
+  settle() {
+    if (this.film.isMoving) this.training.mark(this.film.step);
+    for (const page of this.pages) page.settle();
+  }
+
   /** Write samples, see SamplesView.write. @param {{ aloud?: boolean, again?: boolean }} how */
   async write(how = {}) {
     await Promise.all(this.pages.map((page) => page.samples.write(how)));
@@ -73,9 +79,9 @@ class Desk {
   /** Tell the user what part of the text a model cannot read, and how long the text may be. */
   explain() {
     const told = this.pages.map((page) => [page.letter, page.refusal(page.read())]).filter(([, refusal]) => refusal);
-    byId("message").textContent = told.map(([letter, refusal]) => (letter ? `${letter}: ${refusal}` : refusal)).join(" ");
+    write(byId("message"), told.map(([letter, refusal]) => (letter ? `${letter}: ${refusal}` : refusal)).join(" "));
     byId("message").hidden = !told.length;
-    byId("room").textContent = this.pages.map((page) => `${page.letter} ${page.room(page.read())}`.trim()).join(" · ");
+    write(byId("room"), this.pages.map((page) => `${page.letter} ${page.room(page.read())}`.trim()).join(" · "));
   }
 
   /** Say to screen readers what the models expect. */
@@ -156,6 +162,9 @@ function double(suffix) {
     for (const [i, one] of [section, copy].entries()) headingOf(one).append(" ", badge(LETTERS[i]));
   }
 }
+
+/** The section that an element is in. @param {Element} part */
+const sectionOf = (part) => /** @type {Element} */ (part.closest("section"));
 
 /** @param {Element} section */
 const headingOf = (section) => /** @type {HTMLElement} */ (section.querySelector("h2"));

@@ -1,8 +1,6 @@
-// Canvases in the page's colours and at the screen's resolution, redrawn when either changes. Those far from the window wait until they
-// come near.
+// Canvases in the page's colours and at the screen's resolution, redrawn when either changes, as soon as they are near the window.
 
 const FONT = getComputedStyle(document.documentElement).fontFamily;
-const NEAR = "50%"; // of the window's height: how far outside of it is near
 
 /** What is redrawn in new colours: drawings, and what is made of elements. @type {Set<Drawing | { canvas: HTMLElement, redraw: () => void }>} */
 const drawings = new Set();
@@ -22,8 +20,6 @@ const palette = new Map();
  */
 
 class Drawing {
-  isNear = false;
-
   /**
    * draw(pen, width, height): draws on a cleared canvas, in CSS pixels.
    * @param {HTMLCanvasElement} canvas
@@ -34,27 +30,17 @@ class Drawing {
     this.draw = draw;
     drawings.add(this);
     Drawing.resizes.observe(canvas);
-    Drawing.approaches.observe(canvas);
+    watch(CANVASES, canvas);
     this.redraw();
   }
 
   static resizes = new ResizeObserver((entries) => {
-    for (const drawing of Drawing.of(entries)) drawing.redraw();
+    const canvases = new Set(entries.map(({ target }) => target));
+    for (const drawing of drawings) if (canvases.has(drawing.canvas)) drawing.redraw();
   });
 
-  static approaches = new IntersectionObserver(
-    (entries) => {
-      const near = new Set(entries.filter(({ isIntersecting }) => isIntersecting).map(({ target }) => target));
-      for (const drawing of Drawing.of(entries)) drawing.isNear = near.has(drawing.canvas);
-      paintSoon();
-    },
-    { rootMargin: `${NEAR} 0px` },
-  );
-
-  /** The drawings that an observer tells about. @param {{ target: Element }[]} entries @returns {Drawing[]} */
-  static of(entries) {
-    const canvases = new Set(entries.map(({ target }) => target));
-    return [...drawings].filter((one) => one instanceof Drawing).filter(({ canvas }) => canvases.has(canvas));
+  get isNear() {
+    return isNear(this.canvas);
   }
 
   /** Draw in one of the next frames, once, however often this is called until then. */
@@ -104,17 +90,6 @@ class Drawing {
   }
 }
 
-/** Tell page.css which sections are far. @param {Iterable<Element>} sections */
-function watchSections(sections) {
-  const observer = new IntersectionObserver(
-    (entries) => {
-      for (const { target, isIntersecting } of entries) target.classList.toggle("far", !isIntersecting);
-    },
-    { rootMargin: `${NEAR} 0px` },
-  );
-  for (const section of sections) observer.observe(section);
-}
-
 /** Paint in the next frame what is due and near; what takes longer than a slice goes on in the frame after it. */
 function paintSoon() {
   if (painting !== undefined || ![...due].some(({ isNear }) => isNear)) return;
@@ -126,9 +101,10 @@ function paintSoon() {
   });
 }
 
-addEventListener("beforeprint", () => {
+/** Paint all that is due, near or not. */
+function paintNow() {
   for (const drawing of due) drawing.paint();
-});
+}
 
 /** The current colour of the page's custom property `--name`. @param {string} name @returns {string} */
 function colour(name) {

@@ -17,6 +17,7 @@ class EmbeddingsView {
   /** @param {Page} page */
   constructor(page) {
     this.page = page;
+    this.section = sectionOf(page.part("embeddings"));
     this.chosen = 0;
     this.weighed = page.weighed;
     /** @type {Set<number>} */

@@ -10,7 +10,7 @@ const REST = 200; // milliseconds without a move after which what takes longer f
 class Reel {
   /**
    * @param {FilmData | null} data
-   * @param {string} snapshots a line of Base64 for each stop but the last: little-endian float32, all parameters
+   * @param {string[][]} snapshots of each stop but the last, all parameters as float32, in parts: see numbers.js
    * @param {Float64Array} weights the model's own
    */
   constructor(data, snapshots, weights) {
@@ -18,7 +18,7 @@ class Reel {
     this.steps = steps;
     this.losses = losses;
     this.at = this.last = Math.max(0, steps.length - 1);
-    this.lines = snapshots.trim().split("\n");
+    this.snapshots = snapshots;
     /** The weights of each stop that was shown. @type {Float32Array[]} */
     this.decoded = [];
     this.own = this.last ? weights.slice() : weights; // the page computes with the array it was given
@@ -43,7 +43,7 @@ class Reel {
   /** The weights where it is; decoded once. @returns {Float32Array | Float64Array} (num_params) */
   weights() {
     if (this.isOwn) return this.own;
-    return (this.decoded[this.at] ??= singles(this.lines[this.at]));
+    return (this.decoded[this.at] ??= singles(this.snapshots[this.at]));
   }
 }
 
@@ -54,6 +54,8 @@ class Film {
   slider = byId("step");
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   playing;
+  /** Until it rests. @type {ReturnType<typeof setTimeout> | undefined} */
+  rest;
 
   /** @param {Desk} desk */
   constructor(desk) {
@@ -74,6 +76,15 @@ class Film {
     this.describe();
   }
 
+  get step() {
+    return this.steps[this.at];
+  }
+
+  /** Whether what takes longer waits. */
+  get isMoving() {
+    return this.rest !== undefined;
+  }
+
   /** Show a stop in the next frames, however often this is called until then. @param {number} stop */
   go(stop) {
     this.at = stop;
@@ -84,8 +95,9 @@ class Film {
     document.body.classList.add("moving");
     clearTimeout(this.rest);
     this.rest = setTimeout(async () => {
+      this.rest = undefined;
       document.body.classList.remove("moving");
-      this.desk.training.mark(this.steps[this.at]); // far down the page; the curve above the slider moves at once
+      this.desk.training.mark(this.step); // far down the page; the curve above the slider moves at once
       await this.desk.update();
       this.desk.write({ aloud: false, again: true });
     }, REST);
@@ -126,12 +138,12 @@ class Film {
   }
 
   describe() {
-    const step = this.steps[this.at];
+    const { step } = this;
     const moment = `step ${grouped(step)} of ${grouped(this.steps[this.last])}`;
     this.slider.value = String(this.at);
     this.slider.setAttribute("aria-valuetext", moment);
-    byId("moment").textContent = moment;
-    byId("caption").textContent = this.desk.isPair ? this.captions(step) : caption(step, this.pages[0]);
+    write(byId("moment"), moment);
+    write(byId("caption"), this.desk.isPair ? this.captions(step) : caption(step, this.pages[0]));
     this.curve?.redraw();
   }
 

@@ -20,6 +20,8 @@ class FlowView {
   /** What the page's address asks for, until a text is there. @type {URLSearchParams | null} */
   asked = null;
   run = 0;
+  section = byId("flow");
+  rests = true;
 
   /** It shows one of these models, the first to begin with. @param {Page[]} pages */
   constructor(pages) {
@@ -63,12 +65,9 @@ class FlowView {
   /**
    * Show a reading, see Page.update. What is open stays open while the text is the same.
    * @param {Reading | undefined} reading
-   * @param {boolean} inMotion
    */
-  show(reading, inMotion = false) {
+  show(reading) {
     if (!reading || reading !== this.page.reading) return; // it is the other model's
-    this.run++; // gradients that are being computed are those of other weights or another text
-    if (inMotion) return;
     const { model, alphabet } = this.page;
     const { tokens, targets } = reading;
     if (String(tokens) !== this.tokens || model !== this.pass?.model) {
@@ -122,6 +121,7 @@ class FlowView {
 
   /** @param {Stop[]} trail */
   async go(trail) {
+    if (this.page.isLate) this.show(this.page.reading); // the numbers that are opened are those of one reading
     this.trail = trail;
     await this.render();
     this.page.address?.note();
@@ -143,11 +143,13 @@ class FlowView {
   /** Show what is open. Gradients are computed once they are to be shown. */
   async render() {
     const run = ++this.run;
+    const { page } = this;
+    const { weighed } = page;
     const pass = /** @type {Pass} */ (this.pass);
     const side = this.open?.side ?? this.side;
     if (side === "gradients" && !pass.gradients && pass.targets.length) {
       this.body.setAttribute("aria-busy", "true");
-      pass.gradients = await gradientsOf(pass.model, pass.traces, pass.targets, () => run === this.run);
+      pass.gradients = await gradientsOf(pass.model, pass.traces, pass.targets, () => run === this.run && weighed === page.weighed);
       if (!pass.gradients) return;
     }
     this.body.setAttribute("aria-busy", "false");
@@ -246,8 +248,8 @@ class FlowView {
   }
 
   /** A tensor, closed. @param {Tensor} tensor @param {Place["side"]} side @param {number} position */
-  box({ id, title, values, rows, token }, side, position) {
-    const lines = rows ? rows().length : 1;
+  box({ id, title, values, columns, rows, token }, side, position) {
+    const lines = rows ? values.length / columns : 1;
     const count = `${grouped(values.length / lines)} number${values.length === 1 ? "" : "s"}`;
     const label = token === undefined ? title : `${title}: ${this.page.alphabet.name(token, id.startsWith("lm_head"))}`;
     const quiet = (/** @type {string} */ text) => element("span", { className: "quiet" }, text);
@@ -378,34 +380,15 @@ function short(value) {
   return Math.abs(value) < 0.001 || Math.abs(value) >= 1000 ? value.toExponential(1) : value.toFixed(3);
 }
 
-/** The largest absolute value, or 1 where there is none. @param {Vector} values */
-function largestOf(values) {
-  let largest = 0;
-  for (const value of values) largest = Math.max(largest, Math.abs(value));
-  return largest || 1;
-}
-
 /** The style of a number: its sign as a colour, its share of the largest as the opacity. @param {number} value @param {number} largest */
 const tint = (value, largest) => ({
   className: value < 0 ? "negative" : "positive",
   style: { "--p": Number.isFinite(value) ? Math.abs(value) / largest : 0 },
 });
 
-/** Rows of numbers as colours: an image of one pixel a number, which the browser enlarges. @param {Vector} values @param {number} rows */
-function strip(values, rows = 1) {
-  const columns = values.length / rows;
-  const className = rows > 1 ? "flow-strip flow-matrix" : "flow-strip";
-  const canvas = element("canvas", { className, width: columns, height: rows, "aria-hidden": "true" });
-  const pen = canvas.getContext("2d");
-  const image = pen.createImageData(columns, rows);
-  const { data } = image;
-  const largest = largestOf(values);
-  const [plus, minus] = ["accent", "second"].map((name) => String(channels(colour(name))[0]).match(/\d+/g)?.map(Number) ?? []);
-  for (let i = 0, at = 0; i < values.length; i++) {
-    const tone = values[i] < 0 ? minus : plus;
-    for (let channel = 0; channel < 3; channel++) data[at++] = tone[channel];
-    data[at++] = (255 * Math.abs(values[i])) / largest;
-  }
-  pen.putImageData(image, 0, 0);
+/** Rows of numbers as pixels. @param {Vector} values @param {number} rows */
+function strip(values, rows) {
+  const canvas = element("canvas", { className: rows > 1 ? "flow-strip flow-matrix" : "flow-strip", "aria-hidden": "true" });
+  paintNumbers(canvas, Array.from({ length: rows }, (_, i) => rowOf(values, i, values.length / rows)));
   return canvas;
 }

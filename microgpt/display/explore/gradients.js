@@ -1,6 +1,8 @@
 // The gradients: by how much the loss of a text changes with each number that model.js computed for it, and with each weight. The chain
 // rule, operation by operation, from the loss back to the embeddings, in float64. A gradient has the name of what it belongs to.
 
+const PRODUCTS = 500_000; // of a weight and a gradient, between two moments at which the work can be interrupted: 1 or 2 ms
+
 /**
  * The gradients of the numbers of a Trace, and of what training makes of its logits: the probabilities, and the loss, (1).
  * @typedef {Omit<Trace, "token" | "position"> & { probabilities: Vector, loss: Vector }} Gradient
@@ -34,7 +36,8 @@ async function gradientsOf(model, traces, targets, wanted) {
 }
 
 /**
- * The same, at once; yields after each position.
+ * The same, at once; yields now and then. Gradients at all positions are the rows of a matrix, on which kernels.js is fast; the vectors
+ * of a Gradient are these rows.
  * @param {Model} model
  * @param {Trace[]} traces
  * @param {number[]} targets
@@ -46,19 +49,25 @@ function* backward({ config, params, slope }, traces, targets) {
   /** @type {Record<string, Matrix>} */
   const sums = {};
   for (const [name, { length, rows }] of Object.entries(params)) sums[name] = Object.assign(new Float64Array(length), { rows });
-  /** From the gradient of y = W x to that of x; adds to that of W. @type {(name: string, dy: Vector, x: Vector) => Vector} */
-  const linearBack = (name, dy, x) => {
-    addProducts(sums[name], dy, x);
-    return transposed(params[name], dy);
-  };
+  /** From the gradients of y = W x to those of x; adds to that of W. @type {(name: string, dy: Vector[], x: Vector[]) => Generator<void, Vector[]>} */
+  function* linearBack(name, dy, x) {
+    const [w, columns] = [params[name], x[0].length];
+    const dx = new Float64Array(positions.length * columns);
+    const part = Math.max(1, Math.round(PRODUCTS / w.length)); // positions
+    for (let t = 0; t < positions.length; t += part) {
+      const [from, to] = [dy.slice(t, t + part), x.slice(t, t + part)].map(stacked);
+      multiplyBack(dx.subarray(t * columns), w, from, from.length / w.rows, w.rows, columns);
+      addOuter(sums[name], from, to, from.length / w.rows, w.rows, columns);
+      yield;
+    }
+    return positions.map((t) => rowOf(dx, t, columns));
+  }
 
   const losses = [];
   /** @type {{ loss: Vector, probabilities: Vector, logits: Vector }[]} */
   const ends = [];
-  /** Of the stream at each position, from after the last layer to before the first. @type {Vector[]} */
-  let streams = [];
   for (const t of positions) {
-    const { logits, layers } = traces[t];
+    const { logits } = traces[t];
     const shares = probabilities(logits);
     const came = targets[t];
     losses.push(-Math.log(shares[came]));
@@ -66,42 +75,44 @@ function* backward({ config, params, slope }, traces, targets) {
     end.probabilities[came] = end.loss[0] * (-1 / shares[came]);
     end.logits = softmaxBack(end.probabilities, shares);
     ends.push(end);
-    streams.push(linearBack("lm_head", end.logits, layers[n_layer - 1].out));
-    yield;
   }
+  yield;
 
+  /** Of the stream at each position, from after the last layer to before the first. */
+  let streams = yield* linearBack("lm_head", ends.map(({ logits }) => logits), positions.map((t) => traces[t].layers[n_layer - 1].out));
   /** @type {LayerTrace[][]} */
   const layers = [];
   for (let i = n_layer - 1; i >= 0; i--) {
     const past = positions.map((t) => traces[t].layers[i]);
-    /** @type {(name: string, dy: Vector, x: Vector) => Vector} */
+    /** @type {(name: string, dy: Vector[], x: Vector[]) => Generator<void, Vector[]>} */
     const through = (name, dy, x) => linearBack(`layer${i}.${name}`, dy, x);
+    const out = streams;
+    const active = yield* through("mlp_fc2", out, past.map(({ active }) => active));
+    const hidden = active.map((dy, t) => dy.map((di, j) => di * slope(past[t].hidden[j])));
+    const mlp_normed = yield* through("mlp_fc1", hidden, past.map(({ mlp_normed }) => mlp_normed));
+    // mutant: page-residual
+    const attended = out.map((dy, t) => add(dy, rmsnormBack(mlp_normed[t], past[t].attended)));
+    const mixed = yield* through("attn_wo", attended, past.map(({ mixed }) => mixed));
     const [keys, values] = [0, 1].map(() => positions.map(() => new Float64Array(n_embd))); // to which each position adds
-    const upper = [];
+    const looks = /** @type {ReturnType<typeof attentionBack>[]} */ ([]);
     for (const t of positions) {
-      const layer = past[t];
-      const out = streams[t];
-      const active = through("mlp_fc2", out, layer.active);
-      const hidden = active.map((di, j) => di * slope(layer.hidden[j]));
-      const mlp_normed = through("mlp_fc1", hidden, layer.mlp_normed);
-      // mutant: page-residual
-      const attended = add(out, rmsnormBack(mlp_normed, layer.attended));
-      const mixed = through("attn_wo", attended, layer.mixed);
-      const { weights, scores, q } = attentionBack(mixed, past.slice(0, t + 1), n_head, keys, values);
-      upper.push({ out, thought: out, active, hidden, mlp_normed, attended, found: attended, mixed, weights, scores, q });
+      looks.push(attentionBack(mixed[t], past.slice(0, t + 1), n_head, keys, values));
       yield;
     }
-    const own = [];
-    for (const t of positions) {
-      const { normed } = past[t];
-      const [k, v] = [keys[t], values[t]];
-      const into = add(add(through("attn_wv", v, normed), through("attn_wk", k, normed)), through("attn_wq", upper[t].q, normed));
-      own.push({ ...upper[t], k, v, normed: into });
-      yield;
-    }
+    const read = past.map(({ normed }) => normed);
+    const v = yield* through("attn_wv", values, read);
+    const k = yield* through("attn_wk", keys, read);
+    const q = yield* through("attn_wq", looks.map(({ q }) => q), read);
+    const normed = positions.map((t) => add(add(v[t], k[t]), q[t]));
     const before = positions.map((t) => (i ? traces[t].layers[i - 1].out : traces[t].start));
-    streams = own.map(({ attended, normed }, t) => add(attended, rmsnormBack(normed, before[t])));
-    layers.unshift(own);
+    streams = positions.map((t) => add(attended[t], rmsnormBack(normed[t], before[t])));
+    layers.unshift(
+      positions.map((t) => ({
+        normed: normed[t], ...looks[t], k: keys[t], v: values[t], mixed: mixed[t], found: attended[t], attended: attended[t],
+        mlp_normed: mlp_normed[t], hidden: hidden[t], active: active[t], thought: out[t], out: out[t],
+      })),
+    );
+    yield;
   }
 
   const found = positions.map((t) => {
@@ -115,19 +126,15 @@ function* backward({ config, params, slope }, traces, targets) {
   return { losses, loss: (1 / targets.length) * losses.reduce((a, b) => a + b), traces: found, params: sums };
 }
 
+/** Vectors as the rows of a matrix. @param {Vector[]} vectors */
+function stacked(vectors) {
+  const [{ length }] = vectors;
+  const matrix = new Float64Array(vectors.length * length);
+  vectors.forEach((vector, t) => matrix.set(vector, t * length));
+  return matrix;
+}
+
 // ---- What the chain rule makes of the operations: from the gradient dy of what they return to that of their argument -----------------
-
-/** Of y = W x: what of dy comes through each column of W. @type {(w: Matrix, dy: Vector) => Vector} */
-function transposed(w, dy) {
-  const dx = new Float64Array(w.length / dy.length);
-  for (let i = 0, at = 0; i < dy.length; i++) for (let j = 0; j < dx.length; j++) dx[j] += w[at++] * dy[i];
-  return dx;
-}
-
-/** Of y = W x, to W: adds dy[i] * x[j] to each g[i, j]. @type {(g: Matrix, dy: Vector, x: Vector) => void} */
-function addProducts(g, dy, x) {
-  for (let i = 0, at = 0; i < dy.length; i++) for (let j = 0; j < x.length; j++) g[at++] += dy[i] * x[j];
-}
 
 /** @type {(sum: Vector, x: Vector) => void} */
 function addTo(sum, x) {

@@ -17,14 +17,17 @@ const MANY_LAYERS = 6;
  * @property {Record<string, any>} training the fields of TrainConfig
  * @property {FilmData | null} film
  */
-/** A model, and its weights before, see Reel. @typedef {{ data: PageData, weights: Float64Array, snapshots: string }} Given */
+/** A model, and its weights before, see Reel. @typedef {{ data: PageData, weights: Float64Array, snapshots: string[][] }} Given */
 
 /**
  * What a model makes of a text. logits: of the next token; scores: the probability of each known character.
  * @typedef {Typed & { traces: Trace[], logits: Vector, scores: number[] }} Reading
  */
 
-/** Shows a reading. inMotion: whether another one follows at once. @typedef {{ show: (reading: Reading, inMotion?: boolean) => void, drawing?: Drawing }} View */
+/**
+ * Shows readings in a section of the page. inMotion: whether another one follows at once; rests: whether it waits for the last of them.
+ * @typedef {{ show: (reading: Reading, inMotion?: boolean) => void, section: Element, rests?: boolean }} View
+ */
 
 class Page {
   /**
@@ -51,6 +54,8 @@ class Page {
     this.weighed = 0;
     /** @type {View[]} */
     this.views = [];
+    /** Whether some views have not shown all of the reading. */
+    this.isLate = false;
   }
 
   /** One of its elements. @param {string} name */
@@ -106,7 +111,7 @@ class Page {
 
   /**
    * Run the model on the text and show the results. inMotion: whether another one follows at once, so that views which take long, or
-   * are far from the window, may wait for the last.
+   * are far from the window, wait for the last.
    */
   async update(inMotion = false) {
     const run = ++this.run;
@@ -121,13 +126,21 @@ class Page {
     const scores = scored.map((id, i) => probabilities(traces[i].logits)[id]);
     const reading = { ...typed, traces, logits: traces[traces.length - 1].logits, scores };
     this.reading = reading;
+    this.isLate = inMotion;
     const pace = pacer();
     for (const view of this.views) {
-      if (inMotion && view.drawing && !view.drawing.isNear) continue; // it is not seen, and another one follows
+      if (inMotion && (view.rests || !isNear(view.section))) continue;
       view.show(reading, inMotion);
       await pace();
       if (run !== this.run) return;
     }
+  }
+
+  /** Let all views show all of the reading. */
+  settle() {
+    if (!this.isLate) return;
+    this.isLate = false;
+    for (const view of this.views) view.show(/** @type {Reading} */ (this.reading));
   }
 
   /** Compute with these weights from now on. inMotion: see update. @param {ArrayLike<number>} weights (num_params) */
@@ -220,12 +233,20 @@ byId("theme").addEventListener("click", () => {
 systemDark.addEventListener("change", showTheme);
 showTheme();
 
+addEventListener("beforeprint", () => {
+  desk.settle();
+  paintNow();
+});
+
 // ---- The data that Python inserted into the page -------------------------------------------------------------------
+
+/** The texts of the elements in an element. @param {Element} element */
+const textsIn = (element) => [...element.children].map(({ textContent }) => textContent);
 
 const models = SUFFIXES.filter((suffix) => byId(`data${suffix}`)).map((suffix) => ({
   data: JSON.parse(byId(`data${suffix}`).textContent),
-  weights: doubles(byId(`weights${suffix}`).textContent),
-  snapshots: byId(`snapshots${suffix}`).textContent,
+  weights: doubles(textsIn(byId(`weights${suffix}`))),
+  snapshots: [...byId(`snapshots${suffix}`).children].map(textsIn),
 }));
 const parts = () => [...document.querySelectorAll("#controls, main > :not(#train)")];
 const fresh = parts().map((part) => part.cloneNode(true));
@@ -246,7 +267,7 @@ function showModels(models) {
 function showModel(data, weights) {
   desk.close();
   parts().forEach((part, i) => part.replaceWith(fresh[i].cloneNode(true)));
-  showModels([{ data, weights, snapshots: "" }]);
+  showModels([{ data, weights, snapshots: [] }]);
   byId("text").scrollIntoView({ block: "center" });
 }
 

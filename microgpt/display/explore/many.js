@@ -69,7 +69,7 @@ class ManyView {
   row(text, times, isKnown, most) {
     const { alphabet, data } = this.page;
     const shown = alphabet.running(alphabet.read(text, Infinity).ids).join("");
-    const bar = element("i", { className: isKnown || !data.documents ? "" : "new", style: { transform: `scaleX(${times / most})` } });
+    const bar = element("i", { className: isKnown || !data.documents ? "" : "new", style: { width: share(times, most) } });
     const kind = !data.documents ? "" : isKnown ? ", in the training data" : ", new";
     const button = element(
       "button",

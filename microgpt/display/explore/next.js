@@ -13,6 +13,7 @@ class NextView {
     this.page = page;
     /** @type {HTMLElement} */
     this.list = this.page.part("bars");
+    this.section = sectionOf(this.list);
     /** By id. @type {Map<number, Row>} */
     this.rows = new Map();
     this.most = matchMedia("(max-width: 34rem)").matches ? 12 : 40;
@@ -89,11 +90,11 @@ class NextView {
     const rows = shown.map((id) => this.row(id));
     // the largest of them fills its track: bars are there to be compared, and the numbers say how much each is
     const full = shown.reduce((largest, id) => Math.max(largest, tempered[id] || 0, own[id] || 0), 0) || 1;
-    this.page.part("full").textContent = percent(full);
+    write(this.page.part("full"), percent(full));
     rows.forEach(({ fill, mark, number, button }, i) => {
       const id = shown[i];
-      fill.style.transform = `scaleX(${((tempered[id] || 0) / full).toFixed(3)})`; // what stays the same costs no time
-      mark.style.transform = `scaleX(${((own[id] || 0) / full).toFixed(3)})`;
+      fill.style.width = share(tempered[id], full);
+      mark.style.width = share(own[id], full);
       write(number, percent(tempered[id]));
       number.classList.toggle("faint", tempered[id] < 0.0005);
       if (inMotion) return; // the name that is read aloud waits until it rests
@@ -168,7 +169,7 @@ class NextView {
     const hidden = ranked.slice(this.most);
     const sum = hidden.reduce((total, id) => total + tempered[id], 0);
     this.page.part("more").hidden = !hidden.length;
-    this.page.part("rest").textContent = `and ${grouped(hidden.length)} more, together ${percent(sum)}`;
+    write(this.page.part("rest"), `and ${grouped(hidden.length)} more, together ${percent(sum)}`);
   }
 
   /** @param {number[]} ranked @param {Vector} tempered as for showRest */

@@ -1,18 +1,23 @@
-// Numbers in Base64, as Python puts them into the page: little-endian, one after another.
+// Numbers in Base64, as Python puts them into the page: little-endian, one after another, in parts that have whole numbers.
 
-/** @param {string} base64 of doubles @returns {Float64Array} */
-function doubles(base64) {
-  const view = viewOf(base64);
-  const numbers = new Float64Array(view.byteLength / 8);
-  for (let i = 0; i < numbers.length; i++) numbers[i] = view.getFloat64(8 * i, true);
-  return numbers;
-}
+/** @param {string[]} parts of doubles */
+const doubles = (parts) => decoded(parts, Float64Array, (view, at) => view.getFloat64(at, true));
 
-/** @param {string} base64 of singles @returns {Float32Array} */
-function singles(base64) {
-  const view = viewOf(base64);
-  const numbers = new Float32Array(view.byteLength / 4);
-  for (let i = 0; i < numbers.length; i++) numbers[i] = view.getFloat32(4 * i, true);
+/** @param {string[]} parts of singles */
+const singles = (parts) => decoded(parts, Float32Array, (view, at) => view.getFloat32(at, true));
+
+/**
+ * @template {Float32Array | Float64Array} T
+ * @param {string[]} parts
+ * @param {{ new (length: number): T, BYTES_PER_ELEMENT: number }} Numbers
+ * @param {(view: DataView, at: number) => number} read
+ */
+function decoded(parts, Numbers, read) {
+  const size = Numbers.BYTES_PER_ELEMENT;
+  const views = parts.map(viewOf);
+  const numbers = new Numbers(views.reduce((total, { byteLength }) => total + byteLength / size, 0));
+  let i = 0;
+  for (const view of views) for (let at = 0; at < view.byteLength; at += size) numbers[i++] = read(view, at);
   return numbers;
 }
 

@@ -6,12 +6,20 @@ const PNG_SCALE = 2; // pixels a CSS pixel
 const LONGEST_SIDE = 16_000; // of a PNG, in pixels: browsers draw no canvas that is much longer
 const SHADES = 20; // of a scale
 
-/** Let the user save what an element shows. before: buttons are put after this heading of it. @param {HTMLElement} shown @param {HTMLElement} heading */
-function offerPicture(shown, heading) {
+/**
+ * Let the user save what an element shows. Buttons are put after its heading; settle: makes it show all of what it is to show.
+ * @param {HTMLElement} shown
+ * @param {HTMLElement} heading
+ * @param {() => void} [settle]
+ */
+function offerPicture(shown, heading, settle = () => {}) {
   const title = () => heading.textContent.trim();
   const button = (/** @type {string} */ kind, /** @type {() => any} */ save) => {
     const made = element("button", { type: "button", "aria-label": `Save as ${kind}: ${title()}`, title: `Save this picture as ${kind}` }, kind);
-    made.addEventListener("click", save);
+    made.addEventListener("click", () => {
+      settle();
+      save();
+    });
     return made;
   };
   const name = () => `${document.title} ${title()}`.toLowerCase().match(/[\p{L}\p{N}]+/gu)?.join("-");

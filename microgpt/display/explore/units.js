@@ -10,9 +10,10 @@ class UnitsView {
   unit = 0;
   position = 0;
   isChosen = false; // by the user
+  section = sectionOf(byId("units"));
   /** @type {Reading} */
   reading;
-  /** See image(). @type {HTMLCanvasElement} */
+  /** What is enlarged in the picture. @type {HTMLCanvasElement} */
   pixels = element("canvas");
 
   /** It shows one of these models, the first to begin with. @param {Page[]} pages */
@@ -88,7 +89,8 @@ class UnitsView {
     pen.fillStyle = pen.colour("panel");
     pen.fillRect(LABELS, 1, width - LABELS, rows * row);
     pen.imageSmoothingEnabled = false;
-    pen.drawImage(this.image(rows, columns), LABELS, 1, width - LABELS, rows * row);
+    paintNumbers(this.pixels, this.reading.tokens.map((_, position) => this.active(position)));
+    pen.drawImage(this.pixels, LABELS, 1, width - LABELS, rows * row);
     pen.lineWidth = 1;
     pen.strokeStyle = pen.colour("edge");
     pen.strokeRect(LABELS + this.unit * column, 1, column, rows * row);
@@ -102,32 +104,6 @@ class UnitsView {
       pen.size(text.length > 2 ? 8 : 14, position === this.position ? 700 : 400);
       pen.fillText(text, LABELS / 2, 1 + (position + every / 2) * row);
     }
-  }
-
-  /** The excitations as an image of one pixel each, which the browser enlarges; the strongest is opaque. @param {number} rows @param {number} columns */
-  image(rows, columns) {
-    const pen = contextOf(Object.assign(this.pixels, { width: columns, height: rows }));
-    const image = pen.createImageData(columns, rows);
-    const largest = this.largest();
-    const colours = ["accent", "second"].map((name) => channels(colour(name))[0].match(/\d+/g)?.map(Number) ?? []);
-    for (let position = 0, at = 0; position < rows; position++) {
-      for (const value of this.active(position)) {
-        image.data.set(colours[value < 0 ? 1 : 0], at);
-        image.data[at + 3] = (255 * Math.abs(value)) / largest;
-        at += 4;
-      }
-    }
-    pen.putImageData(image, 0, 0);
-    return this.pixels;
-  }
-
-  /** The strongest excitation in the layer, of either sign; 1 where there is none. */
-  largest() {
-    let largest = 0;
-    this.reading.tokens.forEach((_, position) => {
-      for (const value of this.active(position)) largest = Math.max(largest, Math.abs(value));
-    });
-    return largest || 1;
   }
 
   /** @param {number} x @param {number} y */
@@ -190,8 +166,7 @@ class UnitsView {
   /** What the unit is at a position, and which characters would excite it there. @param {number} position @param {number} largest */
   item(position, largest) {
     const value = this.active(position)[this.unit];
-    const share = Math.abs(value) / largest;
-    const bar = element("i", { className: value < 0 ? "negative" : "", style: { transform: `scaleX(${share})` } });
+    const bar = element("i", { className: value < 0 ? "negative" : "", style: { width: share(Math.abs(value), largest) } });
     return element(
       "li",
       {},
