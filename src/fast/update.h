@@ -15,6 +15,12 @@
 
 #include <float.h>
 
+/* y += x, n floats each */
+static void add(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i += W)
+        vstore_some(y + i, vload_some(y + i, n - i) + vload_some(x + i, n - i), n - i);
+}
+
 /* of n floats */
 static double sum(const float *x, size_t n) {
     vf sums = vset1(0.0f);
