@@ -3,11 +3,15 @@
 #ifndef MICROGPT_ARENA_H
 #define MICROGPT_ARENA_H
 
+#include "engine.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #define ALIGNMENT 64 /* a cache line, and the widest vector */
+
+void SYMBOL(ask_for_large_pages)(void *block, size_t bytes); /* before it is used; a small block does not get them */
 
 /* Zeros; NULL when there is no memory. */
 static inline void *allocate_zeros(size_t bytes) {
@@ -17,6 +21,7 @@ static inline void *allocate_zeros(size_t bytes) {
     char *block = calloc(1, bytes + 2 * ALIGNMENT);
     if (!block)
         return NULL;
+    SYMBOL(ask_for_large_pages)(block, bytes);
     char *aligned = block + ALIGNMENT + (ALIGNMENT - (uintptr_t)block % ALIGNMENT) % ALIGNMENT;
     ((void **)aligned)[-1] = block;
     return aligned;

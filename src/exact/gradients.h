@@ -24,9 +24,13 @@ typedef struct {
 INLINE double *destination(const Pass *u, size_t at) { return u->step ? u->own->gradients : u->adam->gradients + at; }
 INLINE const double *beginning(const Pass *u, size_t at) { return u->accumulate ? u->adam->gradients + at : NULL; }
 
-INLINE void updated(const Pass *u, size_t at, size_t count) {
+/* Adam for `count` rows of them, `features` in each, which are n_in numbers apart, from parameter `at` on. */
+INLINE void updated(const Pass *u, size_t at, size_t count, size_t features, size_t n_in) {
+    if (features == n_in)
+        features *= count, count = 1;
     if (u->step)
-        adam_range(u->step, u->params, u->adam->m, u->adam->v, u->own->gradients, at, count);
+        for (size_t i = 0; i < count * n_in; i += n_in)
+            adam_range(u->step, u->params, u->adam->m, u->adam->v, u->own->gradients + i, at + i, features);
 }
 
 /* Of a matrix of `rows` rows that begins at parameter `at`, the rows that are this thread's: the blocks that begin among its
@@ -37,17 +41,20 @@ INLINE Range rows_of(const Pass *u, size_t at, size_t rows, size_t n_in) {
                    smaller(rows, end <= at ? 0 : (end - at + size - 1) / size * block)};
 }
 
-/* forward computed y = w x; x: (n_in), dy: (rows) */
+/* forward computed y = w x; x: (n_in), dy: (rows). As many features at a time as stay in the cache. */
 static void matrix_gradient(const Pass *u, size_t at, size_t rows, size_t n_in, const double *x, const double *dy) {
+    const Group *g = u->group;
     Range mine = rows_of(u, at, rows, n_in);
-    if (mine.first == mine.end)
-        return;
-    transpose(u->own->transposed, x, n_in, u->group->stride);
-    for (size_t i = mine.first, block = block_rows(n_in); i < mine.end; i += block) {
-        size_t count = smaller(block, mine.end - i), here = at + i * n_in;
-        linear_backward_w(destination(u, here), beginning(u, here), u->own->transposed, dy + i * u->group->stride, u->group,
-                          count, n_in);
-        updated(u, here, count * n_in);
+    size_t block = block_rows(n_in), most = cached_rows(g->stride);
+    for (size_t j = 0; j < n_in && mine.first < mine.end; j += most) {
+        size_t features = smaller(most, n_in - j);
+        transpose(u->own->transposed, x + j * g->stride, features, g->stride, PANEL);
+        for (size_t i = mine.first; i < mine.end; i += block) {
+            size_t count = smaller(block, mine.end - i), here = at + i * n_in + j;
+            linear_backward_w(destination(u, here), beginning(u, here), u->own->transposed, dy + i * g->stride, count, features,
+                              n_in, g);
+            updated(u, here, count, features, n_in);
+        }
     }
 }
 
@@ -59,7 +66,7 @@ static void embedding_gradient(const Pass *u, size_t at, size_t rows, int by_tok
     Range mine = rows_of(u, at, rows, e);
     if (mine.first == mine.end)
         return;
-    transpose(u->own->transposed, g->d_embedding, e, g->stride);
+    transpose(u->own->transposed, g->d_embedding, e, g->stride, padded);
     for (size_t i = mine.first, block = block_rows(e); i < mine.end; i += block) {
         size_t count = smaller(block, mine.end - i), here = at + i * e;
         double *sums = destination(u, here);
@@ -75,7 +82,7 @@ static void embedding_gradient(const Pass *u, size_t at, size_t rows, int by_tok
                     for (size_t j = 0; j < e; j++)
                         sums[row * e + j] += u->own->transposed[(d->first + p) * padded + j];
             }
-        updated(u, here, count * e);
+        updated(u, here, count, e, e);
     }
 }
 

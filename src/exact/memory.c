@@ -36,7 +36,7 @@ static void place_layer(Layer *l, const Shape *s, Arena *a, size_t columns) {
 }
 
 static void place_scratch(Scratch *t, const Shape *s, Arena *a, size_t columns) {
-    size_t padded = (s->n_mlp + 7) / 8 * 8;
+    size_t padded = (s->n_mlp + 15) / 16 * 16;
     t->tile = doubles(a, 8, columns);
     t->d_dots = doubles(a, columns, columns);
     t->weights = doubles(a, columns, columns);
@@ -90,7 +90,7 @@ int exact_group_reserve(Group *g, const Shape *s, size_t spans, size_t columns, 
         return -1;
     if (columns <= g->capacity && threads <= g->n_scratch)
         return 0;
-    if (columns > SIZE_MAX - 8 || s->n_mlp > SIZE_MAX - 8)
+    if (columns > SIZE_MAX - 8 || s->n_mlp > SIZE_MAX - 16)
         return -1;
     columns = ((columns > g->capacity ? columns : g->capacity) + 7) / 8 * 8;
     g->capacity = 0;

@@ -45,7 +45,7 @@ static inline size_t block_rows(size_t n_in) { return n_in >= BLOCK_PARAMS / 8 ?
 typedef struct {
     double *tile;             /* [key][8] one head's scores for 8 queries */
     double *d_dots, *weights; /* [query][key] one head's */
-    double *transposed;       /* [column][feature] (up to n_mlp, a multiple of 8) */
+    double *transposed;       /* see transpose(): up to n_mlp features, a multiple of 16 */
     double *gradients;        /* of block_rows() of a matrix */
     Segment *segments;        /* (3 n_head) */
     double largest[2];        /* of the factors of the gradients: activations, derivatives */

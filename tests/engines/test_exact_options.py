@@ -289,10 +289,12 @@ def test_no_thread_waits_for_one_that_has_seen_the_loss_is_not_finite():
     subprocess.run([sys.executable, "-c", DIVERGING], check=True, timeout=60)
 
 
-def test_matrices_that_do_not_fit_the_cache(on_path):
-    """Partial sums of the backward pass are stored and resumed, and a batch has several groups of documents."""
-    config, docs = GPTConfig(n_embd=100, n_head=4, block_size=24), ["emma", "christopherjameson", "ava", "ab" * 12]
-    training = TrainConfig(batch_size=7)
+@pytest.mark.parametrize("n_embd, block_size, batch_size", [(100, 24, 7), (72, 120, 2)])
+def test_matrices_that_do_not_fit_the_cache(on_path, n_embd, block_size, batch_size):
+    """Partial sums are stored and resumed: of the backward pass, and where 120 columns leave room for fewer features, of the forward
+    pass too. A batch has several groups of documents."""
+    config, docs = GPTConfig(n_embd=n_embd, n_head=4, block_size=block_size), ["emma", "christopherjameson" * 7, "ava", "ab" * 12]
+    training = TrainConfig(batch_size=batch_size)
     loss, gradients = graph_gradients(config, docs, training)
     for isa, libm in PATHS:
         if libm == "vector":

@@ -25,9 +25,9 @@ EXACT = {
     "norm-fold-reversed": (EXACT_ENGINE, {"norm-fold": reverse_loop}),
     "cached-fold-reversed": (EXACT_ENGINE, {"key-fold": reverse_loop}),
     "heads-ascending": (EXACT_ENGINE, {"heads-fold": reverse_loop}),
-    "documents-ascending": (EXACT_ENGINE, {"dw-documents": reverse_loop}),
     "documents-ascending-in-rows": (EXACT_ENGINE, {"rows-documents": reverse_loop}),
     "sums-not-resumed": (EXACT_ENGINE, {"dx-start": replace("resume", "0")}),
+    "sums-not-resumed-forward": (EXACT_ENGINE, {"forward-start": replace("resume", "0")}),
     "k-before-v": (
         EXACT_ENGINE,
         {
@@ -42,9 +42,9 @@ EXACT = {
     "dw-added-afterwards": (
         EXACT_ENGINE,
         {
-            "dw-start": replace("before ? vload_some(before + r * n_in + j + c * W, n_in - j - c * W) : vset1(0.0)", "vset1(0.0)"),
+            "dw-start": replace("before ? vload_some(before + r * n_in + c * W, left - c * W) : vset1(0.0)", "vset1(0.0)"),
             "dw-store": replace(
-                "sum[r][c]", "(before ? vload_some(before + r * n_in + j + c * W, n_in - j - c * W) : vset1(0.0)) + sum[r][c]"
+                "sum[r][c]", "(before ? vload_some(before + r * n_in + c * W, left - c * W) : vset1(0.0)) + sum[r][c]"
             ),
         },
     ),
