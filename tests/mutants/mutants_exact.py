@@ -43,9 +43,7 @@ EXACT = {
         EXACT_ENGINE,
         {
             "dw-start": replace("before ? vload_some(before + r * n_in + c * W, left - c * W) : vset1(0.0)", "vset1(0.0)"),
-            "dw-store": replace(
-                "sum[r][c]", "(before ? vload_some(before + r * n_in + c * W, left - c * W) : vset1(0.0)) + sum[r][c]"
-            ),
+            "dw-store": replace("sum[r][c]", "(before ? vload_some(before + r * n_in + c * W, left - c * W) : vset1(0.0)) + sum[r][c]"),
         },
     ),
     "rows-done-twice": (EXACT_ENGINE, {"last-rows": replace("i += 4", "i += 3")}),
