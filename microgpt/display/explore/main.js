@@ -235,7 +235,7 @@ systemDark.addEventListener("change", showTheme);
 showTheme();
 
 addEventListener("beforeprint", () => {
-  desk.settle();
+  atOnce(() => desk.settle());
   paintNow();
 });
 

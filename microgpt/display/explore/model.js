@@ -278,15 +278,24 @@ function pacer() {
  * @param {(result: T) => void} act
  */
 async function inSlices(work, wanted, act) {
-  let next = performance.now() + SLICE;
+  let next = performance.now() + slice;
   for (;;) {
     const { done, value } = work.next();
     if (done) return act(value);
     if (performance.now() < next) continue;
     await turn();
     if (!wanted()) return;
-    next = performance.now() + SLICE;
+    next = performance.now() + slice;
   }
+}
+
+let slice = SLICE;
+
+/** Let inSlices() take one slice, however long, for what is done here, since it has to be there at once. @param {() => void} act */
+function atOnce(act) {
+  slice = Infinity;
+  act();
+  slice = SLICE;
 }
 
 /**
