@@ -3,8 +3,8 @@
     python benchmarks/record.py bench                                # two minutes; then: python docs/tables.py
     python benchmarks/record.py loss_against_time --seconds 1        # any script of this folder, with its arguments
 
-A record is a folder of two files. log.txt is the output of the command. record.json has the command, the machine, the date, the commit, the
-share of the processors that other programs took meanwhile, and for `bench` the rows of its table. Records are added, never edited or
+A record is a folder of two files. log.txt is what the command printed. record.json has the command, the machine, the date, the commit, the
+share of the processors that other programs took meanwhile, and the results as numbers, if the command prints them as JSON in its last line. Records are added, never edited or
 replaced: the second of a day is in DATE_WHAT_2.
 """
 
@@ -47,10 +47,13 @@ def record(what, arguments):
     if done.returncode:
         raise SystemExit(f"the benchmark ended with exit code {done.returncode}; there is no record of it")
     log = done.stdout
+    text, _, last = log.rstrip("\n").rpartition("\n")
     if what == "bench":
         found["rows"] = json.loads(log)["rows"]
         rows = [bench.Row(**row | {"case": bench.Case(**row["case"])}) for row in found["rows"]]
         log = bench.table(rows) + "\n"
+    elif last.startswith(("{", "[")):
+        found["results"], log = json.loads(last), text + "\n"
     folder = new_folder(f"{date}_{what}")
     (folder / "log.txt").write_text(log, encoding="utf-8")
     (folder / "record.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -1,11 +1,17 @@
-"""Writes the tables of speeds in README.md and docs/speed.md from the newest record of `microgpt bench`: python docs/tables.py"""
+"""Writes the tables of speeds in the documents from the newest records of benchmarks: python docs/tables.py
+
+A table is between two comments. <!-- speeds --> stands for a summary of the newest record of `microgpt bench`, and <!-- record: COMMAND -->
+for what the newest record of this command printed; <!-- end --> ends both.
+"""
 
 import json
+import posixpath
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MARKED = re.compile(r"(<!-- speeds -->\n).*?(<!-- end -->\n)", re.DOTALL)
+MARKED = re.compile(r"(<!-- (?:(speeds)|record: (.+?)) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+PAGES = ("README.md", "benchmarks/README.md", "docs/speed.md", "docs/explore.md")
 ROWS = {  # engine -> its description, and whether its bits are the reference's
     "python": ("`python`: pure Python, as published", "yes, by definition"),
     "graph": ("`graph`: the same `Value`s, compiled", "yes"),
@@ -14,11 +20,16 @@ ROWS = {  # engine -> its description, and whether its bits are the reference's
 }
 
 
-def newest():
-    """(folder, contents) of the newest record of `microgpt bench`."""
-    folders = (ROOT / "benchmarks" / "records").glob("????-??-??_bench*")
-    folder = max(folders, key=lambda folder: (folder.name[:10], len(folder.name), folder.name))  # the tenth of a day after the ninth
-    return folder, json.loads((folder / "record.json").read_text(encoding="utf-8"))
+def newest(command):
+    """(folder, contents) of the newest record of a command. Raises LookupError if there is none."""
+    found = []
+    for path in (ROOT / "benchmarks" / "records").glob("*/record.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["command"] == command:
+            found.append((record["date"], len(path.parent.name), path.parent, record))  # the tenth of a day is newer than the ninth
+    if not found:
+        raise LookupError(f"there is no record of {command!r}; make one with benchmarks/record.py")
+    return max(found, key=lambda one: one[:3])[2:]
 
 
 def readable(microseconds):
@@ -28,9 +39,9 @@ def readable(microseconds):
     return f"{microseconds:.2g} µs"
 
 
-def table():
+def table(path):
     """The fastest row of each engine, with Python's garbage collector on, as it is by default."""
-    folder, record = newest()
+    folder, record = newest("microgpt bench")
     lines = ["| engine | time per document | speed-up | same bits? |", "|---|---|---|---|"]
     for engine, (what, bits) in ROWS.items():
         rows = [row for row in record["rows"] if row["case"]["engine"] == engine and row["case"]["collector"]]
@@ -39,14 +50,14 @@ def table():
     lines += [
         "",
         f"Training on names.txt with the published model (4,192 parameters), one thread. {processor(record)}, {record['date']}, "
-        f"`{record['command']}`; [the whole record]({folder.relative_to(ROOT).as_posix()}/log.txt).",
+        f"`{record['command']}`; [the whole record]({link(path, folder)}).",
     ]
     return "\n".join(lines) + "\n"
 
 
-def whole_table():
+def whole_table(path):
     """Every row of the record, for docs/speed.md."""
-    folder, record = newest()
+    folder, record = newest("microgpt bench")
     lines = [
         "| engine | collector | time per document | from, to | speed-up | from, to | characters/s written |",
         "|---|---|---|---|---|---|---|",
@@ -57,14 +68,31 @@ def whole_table():
         times, ratios = " to ".join(map(readable, row["us_spread"])), " to ".join(map(rounded, row["ratio_spread"]))
         cells = name, "on" if case["collector"] else "off", readable(row["us_per_document"]), times, rounded(row["ratio"]), ratios
         lines.append(f"| {' | '.join(cells)} | {rounded(row['characters_per_second'])} |")
+    return "\n".join([*lines, "", measured(path, folder, record)])
+
+
+def printed(path, command):
+    """What a command printed, without the facts of the machine at its beginning."""
+    folder, record = newest(command)
+    log = (folder / "log.txt").read_text(encoding="utf-8").strip("\n")
+    if log.startswith("processor "):
+        log = log.partition("\n\n")[2]
+    return f"```text\n{log}\n```\n\n{measured(path, folder, record)}"
+
+
+def measured(path, folder, record):
+    """How a record was made: a sentence."""
     machine = record["machine"]
     others = f"; other programs took {record['others']:.1%} of the processors" if record["others"] is not None else ""
-    lines += [
-        "",
+    return (
         f"Measured {record['date']} with `{record['command']}` on an {processor(record)} ({machine['cores']} virtual cores), Python "
-        f"{machine['python']}, {machine['compiler']}{others}; [the whole record](../{folder.relative_to(ROOT).as_posix()}/log.txt).",
-    ]
-    return "\n".join(lines) + "\n"
+        f"{machine['python']}, {machine['compiler']}{others}; [the whole record]({link(path, folder)}).\n"
+    )
+
+
+def link(path, folder):
+    """From a page to the log of a record."""
+    return posixpath.relpath((folder / "log.txt").relative_to(ROOT).as_posix(), posixpath.dirname(path) or ".")
 
 
 def processor(record):
@@ -76,14 +104,19 @@ def rounded(number):
     return f"{float(f'{number:.2g}'):,g}" if number < 1000 else f"{float(f'{number:.2g}'):,.0f}"
 
 
-TABLES = {"README.md": table, "docs/speed.md": whole_table}
+SPEEDS = {"README.md": table, "docs/speed.md": whole_table}
 
 
 def written(path):
-    """The text of a file with the table of the newest record."""
-    return MARKED.sub(lambda found: found[1] + TABLES[path]() + found[2], (ROOT / path).read_text(encoding="utf-8"))
+    """The text of a page with the tables of the newest records."""
+
+    def replaced(found):
+        begin, speeds, command, end = found.groups()
+        return begin + (SPEEDS[path](path) if speeds else printed(path, command)) + end
+
+    return MARKED.sub(replaced, (ROOT / path).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
-    for path in TABLES:
+    for path in PAGES:
         (ROOT / path).write_text(written(path), encoding="utf-8")

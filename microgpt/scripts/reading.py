@@ -110,6 +110,8 @@ class Reader(Execution):
     def _node(self, made, method):
         roles, attributes = self.roles, dict(made.attributes)
         data = attributes.pop(roles.data)
+        if not is_expression(data):
+            raise Unread(f"line {method.lineno}: the data of the new node is not a number")
         if roles.converts and data[0] == "float":
             data = data[1]
         children = attributes.pop(roles.children, None)

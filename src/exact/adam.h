@@ -104,7 +104,7 @@ INLINE void corrected(const AdamStep *a, vd m, vd v, vd *m_hat, vd *v_hat, const
 /* The square of x, and the square that pow(x, 2) might give instead: the neighbour on the side of the true value where that is
  * in doubt (within 0.02 units in the last place of the midpoint), else the same. Below 1e-85 pow may err by more, and 0 and 1e-85
  * stand for such a square: their sums with v, which is seldom as small, are the same. But v is as small where x has been 0 for
-ten thousand steps: with `zeros`, the square of 0 is 0 and not in doubt. */
+ * ten thousand steps: with `zeros`, the square of 0 is 0 and not in doubt. */
 INLINE void square_and_other(vd x, vd *square, vd *other, const int zeros) {
     vd product = x * x;
 #ifdef HAVE_FMA

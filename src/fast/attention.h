@@ -30,154 +30,189 @@
 /* Where the weights of the query at p lie among those of a head, for documents d, d + 1, ... */
 INLINE size_t pairs_at(const Group *g, size_t p, size_t d) { return g->pairs[p] + d * (p + 1); }
 
-/* dots[q] = y[p] . x[q] for q <= p, over n features; added to what is there if `before` */
-INLINE void dot_some(float *dots, const float *y, const float *x, const Group *g, size_t p, size_t d, const int n,
-                     const int before) {
-    const float *xj[4];
-    vf yj[4];
-    UNROLL_FOR (int j = 0; j < n; j++) {
-        xj[j] = x + j * g->stride + d;
-        yj[j] = vload(y + j * g->stride + g->offsets[p] + d);
-    }
+/* f(n) for features j to j + n - 1, whose numbers are in registers, up to hd: so that the keys are gone over few times, because
+ * each end of a loop over keys costs as much as two keys. */
+#define CHUNK (REGISTERS / 4)
+#define IN_CHUNKS(j, hd, f)                                                                                                    \
+    for (size_t j = 0; j < hd;)                                                                                                \
+        if (j + CHUNK <= hd) {                                                                                                 \
+            f(CHUNK);                                                                                                          \
+            j += CHUNK;                                                                                                        \
+        } else if (j + 4 <= hd) {                                                                                              \
+            f(4);                                                                                                              \
+            j += 4;                                                                                                            \
+        } else {                                                                                                               \
+            f(1);                                                                                                              \
+            j++;                                                                                                               \
+        }
+
+/* The rows x[j] of a group, for documents d, d + 1, ... */
+typedef struct {
+    const float *row[CHUNK];
+} RowsOf;
+
+INLINE RowsOf rows_of(const float *x, const Group *g, size_t d, const int n) {
+    RowsOf rows;
+    UNROLL_FOR (int j = 0; j < n; j++)
+        rows.row[j] = x + j * g->stride + d;
+    return rows;
+}
+
+/* dots[q] = y[p] . x[q] for q <= p, over n features; added to what is there if `before`. Returns the largest. */
+INLINE vf dot_some(float *dots, const float *y, const float *x, const Group *g, size_t p, size_t d, const int n,
+                   const int before) {
+    const RowsOf xs = rows_of(x, g, d, n);
+    const size_t *offsets = g->offsets;
+    vf yj[CHUNK], largest = vset1(-INFINITY);
+    UNROLL_FOR (int j = 0; j < n; j++)
+        yj[j] = vload(y + j * g->stride + offsets[p] + d);
     for (size_t q = 0; q <= p; q++) {
-        size_t at = g->offsets[q];
+        size_t at = offsets[q];
         vf sum = before ? vload(dots + q * W) : vset1(0.0f);
         UNROLL_FOR (int j = 0; j < n; j++)
-            sum = vfma(yj[j], vload(xj[j] + at), sum);
+            sum = vfma(yj[j], vload(xs.row[j] + at), sum);
         vstore(dots + q * W, sum);
+        largest = vmax(sum, largest); /* mutant: largest-score */
     }
+    return largest;
 }
 
-/* The same over all hd features. */
-static void dot_positions(float *dots, const float *y, const float *x, const Group *g, size_t p, size_t d, size_t hd) {
-    size_t j = 0;
-    for (; j + 4 <= hd; j += 4)
-        dot_some(dots, y + j * g->stride, x + j * g->stride, g, p, d, 4, j > 0);
-    for (; j < hd; j++)
-        dot_some(dots, y + j * g->stride, x + j * g->stride, g, p, d, 1, j > 0);
-}
-
-/* y[p] = sum over q <= p of weights[q] * x[q], for n features */
-INLINE void mix_some(float *y, const float *weights, const float *x, const Group *g, size_t p, size_t d, const int n) {
-    const float *xj[4];
-    vf sum[4];
-    UNROLL_FOR (int j = 0; j < n; j++) {
-        xj[j] = x + j * g->stride + d;
-        sum[j] = vset1(0.0f);
-    }
-    for (size_t q = 0; q <= p; q++) {
-        size_t at = g->offsets[q];
-        vf w = vload(weights + q * W);
-        UNROLL_FOR (int j = 0; j < n; j++)
-            sum[j] = vfma(w, vload(xj[j] + at), sum[j]);
-    }
+/* y[p] = scale * sum over q <= p of weights[q] * x[q], for n features. With `scores`, these are replaced by the weights, e to
+ * their differences from the largest, and scale becomes 1 / the sum of these. */
+INLINE void mix_some(float *y, float *weights, const float *x, const Group *g, size_t p, size_t d, const int n, vf *scale,
+                     const int scores, vf largest, vf inverse_root, vm documents) {
+    const RowsOf xs = rows_of(x, g, d, n);
+    const size_t *offsets = g->offsets;
+    vf sum[CHUNK], total = vset1(0.0f);
     UNROLL_FOR (int j = 0; j < n; j++)
-        vstore(y + j * g->stride + g->offsets[p] + d, sum[j]);
-}
-
-/* The same for all hd features. */
-static void mix_positions(float *y, const float *weights, const float *x, const Group *g, size_t p, size_t d, size_t hd) {
-    size_t j = 0;
-    for (; j + 4 <= hd; j += 4)
-        mix_some(y + j * g->stride, weights, x + j * g->stride, g, p, d, 4);
-    for (; j < hd; j++)
-        mix_some(y + j * g->stride, weights, x + j * g->stride, g, p, d, 1);
-}
-
-/* Replaces query . key by the weights, for the keys up to p; 0 in lanes past the documents. */
-INLINE void softmax(float *scores, size_t p, vf inverse_root, vm documents) {
-    vf largest = vload(scores), total = vset1(0.0f);
-    for (size_t q = 1; q <= p; q++)
-        largest = vmax(largest, vload(scores + q * W)); /* mutant: largest-score */
+        sum[j] = vset1(0.0f);
     for (size_t q = 0; q <= p; q++) {
-        vf k = vexp((vload(scores + q * W) - largest) * inverse_root);
-        vstore(scores + q * W, k);
-        total = total + k;
+        size_t at = offsets[q];
+        vf w = vload(weights + q * W);
+        if (scores) {
+            w = vexp((w - largest) * inverse_root);
+            vstore(weights + q * W, w);
+            total = total + w;
+        }
+        UNROLL_FOR (int j = 0; j < n; j++)
+            sum[j] = vfma(w, vload(xs.row[j] + at), sum[j]);
     }
-    vf scale = vkeep(documents, vset1(1.0f) / total); /* mutant: lanes-of-documents */
-    for (size_t q = 0; q <= p; q++)
-        vstore(scores + q * W, vload(scores + q * W) * scale);
+    if (scores)
+        *scale = vkeep(documents, vset1(1.0f) / total); /* mutant: lanes-of-documents */
+    UNROLL_FOR (int j = 0; j < n; j++)
+        vstore(y + j * g->stride + offsets[p] + d, sum[j] * *scale);
 }
 
 /* heads: (n_embd), every head's out, from qkv: (3 n_embd), for heads first to end */
 static void attention_forward(const Shape *s, const Group *g, Layer *a, size_t first, size_t end) {
-    size_t hd = s->head_dim, block = s->n_embd * g->stride;
+    size_t hd = s->head_dim, stride = g->stride, block = s->n_embd * stride;
     const vf inverse_root = vset1((float)s->inverse_root);
     for (size_t h = first; h < end; h++) {
-        size_t row = h * hd * g->stride;
-        const float *query = a->qkv + row;
+        const float *query = a->qkv + h * hd * stride, *key = query + block, *value = key + block;
+        float *out = a->heads + h * hd * stride;
         for (size_t p = 0; p < g->n_runs; p++)
             for (size_t d = 0; d < g->counts[p]; d += W) {
                 float *weights = a->weights + h * g->n_pairs + pairs_at(g, p, d);
-                dot_positions(weights, query, query + block, g, p, d, hd);
-                softmax(weights, p, inverse_root, lanes_below(g->counts[p] - d));
-                mix_positions(a->heads + row, weights, query + 2 * block, g, p, d, hd);
+                vm documents = lanes_below(g->counts[p] - d);
+                vf largest = vset1(0.0f), scale = largest;
+#define DOT(n) largest = dot_some(weights, query + j * stride, key + j * stride, g, p, d, n, j > 0)
+                IN_CHUNKS(j, hd, DOT)
+#define MIX(n)                                                                                                                 \
+    mix_some(out + j * stride, weights, value + j * stride, g, p, d, n, &scale, j == 0, largest, inverse_root, documents)
+                IN_CHUNKS(j, hd, MIX)
+                for (size_t q = 0; q <= p; q++)
+                    vstore(weights + q * W, vload(weights + q * W) * scale);
             }
     }
 }
 
-/* Replaces d_weights by d_scores, for the keys up to p. */
-static void softmax_backward(const Shape *s, float *d_weights, const float *weights, const float *out, const float *d_out,
-                             size_t p, size_t stride) {
-    const vf inverse_root = vset1((float)s->inverse_root);
-    vf sum = vset1(0.0f); /* over the keys of weight * d_weight */
-    for (size_t j = 0; j < s->head_dim; j++)
-        sum = vfma(vload(out + j * stride), vload(d_out + j * stride), sum);
-    for (size_t q = 0; q <= p; q++) {
-        vf w = vload(weights + q * W) * inverse_root;
-        vstore(d_weights + q * W, w * (vload(d_weights + q * W) - sum));
+/* d_weights[q] += d_out[p] . value[q], over the last n features, and d_scores in their place; d_query[p] for n features */
+INLINE void query_backward_some(float *d_scores, const float *weights, float *d_query, const float *d_out, const float *value,
+                                const float *key, const Group *g, size_t p, size_t d, vf sum, vf inverse_root, const int n,
+                                const int before) {
+    const RowsOf values = rows_of(value, g, d, n), keys = rows_of(key, g, d, n);
+    const size_t *offsets = g->offsets;
+    vf out[CHUNK], dq[CHUNK];
+    UNROLL_FOR (int j = 0; j < n; j++) {
+        out[j] = vload(d_out + j * g->stride + offsets[p] + d);
+        dq[j] = vset1(0.0f);
     }
+    for (size_t q = 0; q <= p; q++) {
+        size_t at = offsets[q];
+        vf dw = before ? vload(d_scores + q * W) : vset1(0.0f);
+        UNROLL_FOR (int j = 0; j < n; j++)
+            dw = vfma(out[j], vload(values.row[j] + at), dw);
+        vf ds = vload(weights + q * W) * inverse_root * (dw - sum);
+        vstore(d_scores + q * W, ds);
+        UNROLL_FOR (int j = 0; j < n; j++)
+            dq[j] = vfma(ds, vload(keys.row[j] + at), dq[j]);
+    }
+    UNROLL_FOR (int j = 0; j < n; j++)
+        vstore(d_query + j * g->stride + offsets[p] + d, dq[j]);
 }
 
 /* d_key[q] and d_value[q], for n features */
 INLINE void key_backward_some(float *d_key, float *d_value, const float *query, const float *d_out, const float *weights,
                               const float *d_scores, const Group *g, size_t q, size_t d, const int n) {
-    size_t stride = g->stride, at = g->offsets[q] + d;
-    const float *queries[4], *d_outs[4];
-    vf dk[4], dv[4];
-    UNROLL_FOR (int j = 0; j < n; j++) {
-        queries[j] = query + j * stride + d;
-        d_outs[j] = d_out + j * stride + d;
+    const RowsOf queries = rows_of(query, g, d, n), outs = rows_of(d_out, g, d, n);
+    size_t at = g->offsets[q] + d;
+    vf dk[CHUNK], dv[CHUNK];
+    UNROLL_FOR (int j = 0; j < n; j++)
         dk[j] = dv[j] = vset1(0.0f);
-    }
     for (size_t p = q; p < g->n_runs && g->counts[p] > d; p++) {
         size_t from = g->offsets[p], pair = pairs_at(g, p, d) + q * W;
         vf w = vload(weights + pair), ds = vload(d_scores + pair);
         UNROLL_FOR (int j = 0; j < n; j++) {
-            dv[j] = vfma(w, vload(d_outs[j] + from), dv[j]);
-            dk[j] = vfma(ds, vload(queries[j] + from), dk[j]);
+            dv[j] = vfma(w, vload(outs.row[j] + from), dv[j]);
+            dk[j] = vfma(ds, vload(queries.row[j] + from), dk[j]);
         }
     }
     UNROLL_FOR (int j = 0; j < n; j++) {
-        vstore(d_key + j * stride + at, dk[j]);
-        vstore(d_value + j * stride + at, dv[j]);
+        vstore(d_key + j * g->stride + at, dk[j]);
+        vstore(d_value + j * g->stride + at, dv[j]);
     }
+}
+
+/* The sum over the keys of weight * d_weight, which is out . d_out; both: at the queries */
+INLINE vf mean_derivative(const float *out, const float *d_out, size_t stride, size_t hd) {
+    vf sum = vset1(0.0f);
+    for (size_t j = 0; j < hd; j++)
+        sum = vfma(vload(out + j * stride), vload(d_out + j * stride), sum);
+    return sum;
 }
 
 /* d_qkv: (3 n_embd) from d_heads: (n_embd), for heads first to end */
 static void attention_backward(const Shape *s, const Group *g, Layer *a, size_t first, size_t end) {
     size_t hd = s->head_dim, stride = g->stride, block = s->n_embd * stride;
+    const vf inverse_root = vset1((float)s->inverse_root);
     for (size_t h = first; h < end; h++) {
         size_t row = h * hd * stride;
-        const float *weights = a->weights + h * g->n_pairs, *query = a->qkv + row, *d_out = g->d_heads + row;
-        float *d_scores = g->d_scores + h * g->n_pairs, *d_query = a->d_qkv + row;
+        const float *query = a->qkv + row, *key = query + block, *value = key + block;
+        const float *weights = a->weights + h * g->n_pairs, *out = a->heads + row, *d_out = g->d_heads + row;
+        float *d_scores = g->d_scores + h * g->n_pairs;
+        float *d_query = a->d_qkv + row, *d_key = d_query + block, *d_value = d_key + block;
         for (size_t p = 0; p < g->n_runs; p++)
             for (size_t d = 0; d < g->counts[p]; d += W) {
                 size_t at = g->offsets[p] + d, pair = pairs_at(g, p, d);
-                dot_positions(d_scores + pair, d_out, query + 2 * block, g, p, d, hd);
-                softmax_backward(s, d_scores + pair, weights + pair, a->heads + row + at, d_out + at, p, stride);
-                mix_positions(d_query, d_scores + pair, query + block, g, p, d, hd);
+                vf sum = mean_derivative(out + at, d_out + at, stride, hd), one = vset1(1.0f);
+#define QUERY(n)                                                                                                               \
+    if (j + n < hd)                                                                                                            \
+        dot_some(d_scores + pair, d_out + j * stride, value + j * stride, g, p, d, n, j > 0);                                  \
+    else                                                                                                                       \
+        query_backward_some(d_scores + pair, weights + pair, d_query + j * stride, d_out + j * stride, value + j * stride,     \
+                            key + j * stride, g, p, d, sum, inverse_root, n, j > 0)
+                IN_CHUNKS(j, hd, QUERY)
+#define REST(n)                                                                                                                \
+    if (j + n < hd)                                                                                                            \
+    mix_some(d_query + j * stride, d_scores + pair, key + j * stride, g, p, d, n, &one, 0, one, one, lanes_below(W))
+                IN_CHUNKS(j, hd, REST)
             }
-        float *d_key = d_query + block, *d_value = d_key + block;
         for (size_t q = 0; q < g->n_runs; q++)
             for (size_t d = 0; d < g->counts[q]; d += W) {
-                size_t j = 0;
-                for (; j + 4 <= hd; j += 4)
-                    key_backward_some(d_key + j * stride, d_value + j * stride, query + j * stride, d_out + j * stride, weights,
-                                      d_scores, g, q, d, 4);
-                for (; j < hd; j++)
-                    key_backward_some(d_key + j * stride, d_value + j * stride, query + j * stride, d_out + j * stride, weights,
-                                      d_scores, g, q, d, 1);
+#define KEY(n)                                                                                                                 \
+    key_backward_some(d_key + j * stride, d_value + j * stride, query + j * stride, d_out + j * stride, weights, d_scores, g,  \
+                      q, d, n)
+                IN_CHUNKS(j, hd, KEY)
             }
     }
 }

@@ -40,7 +40,21 @@ INLINE void tile(float *y, size_t stride, size_t n_rows, size_t n_columns, Rows 
             if ((size_t)r < n_rows)
                 UNROLL_FOR (int c = 0; c < vecs; c++)
                     sum[r][c] = vload_some(y + r * stride + c * W, n_columns - c * W);
-    for (const float *end = x + n * PANEL; x < end; a.at += a.along, x += PANEL) {
+    const float *end = x + n * PANEL;
+    /* Four terms at a time share a row's address: an operand whose address is a sum of two registers takes two operations. */
+    if (vecs == 1 && a.along == 1)
+        for (; end - x >= 4 * PANEL; a.at += 4, x += 4 * PANEL) {
+            const float *row = a.at;
+            vf xi[4];
+            UNROLL_FOR (int i = 0; i < 4; i++)
+                xi[i] = vload(x + i * PANEL);
+            UNROLL_FOR (int r = 0; r < rows; r++) {
+                UNROLL_FOR (int i = 0; i < 4; i++)
+                    sum[r][0] = vfma(vset1(row[i]), xi[i], sum[r][0]);
+                row = r == ROWS - 1 ? a.at + a.next : row + a.across;
+            }
+        }
+    for (; x < end; a.at += a.along, x += PANEL) {
         vf xi[2];
         UNROLL_FOR (int c = 0; c < vecs; c++) {
             xi[c] = vload(x + c * W);

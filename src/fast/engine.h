@@ -19,9 +19,17 @@ size_t fast_token_bytes(const Shape *s);                         /* approximate 
 int fast_group_reserve(Group *g, const Shape *s, Extent needed); /* clears the group if it grows */
 
 typedef struct {
+    enum outcome outcome; /* of filling the group */
+    double loss;          /* its part of the batch's */
+} Result;
+
+typedef struct {
     Shape shape;
     const Kernels *kernels;
-    float *params, *gradients, *m, *v; /* n_params each; gradients has room for n_tasks * largest_task */
+    float *params, *m, *v; /* n_params each */
+    int is_small;          /* whether groups can have gradients of their own */
+    float *gradients;      /* those of all groups, n_params, with room for n_tasks * largest_task; if small, [group][padded] */
+    size_t padded;         /* n_params up to whole vectors */
     double beta1, beta2, eps;
     uint64_t num_steps; /* that Adam has done */
     Task *tasks;
@@ -29,7 +37,8 @@ typedef struct {
     double *squares;     /* [task] the sum of the squares of its gradients */
     int *overflowed;     /* [task] what its update returned */
     size_t n_tasks;
-    Group *groups;
+    Group *groups;   /* those of a batch; or one for each thread */
+    Result *results; /* [group] */
     size_t n_groups; /* that are reserved; a batch may need fewer */
     float *packed;   /* [thread][PACKED] room for linear.h */
     size_t n_packed;

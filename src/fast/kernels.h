@@ -12,6 +12,7 @@
         .heads = heads,                                                                                                        \
         .measure = measure,                                                                                                    \
         .gradients = task_gradients,                                                                                           \
+        .add = add,                                                                                                            \
         .sum = sum,                                                                                                            \
         .sum_of_squares = sum_of_squares,                                                                                      \
         .update = update,                                                                                                      \

@@ -27,7 +27,7 @@ static void measure(const Shape *s, const float *params, Group *g) {
     size_t step = VECS * W < WIDEST ? WIDEST : VECS * W / WIDEST * WIDEST;
     for (size_t layer = 0; layer <= s->n_layer; layer++) {
         for (size_t c = 0; c < g->columns; c += step) {
-            Columns to = {c, smaller(c + step, g->columns), g->stride, NULL};
+            Columns to = {c, smaller(c + step, g->columns), g->stride, 0, NULL};
             if (layer > 0) {
                 measure_after_attention(s, params, g, layer_offsets(s, layer - 1), to);
             } else {

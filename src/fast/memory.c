@@ -167,10 +167,11 @@ static void place_trainer(Trainer *t, Arena *a) {
     t->overflowed = take(a, t->n_tasks, 1, sizeof(int));
     t->m = floats(a, 1, n);
     t->v = floats(a, 1, n);
-    t->gradients = floats(a, t->n_tasks, t->largest_task);
     t->params = floats(a, 1, n);
     floats(a, PAST, t->shape.n_mlp);
 }
+
+#define SMALL ((size_t)1 << 18) /* parameters: their gradients fit into a core's second cache, and take less than activations */
 
 int fast_trainer_reserve(Trainer *t) {
     if (t->memory)
@@ -180,6 +181,8 @@ int fast_trainer_reserve(Trainer *t) {
     TaskList list = list_tasks(NULL, &t->shape);
     t->n_tasks = list.n;
     t->largest_task = rounded_up(list.largest, WIDEST);
+    t->padded = rounded_up(t->shape.n_params, WIDEST);
+    t->is_small = t->shape.n_params <= SMALL;
     Arena arena = {NULL, 0, 0};
     place_trainer(t, &arena);
     t->memory = arena.overflow ? NULL : allocate(arena.used);
@@ -200,16 +203,28 @@ int fast_trainer_reserve_batch(Trainer *t, size_t n_groups, size_t n_threads) {
             return -1;
         t->n_packed = n_threads;
     }
-    if (n_groups <= t->n_groups)
+    size_t n = n_groups > n_threads ? n_groups : n_threads, sums = t->is_small ? n : 1;
+    if (n <= t->n_groups)
         return 0;
-    if (n_groups > SIZE_MAX / sizeof(Group))
+    if (n > SIZE_MAX / sizeof(Group) || sums > SIZE_MAX / sizeof(float) / (SMALL + WIDEST))
         return -1;
-    Group *longer = realloc(t->groups, n_groups * sizeof(Group));
+    Group *longer = realloc(t->groups, n * sizeof(Group));
     if (!longer)
         return -1;
-    memset(longer + t->n_groups, 0, (n_groups - t->n_groups) * sizeof(Group));
     t->groups = longer;
-    t->n_groups = n_groups;
+    Result *results = realloc(t->results, n * sizeof(Result));
+    if (!results)
+        return -1;
+    t->results = results;
+    free_zeros(t->gradients);
+    size_t floats_of_tasks = t->n_tasks * t->largest_task, floats_of_groups = sums * t->padded;
+    t->gradients = allocate(sizeof(float) * (floats_of_tasks > floats_of_groups ? floats_of_tasks : floats_of_groups));
+    if (!t->gradients) {
+        fast_trainer_free_batch(t);
+        return -1;
+    }
+    memset(longer + t->n_groups, 0, (n - t->n_groups) * sizeof(Group));
+    t->n_groups = n;
     return 0;
 }
 
@@ -217,9 +232,12 @@ void fast_trainer_free_batch(Trainer *t) {
     for (size_t i = 0; i < t->n_groups; i++)
         free_zeros(t->groups[i].memory);
     free(t->groups);
+    free(t->results);
     free_zeros(t->packed);
+    free_zeros(t->gradients);
     t->groups = NULL;
-    t->packed = NULL;
+    t->results = NULL;
+    t->packed = t->gradients = NULL;
     t->n_groups = t->n_packed = 0;
 }
 

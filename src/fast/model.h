@@ -112,6 +112,7 @@ typedef struct {
     void (*measure)(const Shape *, const float *params, Group *);
     /* dw: (n_rows, n_in), the gradient of the task's rows over all groups */
     void (*gradients)(const Shape *, const Group *, size_t n_groups, const Task *, float *dw);
+    void (*add)(float *y, const float *x, size_t n); /* y += x */
     double (*sum)(const float *x, size_t n);
     double (*sum_of_squares)(const float *x, size_t n);
     /* Adam over a task's parameters. Returns 0, or 1 when a gradient's square or a parameter overflowed. */

@@ -3,6 +3,9 @@
  * A step has two phases. In the first, the threads run the forward and backward passes of groups of documents. In the second
  * they take tasks, which are rows of matrices: they add up the gradients over all groups, and update the parameters. In both,
  * one thread computes each number, in an order that does not depend on the threads: so the results do not either.
+ *
+ * Where the model is small and a batch has several groups, a thread computes a group's gradients right after its passes, so the
+ * second phase only adds them up. Activations then never leave the cache of the thread's core: the next group's take their place.
  */
 #include "engine.h"
 #include "simd/denormals.h"
@@ -18,28 +21,34 @@ typedef struct {
     const double *lr;       /* NULL: gradients only */
     double *losses, *norms; /* norms: of the steps' gradients; NULL: not wanted */
     size_t n_losses;
+    int by_group;   /* whether gradients are summed in each group, then over the groups */
     double seconds; /* of the steps, since all threads had started */
     enum outcome outcome;
 } Job;
 
-static void fill(const Job *job, size_t i, size_t step) {
-    Trainer *t = job->trainer;
-    t->groups[i].outcome =
-        fast_group_fill(&t->groups[i], &t->shape, job->docs, step, job->options->batch_size, i, job->n_groups);
+static enum outcome fill(const Job *job, Group *g, size_t index, size_t step) {
+    return fast_group_fill(g, &job->trainer->shape, job->docs, step, job->options->batch_size, index, job->n_groups);
 }
 
-/* Each thread takes whole groups, and never waits for another. */
+static double loss_of(const Job *job, const Group *g) { return job->trainer->kernels->sum(g->losses, g->n_tokens); }
+
+/* Each thread takes whole groups, and never waits for another. By group, one group's memory serves for all that a thread takes. */
 static void pass_groups(const Job *job, Team *team, size_t thread, size_t step) {
-    const Trainer *t = job->trainer;
-    float *packed = t->packed + thread * PACKED;
+    Trainer *t = job->trainer;
     for (size_t i; (i = fast_team_next(team)) < job->n_groups;) {
-        Group *g = &t->groups[i];
-        fill(job, i, step);
-        for (size_t stage = 0; stage < stages_of(&t->shape) && g->outcome == DONE; stage++)
+        Group *g = &t->groups[job->by_group ? thread : i];
+        Result *result = &t->results[i];
+        result->outcome = fill(job, g, i, step);
+        if (result->outcome != DONE)
+            continue;
+        for (size_t stage = 0; stage < stages_of(&t->shape); stage++)
             if (stage % 2 == 0)
-                t->kernels->columns(&t->shape, t->params, g, stage, 0, g->columns, packed);
+                t->kernels->columns(&t->shape, t->params, g, stage, 0, g->columns, t->packed + thread * PACKED);
             else
                 t->kernels->heads(&t->shape, g, stage, 0, t->shape.n_head);
+        result->loss = loss_of(job, g);
+        for (size_t task = 0; job->by_group && task < t->n_tasks; task++)
+            t->kernels->gradients(&t->shape, g, 1, &t->tasks[task], t->gradients + i * t->padded + t->tasks[task].start);
     }
 }
 
@@ -51,12 +60,12 @@ static void share_groups(const Job *job, Team *team, size_t thread, size_t step)
     const Trainer *t = job->trainer;
     size_t n = fast_team_size(team), n_head = t->shape.n_head;
     for (size_t i; (i = fast_team_next(team)) < job->n_groups;)
-        fill(job, i, step);
+        t->results[i].outcome = fill(job, &t->groups[i], i, step);
     for (size_t stage = 0; stage < stages_of(&t->shape); stage++) {
         fast_team_barrier(team);
         for (size_t i = 0; i < job->n_groups; i++) {
             Group *g = &t->groups[i];
-            if (g->outcome != DONE)
+            if (t->results[i].outcome != DONE)
                 return; /* all threads do */
             /* mutant: share-columns */
             if (stage % 2 == 0)
@@ -66,6 +75,9 @@ static void share_groups(const Job *job, Team *team, size_t thread, size_t step)
                 t->kernels->heads(&t->shape, g, stage, part(n_head, thread, n, 1), part(n_head, thread + 1, n, 1));
         }
     }
+    fast_team_barrier(team);
+    for (size_t i; (i = fast_team_next(team)) < job->n_groups;)
+        t->results[i].loss = loss_of(job, &t->groups[i]);
 }
 
 /* Whether whole groups keep the threads busy: some may be idle in the last round. */
@@ -78,16 +90,31 @@ static int enough_groups(size_t n_groups, size_t n_threads) {
 static enum outcome sum_losses(const Job *job, double *loss) {
     *loss = 0.0;
     for (size_t i = 0; i < job->n_groups; i++) {
-        const Group *g = &job->trainer->groups[i];
-        if (g->outcome != DONE)
-            return g->outcome;
-        *loss += job->trainer->kernels->sum(g->losses, g->n_tokens);
+        const Result *result = &job->trainer->results[i];
+        if (result->outcome != DONE)
+            return result->outcome;
+        *loss += result->loss;
     }
     return isfinite(*loss) ? DONE : LOSS_NOT_FINITE;
 }
 
-static void task_gradients(Trainer *t, size_t n_groups, size_t task) {
-    t->kernels->gradients(&t->shape, t->groups, n_groups, &t->tasks[task], t->gradients + t->tasks[task].start);
+/* Computes a task's gradients, or adds up those of the groups. Returns where they are: in `own`, or by group, in t->gradients. */
+static const float *task_gradients(const Job *job, const Team *team, size_t i, float *own) {
+    Trainer *t = job->trainer;
+    const Task *task = &t->tasks[i];
+    float *sums = t->gradients + task->start;
+    if (!job->by_group) {
+        t->kernels->gradients(&t->shape, t->groups, job->n_groups, task, own);
+        return own;
+    }
+    for (size_t g = 0; g < job->n_groups; g++) {
+        float *of_group = sums + g * t->padded;
+        if (!enough_groups(job->n_groups, fast_team_size(team)))
+            t->kernels->gradients(&t->shape, &t->groups[g], 1, task, of_group);
+        if (g > 0)
+            t->kernels->add(sums, of_group, task->count); /* mutant: sum-of-groups */
+    }
+    return sums;
 }
 
 /* Computes the gradients of all tasks, and their length as one vector; returns the factor that makes it no more than clip_norm,
@@ -96,7 +123,7 @@ static double clip(const Job *job, Team *team, double *length) {
     Trainer *t = job->trainer;
     double squares = 0.0, norm, clip_norm = job->options->clip_norm;
     for (size_t i; (i = fast_team_next(team)) < t->n_tasks;) {
-        task_gradients(t, job->n_groups, i);
+        task_gradients(job, team, i, t->gradients + t->tasks[i].start);
         t->squares[i] = t->kernels->sum_of_squares(t->gradients + t->tasks[i].start, t->tasks[i].count);
     }
     fast_team_barrier(team);
@@ -132,9 +159,7 @@ static enum outcome update(const Job *job, Team *team, double lr, double c1, dou
         size_t at = task->start;
         if (own == NULL)
             own = t->gradients + i * t->largest_task; /* no other thread has task i */
-        if (!clipping)
-            t->kernels->gradients(&t->shape, t->groups, job->n_groups, task, own);
-        const float *gradients = clipping ? t->gradients + at : own;
+        const float *gradients = clipping ? t->gradients + at : task_gradients(job, team, i, own);
         t->overflowed[i] = t->kernels->update(&u, t->params + at, gradients, t->m + at, t->v + at, task->count);
     }
     fast_team_barrier(team);
@@ -171,7 +196,7 @@ static void work(void *context, Team *team, size_t thread) {
                 break;
         } else {
             for (size_t task; (task = fast_team_next(team)) < t->n_tasks;)
-                task_gradients(t, job->n_groups, task);
+                task_gradients(job, team, task, t->gradients + t->tasks[task].start);
         }
         if (thread == 0) {
             job->losses[i] = loss;
@@ -194,6 +219,16 @@ static size_t most_threads(const Job *job) {
     return smaller(job->options->n_threads, most);
 }
 
+/* Memory for the job's batches; -1 when there is none. */
+static int reserve(Job *job) {
+    Trainer *t = job->trainer;
+    job->n_groups = fast_groups_of(job->options->batch_size);
+    if (fast_trainer_reserve(t) < 0)
+        return -1;
+    job->by_group = t->is_small && job->n_groups > 1;
+    return fast_trainer_reserve_batch(t, job->n_groups, most_threads(job));
+}
+
 static void run_team(Job *job, size_t n_threads) {
     Trainer *t = job->trainer;
     fast_team_run(smaller(n_threads, most_threads(job)), work, job);
@@ -207,8 +242,7 @@ static enum outcome run(Job *job, size_t n_steps) {
     Trainer *t = job->trainer;
     const Options *o = job->options;
     size_t done = 0;
-    job->n_groups = fast_groups_of(o->batch_size);
-    if (fast_trainer_reserve(t) < 0 || fast_trainer_reserve_batch(t, job->n_groups, most_threads(job)) < 0)
+    if (reserve(job) < 0)
         return NO_MEMORY;
     while (done < n_steps) {
         int with_team = 0;
@@ -229,8 +263,7 @@ static enum outcome run(Job *job, size_t n_steps) {
 
 enum outcome fast_batch_gradients(Trainer *t, const Documents *docs, size_t step, const Options *o, double *loss) {
     Job job = {.trainer = t, .docs = docs, .options = o, .first_step = step, .n_steps = 1, .losses = loss};
-    job.n_groups = fast_groups_of(o->batch_size);
-    if (fast_trainer_reserve(t) < 0 || fast_trainer_reserve_batch(t, job.n_groups, most_threads(&job)) < 0)
+    if (reserve(&job) < 0)
         return NO_MEMORY;
     run_team(&job, o->n_threads);
     return job.outcome;

@@ -15,6 +15,12 @@
 
 #include <float.h>
 
+/* y += x, n floats each */
+static void add(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i += W)
+        vstore_some(y + i, vload_some(y + i, n - i) + vload_some(x + i, n - i), n - i);
+}
+
 /* of n floats */
 static double sum(const float *x, size_t n) {
     vf sums = vset1(0.0f);
@@ -49,22 +55,34 @@ typedef struct {
     vf lr, beta1, rest1, beta2, root2, eps, inverse_c2, keep, overflowed_root, overflowed_p;
 } Adam;
 
-INLINE void adam_step(Adam *a, float *params, const float *gradients, float *m, float *v, size_t lanes) {
-    vf g = vload_some(gradients, lanes), p = vload_some(params, lanes), zero = vset1(0.0f), share = a->root2 * g;
+/* A vector on its way: m and v are stored; x and near: the corrected v and about the inverse of its root; step: lr * m; rest: the
+ * decayed p. */
+typedef struct {
+    vf x, near, step, rest;
+} HalfStep;
+
+INLINE HalfStep begin_step(const Adam *a, const float *params, const float *gradients, float *m, float *v, size_t lanes) {
+    vf g = vload_some(gradients, lanes), share = a->root2 * g;
     vf mi = vfma(a->rest1, g, a->beta1 * vload_some(m, lanes));
     vf vi = vfma(share, share, a->beta2 * vload_some(v, lanes));
-    vf root = vsqrt_near(vfma(vi, a->inverse_c2, vset1(FLT_MIN))) + a->eps; /* more than 0 */
-    p = vfnma(a->lr * mi, vinverse_near(root), p * a->keep);                /* mutant: decayed-step */
+    vf x = vfma(vi, a->inverse_c2, vset1(FLT_MIN)); /* more than 0 */
+    vstore_some(m, mi, lanes);
+    vstore_some(v, vi, lanes);
+    return (HalfStep){x, vroot_guess(x), a->lr * mi, vload_some(params, lanes) * a->keep}; /* mutant: decayed-step */
+}
+
+INLINE void end_step(Adam *a, HalfStep b, float *params, size_t lanes) {
+    vf root = vroot_near(b.x, b.near) + a->eps, zero = vset1(0.0f);
+    vf p = vfnma(b.step, vinverse_near(root), b.rest);
     /* mutant: overflowed-gradient */
     a->overflowed_root =
         vfma(root, zero, a->overflowed_root);         /* the root of infinity is infinity or NaN, and infinity * 0 is NaN */
     a->overflowed_p = vfma(p, zero, a->overflowed_p); /* mutant: overflowed-parameter */
     vstore_some(params, p, lanes);
-    vstore_some(m, mi, lanes);
-    vstore_some(v, vi, lanes);
 }
 
-/* Over n parameters. Returns 0, or 1 when the square of a gradient, or a parameter, overflowed. */
+/* Over n parameters. Returns 0, or 1 when the square of a gradient, or a parameter, overflowed. A vector is begun before the one
+ * before it ends: its operations depend on one another for 70 cycles, and the processor looks only a few vectors ahead. */
 static int update(const Update *u, float *params, const float *gradients, float *m, float *v, size_t n) {
     Adam a = {
         .lr = vset1(u->lr),
@@ -78,11 +96,18 @@ static int update(const Update *u, float *params, const float *gradients, float 
         .overflowed_root = vset1(0.0f),
         .overflowed_p = vset1(0.0f),
     };
-    size_t i = 0;
-    for (; i + W <= n; i += W)
-        adam_step(&a, params + i, gradients + i, m + i, v + i, W);
+    size_t i = 0, whole = n / W * W;
+    if (whole) {
+        HalfStep last = begin_step(&a, params, gradients, m, v, W);
+        for (i = W; i < whole; i += W) {
+            HalfStep next = begin_step(&a, params + i, gradients + i, m + i, v + i, W);
+            end_step(&a, last, params + i - W, W);
+            last = next;
+        }
+        end_step(&a, last, params + i - W, W);
+    }
     if (i < n)
-        adam_step(&a, params + i, gradients + i, m + i, v + i, n - i);
+        end_step(&a, begin_step(&a, params + i, gradients + i, m + i, v + i, n - i), params + i, n - i);
     return vsum(a.overflowed_root + a.overflowed_p) != 0.0f;
 }
 

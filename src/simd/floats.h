@@ -28,9 +28,10 @@ INLINE vf vinverse_near(vf a) { /* 14 bits of 1 / a, then 28 */
     vf r = _mm512_rcp14_ps(a);
     return _mm512_fmadd_ps(_mm512_fnmadd_ps(a, r, _mm512_set1_ps(1.0f)), r, r);
 }
-INLINE vf vsqrt_near(vf a) { /* 14 bits of 1 / the root, then 28 of the root */
-    vf r = _mm512_rsqrt14_ps(a), root = a * r;
-    return _mm512_fmadd_ps(_mm512_fnmadd_ps(root, root, a), r * _mm512_set1_ps(0.5f), root);
+INLINE vf vroot_guess(vf a) { return _mm512_rsqrt14_ps(a); } /* 14 bits of 1 / the root */
+INLINE vf vroot_near(vf a, vf guess) {                       /* 28 bits of the root */
+    vf root = a * guess;
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(root, root, a), guess * _mm512_set1_ps(0.5f), root);
 }
 INLINE vm vgt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE vm veq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
@@ -266,10 +267,14 @@ INLINE void vtranspose(vf *r) { (void)r; }
  * sqrt(1/2) <= m < sqrt(2), for normal a > 0. */
 
 /* 1 / a and the root of a within 2 units in the last place, where a and both of them are normal: with multiplications, where the
- * divider and the root take longer. */
+ * divider and the root take longer. The root in two steps: vroot_near(a, vroot_guess(a)). */
 #ifndef HAVE_NEAR
 INLINE vf vinverse_near(vf a) { return vset1(1.0f) / a; }
-INLINE vf vsqrt_near(vf a) { return vsqrt(a); }
+INLINE vf vroot_guess(vf a) { return vsqrt(a); }
+INLINE vf vroot_near(vf a, vf guess) {
+    (void)a;
+    return guess;
+}
 #endif
 
 #ifndef HAVE_TRANSPOSE

@@ -11,7 +11,7 @@ FAST = {
     "target-by-difference": (FAST_ENGINE, {"target-derivative": replace("none - others", "hit - total")}),
     "softmax-not-shifted": (
         FAST_ENGINE,
-        {"largest-score": replace("vmax(largest, vload(scores + q * W))", "vset1(0.0f)")},
+        {"largest-score": replace("vmax(sum, largest)", "vset1(0.0f)")},
     ),
     "lanes-past-documents-weigh": (
         FAST_ENGINE,
@@ -54,6 +54,7 @@ FAST = {
         FAST_ENGINE,
         {"number-of-groups": instead("return (batch_size + MOST_DOCS - 1) / MOST_DOCS;")},
     ),
+    "sum-of-one-group": (FAST_ENGINE, {"sum-of-groups": delete}),
     "last-id-allowed": (FAST_ENGINE, {"unknown-token": replace("tokens[p + 1] >=", "tokens[p + 1] >")}),
     # ---- the update ----
     "infinite-update-unseen": (FAST_ENGINE, {"overflowed-parameter": delete}),
@@ -64,7 +65,7 @@ FAST = {
         FAST_ENGINE,
         {"float-betas": replace("<float>training.beta1, <float>training.beta2", "training.beta1, training.beta2")},
     ),
-    "decay-undone": (FAST_ENGINE, {"decayed-step": replace("p * a->keep", "p")}),
+    "decay-undone": (FAST_ENGINE, {"decayed-step": replace("* a->keep", "")}),
     # ---- writing on ----
     "slides-by-a-block": (TEXTS, {"slid-half": replace("- block / 2", "")}),
     "no-bos-after-sliding": (TEXTS, {"slid-beginning": replace("begins ?", "begins && 0 ?")}),

@@ -141,7 +141,10 @@ def test_what_is_not_seen_waits_while_the_slider_moves(show):
     run = microgpt.train(NAMES, GPTConfig(n_embd=8), TrainConfig(num_steps=20), snapshots=4)
     driver = show(run.model, losses=run.losses, snapshots=run.snapshots)
     type_in(driver, "oli")
-    for keep in "dispatchEvent(new Event('beforeprint'))", "document.querySelector('#flow .save button').click()":
+    for keep in (
+        "slice = 0; dispatchEvent(new Event('beforeprint'))",  # slices of one step each
+        "byId('flow').querySelector('.save button').click(); while (!saved.length) await turn()",
+    ):
         code = """
             const pictures = ["embeddings", "flow"].map((name) => byId(`${name}-title`).closest("section"));
             const seen = () => [...pictures.map(svgOf), byId("loss").textContent, byId("bars").innerText];

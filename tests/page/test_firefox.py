@@ -75,7 +75,9 @@ def test_the_slider(show, run):
     driver.run("page.set('em'); await page.update(); byId('step').focus()")
     driver.press("\ue011")  # Home
     first = microgpt.GPT(run.model.config, run.model.tokenizer, array("d", run.snapshots.weights[0])).logits("em")[-1]
-    found = driver.run(f"{UNTIL} await until(() => page.reel.at === 0); await page.update(); return [...page.reading.logits]")
+    found = driver.run(
+        f"{UNTIL} await until(() => page.reel.at === 0 && !desk.film.isMoving); await page.update(); return [...page.reading.logits]"
+    )
     assert found == pytest.approx(first, abs=1e-9)
     assert driver.run("return byId('caption').textContent").startswith("Nothing is learned yet")
 

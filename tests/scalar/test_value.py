@@ -19,7 +19,7 @@ def test_the_public_value_is_the_compiled_one():
     assert repr(Value) == "<class 'microgpt.Value'>"
 
 
-@pytest.mark.parametrize("block", [*range(3), *(pytest.param(block, marks=pytest.mark.slow) for block in range(3, 10))])
+@pytest.mark.parametrize("block", [*range(3), *(pytest.param(block, marks=pytest.mark.slow) for block in range(3, 20))])
 @pytest.mark.parametrize("wild", [False, True], ids=["ordinary", "wild"])
 def test_random_programs_equal_the_reference_in_every_bit(block, wild):
     for seed in range(100 * block, 100 * (block + 1)):

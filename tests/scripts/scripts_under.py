@@ -42,10 +42,11 @@ def assert_same(folder, sources, *command):
 # ---- Many short scripts --------------------------------------------------------------------------------------------------------
 
 FORKING = """
-import os, runpy, sys
+import os, runpy, signal, sys
 from microgpt.scripts import run_script
 
 def start(folder, how):
+    signal.setitimer(signal.ITIMER_VIRTUAL, 20)  # seconds of processor time, for a script without an end
     os.chdir(folder)
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{how}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)

@@ -66,9 +66,9 @@ class Desk {
   }
 
   /** Show all that waits while the weights change, because it is to be kept. */
-  settle() {
+  async settle() {
     if (this.film.isMoving) this.training.mark(this.film.step);
-    for (const page of this.pages) page.settle();
+    await Promise.all(this.pages.map((page) => page.settle()));
   }
 
   /** Write samples, see SamplesView.write. @param {{ aloud?: boolean, again?: boolean }} how */

@@ -10,7 +10,7 @@ const REST = 200; // milliseconds without a move after which what takes longer f
 class Reel {
   /**
    * @param {FilmData | null} data
-   * @param {string[][]} snapshots of each stop but the last, all parameters as float32, in parts: see numbers.js
+   * @param {Element[]} snapshots which have the weights of each stop but the last, as singles
    * @param {Float64Array} weights the model's own
    */
   constructor(data, snapshots, weights) {

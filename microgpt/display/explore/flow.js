@@ -78,7 +78,7 @@ class FlowView {
     }
     this.pass = { model, traces: /** @type {Trace[]} */ (reading.traces), targets };
     if (this.asked) this.answer(this.asked);
-    this.render();
+    return this.render();
   }
 
   // ---- The page's address --------------------------------------------------------------------------------------------
@@ -152,8 +152,6 @@ class FlowView {
       pass.gradients = await gradientsOf(pass.model, pass.traces, pass.targets, () => run === this.run && weighed === page.weighed);
       if (!pass.gradients) return;
     }
-    this.body.setAttribute("aria-busy", "false");
-    const focused = this.body.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset : null;
     const ends = side === "forward" ? pass.traces.length : pass.targets.length;
     this.position = Math.max(0, Math.min(this.position, ends - 1));
     this.showChoices(side, ends);
@@ -161,12 +159,20 @@ class FlowView {
     let tensor = open && this.find(open);
     if (open && (!tensor || (open.index ?? 0) >= tensor.values.length)) [open, tensor, this.trail] = [undefined, undefined, []];
     this.showTrail();
-    if (!ends) this.body.replaceChildren(element("p", {}, "Nothing comes next yet, so there is no loss: type a character."));
-    else if (!open || !tensor) this.showTensors(side);
-    else if (tensor.rows) this.showBoxes(open, [`${this.describe(tensor, open)}. Its rows:`, tensor.rows()]);
-    else if (open.index === undefined) this.showCells(tensor, open);
-    else this.showSum(tensor, /** @type {Place} */ (open));
-    if (focused) this.focus(focused);
+    const work = !ends ? this.nothing()
+      : !open || !tensor ? this.tensorBoxes(side)
+      : tensor.rows ? this.boxes(open, [`${this.describe(tensor, open)}. Its rows:`, tensor.rows()])
+      : open.index === undefined ? this.cells(tensor, open)
+      : this.sum(tensor, /** @type {Place} */ (open));
+    await inSlices(work, () => run === this.run, ({ shown, across = 1 }) => {
+      const focused = this.body.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset : null;
+      this.body.setAttribute("aria-busy", "false");
+      this.body.replaceChildren(...shown);
+      const inner = /** @type {HTMLElement} */ (this.body.lastElementChild);
+      arrowKeys(inner, across);
+      tabStop(inner);
+      if (focused) this.focus(focused);
+    });
   }
 
   /** The tensors of a place's side at its position. @param {Omit<Stop, "id">} place */
@@ -227,24 +233,32 @@ class FlowView {
     );
   }
 
-  /** @param {Place["side"]} side */
-  showTensors(side) {
+  // What is open is made in slices, element by element, and shown as a whole. across: buttons a line.
+  /** @typedef {Generator<void, { shown: HTMLElement[], across?: number }>} Making */
+
+  /** @returns {Making} */
+  *nothing() {
+    return { shown: [element("p", {}, "Nothing comes next yet, so there is no loss: type a character.")] };
+  }
+
+  /** @param {Place["side"]} side @returns {Making} */
+  *tensorBoxes(side) {
     const place = { side, position: this.position };
     const tensors = this.tensors(place);
     const matrices = tensors.filter(({ rows }) => rows);
     const heading = "The weights, which training changes. Each is used at every position, so its gradient is a sum over all of them:";
-    this.showBoxes(place, ["", tensors.filter(({ rows }) => !rows)], [matrices.length ? heading : "", matrices]);
+    return yield* this.boxes(place, ["", tensors.filter(({ rows }) => !rows)], [matrices.length ? heading : "", matrices]);
   }
 
-  /** @param {Omit<Stop, "id">} place @param {...[string, Tensor[]]} groups with a heading each */
-  showBoxes({ side, position }, ...groups) {
-    const parts = groups.flatMap(([heading, tensors]) => {
+  /** @param {Omit<Stop, "id">} place @param {...[string, Tensor[]]} groups with a heading each @returns {Making} */
+  *boxes({ side, position }, ...groups) {
+    const inner = element("div", { className: "flow-groups" });
+    for (const [heading, tensors] of groups) {
+      if (heading) inner.append(element("p", {}, heading));
       const boxes = element("div", { className: "flow-tensors" });
-      const parts = this.fill(boxes, tensors, MOST_BOXES, (tensor) => this.box(tensor, side, position));
-      return heading ? [element("p", {}, heading), ...parts] : parts;
-    });
-    this.body.replaceChildren(element("div", { className: "flow-groups" }, ...parts));
-    this.keys(1);
+      inner.append(...(yield* this.fill(boxes, tensors, MOST_BOXES, (tensor) => this.box(tensor, side, position))));
+    }
+    return { shown: [inner] };
   }
 
   /** A tensor, closed. @param {Tensor} tensor @param {Place["side"]} side @param {number} position */
@@ -267,22 +281,22 @@ class FlowView {
     return ids.slice(0, 3).map((id) => `${this.page.alphabet.name(id, true)} ${percent(shares[id])}`).join(", ");
   }
 
-  /** @param {Tensor} tensor @param {Stop} stop */
-  showCells(tensor, stop) {
+  /** @param {Tensor} tensor @param {Stop} stop @returns {Making} */
+  *cells(tensor, stop) {
     const { values, columns, isOfTokens } = tensor;
     const largest = largestOf(values);
-    const cells = Array.from(values, (value, index) => {
+    const across = this.across(columns);
+    const grid = element("div", { className: "flow-cells", style: { "--across": across } });
+    for (const [index, value] of values.entries()) {
       const name = isOfTokens ? this.page.alphabet.name(index, true) : "";
       const label = { title: `[${index}] ${value}`, "aria-label": `${index}${name && `, ${name}`}: ${value}` };
       const button = element("button", { type: "button", "data-index": index, ...label, ...tint(value, largest) }, short(value));
       if (name) button.prepend(element("b", {}, `${name} `));
       button.addEventListener("click", () => this.enter({ ...stop, index }));
-      return button;
-    });
-    const across = this.across(columns);
-    const grid = element("div", { className: "flow-cells", style: { "--across": across } }, ...cells);
-    this.body.replaceChildren(element("p", {}, `${this.describe(tensor, stop)}.`), grid);
-    this.keys(across);
+      grid.append(button);
+      yield;
+    }
+    return { shown: [element("p", {}, `${this.describe(tensor, stop)}.`), grid], across };
   }
 
   /** How many numbers stand beside each other: what there is room for, and if possible a part of the columns. @param {number} columns */
@@ -311,19 +325,19 @@ class FlowView {
     return `${side === "gradients" ? "∂" : ""}${id}${where}${index === undefined ? "" : ` [${index}]`}`;
   }
 
-  /** @param {Tensor} tensor @param {Place} place */
-  showSum(tensor, place) {
-    const parts = tensor.of(place.index).map(({ text, terms = [], value }) => {
+  /** @param {Tensor} tensor @param {Place} place @returns {Making} */
+  *sum(tensor, place) {
+    const steps = element("ol", { className: "flow-steps" });
+    for (const { text, terms = [], value } of tensor.of(place.index)) {
       const list = element("ol", { className: "flow-terms" });
-      const shown = this.fill(list, terms, MOST_TERMS, ({ factors, sum }) => this.term(factors, sum));
-      return element("li", {}, `${text} = `, element("strong", {}, String(value)), ...shown);
-    });
+      const shown = yield* this.fill(list, terms, MOST_TERMS, ({ factors, sum }) => this.term(factors, sum));
+      steps.append(element("li", {}, `${text} = `, element("strong", {}, String(value)), ...shown));
+    }
     const value = tensor.values[place.index];
     const heading = element("p", {}, `${this.describe(tensor, place)}: `, element("strong", {}, String(value)));
     const meaning = place.side === "gradients" ? [element("p", { className: "quiet" }, effect(value))] : [];
-    this.body.replaceChildren(heading, ...meaning, element("ol", { className: "flow-steps" }, ...parts));
-    this.keys(1);
     speak([heading, ...meaning].map(({ textContent }) => textContent).join(". "));
+    return { shown: [heading, ...meaning, steps] };
   }
 
   /** @param {Factor[]} factors @param {number} sum of the terms up to this one */
@@ -345,10 +359,13 @@ class FlowView {
    * @param {T[]} things
    * @param {number} most
    * @param {(thing: T) => HTMLElement} make
-   * @returns {HTMLElement[]}
+   * @returns {Generator<void, HTMLElement[]>}
    */
-  fill(list, things, most, make) {
-    list.append(...things.slice(0, most).map(make));
+  *fill(list, things, most, make) {
+    for (const thing of things.slice(0, most)) {
+      list.append(make(thing));
+      yield;
+    }
     if (things.length <= most) return [list];
     const more = element("button", { type: "button" }, `Show ${grouped(things.length - most)} more`);
     more.addEventListener("click", () => {
@@ -357,13 +374,6 @@ class FlowView {
       tabStop(/** @type {HTMLElement} */ (this.body.lastElementChild));
     });
     return [list, more];
-  }
-
-  /** Let arrow keys move among the buttons shown. @param {number} across buttons a line */
-  keys(across) {
-    const inner = /** @type {HTMLElement} */ (this.body.lastElementChild);
-    arrowKeys(inner, across);
-    tabStop(inner);
   }
 }
 

@@ -26,13 +26,10 @@ const PRODUCTS = 500_000; // of a weight and a gradient, between two moments at 
  * @returns {Promise<Gradients | null>}
  */
 async function gradientsOf(model, traces, targets, wanted) {
-  const pace = pacer();
-  const work = backward(model, traces, targets);
-  for (let slice = work.next(); ; slice = work.next()) {
-    if (slice.done) return slice.value;
-    await pace();
-    if (!wanted()) return null;
-  }
+  /** @type {Gradients | null} */
+  let found = null;
+  await inSlices(backward(model, traces, targets), wanted, (gradients) => (found = gradients));
+  return found;
 }
 
 /**

@@ -17,7 +17,7 @@ const MANY_LAYERS = 6;
  * @property {Record<string, any>} training the fields of TrainConfig
  * @property {FilmData | null} film
  */
-/** A model, and its weights before, see Reel. @typedef {{ data: PageData, weights: Float64Array, snapshots: string[][] }} Given */
+/** A model, and its weights before, see Reel. @typedef {{ data: PageData, weights: Float64Array, snapshots: Element[] }} Given */
 
 /**
  * What a model makes of a text. logits: of the next token; scores: the probability of each known character.
@@ -25,8 +25,9 @@ const MANY_LAYERS = 6;
  */
 
 /**
- * Shows readings in a section of the page. inMotion: whether another one follows at once; rests: whether it waits for the last of them.
- * @typedef {{ show: (reading: Reading, inMotion?: boolean) => void, section: Element, rests?: boolean }} View
+ * Shows readings in a section of the page, what takes longer than a slice in slices. inMotion: whether another one follows at once; rests:
+ * whether it waits for the last of them.
+ * @typedef {{ show: (reading: Reading, inMotion?: boolean) => Promise<void> | void, section: Element, rests?: boolean }} View
  */
 
 class Page {
@@ -137,10 +138,10 @@ class Page {
   }
 
   /** Let all views show all of the reading. */
-  settle() {
+  async settle() {
     if (!this.isLate) return;
     this.isLate = false;
-    for (const view of this.views) view.show(/** @type {Reading} */ (this.reading));
+    await Promise.all(this.views.map((view) => view.show(/** @type {Reading} */ (this.reading))));
   }
 
   /** Compute with these weights from now on. inMotion: see update. @param {ArrayLike<number>} weights (num_params) */
@@ -234,19 +235,16 @@ systemDark.addEventListener("change", showTheme);
 showTheme();
 
 addEventListener("beforeprint", () => {
-  desk.settle();
+  atOnce(() => desk.settle());
   paintNow();
 });
 
 // ---- The data that Python inserted into the page -------------------------------------------------------------------
 
-/** The texts of the elements in an element. @param {Element} element */
-const textsIn = (element) => [...element.children].map(({ textContent }) => textContent);
-
 const models = SUFFIXES.filter((suffix) => byId(`data${suffix}`)).map((suffix) => ({
   data: JSON.parse(byId(`data${suffix}`).textContent),
-  weights: doubles(textsIn(byId(`weights${suffix}`))),
-  snapshots: [...byId(`snapshots${suffix}`).children].map(textsIn),
+  weights: doubles(byId(`weights${suffix}`)),
+  snapshots: [...byId(`snapshots${suffix}`).children],
 }));
 const parts = () => [...document.querySelectorAll("#controls, main > :not(#train)")];
 const fresh = parts().map((part) => part.cloneNode(true));

@@ -271,6 +271,34 @@ function pacer() {
 }
 
 /**
+ * Run a generator in slices, and act on what it returns: at once, where it takes no longer than a slice; never, once it is not wanted().
+ * @template T
+ * @param {Generator<void, T>} work
+ * @param {() => boolean} wanted
+ * @param {(result: T) => void} act
+ */
+async function inSlices(work, wanted, act) {
+  let next = performance.now() + slice;
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return act(value);
+    if (performance.now() < next) continue;
+    await turn();
+    if (!wanted()) return;
+    next = performance.now() + slice;
+  }
+}
+
+let slice = SLICE;
+
+/** Let inSlices() take one slice, however long, for what is done here, since it has to be there at once. @param {() => void} act */
+function atOnce(act) {
+  slice = Infinity;
+  act();
+  slice = SLICE;
+}
+
+/**
  * Make a Context hold exactly these tokens, keeping the prefix it shares. Resolves to false once not wanted().
  * @param {Context} context
  * @param {number[]} tokens

@@ -16,8 +16,9 @@ const [SECTIONS, CANVASES] = [observer("5%"), observer("50%")];
 /** Whether an element that an observer was given is near, as far as the browser has told yet. @param {Element} element */
 const isNear = (element) => !element.classList.contains("far");
 
-/** @param {IntersectionObserver} observer @param {Element} element */
+/** @param {IntersectionObserver} observer @param {Element} element which it may have been given before */
 function watch(observer, element) {
   element.classList.add("far");
+  observer.unobserve(element); // it tells of what it is given anew
   observer.observe(element);
 }

@@ -1,20 +1,20 @@
-// Numbers in Base64, as Python puts them into the page: little-endian, one after another, in parts that have whole numbers.
+// Numbers in Base64, as Python puts them into the page: little-endian, one after another, in the elements within one.
 
-/** @param {string[]} parts of doubles */
-const doubles = (parts) => decoded(parts, Float64Array, (view, at) => view.getFloat64(at, true));
+/** The doubles in an element. @param {Element} element */
+const doubles = (element) => decoded(element, Float64Array, (view, at) => view.getFloat64(at, true));
 
-/** @param {string[]} parts of singles */
-const singles = (parts) => decoded(parts, Float32Array, (view, at) => view.getFloat32(at, true));
+/** The singles in an element. @param {Element} element */
+const singles = (element) => decoded(element, Float32Array, (view, at) => view.getFloat32(at, true));
 
 /**
  * @template {Float32Array | Float64Array} T
- * @param {string[]} parts
+ * @param {Element} element
  * @param {{ new (length: number): T, BYTES_PER_ELEMENT: number }} Numbers
  * @param {(view: DataView, at: number) => number} read
  */
-function decoded(parts, Numbers, read) {
+function decoded(element, Numbers, read) {
   const size = Numbers.BYTES_PER_ELEMENT;
-  const views = parts.map(viewOf);
+  const views = Array.from(element.children, ({ textContent }) => viewOf(textContent));
   const numbers = new Numbers(views.reduce((total, { byteLength }) => total + byteLength / size, 0));
   let i = 0;
   for (const view of views) for (let at = 0; at < view.byteLength; at += size) numbers[i++] = read(view, at);

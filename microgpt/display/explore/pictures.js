@@ -10,14 +10,14 @@ const SHADES = 20; // of a scale
  * Let the user save what an element shows. Buttons are put after its heading; settle: makes it show all of what it is to show.
  * @param {HTMLElement} shown
  * @param {HTMLElement} heading
- * @param {() => void} [settle]
+ * @param {() => Promise<void>} [settle]
  */
-function offerPicture(shown, heading, settle = () => {}) {
+function offerPicture(shown, heading, settle = async () => {}) {
   const title = () => heading.textContent.trim();
   const button = (/** @type {string} */ kind, /** @type {() => any} */ save) => {
     const made = element("button", { type: "button", "aria-label": `Save as ${kind}: ${title()}`, title: `Save this picture as ${kind}` }, kind);
-    made.addEventListener("click", () => {
-      settle();
+    made.addEventListener("click", async () => {
+      await settle();
       save();
     });
     return made;

@@ -22,7 +22,7 @@ function paintNumbers(canvas, rows) {
   pen.putImageData(image, 0, 0);
 }
 
-/** The largest absolute value of some vectors, or 1 where there is none. @param {...Vector} vectors */
+/** The largest absolute value in some vectors, or 1 where there is none. @param {...(Vector | number[])} vectors */
 function largestOf(...vectors) {
   let largest = 0;
   for (const values of vectors) for (const value of values) largest = Math.max(largest, Math.abs(value));

@@ -130,9 +130,7 @@ class Trainer {
     if (n_embd % n_head) return `A width of ${n_embd} cannot be divided among ${n_head} heads; choose a multiple of ${n_head}.`;
     const shape = { n_layer, n_embd, n_head, block_size, activation: byId("train-activation").value };
     const config = { ...this.data.config, ...shape, documents: "lines" };
-    const characters = new Set();
-    for (const doc of docs) for (const character of doc) characters.add(character);
-    const vocab_size = characters.size + 1;
+    const vocab_size = new Set(docs.join("")).size + 1;
     const count = n_embd * (2 * vocab_size + block_size) + n_layer * 12 * n_embd * n_embd;
     if (count > MOST_PARAMS)
       return `The model would have ${grouped(count)} parameters; the page trains up to ${grouped(MOST_PARAMS)}, microgpt train more.`;

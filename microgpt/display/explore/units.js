@@ -53,7 +53,7 @@ class UnitsView {
     if (!this.isChosen && !inMotion) this.unit = largestAt(this.active(last));
     if (inMotion) return this.drawing.redraw();
     this.fit();
-    this.describe();
+    return this.describe();
   }
 
   /** The units of the layer at a position, after the activation. (4 * n_embd) @param {number} position @returns {Vector} */
@@ -152,15 +152,20 @@ class UnitsView {
       this.glyphOf(reading.tokens[strongest]),
       ` (position ${strongest}): ${exact(this.active(strongest)[unit])}.`,
     );
-    const pace = pacer();
+    const wanted = () => reading === this.reading && layer === this.layer && unit === this.unit;
+    await inSlices(this.items(), wanted, (items) => byId("units-list").replaceChildren(...items));
+  }
+
+  /** What the unit is at each position, one after another. */
+  *items() {
+    const values = this.reading.tokens.map((_, position) => this.active(position)[this.unit]);
+    const largest = largestOf(values);
     const items = [];
-    const largest = reading.tokens.reduce((most, _, at) => Math.max(most, Math.abs(this.active(at)[unit])), 0) || 1;
-    for (const at of reading.tokens.keys()) {
-      items.push(this.item(at, largest));
-      await pace();
-      if (reading !== this.reading || layer !== this.layer || unit !== this.unit) return;
+    for (const position of values.keys()) {
+      items.push(this.item(position, largest));
+      yield;
     }
-    byId("units-list").replaceChildren(...items);
+    return items;
   }
 
   /** What the unit is at a position, and which characters would excite it there. @param {number} position @param {number} largest */
