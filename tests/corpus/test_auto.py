@@ -129,7 +129,7 @@ def test_the_command_that_is_told_gives_the_same_run(folder, capsys, options):
     assert main(["train", "docs.txt", "--auto", "--time", "0.1s", "--out", "model", *options]) == 0
     output = capsys.readouterr()
     [command] = re.findall("^microgpt: chosen: microgpt (train docs.txt .*)$", output.err, re.MULTILINE)
-    assert "auto" not in command and "--time" not in command and " --scale-init --steps 200 " in command
+    assert "auto" not in command and "--time" not in command and re.search(r" --scale-init --steps \d+ ", command)
     saved = Path("model").read_bytes()
     assert main(shlex.split(command)) == 0
     again = capsys.readouterr()

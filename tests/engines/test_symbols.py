@@ -34,5 +34,7 @@ def test_loaded_for_everybody(order):
 @pytest.mark.parametrize("module", [scalar, exact, fast], ids=lambda module: module.__name__)
 def test_nothing_is_exported_but_the_module(module):
     listed = subprocess.run(["nm", "-D", "--defined-only", module.__file__], capture_output=True, text=True, check=True).stdout
+    if "gcov" in listed:
+        pytest.skip("built to measure coverage")
     ours = {line.split()[-1] for line in listed.splitlines()} - {"_init", "_fini", "__bss_start", "_edata", "_end"}
     assert ours == {f"PyInit_{module.__name__.rpartition('.')[2]}"}
