@@ -3,10 +3,8 @@
 import math
 from array import array
 
-from microgpt.compiled.exact import ACTIVATIONS, Decoder, Network, isas
+from microgpt.compiled.exact import ACTIVATIONS, Decoder, Network, group_columns, isas
 from microgpt.engines import COMMON, Engine, check_finite, sampling
-
-COLUMNS = 128  # of a group of documents, as in src/exact/train.c
 
 
 class ExactEngine(Engine):
@@ -24,7 +22,8 @@ class ExactEngine(Engine):
         self._idle = []  # idle decoders: there is one for each of the most callers that there were at the same time
 
     def activation_bytes(self, tokens):
-        c, positions = self.config, min(max(self.config.block_size, COLUMNS), tokens)  # a long document's, or some short ones', at a time
+        c = self.config
+        positions = min(max(c.block_size, group_columns()), tokens)  # a long document's, or some short ones', at a time
         own = 4 * c.n_embd + 2 * positions  # of each thread
         doubles = (25 * c.n_layer + 5) * c.n_embd + 3 * self.vocab_size + c.n_layer * c.n_head / 2 * positions + own * self.threads
         return 8 * positions * doubles

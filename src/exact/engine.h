@@ -18,6 +18,9 @@ int exact_adam_reserve(Adam *a, const Shape *s);
 void exact_adam_free(Adam *a);
 
 /* ---- train.c ---- */
+/* A batch is done in groups of as many documents as fit this many columns: so a matrix is fetched once for the whole group. */
+enum { COLUMNS = 128 };
+
 /* A thread that computes documents' losses, forward only. */
 typedef struct {
     Group group;

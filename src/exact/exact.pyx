@@ -54,6 +54,7 @@ cdef extern from "exact/model.h" nogil:
 
 
 cdef extern from "exact/engine.h" nogil:
+    const int COLUMNS
     int exact_group_reserve(Group *g, const Shape *s, size_t spans, size_t columns, size_t threads)
     void exact_group_free(Group *g)
     int exact_cache_reserve(Cache *c, const Shape *s, size_t positions)
@@ -83,6 +84,11 @@ cdef extern from "exact/sampling.h" nogil:
 
 
 include "common/kernels.pxi"
+
+
+def group_columns():
+    """How many columns, one for each token, the short documents of a group fill."""
+    return COLUMNS
 
 
 # ---- Which kernels ------------------------------------------------------------------------------------------------------

@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A batch is done in groups of as many documents as fit this many columns: so a matrix is fetched once for the whole group. */
-enum { COLUMNS = 128 };
-
 /* With fewer features, sharing the passes costs more time in waiting than it saves: the threads share only the gradients and
  * Adam, and the first thread does the rest. */
 enum { SHARED_EMBD = 32 };

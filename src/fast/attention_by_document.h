@@ -9,6 +9,7 @@
 #ifndef MICROGPT_FAST_ATTENTION_BY_DOCUMENT_H
 #define MICROGPT_FAST_ATTENTION_BY_DOCUMENT_H
 
+#include "attention.h"
 #include "model.h"
 #include "simd/floats.h"
 #include "transpose.h"
@@ -113,9 +114,7 @@ static void attention_by_document_forward(const Shape *s, const Group *g, Layer 
 static void softmax_of_queries_backward(const Shape *s, float *d_weights, const float *weights, const float *out,
                                         const float *d_out, size_t p, size_t n, size_t stride) {
     size_t n_keys = smaller(p + W, n);
-    vf sum = vset1(0.0f), inverse_root = vset1((float)s->inverse_root);
-    for (size_t j = 0; j < s->head_dim; j++)
-        sum = vfma(vload(out + j * stride), vload(d_out + j * stride), sum);
+    vf sum = mean_derivative(out, d_out, stride, s->head_dim), inverse_root = vset1((float)s->inverse_root);
     for (size_t q = 0; q < n_keys; q++)
         vstore(d_weights + q * W, vload(weights + q * W) * inverse_root * (vload(d_weights + q * W) - sum));
     for (size_t q = n_keys; q < p + W; q++)
@@ -125,8 +124,8 @@ static void softmax_of_queries_backward(const Shape *s, float *d_weights, const 
 /* d_key_t of W keys from q on, for W features, from d_scores and query_t; d_value_t from weights and d_out_t. Only the first
  * `rows` of the keys are in the document. Here features fill the vectors, and a token has `padded` of them. Queries before a key
  * add 0. */
-INLINE void key_backward(float *d_key_t, float *d_scores, const float *query_t, size_t q, size_t n, size_t padded,
-                         const int rows) {
+INLINE void key_rows_backward(float *d_key_t, float *d_scores, const float *query_t, size_t q, size_t n, size_t padded,
+                              const int rows) {
     vf sum[W];
     UNROLL_FOR (int k = 0; k < W; k++)
         sum[k] = vset1(0.0f);
@@ -134,6 +133,13 @@ INLINE void key_backward(float *d_key_t, float *d_scores, const float *query_t, 
         add_rows(sum, weights_of(d_scores, p) + q * W, W, 1, query_t + p * padded, padded, smaller(W, n - p), rows);
     UNROLL_FOR (int k = 0; k < W; k++)
         vstore(d_key_t + (q + k) * padded, sum[k]);
+}
+
+INLINE void key_backward(float *d_key_t, float *d_scores, const float *query_t, size_t q, size_t n, size_t padded) {
+    if (n - q > W / 2)
+        key_rows_backward(d_key_t, d_scores, query_t, q, n, padded, W);
+    else
+        key_rows_backward(d_key_t, d_scores, query_t, q, n, padded, W / 2);
 }
 
 /* d_qkv: (3 n_embd) from d_heads: (n_embd), for heads first to end */
@@ -155,14 +161,10 @@ static void attention_by_document_backward(const Shape *s, const Group *g, Layer
             transpose_to(query_t, query, hd, 0, n, stride);
             transpose_to(d_out_t, d_out, hd, 0, n, stride);
             for (size_t q = 0; q < n; q += W)
-                for (size_t j = 0; j < hd; j += W)
-                    if (n - q > W / 2) {
-                        key_backward(d_key_t + j, d_scores, query_t + j, q, n, padded, W);
-                        key_backward(d_value_t + j, weights, d_out_t + j, q, n, padded, W);
-                    } else {
-                        key_backward(d_key_t + j, d_scores, query_t + j, q, n, padded, W / 2);
-                        key_backward(d_value_t + j, weights, d_out_t + j, q, n, padded, W / 2);
-                    }
+                for (size_t j = 0; j < hd; j += W) {
+                    key_backward(d_key_t + j, d_scores, query_t + j, q, n, padded);
+                    key_backward(d_value_t + j, weights, d_out_t + j, q, n, padded);
+                }
             transpose_back(a->d_qkv + row + block, d_key_t, hd, n, stride);
             transpose_back(a->d_qkv + row + 2 * block, d_value_t, hd, n, stride);
         }

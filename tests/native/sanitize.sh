@@ -3,8 +3,8 @@
 #
 # Builds the package with gcc's sanitizers in a temporary virtual environment and runs the tests in there. PYTHON names
 # the interpreter (default python3). Nodes live in slabs; with sanitizers on, those mark the dead ones
-# (src/scalar/slab.h), so that touching one is found. Races between threads are looked for by fast_driver.sh. Tests of how much memory a process takes are left out: a
-# sanitizer keeps what was freed.
+# (src/scalar/slab.h), so that touching one is found. Races between threads are looked for by fast_driver.sh. Tests of how much
+# memory a process takes are left out: a sanitizer keeps what was freed.
 set -eu
 cd "$(dirname "$0")/../.."
 folder=$(mktemp -d)
